@@ -1,0 +1,185 @@
+// Package notifytest receives webhooks as a consumer would: its [Receiver]
+// verifies them, keeps them, and answers as it is told to, however badly.
+//
+// Tests of delivery run against it, and so may tests of other people's
+// senders. What came in is judged by [Check].
+package notifytest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"pushwatch/notify/signing"
+)
+
+// defaultMaxBody is well above the largest event.
+const defaultMaxBody = 1 << 20
+
+// Config says how a [Receiver] behaves. The zero Config keeps all, checks no
+// signature, and answers 204.
+type Config struct {
+	// Keys verify the deliveries. Without keys, signatures are not looked at:
+	// no delivery is Verified, and none is refused for it.
+	Keys []signing.Key
+
+	// OnDelivery is told of each delivery before it is answered, one at a time
+	// and in the order in which they are kept. It may be nil.
+	OnDelivery func(Delivery)
+
+	// Fail decides how a delivery is answered, after OnDelivery. Deliveries may
+	// be asked about at the same time. Nil stands for the zero Answer.
+	Fail func(Delivery) Answer
+
+	// MaxBody is the largest body taken, in bytes; larger ones are answered
+	// 413 and not kept. Zero stands for 1 MiB.
+	MaxBody int64
+
+	// Keep is how many deliveries are kept, the newest ones. Zero keeps all,
+	// which suits a test; what runs for long should set it.
+	Keep int
+}
+
+// Receiver is an [http.Handler] that takes webhooks on any path. Only a POST
+// whose body arrives whole is a delivery; what else comes is refused and not
+// kept.
+type Receiver struct {
+	config Config
+
+	telling sync.Mutex // held over keep and OnDelivery, so that both have one order
+
+	mu      sync.Mutex
+	kept    []Delivery    // only appended to and cut at the front: snapshots share it
+	dropped int           // deliveries no longer in kept
+	arrived chan struct{} // closed, and replaced, when kept changes
+}
+
+// New returns a Receiver for c.
+func New(c Config) *Receiver {
+	c.MaxBody = cmp.Or(c.MaxBody, defaultMaxBody)
+	return &Receiver{config: c, arrived: make(chan struct{})}
+}
+
+// ServeHTTP keeps the delivery and answers it.
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "webhooks are sent by POST", http.StatusMethodNotAllowed)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, r.config.MaxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if err != nil {
+		http.Error(w, "body unreadable", http.StatusBadRequest)
+		return
+	}
+
+	d := r.read(req.Header, body)
+	r.record(d)
+
+	var answer Answer
+	if r.config.Fail != nil {
+		answer = r.config.Fail(d)
+	}
+	if answer.Status == 0 {
+		answer.Status = http.StatusNoContent
+		if len(r.config.Keys) > 0 && !d.Verified {
+			answer.Status = http.StatusUnauthorized
+		}
+	}
+	answer.write(w, req)
+}
+
+// read makes a delivery of a request that came whole.
+func (r *Receiver) read(h http.Header, body []byte) Delivery {
+	d := Delivery{
+		At:     time.Now(),
+		ID:     h.Get(signing.HeaderID),
+		Header: h.Clone(),
+		Body:   body,
+	}
+	d.Attempt, _ = strconv.Atoi(h.Get(signing.HeaderAttempt)) // informational: 0 where it is not a number
+	if len(r.config.Keys) > 0 {
+		d.Err = signing.Verify(r.config.Keys, h, body, d.At)
+		d.Verified = d.Err == nil
+	}
+	event, err := decodeEvent(body)
+	if err == nil && event.ID != d.ID {
+		err = fmt.Errorf("read webhook: id %q in the body, %q in the header", event.ID, d.ID)
+	}
+	d.Event = event
+	d.Err = cmp.Or(d.Err, err)
+	return d
+}
+
+// record keeps d, wakes those who wait, and tells OnDelivery.
+func (r *Receiver) record(d Delivery) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	r.keep(d)
+	if r.config.OnDelivery != nil {
+		r.config.OnDelivery(d)
+	}
+}
+
+func (r *Receiver) keep(d Delivery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = append(r.kept, d)
+	if r.config.Keep > 0 && len(r.kept) > r.config.Keep {
+		r.kept = r.kept[1:]
+		r.dropped++
+	}
+	close(r.arrived)
+	r.arrived = make(chan struct{})
+}
+
+// Deliveries returns what is kept, oldest first. The slice is shared with
+// others: it must not be changed.
+func (r *Receiver) Deliveries() []Delivery {
+	kept, _, _ := r.snapshot()
+	return kept
+}
+
+func (r *Receiver) snapshot() (kept []Delivery, dropped int, arrived <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.kept[:len(r.kept):len(r.kept)], r.dropped, r.arrived
+}
+
+// Wait returns nil once done says true of what is kept, and the cause of ctx's
+// end if that comes first. It asks at once, and again whenever something
+// arrived.
+func (r *Receiver) Wait(ctx context.Context, done func([]Delivery) bool) error {
+	for {
+		kept, dropped, arrived := r.snapshot()
+		if done(kept) {
+			return nil
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for deliveries: %w, after %d of them", context.Cause(ctx), dropped+len(kept))
+		}
+	}
+}
+
+// Check calls [Check] on all that came. As nothing can be said of what is
+// no longer there, it is an error if deliveries were dropped because of
+// Config.Keep.
+func (r *Receiver) Check() (Summary, error) {
+	kept, dropped, _ := r.snapshot()
+	if dropped > 0 {
+		return Summary{}, fmt.Errorf("check deliveries: %d are no longer kept: want a larger Keep", dropped)
+	}
+	return Check(kept)
+}

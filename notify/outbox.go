@@ -1,0 +1,74 @@
+package notify
+
+import (
+	"context"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+// A Delivery is one event on its way to one notifier.
+type Delivery struct {
+	ID       int64 // rises within the account, in the order of commits; never used again
+	Account  string
+	Notifier string
+	EventID  string
+	Type     watcher.EventType
+	Subject  string      // of the event
+	Task     watcher.Key // zero for an event that belongs to no task
+	EventAt  time.Time   // when the event was made
+
+	Attempts      int       // made so far
+	NextAttemptAt time.Time // not before; zero: at once
+
+	Body []byte // the event as JSON; nil where it has to be read first
+}
+
+// State says how far a delivery has come.
+type State string
+
+// The states of a delivery. Delivered and Dead are settled; a dead one can be
+// replayed.
+const (
+	Pending   State = "pending"
+	Delivered State = "delivered"
+	Dead      State = "dead"
+)
+
+// An Attempt is one try of a delivery, as its log keeps it.
+type Attempt struct {
+	At       time.Time
+	Status   int    // of the HTTP answer; 0: there was none
+	Error    string // why it failed; empty: it did not
+	Duration time.Duration
+}
+
+// An Outcome is what an attempt made of a delivery.
+type Outcome struct {
+	ID            int64
+	State         State
+	Attempts      int       // with this one; an outcome of fewer than are saved changes nothing
+	NextAttemptAt time.Time // of one that stays Pending
+	Attempt       Attempt
+}
+
+// An Outbox keeps the deliveries of one account. Like [watcher.Store] it belongs
+// to the account's owner, whose every write is fenced.
+type Outbox interface {
+	// Subscribe has f told of new deliveries: after their commit, never before,
+	// and in the order of their ids. f must not block. There is one subscriber;
+	// subscribe before anything is written.
+	Subscribe(f func([]Delivery))
+
+	// Pending reads at most limit unsettled deliveries of a notifier with ids
+	// above after, in the order of their ids, with their bodies.
+	Pending(ctx context.Context, notifier string, after int64, limit int) ([]Delivery, error)
+
+	// Body reads the event of one delivery as JSON.
+	Body(ctx context.Context, id int64) ([]byte, error)
+
+	// Settle writes outcomes in their order, all or none, and returns when they
+	// are durable. Writing the same outcome twice is harmless, so after an error
+	// the call can be repeated, except after [watcher.ErrFenced].
+	Settle(ctx context.Context, outcomes []Outcome) error
+}

@@ -1,0 +1,98 @@
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A Cloud answers what TIW knows of a push. One Cloud speaks for one account.
+type Cloud interface {
+	// Describe sends exactly one DescribeWhiteboardPush request and returns what
+	// the answer says of the push. It never sends a second one: each request is
+	// counted against the account's limit, and it is the caller who counts.
+	//
+	// The request ends with ctx at the latest, the reading of the answer
+	// included. Every error is a [*CloudError]. Describe may be called by many
+	// goroutines at once.
+	Describe(ctx context.Context, key Key) (Push, error)
+
+	// RoundTrip is the shortest time that the network has taken to reach the
+	// service and come back, as the opening of a connection shows it; 0 where
+	// that is not known. It must never be longer than the true one.
+	RoundTrip() time.Duration
+}
+
+// A Kind sorts a failed Describe by what a watcher may conclude from it. The
+// codes behind each kind are those of TIW's error list and of Tencent Cloud's
+// common error codes.
+type Kind int
+
+const (
+	// Transient: the service or the way to it is in trouble. It says nothing of
+	// any task. The zero Kind, since a fault that nobody has sorted is one.
+	Transient Kind = iota
+	// Throttled: the account's quota is used up, perhaps by others.
+	Throttled
+	// Denied: nothing of this application, or of the whole account, can be
+	// observed: credentials, permissions, arrears.
+	Denied
+	// UnknownTask: the task is not known, which just after its start may only
+	// be early.
+	UnknownTask
+	// FailedTask: the push has failed for good. TIW tells this as an error.
+	FailedTask
+	// BadTask: the request for this one task is wrong, which another poll will
+	// not mend; others are not concerned.
+	BadTask
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Throttled:
+		return "throttled"
+	case Denied:
+		return "denied"
+	case UnknownTask:
+		return "task not found"
+	case FailedTask:
+		return "push failed"
+	case BadTask:
+		return "bad task"
+	default:
+		return "transient"
+	}
+}
+
+// A CloudError tells why Describe did not return a push.
+type CloudError struct {
+	Kind Kind
+	// Code is the API's own ("InvalidParameter.TaskNotFound"), or, where no API
+	// answered, a word for what failed ("timeout", "network", "http 502", "unreadable").
+	Code    string
+	Message string // shortened, without secrets
+	// Request is the API's RequestId, where it gave one.
+	Request string
+	// WholeAccount: a Denied that concerns all applications of the account.
+	WholeAccount bool
+	// Stale: a kept-open connection turned out to be closed. The request can be
+	// sent again at once, and counts as one more.
+	Stale bool
+	// Unanswered: the request may have been sent but nothing tells whether and
+	// when it reached the service, so it may still be on its way.
+	Unanswered bool
+	// Err is the cause below, where there is one.
+	Err error
+}
+
+func (e *CloudError) Error() string {
+	if e.Message == "" {
+		return e.Code
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Message)
+}
+
+func (e *CloudError) Unwrap() error { return e.Err }
+
+// api is the error as tasks and events show it.
+func (e *CloudError) api() *APIError { return &APIError{Code: e.Code, Message: e.Message} }

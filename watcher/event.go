@@ -1,0 +1,160 @@
+package watcher
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// An EventType says what an event tells.
+type EventType string
+
+// The events of one task.
+const (
+	PushPreparing     EventType = "push.preparing"
+	PushStarted       EventType = "push.started"
+	PushException     EventType = "push.exception"
+	PushStalled       EventType = "push.stalled"
+	PushOverdue       EventType = "push.overdue"
+	PushBackupChanged EventType = "push.backup_changed"
+	PushChanged       EventType = "push.changed"
+	PushStopped       EventType = "push.stopped"
+	PushFailed        EventType = "push.failed"
+	PushNotFound      EventType = "push.not_found"
+)
+
+// The events of an account or application, and of the delivering itself.
+const (
+	WatcherBlind      EventType = "watcher.blind"
+	WatcherSighted    EventType = "watcher.sighted"
+	DeliveryExhausted EventType = "delivery.exhausted"
+	WebhookTest       EventType = "webhook.test"
+)
+
+// EventTypes lists every type of event.
+var EventTypes = []EventType{
+	PushPreparing, PushStarted, PushException, PushStalled, PushOverdue, PushBackupChanged, PushChanged,
+	PushStopped, PushFailed, PushNotFound, WatcherBlind, WatcherSighted, DeliveryExhausted, WebhookTest,
+}
+
+// An Event is a fact worth telling. The state machine makes its facts; the
+// account's engine adds where it goes.
+type Event struct {
+	ID   string // "msg_…", derived from the fact: making the same fact again gives the same id
+	Type EventType
+	Key
+	Account  string
+	Sequence int64 // 1, 2, 3 … within the task
+	Labels   map[string]string
+
+	State         State
+	PreviousState State
+	Push          *Push
+	Error         *APIError
+
+	ExceptionsAdded int64     // by how much ExceptionCnt rose
+	ObservedAt      time.Time // when the answer that shows it came
+	LastObservedAt  time.Time // when the answer before it came; zero: there was none
+
+	Notifiers []string // whom to tell
+	Body      []byte   // the event as JSON, frozen: what is stored, sent and signed
+}
+
+// An Envelope is an event as JSON: one object that is at once a Standard
+// Webhooks payload and a CloudEvents 1.0 event in structured mode.
+type Envelope struct {
+	SpecVersion     string    `json:"specversion"`
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            EventType `json:"type"`
+	Subject         string    `json:"subject"`
+	Time            Timestamp `json:"time"`
+	Timestamp       Timestamp `json:"timestamp"` // the same, under the name Standard Webhooks gives it
+	DataContentType string    `json:"datacontenttype"`
+	Data            any       `json:"data"`
+}
+
+// NewEnvelope wraps data. instance names the installation.
+func NewEnvelope(instance, id string, kind EventType, subject string, at time.Time, data any) Envelope {
+	return Envelope{
+		SpecVersion: "1.0", ID: id, Source: "urn:pushwatch:" + instance, Type: kind, Subject: subject,
+		Time: Timestamp{at}, Timestamp: Timestamp{at}, DataContentType: "application/json", Data: data,
+	}
+}
+
+// TaskData is the data of an event of one task.
+type TaskData struct {
+	Sequence        int64             `json:"sequence"`
+	Account         string            `json:"account"`
+	SDKAppID        int64             `json:"sdk_app_id"`
+	TaskID          string            `json:"task_id"`
+	Labels          map[string]string `json:"labels"`
+	State           State             `json:"state"`
+	PreviousState   State             `json:"previous_state"`
+	Push            *Push             `json:"push"`
+	Error           *APIError         `json:"error"`
+	ExceptionsAdded int64             `json:"exceptions_added"`
+	ObservedAt      Timestamp         `json:"observed_at"`
+	LastObservedAt  Timestamp         `json:"last_observed_at"`
+}
+
+// encode returns the event as JSON.
+func (e *Event) encode(instance string) []byte {
+	labels := e.Labels
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	return NewEnvelope(instance, e.ID, e.Type, e.Key.String(), e.ObservedAt, TaskData{
+		Sequence: e.Sequence, Account: e.Account, SDKAppID: e.SDKAppID, TaskID: e.TaskID, Labels: labels,
+		State: e.State, PreviousState: e.PreviousState, Push: e.Push, Error: e.Error,
+		ExceptionsAdded: e.ExceptionsAdded,
+		ObservedAt:      Timestamp{e.ObservedAt}, LastObservedAt: Timestamp{e.LastObservedAt},
+	}).Encode()
+}
+
+// Encode returns the envelope as one line of JSON. HTML characters stay as they
+// are: the bytes are signed, and nobody's parser needs them escaped.
+func (e Envelope) Encode() []byte {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		panic(fmt.Sprintf("encode event %s: %v", e.ID, err)) // no type in it can fail
+	}
+	return []byte(strings.TrimSuffix(b.String(), "\n"))
+}
+
+// A Timestamp is a time as the API and the events write it: RFC 3339 in UTC with
+// microseconds, and null for the zero time.
+type Timestamp struct{ time.Time }
+
+const timestampLayout = "2006-01-02T15:04:05.000000Z"
+
+// MarshalJSON implements [json.Marshaler].
+func (t Timestamp) MarshalJSON() ([]byte, error) {
+	if t.IsZero() {
+		return []byte("null"), nil
+	}
+	return t.UTC().AppendFormat(nil, `"`+timestampLayout+`"`), nil
+}
+
+// eventID derives an event's id from the fact it tells: which task in which
+// watching of it, which number, and what was seen. A crash between seeing and
+// saving leads to the same id when the same is seen again; a database that lost
+// its last commits leads to another id where something else is seen.
+func eventID(t *Task, e *Event) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s|%d|%d|%s|%s|", t.Key, t.RegisteredAt.UnixMilli(), e.Sequence, e.Type, e.State)
+	if p := e.Push; p != nil {
+		fmt.Fprintf(h, "%s|%s|%d|%d|%d|%q|", value(p.Status), value(p.FinishReason), value(p.PushStartTime),
+			value(p.PushStopTime), value(p.ExceptionCount), value(p.Backup))
+	}
+	if e.Error != nil {
+		io.WriteString(h, e.Error.Code)
+	}
+	return "msg_" + strings.ToLower(base32.HexEncoding.EncodeToString(h.Sum(nil)))[:26]
+}

@@ -1,0 +1,248 @@
+package watcher
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// arrivals records when requests reach the simulated service.
+type arrivals struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (a *arrivals) add() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.at = append(a.at, time.Now())
+}
+
+// most returns the largest number of arrivals in any sliding second.
+func (a *arrivals) most() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	most, first := 0, 0
+	for i, at := range a.at {
+		for at.Sub(a.at[first]) >= time.Second {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
+
+func (a *arrivals) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.at)
+}
+
+// TestLimiterNeverExceeds drives the limiter as fast as it lets itself be driven,
+// over networks that delay each way at random.
+func TestLimiterNeverExceeds(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		perSecond      float64
+		there, back    time.Duration // at most
+		serve          time.Duration
+		path           time.Duration // what the limiter is told of the round trip
+		atLeastASecond float64       // arrivals a second that must be reached
+	}{
+		{"no network", 20, 0, 0, 0, 0, 19.9},
+		{"steady 20 ms", 20, 0, 0, 20 * time.Millisecond, 0, 19.2},
+		{"jitter of 40 ms each way", 20, 40 * time.Millisecond, 40 * time.Millisecond, 5 * time.Millisecond, 0, 18.6},
+		{"slow answers", 20, 10 * time.Millisecond, 10 * time.Millisecond, 2 * time.Second, 0, 6},
+		{"five a second", 5, 20 * time.Millisecond, 20 * time.Millisecond, 10 * time.Millisecond, 0, 4.7},
+		{"two and a half a second", 2.5, 5 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 0, 1.9},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const seconds = 120
+				ctx, cancel := context.WithTimeout(t.Context(), seconds*time.Second)
+				defer cancel()
+				l := NewLimiter(c.perSecond)
+				random := rand.New(rand.NewPCG(1, 2))
+				upTo := func(d time.Duration) time.Duration { return time.Duration(random.Float64() * float64(d)) }
+				var seen arrivals
+				var wg sync.WaitGroup
+				for {
+					p, err := l.Acquire(ctx)
+					if err != nil {
+						break
+					}
+					there, back := upTo(c.there), upTo(c.back)
+					wg.Go(func() {
+						time.Sleep(there)
+						seen.add()
+						time.Sleep(c.serve + back)
+						p.Answered(c.path)
+					})
+				}
+				wg.Wait()
+				if got := seen.most(); got > int(c.perSecond) {
+					t.Errorf("arrivals in one second = %d, want at most %v", got, c.perSecond)
+				}
+				if got := float64(seen.count()) / seconds; got < c.atLeastASecond {
+					t.Errorf("arrivals a second = %.2f, want at least %v", got, c.atLeastASecond)
+				}
+			})
+		})
+	}
+}
+
+// TestLimiterCountsTheRoundTrip has a far service: what the path takes at least
+// need not be waited for.
+func TestLimiterCountsTheRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const seconds, oneWay = 60, 100 * time.Millisecond
+		ctx, cancel := context.WithTimeout(t.Context(), seconds*time.Second)
+		defer cancel()
+		l := NewLimiter(20)
+		var seen arrivals
+		var wg sync.WaitGroup
+		for {
+			p, err := l.Acquire(ctx)
+			if err != nil {
+				break
+			}
+			wg.Go(func() {
+				time.Sleep(oneWay)
+				seen.add()
+				time.Sleep(oneWay + 10*time.Millisecond)
+				p.Answered(2 * oneWay)
+			})
+		}
+		wg.Wait()
+		if got := seen.most(); got > 20 {
+			t.Errorf("arrivals in one second = %d, want at most 20", got)
+		}
+		if got := float64(seen.count()) / seconds; got < 19.2 {
+			t.Errorf("arrivals a second = %.2f, want at least 19.2", got)
+		}
+	})
+}
+
+// TestLimiterFrozenService has a service that takes requests in without reading
+// them, and reads all of them, the abandoned ones too, when it thaws.
+func TestLimiterFrozenService(t *testing.T) {
+	for _, frozen := range []time.Duration{3 * time.Second, 8 * time.Second, 14 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			const timeout = 5 * time.Second
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			defer cancel()
+			thaw := time.Now().Add(10*time.Second + frozen)
+			l := NewLimiter(20)
+			var seen arrivals
+			var wg sync.WaitGroup
+			for {
+				p, err := l.Acquire(ctx)
+				if err != nil {
+					break
+				}
+				wg.Go(func() {
+					if now := time.Now(); now.After(thaw.Add(-frozen)) && now.Before(thaw) {
+						wg.Go(func() { time.Sleep(time.Until(thaw)); seen.add() })
+						if wait := time.Until(thaw); wait > timeout {
+							time.Sleep(timeout)
+							p.Abandoned()
+						} else {
+							time.Sleep(wait)
+							p.Answered(0)
+						}
+						return
+					}
+					seen.add()
+					time.Sleep(20 * time.Millisecond)
+					p.Answered(0)
+				})
+			}
+			wg.Wait()
+			if got := seen.most(); got > 20 {
+				t.Errorf("frozen for %v: arrivals in one second = %d, want at most 20", frozen, got)
+			}
+			if got := seen.count(); got < (60-10-20)*19 {
+				t.Errorf("frozen for %v: arrivals = %d: polling did not come back", frozen, got)
+			}
+		})
+	}
+}
+
+// TestLimiterSlotsComeBack returns permits in every way there is.
+func TestLimiterSlotsComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(3)
+		for round := range 20 {
+			for _, giveBack := range []func(*Permit){
+				(*Permit).Cancel, (*Permit).Unsent, (*Permit).Abandoned,
+				func(p *Permit) { p.Answered(0) }, func(p *Permit) { p.Answered(time.Hour) },
+			} {
+				p, err := l.Acquire(t.Context())
+				if err != nil {
+					t.Fatalf("round %d: %v", round, err)
+				}
+				giveBack(p)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := len(l.free); got != 3 {
+			t.Errorf("free slots = %d, want 3", got)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := l.Acquire(ctx); err == nil || len(l.free) != 3 {
+			t.Errorf("Acquire with an ended context: error %v and %d free slots, want an error and 3", err, len(l.free))
+		}
+	})
+}
+
+// TestLimiterYields shares a quota of 10 a second that somebody else has halved.
+func TestLimiterYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(20)
+		var granted arrivals // what the service let through, of the last second
+		refused, sent := 0, 0
+		quota := 10
+		turn := func() {
+			p, err := l.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent++
+			now := time.Now()
+			granted.mu.Lock()
+			for len(granted.at) > 0 && now.Sub(granted.at[0]) >= time.Second {
+				granted.at = granted.at[1:]
+			}
+			full := len(granted.at) >= quota
+			granted.mu.Unlock()
+			if full {
+				refused++
+				l.Throttled(now)
+			} else {
+				granted.add()
+			}
+			p.Answered(0)
+		}
+		run := func(d time.Duration) (accepted, refusedShare float64) {
+			sent, refused = 0, 0
+			for end := time.Now().Add(d); time.Now().Before(end); {
+				turn()
+			}
+			return float64(sent-refused) / d.Seconds(), float64(refused) / float64(sent)
+		}
+		run(10 * time.Second)
+		accepted, share := run(60 * time.Second)
+		if accepted < 8.5 || share > 0.10 {
+			t.Errorf("with 10 a second granted: accepted %.2f a second, refused %.0f %%, want at least 8.5 and at most 10 %%", accepted, 100*share)
+		}
+		quota = 20
+		run(60 * time.Second)
+		if accepted, _ := run(10 * time.Second); accepted < 18 {
+			t.Errorf("a minute after the quota came back: accepted %.2f a second, want at least 18", accepted)
+		}
+	})
+}

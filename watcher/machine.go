@@ -1,0 +1,237 @@
+package watcher
+
+import (
+	"cmp"
+	"time"
+)
+
+// An Observation is what one poll learnt of a task. Exactly one of Push and
+// Error is set. What tells nothing of the task (an outage, a refusal,
+// throttling) is no observation.
+type Observation struct {
+	At    time.Time // when the answer came
+	Push  *Push
+	Error *CloudError // of kind UnknownTask, FailedTask or BadTask
+}
+
+// Rules are the times and counts by which a task is judged. A zero field is its
+// default.
+type Rules struct {
+	NotFoundGrace time.Duration // TaskNotFound this long after registration is only early; default 30 s
+	Confirmations int           // answers in a row before "not found" or "no status" is believed; default 2
+	StalledAfter  time.Duration // PREPARED for longer is a stall; default 2 m
+	OverdueAfter  time.Duration // PUSHING this long past the planned end is overdue; default 10 m
+}
+
+func (r Rules) withDefaults() Rules {
+	return Rules{
+		NotFoundGrace: cmp.Or(r.NotFoundGrace, 30*time.Second),
+		Confirmations: cmp.Or(r.Confirmations, 2),
+		StalledAfter:  cmp.Or(r.StalledAfter, 2*time.Minute),
+		OverdueAfter:  cmp.Or(r.OverdueAfter, 10*time.Minute),
+	}
+}
+
+// backwardsConfirmations is how many answers in a row must agree before a Status
+// that runs backwards is believed.
+const backwardsConfirmations = 2
+
+// What a doubt may be about.
+const (
+	doubtNotFound  = "not found"
+	doubtNoStatus  = "no status"
+	doubtBackwards = "backwards"
+)
+
+// Apply is the state machine: it returns the task as it is after o, and the
+// events that tell what changed, in order. It is pure. The next task carries
+// the events' numbers in its Sequence; its Version is the caller's to advance.
+//
+// A task at its end stays as it is.
+func (r Rules) Apply(t Task, o Observation) (Task, []Event) {
+	if t.State.Ended() {
+		return t, nil
+	}
+	m := move{rules: r.withDefaults(), before: t, task: t, at: o.At}
+	m.task.LastObservedAt = o.At
+	switch {
+	case o.Error != nil:
+		m.failure(o.Error)
+	case value(o.Push.Status) == "":
+		m.task.Push, m.task.Error = o.Push, nil
+		if m.confirmed(doubtNoStatus, m.rules.Confirmations) {
+			m.end(Failed, PushFailed)
+		}
+	default:
+		m.task.Push, m.task.Error = o.Push, nil
+		m.status(*o.Push.Status)
+	}
+	return m.task, m.events
+}
+
+// A move is one observation on its way through the machine.
+type move struct {
+	rules  Rules
+	before Task // as it came
+	task   Task // as it becomes
+	at     time.Time
+	events []Event
+}
+
+// failure takes an answer that is an error about this task.
+func (m *move) failure(err *CloudError) {
+	m.task.Error = err.api()
+	early := m.at.Before(m.task.RegisteredAt.Add(m.rules.NotFoundGrace)) // TIW may not know it yet
+	switch {
+	case err.Kind == FailedTask:
+		m.end(Failed, PushFailed)
+	case err.Kind == UnknownTask && !early:
+		if m.confirmed(doubtNotFound, m.rules.Confirmations) {
+			m.end(NotFound, PushNotFound)
+		}
+	default:
+		m.task.Memory.Doubt = doubt{}
+	}
+}
+
+// status takes an answer with a Status.
+func (m *move) status(status string) {
+	t := &m.task
+	if status == StatusPrepared && t.State == Pushing && !m.confirmed(doubtBackwards, backwardsConfirmations) {
+		return
+	}
+	t.Memory.Doubt = doubt{}
+	seenBefore := t.Memory.Status
+	t.Memory.Status = status
+
+	switch status {
+	case StatusStopped:
+		m.stopped()
+		return
+	case StatusPushing:
+		switch {
+		case !t.Memory.Started:
+			m.started()
+		case seenBefore != status:
+			t.State = Pushing
+			m.tell(PushChanged)
+		}
+	case StatusPrepared:
+		switch {
+		case t.State == Registered:
+			t.State = Preparing
+			t.Memory.PreparedSince = m.at
+			m.tell(PushPreparing)
+		case seenBefore != status:
+			t.State = Preparing
+			t.Memory.PreparedSince = m.at
+			m.tell(PushChanged)
+		}
+	default:
+		if seenBefore != status {
+			m.tell(PushChanged)
+		}
+	}
+	m.exceptions()
+	m.backup()
+	m.late()
+}
+
+// stopped takes the end that TIW reports as a Status. A push whose PUSHING was
+// never seen but which has a start time has started: that is told first.
+func (m *move) stopped() {
+	t := &m.task
+	if !t.Memory.Started && value(t.Push.PushStartTime) > 0 {
+		m.started()
+	}
+	m.backup()
+	if value(t.Push.FinishReason) == FinishException {
+		m.end(Failed, PushFailed)
+	} else {
+		m.end(Stopped, PushStopped)
+	}
+}
+
+func (m *move) started() {
+	m.task.State = Pushing
+	m.task.Memory.Started = true
+	m.tell(PushStarted)
+}
+
+// end closes the task. Exceptions that first show with the end are told in the
+// end's own event.
+func (m *move) end(state State, kind EventType) {
+	m.task.State = state
+	m.task.EndedAt = m.at
+	m.task.Memory.Doubt = doubt{}
+	added := m.addedExceptions()
+	m.tell(kind).ExceptionsAdded = added
+}
+
+// exceptions tells a risen ExceptionCnt. A count that falls is not believed: it
+// cannot unhappen, and the same rise must not be told twice.
+func (m *move) exceptions() {
+	if added := m.addedExceptions(); added > 0 {
+		m.tell(PushException).ExceptionsAdded = added
+	}
+}
+
+func (m *move) addedExceptions() int64 {
+	if m.task.Push == nil {
+		return 0
+	}
+	added := max(0, value(m.task.Push.ExceptionCount)-m.task.Memory.Exceptions)
+	m.task.Memory.Exceptions += added
+	return added
+}
+
+// backup tells a Backup result that changed from one value to another.
+func (m *move) backup() {
+	now, known := m.task.Push.backup(), m.task.Memory.Backup
+	if now == "" || now == known {
+		return
+	}
+	m.task.Memory.Backup = now
+	if known != "" {
+		m.tell(PushBackupChanged)
+	}
+}
+
+// late tells a push that hangs in preparation, or runs past its planned end.
+func (m *move) late() {
+	t := &m.task
+	switch {
+	case t.Memory.Status == StatusPrepared && !t.Memory.Stalled &&
+		m.at.Sub(t.Memory.PreparedSince) > m.rules.StalledAfter:
+		t.Memory.Stalled = true
+		m.tell(PushStalled)
+	case t.Memory.Status == StatusPushing && !t.Memory.Overdue && !t.ExpectedStopAt.IsZero() &&
+		m.at.Sub(t.ExpectedStopAt) > m.rules.OverdueAfter:
+		t.Memory.Overdue = true
+		m.tell(PushOverdue)
+	}
+}
+
+// confirmed counts an answer that is not believed at once.
+func (m *move) confirmed(about string, needed int) bool {
+	return m.task.Memory.Doubt.again(about) >= needed
+}
+
+// tell adds the event of what has just changed. The previous state is the one
+// before this event: where one poll finds a start and a stop, the stop's is pushing.
+func (m *move) tell(kind EventType) *Event {
+	t := &m.task
+	t.Sequence++
+	previous := m.before.State
+	if n := len(m.events); n > 0 {
+		previous = m.events[n-1].State
+	}
+	m.events = append(m.events, Event{
+		Type: kind, Key: t.Key, Account: t.Account, Sequence: t.Sequence, Labels: t.Labels,
+		State: t.State, PreviousState: previous, Push: t.Push, Error: t.Error,
+		ObservedAt: m.at, LastObservedAt: m.before.LastObservedAt,
+	})
+	e := &m.events[len(m.events)-1]
+	e.ID = eventID(t, e)
+	return e
+}

@@ -1,0 +1,160 @@
+// Package setting holds the value types that every section of the settings
+// shares: durations written as text, and secrets that never print.
+package setting
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A Duration is a [time.Duration] written as text: "90s", "1h30m". A bare number
+// is refused, since nothing would tell its unit.
+type Duration time.Duration
+
+// Std returns d as the standard library's type.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+func (d Duration) String() string { return shorten(time.Duration(d).String()) }
+
+// shorten drops the zero units that [time.Duration.String] ends with: 1m, not 1m0s.
+func shorten(s string) string {
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf(`%q is not a duration: want a number with its unit, such as "90s", "15m" or "1h30m"`, text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Mask is what every secret prints as.
+const Mask = "***"
+
+// A Secret is a value that must not be seen, or the place where it is kept: a
+// file, an environment variable, or the settings themselves. It prints as ***
+// in every format, in JSON, in TOML and in logs.
+//
+// A file is read anew at each call of [Secret.Value], so that a secret can be
+// changed under a running daemon.
+type Secret struct {
+	file, env, plain string
+}
+
+// Plain is a secret that is its own value.
+func Plain(value string) Secret { return Secret{plain: value} }
+
+// File is a secret kept in a file. White space around it is not part of it.
+func File(path string) Secret { return Secret{file: path} }
+
+// Env is a secret kept in an environment variable.
+func Env(name string) Secret { return Secret{env: name} }
+
+// IsZero reports whether no secret is set.
+func (s Secret) IsZero() bool { return s == Secret{} }
+
+// IsPlain reports whether the secret stands in the settings themselves.
+func (s Secret) IsPlain() bool { return s.plain != "" }
+
+// In returns the secret with a relative file path taken from folder.
+func (s Secret) In(folder string) Secret {
+	if s.file != "" && !filepath.IsAbs(s.file) {
+		s.file = filepath.Join(folder, s.file)
+	}
+	return s
+}
+
+// maxSecretBytes bounds what is read of a secret's file.
+const maxSecretBytes = 64 << 10
+
+// Value reads the secret. The error names the file or variable, never the value.
+func (s Secret) Value() (string, error) {
+	switch {
+	case s.file != "":
+		info, err := os.Stat(s.file)
+		if err != nil {
+			return "", fmt.Errorf("read secret: %w", err)
+		}
+		if info.IsDir() || info.Size() > maxSecretBytes {
+			return "", fmt.Errorf("read secret %s: want a file of at most %d bytes", s.file, maxSecretBytes)
+		}
+		text, err := os.ReadFile(s.file)
+		if err != nil {
+			return "", fmt.Errorf("read secret: %w", err)
+		}
+		v := strings.TrimSpace(string(text))
+		if v == "" {
+			return "", fmt.Errorf("read secret %s: the file is empty", s.file)
+		}
+		return v, nil
+	case s.env != "":
+		v := strings.TrimSpace(os.Getenv(s.env))
+		if v == "" {
+			return "", fmt.Errorf("read secret: environment variable %s is not set or empty", s.env)
+		}
+		return v, nil
+	case s.plain != "":
+		return s.plain, nil
+	default:
+		return "", errors.New("read secret: none is set")
+	}
+}
+
+// Where says where the secret is kept, without its value: "file /etc/key",
+// "env KEY", "in the settings", or "not set".
+func (s Secret) Where() string {
+	switch {
+	case s.file != "":
+		return "file " + s.file
+	case s.env != "":
+		return "env " + s.env
+	case s.plain != "":
+		return "in the settings"
+	default:
+		return "not set"
+	}
+}
+
+// Format implements [fmt.Formatter]: every verb prints the mask.
+func (s Secret) Format(f fmt.State, _ rune) { f.Write([]byte(s.mask())) }
+
+// MarshalText implements [encoding.TextMarshaler]: the mask, or nothing where no
+// secret is set.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.mask()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]: the text is the secret
+// itself.
+func (s *Secret) UnmarshalText(text []byte) error {
+	*s = Plain(string(text))
+	return nil
+}
+
+func (s Secret) mask() string {
+	if s.IsZero() {
+		return ""
+	}
+	return Mask
+}
+
+var (
+	_ encoding.TextMarshaler   = Secret{}
+	_ encoding.TextUnmarshaler = (*Secret)(nil)
+	_ fmt.Formatter            = Secret{}
+)

@@ -1,0 +1,87 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+)
+
+// Errors of a [Store].
+var (
+	// ErrNoTask: no task has that key.
+	ErrNoTask = errors.New("no such task")
+	// ErrConflict: the task was changed by somebody else since it was read.
+	// Nothing of the change was saved: read the task again.
+	ErrConflict = errors.New("task changed meanwhile")
+	// ErrFenced: the account has another owner now. Nothing was saved, and
+	// nothing will be: stop working for the account.
+	ErrFenced = errors.New("account has another owner")
+)
+
+// A Change is what one observation did to one task: its next value, and the
+// events that tell of it.
+type Change struct {
+	Task   Task    // Version is one above the saved one's
+	Events []Event // numbered on from the saved task's Sequence; may be empty
+}
+
+// A Store keeps the tasks of one account, and the events that tell of them. It
+// belongs to the account's owner: every write first proves that there is no
+// newer owner, and fails with [ErrFenced] where there is.
+type Store interface {
+	// Live calls yield once for each task of the account that has not ended, in
+	// no order. It stops at the first error of yield and returns it.
+	Live(ctx context.Context, yield func(Task) error) error
+
+	// Task reads one task; [ErrNoTask] where there is none.
+	Task(ctx context.Context, key Key) (Task, error)
+
+	// Save writes a change: the task, its events, and a delivery for each of an
+	// event's notifiers, all in one transaction or not at all. It returns when
+	// they are durable. Many calls at once may share a transaction; one call's
+	// failure for [ErrConflict] concerns no other.
+	//
+	// After any error but ErrConflict and ErrFenced the outcome is unknown: it
+	// may have been saved. The caller reads the task again, and never repeats
+	// the change blindly.
+	Save(ctx context.Context, change Change) error
+
+	// Announce writes an event that belongs to no task, and its deliveries. An
+	// event whose id was announced before is not written again: that is no error.
+	Announce(ctx context.Context, event Event) error
+
+	// Touch writes the times at which tasks were last polled and observed, and
+	// nothing else; tasks that have changed meanwhile are left alone. It is
+	// called now and then, for polling to go on after a restart where it was.
+	Touch(ctx context.Context, tasks []Task) error
+}
+
+// A Registry keeps the registrations of all accounts. Any process may use it,
+// the account's owner or not.
+type Registry interface {
+	// Register writes the tasks that do not exist yet, all or none, in one
+	// transaction, and returns, in the order asked for, every task as it now
+	// stands, and whether its watching begins with this call. A task that was
+	// removed is watched anew; one that has ended only where reopen says so.
+	// Either's events go on counting from where they were.
+	Register(ctx context.Context, tasks []Task, reopen bool) ([]Task, []bool, error)
+
+	// Task reads one task; [ErrNoTask] where there is none.
+	Task(ctx context.Context, key Key) (Task, error)
+
+	// Tasks reads a page of tasks, ordered by their keys.
+	Tasks(ctx context.Context, query TaskQuery) ([]Task, error)
+
+	// Remove ends the watching of a task and hides it; [ErrNoTask] where there
+	// is none. Its events stay.
+	Remove(ctx context.Context, key Key) error
+}
+
+// A TaskQuery selects tasks. Zero fields select all.
+type TaskQuery struct {
+	Account  string
+	State    State
+	SDKAppID int64
+	Labels   map[string]string // all must match exactly
+	After    Key               // only keys above this one
+	Limit    int               // at most this many; 0: 100
+}

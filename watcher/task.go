@@ -1,0 +1,204 @@
+package watcher
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// A Key names a task: a TIW task id within its application.
+type Key struct {
+	SDKAppID int64
+	TaskID   string
+}
+
+// String is the key as it stands in the subject of an event: "1400000001/ghucnligqtgtvk2624mb".
+func (k Key) String() string { return strconv.FormatInt(k.SDKAppID, 10) + "/" + k.TaskID }
+
+// State says how far a push has come, as far as it was seen from here.
+type State string
+
+// The states of a task. A task moves forward and may skip any of them; only a
+// Status that runs backwards, seen twice, takes it from Pushing to Preparing.
+const (
+	Registered State = "registered" // not yet seen
+	Preparing  State = "preparing"  // PREPARED
+	Pushing    State = "pushing"    // PUSHING
+	Stopped    State = "stopped"    // ended as it should
+	Failed     State = "failed"     // ended by a fault
+	NotFound   State = "not_found"  // TIW does not know the id
+)
+
+// States lists every state, in the order in which a push passes them.
+var States = []State{Registered, Preparing, Pushing, Stopped, Failed, NotFound}
+
+// Ended reports whether s is an end. A task at its end is not polled again.
+func (s State) Ended() bool { return s == Stopped || s == Failed || s == NotFound }
+
+// The values of Status that the API documents.
+const (
+	StatusPrepared = "PREPARED"
+	StatusPushing  = "PUSHING"
+	StatusStopped  = "STOPPED"
+)
+
+// FinishException is the FinishReason that makes a stop a failure.
+const FinishException = "EXCEPTION"
+
+// Push is what one answer of DescribeWhiteboardPush says. A field is nil where
+// the API left it out or answered null, which it may do for every one of them.
+type Push struct {
+	Status         *string `json:"status"`
+	FinishReason   *string `json:"finish_reason"`
+	RoomID         *int64  `json:"room_id"`
+	GroupID        *string `json:"group_id"`
+	PushUserID     *string `json:"push_user_id"`
+	PushStartTime  *int64  `json:"push_start_time"` // unix seconds
+	PushStopTime   *int64  `json:"push_stop_time"`  // unix seconds
+	ExceptionCount *int64  `json:"exception_count"`
+	IMSyncTime     *int64  `json:"im_sync_time"`
+	Backup         *string `json:"backup"` // raw text; its inner form is not documented
+	RequestID      *string `json:"request_id"`
+}
+
+// same reports whether p and q tell the same of a push. Null, absent and empty
+// are one to it, since the API uses them as it likes, and RequestID is not
+// looked at, since it is new in every answer.
+func (p *Push) same(q *Push) bool {
+	if p == nil || q == nil {
+		return p == q
+	}
+	return value(p.Status) == value(q.Status) && value(p.FinishReason) == value(q.FinishReason) &&
+		value(p.RoomID) == value(q.RoomID) && value(p.GroupID) == value(q.GroupID) &&
+		value(p.PushUserID) == value(q.PushUserID) && value(p.PushStartTime) == value(q.PushStartTime) &&
+		value(p.PushStopTime) == value(q.PushStopTime) && value(p.ExceptionCount) == value(q.ExceptionCount) &&
+		value(p.IMSyncTime) == value(q.IMSyncTime) && p.backup() == q.backup()
+}
+
+// backup is the Backup result, or "" where it holds nothing. What is inside is
+// not documented, so nothing more is read into it.
+func (p *Push) backup() string {
+	if b := value(p.Backup); b != "{}" {
+		return b
+	}
+	return ""
+}
+
+// value is what p points to, or zero.
+func value[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}
+
+// An APIError is an error that the API answered about one task.
+type APIError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// A Task is a registered push: what was asked for, and what was last known of
+// it. It is a value: the state machine takes one and returns the next.
+type Task struct {
+	Key
+	Account string
+	State   State
+	Labels  map[string]string // never written to after registration: a change makes a new map
+
+	ExpectedStopAt time.Time // zero: not told at registration
+	RegisteredAt   time.Time
+	EndedAt        time.Time // zero while live
+
+	Version  int64 // rises with every saved change; the store refuses a change of an older one
+	Sequence int64 // number of the task's last event; 0: none yet
+
+	Push           *Push     // the last answer that described the push; nil before the first
+	Error          *APIError // the last answer, where it was an error
+	LastObservedAt time.Time // when the last answer about this task came
+	LastPolledAt   time.Time // when the last poll was sent, answered or not
+
+	Memory Memory
+}
+
+// Memory is what the state machine must remember of a task beyond what is shown
+// of it. It is saved with the task.
+type Memory struct {
+	Status        string    `json:"status,omitempty"`        // the last Status that was believed
+	Started       bool      `json:"started,omitempty"`       // push.started was told
+	PreparedSince time.Time `json:"prepared_since,omitzero"` // when PREPARED was first seen
+	Stalled       bool      `json:"stalled,omitempty"`       // push.stalled was told
+	Overdue       bool      `json:"overdue,omitempty"`       // push.overdue was told
+	Exceptions    int64     `json:"exceptions,omitempty"`    // the highest ExceptionCnt that was told
+	Backup        string    `json:"backup,omitempty"`        // the last Backup that was not empty
+	Doubt         doubt     `json:"-"`                       // lost in a crash: then it takes its confirmations anew
+}
+
+// A doubt is an answer that is not believed before it is given again.
+type doubt struct {
+	about string // what was answered; empty: nothing is in doubt
+	seen  int    // how many answers in a row said so
+}
+
+// again counts an answer about what, and returns how many in a row have said it.
+func (d *doubt) again(what string) int {
+	if d.about != what {
+		*d = doubt{about: what}
+	}
+	d.seen++
+	return d.seen
+}
+
+// A Registration asks for a task to be watched.
+type Registration struct {
+	Key
+	ExpectedStopAt time.Time // zero: not known
+	Labels         map[string]string
+}
+
+// Limits of a registration.
+const (
+	MaxLabels          = 16
+	MaxLabelValueBytes = 256
+)
+
+var (
+	taskIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	labelKeyPattern = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
+)
+
+// A FieldError is a fault in one field of a request.
+type FieldError struct {
+	Field string // such as "task_id" or "labels.course"
+	Value any    // what was given
+	Want  string // what would be right
+}
+
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("%s = %#v: want %s", e.Field, e.Value, e.Want)
+}
+
+// Validate returns the registration's faults, each a [*FieldError].
+func (r Registration) Validate() []error {
+	var errs []error
+	if r.SDKAppID <= 0 {
+		errs = append(errs, &FieldError{"sdk_app_id", r.SDKAppID, "the SdkAppId of a configured application, a positive number"})
+	}
+	if !taskIDPattern.MatchString(r.TaskID) {
+		errs = append(errs, &FieldError{"task_id", r.TaskID, "1 to 128 of A-Z a-z 0-9 _ -"})
+	}
+	if len(r.Labels) > MaxLabels {
+		errs = append(errs, &FieldError{"labels", len(r.Labels), fmt.Sprintf("at most %d labels", MaxLabels)})
+	}
+	for k, v := range r.Labels {
+		if !labelKeyPattern.MatchString(k) {
+			errs = append(errs, &FieldError{"labels", k, "keys of 1 to 64 of a-z 0-9 _ . -"})
+		}
+		if len(v) > MaxLabelValueBytes {
+			errs = append(errs, &FieldError{"labels." + k, v[:32] + "…", fmt.Sprintf("a value of at most %d bytes", MaxLabelValueBytes)})
+		}
+	}
+	return errs
+}

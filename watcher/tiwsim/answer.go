@@ -1,0 +1,133 @@
+package tiwsim
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// Answer is what is answered for a task: Raw if it is set, else Err if it is
+// set, else the eleven fields of the API page. A nil field is not there, and
+// shown as Shape says. RequestId is always added, except to Raw.
+type Answer struct {
+	FinishReason  *string
+	TaskID        *string
+	Status        *string
+	RoomID        *int64
+	GroupID       *string
+	PushUserID    *string
+	PushStartTime *int64 // Unix seconds
+	PushStopTime  *int64 // Unix seconds
+	ExceptionCnt  *int64
+	IMSyncTime    *int64 // Unix seconds
+	Backup        *string
+	Shape         Shape
+
+	Err *APIError
+	Raw []byte // the whole body of the HTTP answer
+}
+
+// Shape is how a field without a value is shown. The API page does not say which
+// it is, so a client has to bear all.
+type Shape string
+
+// The shapes.
+const (
+	ShapeMixed  Shape = ""       // any of the others, anew for every field of every answer
+	ShapeNull   Shape = "null"   // null
+	ShapeAbsent Shape = "absent" // the field is left out
+	ShapeEmpty  Shape = "empty"  // "" or 0
+)
+
+// field is a member of a JSON object; value is JSON.
+type field struct {
+	name, value string
+}
+
+// render is the body for an answer, its fields in random order.
+func (s *Service) render(a Answer) []byte {
+	if a.Raw != nil {
+		return a.Raw
+	}
+	fields := []field{{"RequestId", strconv.Quote(requestID())}}
+	if a.Err != nil {
+		problem := s.object([]field{{"Code", quote(a.Err.Code)}, {"Message", quote(a.Err.Message)}})
+		fields = append(fields, field{"Error", problem})
+	} else {
+		add := func(name, value, zero string) {
+			switch shape := s.shape(a.Shape); {
+			case value != "":
+				fields = append(fields, field{name, value})
+			case shape == ShapeNull:
+				fields = append(fields, field{name, "null"})
+			case shape == ShapeEmpty:
+				fields = append(fields, field{name, zero})
+			}
+		}
+		text := func(name string, value *string) {
+			if value != nil {
+				add(name, quote(*value), "")
+			} else {
+				add(name, "", `""`)
+			}
+		}
+		number := func(name string, value *int64) {
+			if value != nil {
+				add(name, strconv.FormatInt(*value, 10), "")
+			} else {
+				add(name, "", "0")
+			}
+		}
+		text("FinishReason", a.FinishReason)
+		text("TaskId", a.TaskID)
+		text("Status", a.Status)
+		number("RoomId", a.RoomID)
+		text("GroupId", a.GroupID)
+		text("PushUserId", a.PushUserID)
+		number("PushStartTime", a.PushStartTime)
+		number("PushStopTime", a.PushStopTime)
+		number("ExceptionCnt", a.ExceptionCnt)
+		number("IMSyncTime", a.IMSyncTime)
+		text("Backup", a.Backup)
+	}
+	return []byte(s.object([]field{{"Response", s.object(fields)}}))
+}
+
+// shape settles a mixed shape for one field.
+func (s *Service) shape(shape Shape) Shape {
+	if shape != ShapeMixed {
+		return shape
+	}
+	return []Shape{ShapeNull, ShapeAbsent, ShapeEmpty}[s.rng.IntN(3)]
+}
+
+func (s *Service) object(fields []field) string {
+	s.rng.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
+	var b bytes.Buffer
+	for i, f := range fields {
+		separator := ","
+		if i == 0 {
+			separator = "{"
+		}
+		b.WriteString(separator + strconv.Quote(f.name) + ":" + f.value)
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+func quote(text string) string {
+	quoted, _ := json.Marshal(text) // a string always can be
+	return string(quoted)
+}
+
+// requestID is a random UUID (version 4). It is not of the seeded source, so that
+// no two runs share one.
+func requestID() string {
+	var id [16]byte
+	rand.Read(id[:])
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+}

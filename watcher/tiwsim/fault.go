@@ -1,0 +1,217 @@
+package tiwsim
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Fault is a disturbance of the requests that it matches. Where several match,
+// the first one disturbs.
+type Fault struct {
+	// Kind is one of the Fault constants.
+	Kind string `toml:"kind"`
+	// From is when it begins, counted from [New] or [Service.Inject].
+	From Duration `toml:"from"`
+	// For is how long it lasts; zero: for ever.
+	For Duration `toml:"for"`
+	// Probability that a matching request is disturbed, 0 < p <= 1; default 1.
+	Probability float64 `toml:"probability"`
+
+	// Account, SDKAppID and TaskID narrow it down; zero matches all. The last two
+	// match only requests that are otherwise in order.
+	Account  string `toml:"account"`
+	SDKAppID int64  `toml:"sdk_app_id"`
+	TaskID   string `toml:"task_id"`
+
+	// Code and Message are of the API error; Code is RequestLimitExceeded unless
+	// set for FaultThrottle (where it must begin so), InternalError for FaultError.
+	Code    string `toml:"code"`
+	Message string `toml:"message"`
+	// Status is the HTTP status; default 502 for FaultHTTP, 302 for FaultRedirect.
+	Status int `toml:"status"`
+	// URL is where FaultRedirect points.
+	URL string `toml:"url"`
+	// Limit is the lowered limit of FaultLimit, in requests per second.
+	Limit int `toml:"limit"`
+	// Every is the time between two bytes of FaultSlow; default 100ms.
+	Every Duration `toml:"every"`
+}
+
+// The kinds of faults.
+const (
+	FaultThrottle = "throttle" // answers RequestLimitExceeded, as if others used up the limit
+	FaultError    = "error"    // answers an API error
+	FaultLimit    = "limit"    // lowers the limit; its filters are time and Account only
+	FaultHTTP     = "http"     // answers an HTML page with a Status, as gateways do
+	FaultHang     = "hang"     // holds the answer until the request is cancelled or the fault ends
+	FaultCut      = "cut"      // cuts the connection in the middle of the body
+	FaultNull     = "null"     // answers the body null
+	FaultEmpty    = "empty"    // answers the body {}
+	FaultRedirect = "redirect" // redirects to URL
+	FaultClose    = "close"    // closes the connection without an answer
+	FaultSlow     = "slow"     // sends the body a byte at a time
+)
+
+var faultKinds = []string{
+	FaultThrottle, FaultError, FaultLimit, FaultHTTP, FaultHang, FaultCut,
+	FaultNull, FaultEmpty, FaultRedirect, FaultClose, FaultSlow,
+}
+
+type activeFault struct {
+	Fault
+	begin, end time.Time     // end is zero for a fault without one
+	stopped    chan struct{} // closed when it is taken back
+}
+
+func newActiveFault(f Fault, now time.Time) *activeFault {
+	active := &activeFault{Fault: f, begin: now.Add(time.Duration(f.From)), stopped: make(chan struct{})}
+	if f.For > 0 {
+		active.end = active.begin.Add(time.Duration(f.For))
+	}
+	return active
+}
+
+// Inject begins a fault now. It lasts until its own end, or until stop is
+// called; stop may be called more than once.
+func (s *Service) Inject(f Fault) (stop func(), err error) {
+	if err := joinAs("inject fault", f.validate("")); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	active := newActiveFault(f, time.Now())
+	s.faults = append(s.faults, active)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if i := slices.Index(s.faults, active); i >= 0 {
+			s.faults = slices.Delete(s.faults, i, i+1)
+			close(active.stopped)
+		}
+	}, nil
+}
+
+// faultFor is the fault that disturbs a request, or nil.
+func (s *Service) faultFor(account string, asked taskKey, now time.Time) *activeFault {
+	for _, f := range s.faults {
+		if f.Kind == FaultLimit || !f.covers(account, now) ||
+			f.SDKAppID != 0 && f.SDKAppID != asked.sdkAppID || f.TaskID != "" && f.TaskID != asked.taskID {
+			continue
+		}
+		if s.rng.Float64() < cmp.Or(f.Probability, 1) {
+			return f
+		}
+	}
+	return nil
+}
+
+// lowestLimit is the account's limit at a time.
+func (s *Service) lowestLimit(account string, now time.Time) int {
+	limit := s.limit
+	for _, f := range s.faults {
+		if f.Kind == FaultLimit && f.covers(account, now) {
+			limit = min(limit, f.Limit)
+		}
+	}
+	return limit
+}
+
+func (f *activeFault) covers(account string, now time.Time) bool {
+	return !now.Before(f.begin) && (f.end.IsZero() || now.Before(f.end)) && (f.Account == "" || f.Account == account)
+}
+
+// apiError is the error that the fault puts in the place of a good answer; nil if
+// the fault is one of HTTP instead.
+func (f *activeFault) apiError() *APIError {
+	switch f.Kind {
+	case FaultThrottle:
+		e := throttled(cmp.Or(f.Code, "RequestLimitExceeded"))
+		e.Message = cmp.Or(f.Message, e.Message)
+		return e
+	case FaultError:
+		return refuse(cmp.Or(f.Code, "InternalError"), "%s", cmp.Or(f.Message, "an internal error"))
+	}
+	return nil
+}
+
+// reply is what a request gets: the body, after the delay, unless the fault
+// makes something else of it.
+type reply struct {
+	delay time.Duration
+	body  []byte
+	fault *activeFault // may be nil
+}
+
+const gatewayPage = "<html>\r\n<head><title>%</title></head>\r\n<body>\r\n<center><h1>%</h1></center>\r\n<hr><center>gateway</center>\r\n</body>\r\n</html>\r\n"
+
+func (p reply) write(w http.ResponseWriter, r *http.Request) {
+	kind := ""
+	if p.fault != nil {
+		kind = p.fault.Kind
+	}
+	switch kind {
+	case FaultHTTP:
+		status := cmp.Or(p.fault.Status, http.StatusBadGateway)
+		title := strconv.Itoa(status) + " " + http.StatusText(status)
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		w.Write([]byte(strings.ReplaceAll(gatewayPage, "%", title)))
+		return
+	case FaultRedirect:
+		w.Header().Set("Location", p.fault.URL)
+		w.WriteHeader(cmp.Or(p.fault.Status, http.StatusFound))
+		return
+	case FaultClose:
+		panic(http.ErrAbortHandler)
+	case FaultNull:
+		p.body = []byte("null")
+	case FaultEmpty:
+		p.body = []byte("{}")
+	case FaultHang:
+		if !p.fault.wait(r) {
+			return
+		}
+	}
+
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(p.body)))
+	switch kind {
+	case FaultCut:
+		w.Write(p.body[:len(p.body)/2])
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case FaultSlow:
+		for _, b := range p.body {
+			w.Write([]byte{b})
+			http.NewResponseController(w).Flush()
+			if !sleep(r.Context(), time.Duration(cmp.Or(p.fault.Every, defaultEvery))) {
+				return
+			}
+		}
+	default:
+		w.Write(p.body)
+	}
+}
+
+const defaultEvery = Duration(100 * time.Millisecond)
+
+// wait returns true when the fault ends, false when the request is cancelled.
+func (f *activeFault) wait(r *http.Request) bool {
+	var end <-chan time.Time // of a fault without an end: blocks for ever
+	if !f.end.IsZero() {
+		timer := time.NewTimer(time.Until(f.end))
+		defer timer.Stop()
+		end = timer.C
+	}
+	select {
+	case <-r.Context().Done():
+		return false
+	case <-end:
+	case <-f.stopped:
+	}
+	return true
+}

@@ -1,0 +1,235 @@
+package tiwsim
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Life is the script of a push, or of many alike. Unless said otherwise times
+// count from when the task begins to exist, and a zero field means that the
+// thing does not happen.
+type Life struct {
+	SDKAppID int64 `toml:"sdk_app_id"`
+	// TaskID matches ^[A-Za-z0-9_-]{1,128}$ once "{n}" in it is replaced with the
+	// number of the copy, from 1.
+	TaskID string `toml:"task_id"`
+	// Count is the number of copies; default 1. More than one need "{n}" in TaskID.
+	Count int `toml:"count"`
+	// Spread is the time over which the copies begin, evenly.
+	Spread Duration `toml:"spread"`
+	// Jitter makes each copy begin later by a random time below it.
+	Jitter Duration `toml:"jitter"`
+	// StartAfter is when the (first) task begins to exist, counted from [New] or
+	// [Service.Add]. Until then it is answered InvalidParameter.TaskNotFound.
+	StartAfter Duration `toml:"start_after"`
+	// PreparedFor is how long it is PREPARED; zero: for ever.
+	PreparedFor Duration `toml:"prepared_for"`
+	// PushingFor is how long it is PUSHING; zero: for ever.
+	PushingFor Duration `toml:"pushing_for"`
+	// FinishReason is AUTO, USER_CALL, EXCEPTION or anything else; default USER_CALL.
+	FinishReason string `toml:"finish_reason"`
+	// Exceptions are the times after the start of the push at which ExceptionCnt
+	// rises by one, ascending.
+	Exceptions []Duration `toml:"exceptions"`
+	// Backup is what the field Backup holds from when on.
+	Backup []Moment `toml:"backup"`
+	// Statuses replace Status from their time on; an empty value ends that.
+	Statuses []Moment `toml:"statuses"`
+	// Error is what the API answers from its time on, instead of the task.
+	Error *Failure `toml:"error"`
+	// BareAfter is when answers begin to hold a RequestId and nothing else.
+	BareAfter *Duration `toml:"bare_after"`
+	// ForgetAfter is how long after its end (by stop, Error or BareAfter) the task
+	// can still be asked for; zero: for ever.
+	ForgetAfter Duration `toml:"forget_after"`
+	// AnswerTaskID is the TaskId in answers; default the one asked for. The API
+	// page's own example shows them differ.
+	AnswerTaskID string `toml:"answer_task_id"`
+	// Shape is how values that are not there are shown; default [ShapeMixed].
+	Shape Shape `toml:"shape"`
+}
+
+// Moment is a value that holds from a time on.
+type Moment struct {
+	After Duration `toml:"after"`
+	Value string   `toml:"value"`
+}
+
+// Failure is an error of the API that holds from a time on.
+type Failure struct {
+	After   Duration `toml:"after"`
+	Code    string   `toml:"code"` // default FailedOperation.WhiteboardPush
+	Message string   `toml:"message"`
+}
+
+// What tells changes of a life apart.
+type What string
+
+// The changes that a life can go through, with what Change.Detail then holds.
+const (
+	Prepared  What = "prepared"  // it exists, and is PREPARED
+	Started   What = "started"   // it is PUSHING
+	Excepted  What = "exception" // ExceptionCnt rose; the new count
+	Stopped   What = "stopped"   // it is STOPPED; the FinishReason
+	Failed    What = "failed"    // an API error is answered; its code
+	Bared     What = "bare"      // answers hold only a RequestId
+	Forgotten What = "forgotten" // InvalidParameter.TaskNotFound is answered
+	Backed    What = "backup"    // Backup changed; the new value
+	Restated  What = "status"    // Status is replaced; the new value, "" for no longer
+)
+
+// Change is one step in a scripted life.
+type Change struct {
+	At       time.Time
+	SDKAppID int64
+	TaskID   string
+	What     What
+	Detail   string
+}
+
+// task is one copy of a life, or an answer set by hand.
+type task struct {
+	key    taskKey
+	life   *Life // shared by its copies; nil once byHand is set
+	start  time.Time
+	byHand *Answer
+	stats  TaskStats
+}
+
+// copies are the tasks of a valid life that is entered at a time.
+func (l Life) copies(now time.Time, rng *rand.Rand) []*task {
+	count := max(l.Count, 1)
+	tasks := make([]*task, count)
+	for i := range tasks {
+		start := now.Add(time.Duration(l.StartAfter) + time.Duration(l.Spread)/time.Duration(count)*time.Duration(i))
+		if l.Jitter > 0 {
+			start = start.Add(time.Duration(rng.Int64N(int64(l.Jitter))))
+		}
+		tasks[i] = &task{key: taskKey{l.SDKAppID, l.copyID(i + 1)}, life: &l, start: start}
+	}
+	return tasks
+}
+
+// copyID is the task id of the n-th copy.
+func (l Life) copyID(n int) string { return strings.ReplaceAll(l.TaskID, "{n}", strconv.Itoa(n)) }
+
+// story is all that ever changes in the task's life, in order; nil if the task
+// was set by hand.
+func (t *task) story() []Change {
+	l := t.life
+	if l == nil {
+		return nil
+	}
+	var story []Change
+	add := func(base time.Time, after Duration, what What, detail string) {
+		at := base.Add(time.Duration(after))
+		story = append(story, Change{At: at, SDKAppID: t.key.sdkAppID, TaskID: t.key.taskID, What: what, Detail: detail})
+	}
+	add(t.start, 0, Prepared, "")
+	if l.PreparedFor > 0 {
+		add(t.start, l.PreparedFor, Started, "")
+		for i, after := range l.Exceptions {
+			add(t.start, l.PreparedFor+after, Excepted, strconv.Itoa(i+1))
+		}
+		if l.PushingFor > 0 {
+			add(t.start, l.PreparedFor+l.PushingFor, Stopped, cmp.Or(l.FinishReason, "USER_CALL"))
+		}
+	}
+	for _, m := range l.Backup {
+		add(t.start, m.After, Backed, m.Value)
+	}
+	for _, m := range l.Statuses {
+		add(t.start, m.After, Restated, m.Value)
+	}
+	if l.Error != nil {
+		add(t.start, l.Error.After, Failed, l.Error.code())
+	}
+	if l.BareAfter != nil {
+		add(t.start, *l.BareAfter, Bared, "")
+	}
+	byTime := func(a, b Change) int { return a.At.Compare(b.At) }
+	slices.SortStableFunc(story, byTime)
+
+	// Nothing is seen of a task once it is answered with an error or bare.
+	if i := slices.IndexFunc(story, func(c Change) bool { return c.What == Failed || c.What == Bared }); i >= 0 {
+		story = story[:i+1]
+	}
+	end := slices.IndexFunc(story, func(c Change) bool { return c.What == Stopped || c.What == Failed || c.What == Bared })
+	if end >= 0 && l.ForgetAfter > 0 {
+		add(story[end].At, l.ForgetAfter, Forgotten, "")
+		slices.SortStableFunc(story, byTime)
+		i := slices.IndexFunc(story, func(c Change) bool { return c.What == Forgotten })
+		story = story[:i+1]
+	}
+	return story
+}
+
+// answer is what the task answers at a time: its story up to then.
+func (t *task) answer(now time.Time) Answer {
+	l := t.life
+	room := t.room()
+	a := Answer{
+		TaskID:       new(cmp.Or(l.AnswerTaskID, t.key.taskID)),
+		RoomID:       &room,
+		GroupID:      new(strconv.FormatInt(room, 10)),
+		PushUserID:   new(fmt.Sprintf("tic_push_user_%d_%d", room, t.key.sdkAppID)),
+		ExceptionCnt: new(int64(0)),
+		Shape:        l.Shape,
+	}
+	exists, restated := false, ""
+	for _, c := range t.story() {
+		if c.At.After(now) {
+			break
+		}
+		switch c.What {
+		case Prepared:
+			exists = true
+			a.Status = new("PREPARED")
+		case Started:
+			a.Status = new("PUSHING")
+			a.PushStartTime = new(c.At.Unix())
+			a.IMSyncTime = new(int64(0))
+			if room%2 == 0 { // not every push has messages to be in time with
+				a.IMSyncTime = a.PushStartTime
+			}
+		case Excepted:
+			*a.ExceptionCnt++
+		case Stopped:
+			a.Status = new("STOPPED")
+			a.FinishReason = new(c.Detail)
+			a.PushStopTime = new(c.At.Unix())
+		case Backed:
+			a.Backup = new(c.Detail)
+		case Restated:
+			restated = c.Detail
+		case Failed:
+			return Answer{Err: &APIError{Code: c.Detail, Message: l.Error.Message}}
+		case Bared:
+			return Answer{Shape: ShapeAbsent}
+		case Forgotten:
+			return Answer{Err: errTaskNotFound}
+		}
+	}
+	if !exists {
+		return Answer{Err: errTaskNotFound}
+	}
+	if restated != "" {
+		a.Status = &restated
+	}
+	return a
+}
+
+// room is a six-digit room number, always the same for a task.
+func (t *task) room() int64 {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%d/%s", t.key.sdkAppID, t.key.taskID)
+	return 100_000 + int64(h.Sum32()%900_000)
+}
+
+func (f *Failure) code() string { return cmp.Or(f.Code, "FailedOperation.WhiteboardPush") }

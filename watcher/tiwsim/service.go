@@ -1,0 +1,342 @@
+// Package tiwsim is a simulated Tencent Interactive Whiteboard (TIW) service: an
+// HTTP handler that answers the action DescribeWhiteboardPush for scripted pushes,
+// and misbehaves on request.
+//
+// It checks a request as the API 3.0 does (signature TC3-HMAC-SHA256, common
+// parameters, body) and refuses with the same codes. Where the real service is
+// free to vary it varies from answer to answer: the order of fields, and whether
+// a value that is not there is null, left out, or empty. A client tested against
+// it therefore cannot rely on an accident.
+//
+// It is stricter than the real service in these ways, each to show a fault of the
+// client early:
+//
+//   - The limit holds in every sliding second, not by the calendar second, and a
+//     request counts when it arrives, before anything in it is checked.
+//   - Only POST with application/json is served, the region must be
+//     ap-singapore, and the path must be "/".
+//   - Names of parameters are case-sensitive, and unknown ones are refused.
+//   - A session token sent for an account without one is refused.
+//   - Bodies above 64 KiB and headers above 16 KiB are refused.
+//
+// A [Service] is also an [http.RoundTripper], for tests inside a synctest bubble,
+// where sockets cannot be used.
+package tiwsim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Config is a whole scenario. Its tags describe the TOML file of `pushwatch sim`.
+type Config struct {
+	// Accounts are the holders of credentials; at least one.
+	Accounts []Account `toml:"accounts"`
+	// Limit is how many requests of one account are served in any sliding second;
+	// default 20, as the API page says.
+	Limit int `toml:"limit"`
+	// CountRejected makes refused requests use up the limit too. The real service
+	// is said to have no such penalty, hence the default.
+	CountRejected bool `toml:"count_rejected"`
+	// Each answer is held back for a uniformly random time between Latency and
+	// LatencyMax; a LatencyMax of zero means always Latency.
+	Latency    Duration `toml:"latency"`
+	LatencyMax Duration `toml:"latency_max"`
+	// Seed makes jitter, latencies, faults and the shapes of answers repeatable
+	// for the same requests in the same order.
+	Seed uint64 `toml:"seed"`
+	// Tasks are the scripted lives; their times count from [New].
+	Tasks []Life `toml:"tasks"`
+	// Faults are the planned disturbances; their times count from [New].
+	Faults []Fault `toml:"faults"`
+}
+
+// Account is one set of credentials with its own limit.
+type Account struct {
+	Name      string  `toml:"name"`
+	SecretID  string  `toml:"secret_id"`
+	SecretKey string  `toml:"secret_key"`
+	Token     string  `toml:"token"` // expected in X-TC-Token; empty: none may be sent
+	SDKAppIDs []int64 `toml:"sdk_app_ids"`
+}
+
+// Duration is a time.Duration that is written in text as "90s" or "1h30m".
+type Duration time.Duration
+
+// UnmarshalText reads what [time.ParseDuration] reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return err
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// MarshalText writes the form that UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// String is the duration as [time.Duration.String] writes it.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// Service is the simulated service. It is safe for concurrent use, and starts no
+// goroutines of its own.
+type Service struct {
+	limit         int
+	countRejected bool
+	latency       time.Duration
+	latencySpan   time.Duration
+	bySecretID    map[string]*account
+	unknown       *account // stands for every secret id that is not ours
+
+	mu     sync.Mutex
+	rng    *rand.Rand
+	tasks  map[taskKey]*task
+	faults []*activeFault
+	moved  chan struct{} // closed and replaced whenever the set of tasks changes
+}
+
+type taskKey struct {
+	sdkAppID int64
+	taskID   string
+}
+
+// account is an Account with its counters, which Service.mu guards.
+type account struct {
+	Account
+	served window // arrivals that use up the limit
+	all    window // all arrivals
+	stats  AccountStats
+}
+
+// New returns a service whose lives begin now. Its error joins every fault of
+// the config: the field, its value, and what would be right.
+func New(config Config) (*Service, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{
+		limit:         cmp.Or(config.Limit, DefaultLimit),
+		countRejected: config.CountRejected,
+		latency:       time.Duration(config.Latency),
+		latencySpan:   time.Duration(max(config.LatencyMax-config.Latency, 0)),
+		bySecretID:    make(map[string]*account, len(config.Accounts)),
+		unknown:       newAccount(Account{}),
+		rng:           rand.New(rand.NewPCG(config.Seed, 0)),
+		tasks:         make(map[taskKey]*task),
+		moved:         make(chan struct{}),
+	}
+	for _, a := range config.Accounts {
+		s.bySecretID[a.SecretID] = newAccount(a)
+	}
+	now := time.Now()
+	var errs []error
+	for i, life := range config.Tasks {
+		if err := s.add(life, now); err != nil {
+			errs = append(errs, fmt.Errorf("tasks[%d].%w", i, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, f := range config.Faults {
+		s.faults = append(s.faults, newActiveFault(f, now))
+	}
+	return s, nil
+}
+
+func newAccount(a Account) *account {
+	return &account{Account: a, stats: AccountStats{Results: make(map[string]int)}}
+}
+
+// ServeHTTP answers one request. Refusals come with HTTP 200 and an Error in the
+// body, as those of the real service do.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	auth, authErr := parseAuthorization(r.Header.Get("Authorization"))
+	account, arrived, refusal := s.arrive(auth.secretID)
+
+	var asked taskKey
+	if refusal == nil {
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		if err != nil {
+			panic(http.ErrAbortHandler) // the client broke off: there is nobody to answer
+		}
+		refusal = cmp.Or(checkCommon(r, body), authErr)
+		if refusal == nil {
+			refusal = account.authenticate(r, body, auth, arrived)
+		}
+		if refusal == nil {
+			asked, refusal = account.parse(r, body)
+		}
+	}
+
+	reply := s.decide(account, arrived, asked, refusal)
+	if !sleep(r.Context(), reply.delay) {
+		return
+	}
+	reply.write(w, r)
+}
+
+// arrive counts a request and says whether the limit refuses it. The time is
+// taken under the lock, so that arrivals are in order.
+func (s *Service) arrive(secretID string) (*account, time.Time, *APIError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	a := s.bySecretID[secretID]
+	if a == nil {
+		a = s.unknown
+	}
+	a.stats.Requests++
+	a.stats.MaxInSecond = max(a.stats.MaxInSecond, a.all.count(now)+1)
+	a.all.add(now)
+	if a == s.unknown {
+		return a, now, nil
+	}
+
+	refused := a.served.count(now) >= s.lowestLimit(a.Name, now)
+	if !refused || s.countRejected {
+		a.served.add(now)
+	}
+	if refused {
+		return a, now, throttled("RequestLimitExceeded")
+	}
+	return a, now, nil
+}
+
+// decide finds the reply for a request that has arrived and been checked.
+func (s *Service) decide(a *account, now time.Time, asked taskKey, refusal *APIError) reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply := reply{delay: s.latency}
+	if s.latencySpan > 0 {
+		reply.delay += time.Duration(s.rng.Int64N(int64(s.latencySpan) + 1))
+	}
+	reply.fault = s.faultFor(a.Name, asked, now)
+
+	answer := Answer{Err: refusal}
+	if refusal == nil {
+		if f := reply.fault; f != nil && f.apiError() != nil {
+			answer.Err = f.apiError()
+		} else {
+			answer = s.look(asked, now)
+		}
+	}
+	reply.body = s.render(answer)
+
+	result := "ok"
+	switch {
+	case reply.fault != nil && reply.fault.apiError() == nil:
+		result = reply.fault.Kind
+	case answer.Err != nil:
+		result = answer.Err.Code
+	}
+	a.stats.Results[result]++
+	return reply
+}
+
+// look is the answer for a task at a time.
+func (s *Service) look(asked taskKey, now time.Time) Answer {
+	t := s.tasks[asked]
+	if t == nil {
+		return Answer{Err: errTaskNotFound}
+	}
+	t.stats.observe(now)
+	if t.byHand != nil {
+		return *t.byHand
+	}
+	return t.answer(now)
+}
+
+// Add begins a scripted life now.
+func (s *Service) Add(life Life) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	errs := life.validate("")
+	if !s.knows(life.SDKAppID) {
+		errs = append(errs, wrong("sdk_app_id", life.SDKAppID, "an application of one of the accounts"))
+	}
+	if err := joinAs("add task", errs); err != nil {
+		return err
+	}
+	if err := s.add(life, time.Now()); err != nil {
+		return fmt.Errorf("add task: %w", err)
+	}
+	s.tasksMoved()
+	return nil
+}
+
+// add enters all copies of a valid life, or none.
+func (s *Service) add(life Life, now time.Time) error {
+	copies := life.copies(now, s.rng)
+	for _, t := range copies {
+		if s.tasks[t.key] != nil {
+			return wrong("task_id", t.key.taskID, "an id that is not taken in its application")
+		}
+	}
+	for _, t := range copies {
+		s.tasks[t.key] = t
+	}
+	return nil
+}
+
+// knows says whether an account has the application.
+func (s *Service) knows(sdkAppID int64) bool {
+	for _, a := range s.bySecretID {
+		if slices.Contains(a.SDKAppIDs, sdkAppID) {
+			return true
+		}
+	}
+	return false
+}
+
+// Put sets by hand what is answered for a task from now on, whatever its script
+// says. The task need not have existed before.
+func (s *Service) Put(sdkAppID int64, taskID string, answer Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := taskKey{sdkAppID, taskID}
+	t := s.tasks[key]
+	if t == nil {
+		t = &task{key: key}
+		s.tasks[key] = t
+	}
+	t.byHand, t.life = &answer, nil
+	s.tasksMoved()
+}
+
+// Remove makes a task unknown; its polls are forgotten.
+func (s *Service) Remove(sdkAppID int64, taskID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tasks, taskKey{sdkAppID, taskID})
+	s.tasksMoved()
+}
+
+func (s *Service) tasksMoved() {
+	close(s.moved)
+	s.moved = make(chan struct{})
+}
+
+// sleep waits for d and says whether it could do so before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
