@@ -81,6 +81,9 @@ type CloudError struct {
 	// Unanswered: the request may have been sent but nothing tells whether and
 	// when it reached the service, so it may still be on its way.
 	Unanswered bool
+	// Unsent: the request certainly never reached the service. Neither this nor
+	// Unanswered: the service, or a gateway before it, has answered.
+	Unsent bool
 	// Err is the cause below, where there is one.
 	Err error
 }

@@ -4,4 +4,289 @@
 // move is saved in one transaction with the [Event] that tells of it, so that a
 // crash can neither lose nor repeat one. Nothing is sent from here: package
 // notify does that, from what is saved.
+//
+// A [Watcher] holds one engine per account that this process owns. The engine
+// takes a permit from the account's [Limiter], takes the task that its schedule
+// finds most urgent, polls it, has the state machine ([Rules.Apply]) say what the
+// answer changes, and saves that. What tells nothing of a task, such as an outage
+// or a refusal, goes to the breakers of the account and its applications instead,
+// and never changes a task.
 package watcher
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// Config says what a [Watcher] watches and how. A zero field is its default.
+type Config struct {
+	Instance string // names this installation in the events
+	Accounts []AccountConfig
+	Rules    Rules
+	Registry Registry
+
+	MaxStaleness   time.Duration // every live task is due this often; default 1 m
+	MinInterval    time.Duration // and polled no more often than this; default 1 s
+	RequestTimeout time.Duration // of one request, its answer included; default 5 s
+
+	// Route names the notifiers that an event goes to, at the time it is saved.
+	Route func(*Event) []string
+
+	Log     *zap.Logger           // default: none
+	Metrics prometheus.Registerer // default: none
+}
+
+// AccountConfig is one set of Tencent Cloud credentials and what it is used for.
+type AccountConfig struct {
+	Name              string
+	SDKAppIDs         []int64 // its applications; each belongs to exactly one account
+	RequestsPerSecond float64 // 0 < n <= 20; default 20
+	Cloud             Cloud
+}
+
+// MaxRequestsPerSecond is the API's own limit for an account.
+// https://www.tencentcloud.com/document/product/1176/55161
+const MaxRequestsPerSecond = 20
+
+// A Watcher watches the tasks of some accounts.
+type Watcher struct {
+	cfg     Config
+	log     *zap.Logger
+	metrics *metrics
+	byApp   map[int64]AccountConfig
+
+	mu       sync.Mutex
+	accounts map[string]*account // those that this process owns now
+}
+
+// New returns a watcher that owns no account yet: see [Watcher.Watch].
+func New(cfg Config) *Watcher {
+	cfg.Rules = cfg.Rules.withDefaults()
+	cfg.MaxStaleness = cmp.Or(cfg.MaxStaleness, time.Minute)
+	cfg.MinInterval = cmp.Or(cfg.MinInterval, time.Second)
+	cfg.RequestTimeout = cmp.Or(cfg.RequestTimeout, 5*time.Second)
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = prometheus.NewRegistry()
+	}
+	if cfg.Route == nil {
+		cfg.Route = func(*Event) []string { return nil }
+	}
+	w := &Watcher{
+		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Metrics),
+		byApp: make(map[int64]AccountConfig), accounts: make(map[string]*account),
+	}
+	for i := range cfg.Accounts {
+		a := &cfg.Accounts[i]
+		a.RequestsPerSecond = cmp.Or(a.RequestsPerSecond, MaxRequestsPerSecond)
+		for _, app := range a.SDKAppIDs {
+			w.byApp[app] = *a
+		}
+	}
+	cfg.Metrics.MustRegister(w)
+	return w
+}
+
+// Watch watches one account as its owner. It returns nil when ctx ends, and
+// [ErrFenced] when the account has got another owner.
+func (w *Watcher) Watch(ctx context.Context, name string, store Store) error {
+	i := slices.IndexFunc(w.cfg.Accounts, func(a AccountConfig) bool { return a.Name == name })
+	if i < 0 {
+		return fmt.Errorf("watch account %s: no such account", name)
+	}
+	a := newAccount(w, w.cfg.Accounts[i], store)
+	w.mu.Lock()
+	w.accounts[name] = a // from here on registrations reach it, those during the loading too
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		delete(w.accounts, name)
+		w.mu.Unlock()
+	}()
+	if err := a.load(ctx); err != nil {
+		return err
+	}
+	return a.run(ctx)
+}
+
+// owned returns the engine of an account, nil where another process has it.
+func (w *Watcher) owned(name string) *account {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.accounts[name]
+}
+
+// watched returns the engines of the accounts that this process owns, by name.
+func (w *Watcher) watched() []*account {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []*account
+	for _, name := range slices.Sorted(maps.Keys(w.accounts)) {
+		all = append(all, w.accounts[name])
+	}
+	return all
+}
+
+// address completes an event: whom to tell, and its frozen body.
+func (w *Watcher) address(e *Event) {
+	e.Notifiers = w.cfg.Route(e)
+	e.Body = e.encode(w.cfg.Instance)
+}
+
+// Register has pushes watched: all of them, or none where one is faulty, for
+// which the error joins a [*FieldError] each. It returns the tasks as they stand
+// now, in the order asked for, and which of them are watched from this call on.
+// A task that is registered already is returned as it is, its labels too; where
+// reopen is set, one that has ended is watched anew.
+//
+// An SDKAppID of 0 stands for the only application, where only one is configured.
+func (w *Watcher) Register(ctx context.Context, wanted []Registration, reopen bool) ([]TaskView, []bool, error) {
+	now := time.Now()
+	tasks := make([]Task, len(wanted))
+	var faults []error
+	for i, r := range wanted {
+		if r.SDKAppID == 0 && len(w.byApp) == 1 {
+			for app := range w.byApp {
+				r.SDKAppID = app
+			}
+		}
+		errs := r.Validate()
+		account, ok := w.byApp[r.SDKAppID]
+		if !ok && r.SDKAppID > 0 {
+			errs = append(errs, &FieldError{"sdk_app_id", r.SDKAppID, "one of the configured applications: " + w.applications()})
+		}
+		for _, err := range errs {
+			if fault, ok := errors.AsType[*FieldError](err); ok && len(wanted) > 1 {
+				fault.Field = fmt.Sprintf("tasks[%d].%s", i, fault.Field)
+			}
+		}
+		faults = append(faults, errs...)
+		tasks[i] = Task{
+			Key: r.Key, Account: account.Name, State: Registered, Labels: r.Labels,
+			ExpectedStopAt: r.ExpectedStopAt, RegisteredAt: now, Version: 1,
+		}
+	}
+	if len(faults) > 0 {
+		return nil, nil, errors.Join(faults...)
+	}
+	saved, created, err := w.cfg.Registry.Register(ctx, tasks, reopen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("register: %w", err)
+	}
+	views := make([]TaskView, len(saved))
+	for i, t := range saved {
+		if created[i] {
+			if a := w.owned(t.Account); a != nil {
+				a.adopt(t, true)
+			}
+		}
+		views[i] = w.view(t)
+	}
+	return views, created, nil
+}
+
+// applications lists the configured applications, for an error's text.
+func (w *Watcher) applications() string {
+	const most = 10
+	apps := slices.Sorted(maps.Keys(w.byApp))
+	text := fmt.Sprint(apps[:min(most, len(apps))])
+	if len(apps) > most {
+		text += fmt.Sprintf(" and %d more", len(apps)-most)
+	}
+	return text
+}
+
+// A TaskView is a task with what only its account's engine knows.
+type TaskView struct {
+	Task
+	NextPollAt time.Time // when it is due; zero: ended, or watched by another process
+}
+
+// view adds to a saved task what its engine knows better: the newest
+// observation, which is not saved where it changed nothing.
+func (w *Watcher) view(t Task) TaskView {
+	a := w.owned(t.Account)
+	if a == nil || t.State.Ended() {
+		return TaskView{Task: t}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.tasks[t.Key]
+	if e == nil {
+		return TaskView{Task: t}
+	}
+	if e.task.Version == t.Version {
+		t = e.task
+	}
+	next := e.due
+	if e.polling || e.urgent || next.Before(time.Now()) {
+		next = time.Now()
+	}
+	return TaskView{Task: t, NextPollAt: next}
+}
+
+// Task returns one task; [ErrNoTask] where there is none.
+func (w *Watcher) Task(ctx context.Context, key Key) (TaskView, error) {
+	t, err := w.cfg.Registry.Task(ctx, key)
+	if err != nil {
+		return TaskView{}, err
+	}
+	return w.view(t), nil
+}
+
+// Tasks returns a page of tasks in the order of their keys.
+func (w *Watcher) Tasks(ctx context.Context, query TaskQuery) ([]TaskView, error) {
+	tasks, err := w.cfg.Registry.Tasks(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]TaskView, len(tasks))
+	for i, t := range tasks {
+		views[i] = w.view(t)
+	}
+	return views, nil
+}
+
+// Remove stops the watching of a task and hides it; [ErrNoTask] where there is
+// none.
+func (w *Watcher) Remove(ctx context.Context, key Key) error {
+	t, err := w.cfg.Registry.Task(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := w.cfg.Registry.Remove(ctx, key); err != nil {
+		return err
+	}
+	if a := w.owned(t.Account); a != nil {
+		a.drop(key)
+	}
+	return nil
+}
+
+// stuckAfter is how long an engine's loop may take for one turn. The longest
+// that it rightly takes is the wait for a slot while the service is silent.
+const stuckAfter = 45 * time.Second
+
+// Alive returns an error that names an account whose loop no longer turns.
+func (w *Watcher) Alive(now time.Time) error {
+	for _, a := range w.watched() {
+		a.mu.Lock()
+		since := now.Sub(a.turned)
+		a.mu.Unlock()
+		if since > stuckAfter {
+			return fmt.Errorf("account %s: its polling has been stuck for %s", a.Name, since.Round(time.Second))
+		}
+	}
+	return nil
+}

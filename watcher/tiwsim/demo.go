@@ -15,7 +15,8 @@ const (
 
 // Demo is a lively scenario for one account: classes of every kind within the
 // first 18 s, then a new one every 5 s for at least 10 minutes. It is the same
-// every time. A speed above 1 makes all times of the lives shorter by that
+// every time. [DemoUnknownTaskID] is in it as a task whose life does not begin
+// within a month. A speed above 1 makes all times of the lives shorter by that
 // factor; it is held between 0.1 and 100.
 func Demo(speed float64) Config {
 	speed = min(max(speed, 0.1), 100)

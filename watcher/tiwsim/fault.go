@@ -78,7 +78,11 @@ func newActiveFault(f Fault, now time.Time) *activeFault {
 // Inject begins a fault now. It lasts until its own end, or until stop is
 // called; stop may be called more than once.
 func (s *Service) Inject(f Fault) (stop func(), err error) {
-	if err := joinAs("inject fault", f.validate("")); err != nil {
+	errs := f.validate("")
+	if f.Account != "" && !s.anyAccount(func(a *account) bool { return a.Name == f.Account }) {
+		errs = append(errs, wrong("account", f.Account, "the name of one of the accounts"))
+	}
+	if err := joinAs("inject fault", errs); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()

@@ -172,30 +172,20 @@ func (t *task) story() []Change {
 
 // answer is what the task answers at a time: its story up to then.
 func (t *task) answer(now time.Time) Answer {
-	l := t.life
-	room := t.room()
-	a := Answer{
-		TaskID:       new(cmp.Or(l.AnswerTaskID, t.key.taskID)),
-		RoomID:       &room,
-		GroupID:      new(strconv.FormatInt(room, 10)),
-		PushUserID:   new(fmt.Sprintf("tic_push_user_%d_%d", room, t.key.sdkAppID)),
-		ExceptionCnt: new(int64(0)),
-		Shape:        l.Shape,
-	}
-	exists, restated := false, ""
+	a := Answer{Err: errTaskNotFound}
+	restated := ""
 	for _, c := range t.story() {
 		if c.At.After(now) {
 			break
 		}
 		switch c.What {
 		case Prepared:
-			exists = true
-			a.Status = new("PREPARED")
+			a = t.prepared()
 		case Started:
 			a.Status = new("PUSHING")
 			a.PushStartTime = new(c.At.Unix())
 			a.IMSyncTime = new(int64(0))
-			if room%2 == 0 { // not every push has messages to be in time with
+			if *a.RoomID%2 == 0 { // not every push has messages to be in time with
 				a.IMSyncTime = a.PushStartTime
 			}
 		case Excepted:
@@ -209,20 +199,31 @@ func (t *task) answer(now time.Time) Answer {
 		case Restated:
 			restated = c.Detail
 		case Failed:
-			return Answer{Err: &APIError{Code: c.Detail, Message: l.Error.Message}}
+			a = Answer{Err: &APIError{Code: c.Detail, Message: t.life.Error.Message}}
 		case Bared:
-			return Answer{Shape: ShapeAbsent}
+			a, restated = Answer{Shape: ShapeAbsent}, ""
 		case Forgotten:
-			return Answer{Err: errTaskNotFound}
+			a = Answer{Err: errTaskNotFound}
 		}
-	}
-	if !exists {
-		return Answer{Err: errTaskNotFound}
 	}
 	if restated != "" {
 		a.Status = &restated
 	}
 	return a
+}
+
+// prepared is the answer of a task that has just begun to exist.
+func (t *task) prepared() Answer {
+	room := t.room()
+	return Answer{
+		TaskID:       new(cmp.Or(t.life.AnswerTaskID, t.key.taskID)),
+		Status:       new("PREPARED"),
+		RoomID:       &room,
+		GroupID:      new(strconv.FormatInt(room, 10)),
+		PushUserID:   new(fmt.Sprintf("tic_push_user_%d_%d", room, t.key.sdkAppID)),
+		ExceptionCnt: new(int64(0)),
+		Shape:        t.life.Shape,
+	}
 }
 
 // room is a six-digit room number, always the same for a task.

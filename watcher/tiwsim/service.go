@@ -36,7 +36,30 @@ import (
 	"time"
 )
 
-// Config is a whole scenario. Its tags describe the TOML file of `pushwatch sim`.
+// Config is a whole scenario. Its tags describe the TOML file of `pushwatch sim`,
+// such as:
+//
+//	latency = "20ms"
+//
+//	[[accounts]]
+//	name = "school"
+//	secret_id = "AKIDschool"
+//	secret_key = "key"
+//	sdk_app_ids = [1400000001]
+//
+//	[[tasks]]                       # 30 classes that begin within 5 minutes
+//	sdk_app_id = 1400000001
+//	task_id = "class-{n}"
+//	count = 30
+//	spread = "5m"
+//	prepared_for = "3s"
+//	pushing_for = "45m"
+//	exceptions = ["10m", "12m"]
+//
+//	[[faults]]                      # the API is down for a minute
+//	kind = "http"
+//	from = "10m"
+//	for = "1m"
 type Config struct {
 	// Accounts are the holders of credentials; at least one.
 	Accounts []Account `toml:"accounts"`
@@ -261,7 +284,7 @@ func (s *Service) Add(life Life) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	errs := life.validate("")
-	if !s.knows(life.SDKAppID) {
+	if !s.anyAccount(func(a *account) bool { return slices.Contains(a.SDKAppIDs, life.SDKAppID) }) {
 		errs = append(errs, wrong("sdk_app_id", life.SDKAppID, "an application of one of the accounts"))
 	}
 	if err := joinAs("add task", errs); err != nil {
@@ -288,10 +311,9 @@ func (s *Service) add(life Life, now time.Time) error {
 	return nil
 }
 
-// knows says whether an account has the application.
-func (s *Service) knows(sdkAppID int64) bool {
+func (s *Service) anyAccount(is func(*account) bool) bool {
 	for _, a := range s.bySecretID {
-		if slices.Contains(a.SDKAppIDs, sdkAppID) {
+		if is(a) {
 			return true
 		}
 	}
@@ -299,7 +321,8 @@ func (s *Service) knows(sdkAppID int64) bool {
 }
 
 // Put sets by hand what is answered for a task from now on, whatever its script
-// says. The task need not have existed before.
+// says. The task need not have existed before. What answer points to must not be
+// changed afterwards.
 func (s *Service) Put(sdkAppID int64, taskID string, answer Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -85,7 +85,7 @@ func (l Life) validate(at string) []error {
 		errs = append(errs, wrong(at+"pushing_for", l.PushingFor, "prepared_for set too, as the push never starts without"))
 	}
 	for i, d := range l.Exceptions {
-		if d < 0 || i > 0 && d < l.Exceptions[i-1] || l.PushingFor > 0 && d >= l.PushingFor || l.PreparedFor == 0 {
+		if d < 0 || i > 0 && d < l.Exceptions[i-1] || l.PushingFor > 0 && d >= l.PushingFor || l.PreparedFor <= 0 {
 			errs = append(errs, wrong(fmt.Sprintf("%sexceptions[%d]", at, i), d, "a time within the push, ascending"))
 		}
 	}

@@ -1,0 +1,40 @@
+package notify
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"pushwatch/watcher"
+)
+
+// A Log is a [Sender] that writes one line for each event.
+type Log struct{ Logger *zap.Logger }
+
+// Send implements [Sender]. It never fails.
+func (l Log) Send(_ context.Context, d *Delivery) (int, error) {
+	l.Logger.Log(level(d.Type), "event",
+		zap.String("event", d.EventID), zap.String("type", string(d.Type)), zap.String("subject", d.Subject),
+		zap.String("account", d.Account), zap.Time("at", d.EventAt), zap.Reflect("body", rawJSON(d.Body)))
+	return 0, nil
+}
+
+// level is how serious an event is: an error where a class has lost its
+// whiteboard or nobody sees, a warning where that may come.
+func level(t watcher.EventType) zapcore.Level {
+	switch t {
+	case watcher.PushFailed, watcher.PushNotFound, watcher.WatcherBlind, watcher.DeliveryExhausted:
+		return zap.ErrorLevel
+	case watcher.PushException, watcher.PushStalled, watcher.PushOverdue, watcher.PushBackupChanged, watcher.PushChanged:
+		return zap.WarnLevel
+	default:
+		return zap.InfoLevel
+	}
+}
+
+// rawJSON is JSON that a log line holds as it is.
+type rawJSON []byte
+
+// MarshalJSON implements [json.Marshaler].
+func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }

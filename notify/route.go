@@ -1,0 +1,68 @@
+package notify
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"pushwatch/watcher"
+)
+
+// A Filter says which events a notifier is told.
+type Filter struct {
+	Events []string          // types, such as "push.stopped", or patterns: "push.*", "*"
+	Match  map[string]string // shell patterns on task labels; all must match. Events that belong to no task have none
+}
+
+// Validate returns the filter's faults.
+func (f Filter) Validate() []error {
+	var errs []error
+	if len(f.Events) == 0 {
+		errs = append(errs, fmt.Errorf(`events = []: want at least one type or pattern, such as ["push.stopped", "push.failed"] or ["*"]`))
+	}
+	for _, pattern := range f.Events {
+		if !slices.ContainsFunc(watcher.EventTypes, func(t watcher.EventType) bool { return matches(pattern, t) }) {
+			errs = append(errs, fmt.Errorf(`events: %q is no type of event: want one of %s, or a pattern such as "push.*" or "*"`, pattern, typeList()))
+		}
+	}
+	for label, pattern := range f.Match {
+		if _, err := path.Match(pattern, ""); err != nil {
+			errs = append(errs, fmt.Errorf(`match.%s = %q: want a shell pattern, such as "math-*"`, label, pattern))
+		}
+	}
+	return errs
+}
+
+// typeList lists the types of events for an error's text.
+func typeList() string {
+	var names []string
+	for _, t := range watcher.EventTypes {
+		names = append(names, string(t))
+	}
+	return strings.Join(names, ", ")
+}
+
+// matches reports whether a pattern selects a type: the type itself, a group of
+// types ("push.*"), or all ("*").
+func matches(pattern string, t watcher.EventType) bool {
+	group, isGroup := strings.CutSuffix(pattern, "*")
+	if !isGroup {
+		return pattern == string(t)
+	}
+	return pattern == "*" || strings.HasSuffix(group, ".") && strings.HasPrefix(string(t), group)
+}
+
+// Wants reports whether the filter lets an event through.
+func (f Filter) Wants(t watcher.EventType, labels map[string]string) bool {
+	if !slices.ContainsFunc(f.Events, func(pattern string) bool { return matches(pattern, t) }) {
+		return false
+	}
+	for label, pattern := range f.Match {
+		value, ok := labels[label]
+		if matched, _ := path.Match(pattern, value); !ok || !matched {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,583 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// An account is the engine of one account while this process owns it: it polls
+// the account's live tasks within the account's limit and saves what changes.
+type account struct {
+	AccountConfig
+	watcher *Watcher
+	store   Store
+	limiter *Limiter
+	log     *zap.Logger
+	metrics *accountMetrics
+	wake    chan struct{} // the schedule has something it had not before; holds at most one
+
+	mu       sync.Mutex
+	tasks    map[Key]*entry // every live task
+	schedule *schedule
+	whole    *breaker           // of the account
+	apps     map[int64]*breaker // of its applications; one that never failed has none
+	parked   map[int64][]*entry // tasks of a denied application, out of the schedule
+	turned   time.Time          // when the loop last went round
+}
+
+// An entry is a live task in its account's engine.
+type entry struct {
+	place
+	task      Task
+	polling   bool      // a poll is under way, or what it found is being saved
+	removed   bool      // while that was so, the task was removed
+	stale     bool      // while that was so, the task was changed by somebody else
+	urgent    bool      // somebody waits for its next poll
+	failures  int       // polls in a row that told nothing
+	notBefore time.Time // after such a poll
+}
+
+func newAccount(w *Watcher, cfg AccountConfig, store Store) *account {
+	return &account{
+		AccountConfig: cfg, watcher: w, store: store,
+		limiter:  NewLimiter(cfg.RequestsPerSecond),
+		log:      w.log.With(zap.String("account", cfg.Name)),
+		metrics:  w.metrics.account(cfg.Name),
+		wake:     make(chan struct{}, 1),
+		tasks:    make(map[Key]*entry),
+		schedule: newSchedule(w.cfg.MinInterval, w.cfg.MaxStaleness),
+		whole:    newBreaker(transientThreshold),
+		apps:     make(map[int64]*breaker),
+		parked:   make(map[int64][]*entry),
+		turned:   time.Now(),
+	}
+}
+
+// load reads the account's live tasks from the store.
+func (a *account) load(ctx context.Context) error {
+	n := 0
+	err := a.store.Live(ctx, func(t Task) error {
+		a.adopt(t, false)
+		n++
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("load tasks of account %s: %w", a.Name, err)
+	}
+	a.log.Info("watching account", zap.Int("tasks", n), zap.Float64("requests_per_second", a.RequestsPerSecond))
+	return nil
+}
+
+// adopt takes in a live task as it is saved now, and polls it soon where that is
+// asked for.
+func (a *account) adopt(t Task, soon bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.tasks[t.Key]
+	switch {
+	case e == nil:
+		e = &entry{task: t, urgent: soon, place: place{index: -1}}
+		a.tasks[t.Key] = e
+		a.enqueue(e)
+	case e.polling:
+		e.removed, e.stale = false, e.stale || t.Version > e.task.Version
+		e.urgent = e.urgent || soon
+	default:
+		a.dequeue(e)
+		if t.Version > e.task.Version {
+			t.LastPolledAt = later(t.LastPolledAt, e.task.LastPolledAt)
+			e.task = t
+		}
+		e.urgent = e.urgent || soon
+		a.enqueue(e)
+	}
+	a.notify()
+}
+
+// drop forgets a task.
+func (a *account) drop(key Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch e := a.tasks[key]; {
+	case e == nil:
+	case e.polling:
+		e.removed = true
+	default:
+		a.dequeue(e)
+		delete(a.tasks, key)
+	}
+}
+
+// enqueue puts an entry where it waits for its next poll: in the schedule, or
+// among those of its application while that is denied. a.mu is held.
+func (a *account) enqueue(e *entry) {
+	app := e.task.SDKAppID
+	if b := a.apps[app]; b != nil && b.open() {
+		a.parked[app] = append(a.parked[app], e)
+		return
+	}
+	a.schedule.put(e)
+}
+
+// dequeue takes an entry from where it waits. a.mu is held.
+func (a *account) dequeue(e *entry) {
+	a.schedule.remove(e)
+	app := e.task.SDKAppID
+	if i := slices.Index(a.parked[app], e); i >= 0 {
+		a.parked[app] = slices.Delete(a.parked[app], i, i+1)
+	}
+}
+
+// notify has the loop look at its schedule again.
+func (a *account) notify() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// idle is how long the loop sleeps at most, so that it is seen to be alive.
+const idle = 2 * time.Second
+
+// run polls until ctx ends, or until the account has another owner: then it
+// returns [ErrFenced]. What is being saved then is awaited.
+func (a *account) run(ctx context.Context) error {
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	var polls sync.WaitGroup
+	defer polls.Wait()
+	polls.Go(func() { a.checkpoints(ctx) })
+	for {
+		if !a.sleep(ctx) {
+			if errors.Is(context.Cause(ctx), ErrFenced) {
+				return ErrFenced
+			}
+			return nil
+		}
+		permit, err := a.limiter.Acquire(ctx) // last, right before the sending
+		if err != nil {
+			continue
+		}
+		e := a.take(time.Now())
+		if e == nil {
+			permit.Cancel()
+			continue
+		}
+		polls.Go(func() {
+			if err := a.poll(ctx, permit, e); err != nil {
+				lost(err)
+			}
+		})
+	}
+}
+
+// sleep waits until a poll may be due, and reports whether to go on.
+func (a *account) sleep(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		now := time.Now()
+		a.mu.Lock()
+		a.turned = now
+		wait := a.wait(now)
+		a.mu.Unlock()
+		if wait <= 0 {
+			return true
+		}
+		timer := time.NewTimer(min(wait, idle))
+		select {
+		case <-ctx.Done():
+		case <-a.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return false
+}
+
+// wait returns how long nothing can be polled. a.mu is held.
+func (a *account) wait(now time.Time) time.Duration {
+	wait := idle
+	if at, ok := a.schedule.next(now); ok {
+		wait = at.Sub(now)
+	}
+	for app := range a.parked {
+		if len(a.parked[app]) > 0 {
+			_, at := a.apps[app].allows(now)
+			wait = min(wait, at.Sub(now))
+		}
+	}
+	if ok, at := a.whole.allows(now); !ok {
+		wait = max(wait, at.Sub(now))
+	}
+	return wait
+}
+
+// take removes the task to poll now from where it waits; nil: none may be polled.
+func (a *account) take(now time.Time) *entry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ok, _ := a.whole.allows(now); !ok {
+		return nil
+	}
+	e := a.probe(now)
+	if e == nil {
+		e = a.schedule.take(now)
+	}
+	if e == nil {
+		return nil
+	}
+	a.whole.sent()
+	if b := a.apps[e.task.SDKAppID]; b != nil {
+		b.sent()
+	}
+	e.polling = true
+	return e
+}
+
+// probe takes a task of a denied application whose turn it is. a.mu is held.
+func (a *account) probe(now time.Time) *entry {
+	for app, parked := range a.parked {
+		if len(parked) == 0 {
+			continue
+		}
+		if ok, _ := a.apps[app].allows(now); ok {
+			a.parked[app] = parked[1:]
+			return parked[0]
+		}
+	}
+	return nil
+}
+
+// poll sends one request for e and takes in what it tells. It returns an error
+// where the account is no longer this process's.
+func (a *account) poll(ctx context.Context, permit *Permit, e *entry) error {
+	sent := time.Now()
+	push, err := a.describe(ctx, permit, e.task.Key)
+	if err != nil && err.Stale {
+		if permit, ended := a.limiter.Acquire(ctx); ended == nil {
+			sent = time.Now()
+			push, err = a.describe(ctx, permit, e.task.Key)
+		}
+	}
+	now := time.Now()
+	var lost error
+	if ctx.Err() == nil { // else the answer may be our own cancellation
+		if o, ok := a.judge(now, e, push, err); ok {
+			lost = a.observe(ctx, e, o, sent)
+		}
+	}
+	a.putBack(ctx, e)
+	return lost
+}
+
+// putBack has e wait for its next poll, unless its task has ended or gone.
+func (a *account) putBack(ctx context.Context, e *entry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for e.stale && !e.removed && ctx.Err() == nil {
+		e.stale = false
+		a.mu.Unlock()
+		a.reload(ctx, e, 0)
+		a.mu.Lock()
+	}
+	e.polling = false
+	if e.removed || e.task.State.Ended() {
+		delete(a.tasks, e.task.Key)
+	} else {
+		a.enqueue(e)
+	}
+	a.notify()
+}
+
+// describe sends the request and returns its permit.
+func (a *account) describe(ctx context.Context, permit *Permit, key Key) (Push, *CloudError) {
+	timeout := a.watcher.cfg.RequestTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
+	defer cancel()
+	start := time.Now()
+	push, err := a.Cloud.Describe(ctx, key)
+	a.metrics.pollSeconds.Observe(time.Since(start).Seconds())
+	if err == nil {
+		permit.Answered(a.Cloud.RoundTrip())
+		return push, nil
+	}
+	fault, ok := errors.AsType[*CloudError](err)
+	if !ok {
+		fault = &CloudError{Code: "internal", Message: err.Error(), Unanswered: true, Err: err}
+	}
+	switch {
+	case fault.Unanswered:
+		permit.Abandoned()
+	case fault.Unsent:
+		permit.Unsent()
+	default:
+		permit.Answered(a.Cloud.RoundTrip())
+	}
+	return Push{}, fault
+}
+
+// judge decides what an answer tells: of the task, which it returns as an
+// observation, or only of the way to it.
+func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (Observation, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case fault == nil:
+		a.metrics.polls.ok.Inc()
+		a.sighted(e)
+		return Observation{At: now, Push: &push}, true
+
+	case fault.Kind == FailedTask || fault.Kind == UnknownTask || fault.Kind == BadTask:
+		a.metrics.polls.taskError.Inc()
+		a.sighted(e)
+		if fault.Kind == BadTask { // another poll will hardly mend it
+			e.putOff(now, time.Minute)
+		}
+		return Observation{At: now, Error: fault}, true
+
+	case fault.Kind == Throttled: // the task's last poll stays what it was, so it is soon first again
+		a.metrics.polls.throttled.Inc()
+		a.reached()
+		if b := a.apps[e.task.SDKAppID]; b != nil {
+			b.undecided(now)
+		}
+		if a.limiter.Throttled(now) {
+			a.log.Warn("others use the account's quota: polling slower", zap.Float64("requests_per_second", a.limiter.Rate()), zap.String("error", fault.Code))
+		}
+
+	case fault.Kind == Denied:
+		a.metrics.polls.denied.Inc()
+		a.denied(now, e, fault)
+
+	default:
+		a.metrics.polls.transient.Inc()
+		e.putOff(now, 10*time.Second)
+		if a.whole.failed(now, fault) {
+			a.log.Warn("the service cannot be reached: probing", zap.Error(fault))
+		}
+		if b := a.apps[e.task.SDKAppID]; b != nil {
+			b.undecided(now)
+		}
+	}
+	return Observation{}, false
+}
+
+// putOff keeps a task that told nothing from being asked again at once.
+func (e *entry) putOff(now time.Time, most time.Duration) {
+	e.failures++
+	e.notBefore = now.Add(min(most, time.Second<<min(e.failures-1, 10)))
+}
+
+// reached notes that the service answers. a.mu is held.
+func (a *account) reached() {
+	if cause := a.whole.cause; a.whole.answered() {
+		a.log.Info("the service can be reached again", zap.NamedError("was", cause))
+	}
+}
+
+// sighted notes that e's account and application can be observed. a.mu is held.
+func (a *account) sighted(e *entry) {
+	a.reached()
+	e.failures, e.notBefore = 0, time.Time{}
+	app := e.task.SDKAppID
+	b := a.apps[app]
+	if b == nil {
+		return
+	}
+	if b.answered() {
+		a.log.Info("application can be observed again", zap.Int64("sdk_app_id", app), zap.Int("tasks", len(a.parked[app])+1))
+	}
+	delete(a.apps, app)
+	for _, p := range a.parked[app] {
+		a.schedule.put(p)
+	}
+	delete(a.parked, app)
+}
+
+// denied notes that the service refuses to tell of e's application, or of the
+// whole account. It says nothing of any task. a.mu is held.
+func (a *account) denied(now time.Time, e *entry, fault *CloudError) {
+	if fault.WholeAccount {
+		if a.whole.failed(now, fault) {
+			a.log.Error("account is denied: probing", zap.Error(fault))
+		}
+		return
+	}
+	a.reached()
+	app := e.task.SDKAppID
+	b := a.apps[app]
+	if b == nil {
+		b = newBreaker(deniedThreshold)
+		a.apps[app] = b
+	}
+	if !b.failed(now, fault) {
+		return
+	}
+	for _, other := range a.tasks {
+		if other.task.SDKAppID == app && !other.polling {
+			a.schedule.remove(other)
+			a.parked[app] = append(a.parked[app], other)
+		}
+	}
+	a.log.Error("application is denied: probing", zap.Int64("sdk_app_id", app), zap.Int("tasks", len(a.parked[app])+1), zap.Error(fault))
+}
+
+// observe applies an observation, asked for at polled, to e's task and saves what
+// it changes. Only this goroutine writes to the entry's task while it is polling.
+func (a *account) observe(ctx context.Context, e *entry, o Observation, polled time.Time) error {
+	for attempt := 0; ; attempt++ {
+		next, events := a.watcher.cfg.Rules.Apply(e.task, o)
+		next.LastPolledAt = polled
+		if len(events) == 0 && !worthSaving(&e.task, &next) {
+			a.replace(e, next)
+			return nil
+		}
+		next.Version++
+		for i := range events {
+			a.watcher.address(&events[i])
+		}
+		err := a.save(ctx, Change{Task: next, Events: events})
+		if err == nil {
+			a.replace(e, next)
+			a.told(next, events)
+			return nil
+		}
+		if errors.Is(err, ErrFenced) {
+			return err
+		}
+		if !errors.Is(err, ErrConflict) {
+			a.log.Error("save task", zap.Stringer("task", next.Key), zap.Error(err))
+		}
+		// What is saved now is not known: read it, and see what the observation
+		// changes of that. Where the change was saved after all, that is nothing.
+		if !a.reload(ctx, e, attempt) {
+			return nil
+		}
+	}
+}
+
+// saveTimeout bounds one try to save, and the waiting for it when polling stops.
+const saveTimeout = 15 * time.Second
+
+// save writes a change. It outlives ctx: what was seen is saved even while the
+// process is stopping.
+func (a *account) save(ctx context.Context, c Change) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return a.store.Save(ctx, c)
+}
+
+// reload reads e's task as it is saved, for as long as the store fails. It
+// reports whether there is a live task to go on with.
+func (a *account) reload(ctx context.Context, e *entry, attempt int) bool {
+	for ; ; attempt++ {
+		if attempt > 0 {
+			select {
+			case <-ctx.Done():
+				return false
+			case <-time.After(min(10*time.Second, 100*time.Millisecond<<min(attempt, 10))):
+			}
+		}
+		saved, err := a.store.Task(ctx, e.task.Key)
+		switch {
+		case err == nil && !saved.State.Ended():
+			saved.Memory.Doubt = e.task.Memory.Doubt
+			a.replace(e, saved)
+			return true
+		case err == nil:
+			a.replace(e, saved)
+			return false
+		case errors.Is(err, ErrNoTask):
+			a.mu.Lock()
+			e.removed = true
+			a.mu.Unlock()
+			return false
+		case ctx.Err() != nil:
+			return false
+		}
+		a.log.Error("read task", zap.Stringer("task", e.task.Key), zap.Error(err))
+	}
+}
+
+// replace gives e its task's next value. Readers of the entry hold a.mu.
+func (a *account) replace(e *entry, t Task) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e.task = t
+}
+
+// worthSaving reports whether an observation without an event still changed what
+// is shown of the task or remembered of it. That it was observed again does not count.
+func worthSaving(before, after *Task) bool {
+	b, n := before.Memory, after.Memory
+	b.Doubt, n.Doubt = doubt{}, doubt{}
+	return b != n || !before.Push.same(after.Push) || before.Error.code() != after.Error.code()
+}
+
+func (e *APIError) code() string {
+	if e == nil {
+		return ""
+	}
+	return e.Code
+}
+
+// told counts and logs the events that were saved.
+func (a *account) told(t Task, events []Event) {
+	for i := range events {
+		e := &events[i]
+		a.watcher.metrics.events.WithLabelValues(string(e.Type)).Inc()
+		a.log.Info("task moved", zap.Stringer("task", e.Key), zap.String("event", string(e.Type)), zap.String("id", e.ID),
+			zap.Int64("sequence", e.Sequence), zap.String("state", string(e.State)))
+	}
+	if t.State.Ended() && t.Push != nil {
+		if stop := value(t.Push.PushStopTime); stop > 0 {
+			a.watcher.metrics.detection.Observe(max(0, t.EndedAt.Sub(time.Unix(stop, 0)).Seconds()))
+		}
+	}
+}
+
+// checkpointEvery is how often the times of the last polls are saved. After a
+// crash at most this much of them is lost.
+const checkpointEvery = 30 * time.Second
+
+// checkpoints saves the times of the last polls now and then, and at the end.
+func (a *account) checkpoints(ctx context.Context) {
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+		case <-time.After(checkpointEvery):
+		}
+		start := time.Now()
+		if err := a.touch(ctx, last); err != nil && ctx.Err() == nil {
+			a.log.Warn("save poll times", zap.Error(err))
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		last = start
+	}
+}
+
+// touch saves the times of the polls since a time.
+func (a *account) touch(ctx context.Context, since time.Time) error {
+	a.mu.Lock()
+	var polled []Task
+	for _, e := range a.tasks {
+		if !e.task.LastPolledAt.Before(since) {
+			polled = append(polled, e.task)
+		}
+	}
+	a.mu.Unlock()
+	if len(polled) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return a.store.Touch(ctx, polled)
+}

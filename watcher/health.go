@@ -1,0 +1,96 @@
+package watcher
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// A breaker keeps polls from being spent on what cannot be observed: a whole
+// account, or one application of it. It opens after some failures in a row, lets
+// single probes through at growing intervals, and closes at the first answer.
+type breaker struct {
+	threshold int // failures in a row that open it
+	failures  int
+	intervals *backoff.ExponentialBackOff
+	probeAt   time.Time // when the next probe may go; of an open breaker
+	probing   bool      // a probe is under way
+	since     time.Time // when the first of the failures in a row came
+	cause     *CloudError
+}
+
+const (
+	// transientThreshold failures in a row, of any tasks, make an outage of them.
+	transientThreshold = 5
+	// deniedThreshold refusals in a row make a refusal of the whole.
+	deniedThreshold = 2
+
+	// firstProbe is the least time between probes: at most two a second. With a
+	// request's timeout, the service is probed at least every 15 s or so.
+	firstProbe = 500 * time.Millisecond
+	lastProbe  = 12 * time.Second
+	// probeJitter keeps the probes of many accounts apart.
+	probeJitter = 0.2
+)
+
+func newBreaker(threshold int) *breaker {
+	return &breaker{threshold: threshold, intervals: backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(firstProbe*5/4), // less its jitter it is firstProbe
+		backoff.WithRandomizationFactor(probeJitter),
+		backoff.WithMultiplier(1.7),
+		backoff.WithMaxInterval(lastProbe*5/6), // with its jitter it is lastProbe
+		backoff.WithMaxElapsedTime(0),
+	)}
+}
+
+func (b *breaker) open() bool { return b.failures >= b.threshold }
+
+// allows reports whether a poll may go now, and if not, when to ask again.
+func (b *breaker) allows(now time.Time) (bool, time.Time) {
+	switch {
+	case !b.open():
+		return true, now
+	case b.probing:
+		return false, now.Add(firstProbe)
+	case now.Before(b.probeAt):
+		return false, b.probeAt
+	default:
+		return true, now
+	}
+}
+
+// sent notes that a poll goes out: while open, it is the probe.
+func (b *breaker) sent() { b.probing = b.open() }
+
+// failed notes a failure, and reports whether it opened the breaker.
+func (b *breaker) failed(now time.Time, cause *CloudError) bool {
+	if b.failures == 0 {
+		b.since = now
+	}
+	wasOpen, probe := b.open(), b.probing
+	b.failures++
+	b.cause = cause
+	b.probing = false
+	if b.open() && (!wasOpen || probe) {
+		b.probeAt = now.Add(b.intervals.NextBackOff())
+	}
+	return b.open() && !wasOpen
+}
+
+// undecided notes a poll that told nothing of what the breaker stands for.
+func (b *breaker) undecided(now time.Time) {
+	if b.probing {
+		b.probing, b.probeAt = false, now.Add(firstProbe)
+	}
+}
+
+// answered notes an answer, and reports whether it closed the breaker.
+func (b *breaker) answered() bool {
+	wasOpen := b.open()
+	b.failures, b.probing, b.cause = 0, false, nil
+	b.since = time.Time{}
+	if wasOpen {
+		b.intervals.Reset()
+	}
+	return wasOpen
+}

@@ -1,0 +1,121 @@
+package watcher
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what the watching shows to Prometheus. No task id is ever a label.
+type metrics struct {
+	polls       *prometheus.CounterVec
+	pollSeconds *prometheus.HistogramVec
+	events      *prometheus.CounterVec
+	detection   prometheus.Histogram
+}
+
+// accountMetrics are the ones of one account, looked up once.
+type accountMetrics struct {
+	polls struct {
+		ok, taskError, throttled, denied, transient prometheus.Counter
+	}
+	pollSeconds prometheus.Observer
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pushwatch_polls_total", Help: "DescribeWhiteboardPush requests by what came of them.",
+		}, []string{"account", "result"}),
+		pollSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pushwatch_poll_seconds", Help: "How long a DescribeWhiteboardPush request took.",
+			Buckets: []float64{.005, .01, .02, .04, .08, .15, .3, .6, 1, 2, 5},
+		}, []string{"account"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pushwatch_events_total", Help: "Events saved, by type.",
+		}, []string{"type"}),
+		detection: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pushwatch_detection_seconds", Help: "From a push's own PushStopTime to the poll that saw it.",
+			Buckets: []float64{1, 2, 4, 8, 15, 30, 60, 120, 300, 900},
+		}),
+	}
+	for _, kind := range EventTypes {
+		m.events.WithLabelValues(string(kind))
+	}
+	r.MustRegister(m.polls, m.pollSeconds, m.events, m.detection)
+	return m
+}
+
+func (m *metrics) account(name string) *accountMetrics {
+	a := &accountMetrics{pollSeconds: m.pollSeconds.WithLabelValues(name)}
+	a.polls.ok = m.polls.WithLabelValues(name, "ok")
+	a.polls.taskError = m.polls.WithLabelValues(name, "task_error")
+	a.polls.throttled = m.polls.WithLabelValues(name, "throttled")
+	a.polls.denied = m.polls.WithLabelValues(name, "denied")
+	a.polls.transient = m.polls.WithLabelValues(name, "transient")
+	return a
+}
+
+// Descriptions of what is counted anew at each scrape.
+var (
+	tasksDesc = prometheus.NewDesc("pushwatch_tasks", "Live tasks by state.", []string{"account", "state"}, nil)
+	staleDesc = prometheus.NewDesc("pushwatch_staleness_seconds",
+		"Age of the oldest observation of a live task.", []string{"account"}, nil)
+	rateDesc = prometheus.NewDesc("pushwatch_rate_limit",
+		"Requests per second granted now: the account's limit, or less while others use its quota.", []string{"account"}, nil)
+	blindDesc = prometheus.NewDesc("pushwatch_blind",
+		"1 while the account, or an application of it, cannot be observed.", []string{"account"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {
+	descs <- tasksDesc
+	descs <- staleDesc
+	descs <- rateDesc
+	descs <- blindDesc
+}
+
+// Collect implements [prometheus.Collector].
+func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	now := time.Now()
+	for _, a := range w.watched() {
+		s := a.survey(now)
+		for _, state := range States {
+			if !state.Ended() {
+				gauge(tasksDesc, float64(s.tasks[state]), a.Name, string(state))
+			}
+		}
+		gauge(staleDesc, s.stalest.Seconds(), a.Name)
+		gauge(rateDesc, a.limiter.Rate(), a.Name)
+		blind := 0.0
+		if s.blind {
+			blind = 1
+		}
+		gauge(blindDesc, blind, a.Name)
+	}
+}
+
+// A survey is what an account's engine looks like at one moment.
+type survey struct {
+	tasks   map[State]int
+	stalest time.Duration // age of the oldest observation of a live task
+	blind   bool
+}
+
+func (a *account) survey(now time.Time) survey {
+	s := survey{tasks: make(map[State]int)}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, e := range a.tasks {
+		s.tasks[e.task.State]++
+		s.stalest = max(s.stalest, now.Sub(later(e.task.LastObservedAt, e.task.RegisteredAt)))
+	}
+	s.blind = a.whole.open()
+	for _, b := range a.apps {
+		s.blind = s.blind || b.open()
+	}
+	return s
+}

@@ -1,0 +1,170 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+var (
+	_ watcher.Store = (*Account)(nil)
+	_ notify.Outbox = (*Account)(nil)
+)
+
+// ErrClosed: [Account.Run] has returned, and nothing more is written.
+var ErrClosed = errors.New("the account's writer has ended")
+
+// queueLength is how many writes wait for the next group before callers do.
+const queueLength = 512
+
+// touchRows is how many tasks one write of [Account.Touch] carries: many times
+// can be written at once, but changes should not wait for all of them.
+const touchRows = 512
+
+// An Account is what its owner reads and writes. Its writes wait for
+// [Account.Run], which must be running.
+type Account struct {
+	db    *DB
+	name  string
+	shard int64
+	epoch int64
+
+	queue chan *request
+	life  context.Context // ends with Run; its cause is what later writes return
+	end   context.CancelCauseFunc
+
+	subscriber func([]notify.Delivery)
+	told       int64 // the subscriber, or Pending at its start, has the deliveries up to this id
+}
+
+// Own makes the caller the owner of an account, which is created where there is
+// none. Every earlier owner, in this process or another, is fenced by it.
+func (db *DB) Own(ctx context.Context, account string) (*Account, error) {
+	a := &Account{db: db, name: account, queue: make(chan *request, queueLength), subscriber: func([]notify.Delivery) {}}
+	err := db.write(ctx, func(tx transaction) error {
+		row, err := tx.account(ctx, account, 1)
+		a.shard, a.epoch, a.told = row.shard, row.epoch, row.lastDelivery
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("own account %s: %w", account, err)
+	}
+	a.life, a.end = context.WithCancelCause(context.Background())
+	return a, nil
+}
+
+type accountRow struct{ shard, epoch, lastDelivery int64 }
+
+// account locks the row of an account until the end of the transaction, and
+// raises its epoch by step. The row is created where there is none.
+func (tx transaction) account(ctx context.Context, name string, step int64) (accountRow, error) {
+	for {
+		var row accountRow
+		err := tx.row(ctx, `UPDATE accounts SET epoch = epoch + ? WHERE name = ? RETURNING shard, epoch, last_delivery`, step, name).
+			Scan(&row.shard, &row.epoch, &row.lastDelivery)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return row, err
+		}
+		// Another replica may take the same shard for another account at the same
+		// moment: then nothing is inserted, and the next turn counts it.
+		_, err = tx.exec(ctx, `INSERT INTO accounts (name, shard, epoch, last_event, last_delivery)
+			SELECT ?, COALESCE(MAX(shard), 0) + 1, 0, 0, 0 FROM accounts WHERE true ON CONFLICT DO NOTHING`, name)
+		if err != nil {
+			return row, err
+		}
+	}
+}
+
+// Live implements [watcher.Store].
+func (a *Account) Live(ctx context.Context, yield func(watcher.Task) error) error {
+	err := a.db.each(ctx, a.db.reader, func(scan scanner) error {
+		t, err := decodeTask(scan)
+		if err != nil {
+			return err
+		}
+		return yield(t)
+	}, `SELECT `+taskColumns+` FROM tasks WHERE account = ? AND ended_at IS NULL AND removed_at IS NULL`, a.name)
+	if err != nil {
+		return fmt.Errorf("read live tasks of account %s: %w", a.name, err)
+	}
+	return nil
+}
+
+// Task implements [watcher.Store].
+func (a *Account) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
+	t, err := a.db.readTask(ctx, key)
+	if err == nil && t.Account != a.name {
+		return watcher.Task{}, fmt.Errorf("read task %s of account %s: %w", key, a.name, watcher.ErrNoTask)
+	}
+	return t, err
+}
+
+// Save implements [watcher.Store]. A task that is unknown, removed, or of
+// another account is a conflict too.
+func (a *Account) Save(ctx context.Context, c watcher.Change) error {
+	err := checkNumbers(c)
+	if err == nil {
+		err = a.submit(ctx, &request{task: &c.Task, events: c.Events})
+	}
+	if err != nil {
+		return fmt.Errorf("save task %s: %w", c.Task.Key, err)
+	}
+	return nil
+}
+
+// checkNumbers finds what would break the count of a task's events, before it
+// can spoil a transaction that others share.
+func checkNumbers(c watcher.Change) error {
+	first := c.Task.Sequence - int64(len(c.Events)) + 1
+	for i, e := range c.Events {
+		if e.Key != c.Task.Key || e.Sequence != first+int64(i) {
+			return fmt.Errorf("event %s/%d in the place of %s/%d", e.Key, e.Sequence, c.Task.Key, first+int64(i))
+		}
+	}
+	return nil
+}
+
+// Announce implements [watcher.Store]. The event's subject is read from its body.
+func (a *Account) Announce(ctx context.Context, e watcher.Event) error {
+	var body watcher.Envelope
+	err := json.Unmarshal(e.Body, &body)
+	if err == nil {
+		err = a.submit(ctx, &request{events: []watcher.Event{e}, subject: body.Subject})
+	}
+	if err != nil {
+		return fmt.Errorf("announce %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+// Touch implements [watcher.Store]. Where it fails, some of the times may have
+// been written.
+func (a *Account) Touch(ctx context.Context, tasks []watcher.Task) error {
+	for chunk := range slices.Chunk(tasks, touchRows) {
+		if err := a.submit(ctx, &request{touched: chunk}); err != nil {
+			return fmt.Errorf("touch tasks: %w", err)
+		}
+	}
+	return nil
+}
+
+// Settle implements [notify.Outbox].
+func (a *Account) Settle(ctx context.Context, outcomes []notify.Outcome) error {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	if err := a.submit(ctx, &request{outcomes: outcomes}); err != nil {
+		return fmt.Errorf("settle deliveries: %w", err)
+	}
+	return nil
+}
+
+// Subscribe implements [notify.Outbox]. f is called by [Account.Run]; a write has
+// not returned before f has been told of it.
+func (a *Account) Subscribe(f func([]notify.Delivery)) { a.subscriber = f }

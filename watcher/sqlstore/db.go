@@ -1,0 +1,124 @@
+// Package sqlstore keeps tasks, events and deliveries in SQLite or PostgreSQL.
+//
+// A [DB] is the [watcher.Registry] of every account; [DB.Own] makes the caller
+// the owner of one, and its [Account] is that owner's [watcher.Store] and
+// [notify.Outbox]. Ownership is an epoch: each Own raises it, and each
+// transaction of an Account begins with the statement that both proves the epoch
+// and allots the numbers of the new events. So an owner that was frozen, and
+// replaced, can write nothing when it thaws.
+//
+// The writes of an account go through one goroutine, [Account.Run], which
+// commits together whatever has queued up while the last commit was under way.
+// One commit thus costs a lone caller no waiting, and a crowd one fsync.
+//
+// Both databases run the same statements over the same tables. What differs is
+// how a parameter is written (see bind), and how a connection is opened.
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// Errors of [Open] that a caller branches on.
+var (
+	// ErrLocked: another process has the SQLite file open.
+	ErrLocked = errors.New("another pushwatch uses this database")
+	// ErrNewer: a newer version of pushwatch has changed the tables. Nothing was
+	// written.
+	ErrNewer = errors.New("the database belongs to a newer version of pushwatch")
+)
+
+// Config says which database to open.
+type Config struct {
+	// URL is "sqlite:/path/file.db", whose folder must exist, or
+	// "postgres://user:password@host/database?…" with the parameters of libpq.
+	URL string
+
+	// Log is told of changes to the tables; nil: nobody is.
+	Log *zap.Logger
+}
+
+// A DB is an open database. Its methods may be called from many goroutines.
+type DB struct {
+	postgres bool
+	writer   *sql.DB  // in SQLite one connection: writers queue here, not at a lock
+	reader   *sql.DB  // in PostgreSQL the same as writer
+	lock     *os.File // beside a SQLite file, held for the life of the DB; else nil
+}
+
+// Open connects to the database and brings its tables up to date. Its errors
+// name the database but never a password.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	db, name, err := connect(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", name, err)
+	}
+	if err := db.migrate(ctx, cmp.Or(c.Log, zap.NewNop())); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, err), db.Close())
+	}
+	return db, nil
+}
+
+// connect opens the database of a URL, and returns its name for messages too.
+func connect(url string) (db *DB, name string, err error) {
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch scheme {
+	case "sqlite":
+		db, err = openSQLite(strings.TrimPrefix(rest, "//"))
+		return db, url, err
+	case "postgres", "postgresql":
+		return openPostgres(url)
+	}
+	return nil, redact(url), errors.New(`want "sqlite:/path/file.db" or "postgres://user@host/database"`)
+}
+
+// Close closes the database. Every [Account.Run] must have returned.
+func (db *DB) Close() error {
+	err := db.writer.Close()
+	if db.reader != db.writer {
+		err = errors.Join(err, db.reader.Close())
+	}
+	if db.lock != nil {
+		err = errors.Join(err, db.lock.Close())
+	}
+	return err
+}
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	var n int64
+	if err := db.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM accounts`).Scan(&n); err != nil {
+		return fmt.Errorf("ping store: %w", err)
+	}
+	return nil
+}
+
+// write runs f in a transaction that is committed where f returns nil. An error
+// from the commit itself leaves open whether it took place.
+func (db *DB) write(ctx context.Context, f func(transaction) error) error {
+	tx, err := db.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after a commit it does nothing
+	if db.postgres {
+		if _, err := tx.ExecContext(ctx, postgresTimeouts); err != nil {
+			return err
+		}
+	}
+	if err := f(transaction{tx, db}); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}

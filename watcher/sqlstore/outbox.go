@@ -1,0 +1,52 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+// deliveryColumns are what decodeDelivery reads, of a delivery d and its event e.
+const deliveryColumns = `d.id, d.notifier, d.attempts, d.next_attempt_at,
+	e.id, e.type, e.subject, e.sdk_app_id, e.task_id, e.at, e.body
+	FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event`
+
+// decodeDelivery reads a row of deliveryColumns.
+func (a *Account) decodeDelivery(scan scanner) (notify.Delivery, error) {
+	d := notify.Delivery{Account: a.name}
+	var next, app, at sql.Null[int64]
+	var task sql.Null[string]
+	err := scan(&d.ID, &d.Notifier, &d.Attempts, &next, &d.EventID, &d.Type, &d.Subject, &app, &task, &at, &d.Body)
+	d.NextAttemptAt, d.EventAt = fromMicros(next), fromMicros(at)
+	d.Task = watcher.Key{SDKAppID: app.V, TaskID: task.V}
+	return d, err
+}
+
+// Pending implements [notify.Outbox].
+func (a *Account) Pending(ctx context.Context, notifier string, after int64, limit int) ([]notify.Delivery, error) {
+	var list []notify.Delivery
+	err := a.db.each(ctx, a.db.reader, func(scan scanner) error {
+		d, err := a.decodeDelivery(scan)
+		list = append(list, d)
+		return err
+	}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.notifier = ? AND d.state = 'pending' AND d.id > ?
+		ORDER BY d.id LIMIT ?`, a.shard, notifier, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read pending deliveries to %s: %w", notifier, err)
+	}
+	return list, nil
+}
+
+// Body implements [notify.Outbox].
+func (a *Account) Body(ctx context.Context, id int64) ([]byte, error) {
+	var body []byte
+	err := a.db.reader.QueryRowContext(ctx, a.db.bind(`SELECT e.body FROM deliveries d
+		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`), a.shard, id).Scan(&body)
+	if err != nil {
+		return nil, fmt.Errorf("read body of delivery %d: %w", id, err)
+	}
+	return body, nil
+}

@@ -1,0 +1,133 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// rowsPerStatement is how many rows one statement carries: enough to spread its
+// cost, few enough to stay below every limit on parameters.
+const rowsPerStatement = 256
+
+// bind writes a statement's parameters as the database wants them: "?" for
+// SQLite, where "$1" is looked up by name in time that grows with the square of
+// their number, and "$1" for PostgreSQL. No statement has a "?" that is none.
+func (db *DB) bind(query string) string {
+	if !db.postgres {
+		return query
+	}
+	var b strings.Builder
+	b.Grow(2 * len(query))
+	n := 0
+	for {
+		before, after, found := strings.Cut(query, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		n++
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+		query = after
+	}
+}
+
+// values is the list of a VALUES clause: "(?, ?), (?, ?)", a row for each of
+// rows, a column for each of types. The first row says the types, which
+// PostgreSQL cannot tell where the list stands in a WITH clause and a column
+// has nothing but nulls.
+func values(rows int, types ...string) string {
+	var b strings.Builder
+	for i, t := range types {
+		b.WriteString(separator(i, "("))
+		b.WriteString("CAST(? AS " + t + ")")
+	}
+	b.WriteByte(')')
+	row := ", (?" + strings.Repeat(", ?", len(types)-1) + ")"
+	b.WriteString(strings.Repeat(row, rows-1))
+	return b.String()
+}
+
+func separator(i int, first string) string {
+	if i == 0 {
+		return first
+	}
+	return ", "
+}
+
+// rounds splits items so that no key comes twice in a round, and the items of one
+// key stay in order: one statement cannot change one row twice.
+func rounds[T any, K comparable](items []T, key func(T) K) [][]T {
+	var split [][]T
+	seen := make(map[K]int, len(items)) // how often the key came
+	for _, item := range items {
+		k := key(item)
+		if seen[k] == len(split) {
+			split = append(split, nil)
+		}
+		split[seen[k]] = append(split[seen[k]], item)
+		seen[k]++
+	}
+	return split
+}
+
+// A transaction runs statements that are written with "?".
+type transaction struct {
+	tx *sql.Tx
+	db *DB
+}
+
+func (t transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := t.tx.ExecContext(ctx, t.db.bind(query), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (t transaction) row(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(ctx, t.db.bind(query), args...)
+}
+
+func (t transaction) each(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
+	return t.db.each(ctx, t.tx, f, query, args...)
+}
+
+// A querier is a pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// each calls f for every row of a query, until f returns an error.
+func (db *DB) each(ctx context.Context, from querier, f func(scan scanner) error, query string, args ...any) error {
+	rows, err := from.QueryContext(ctx, db.bind(query), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// A scanner is the Scan of a row.
+type scanner func(dest ...any) error
+
+// micros is t as it is stored; null for the zero time.
+func micros(t time.Time) sql.Null[int64] {
+	return sql.Null[int64]{V: t.UnixMicro(), Valid: !t.IsZero()}
+}
+
+// fromMicros is the time that was stored, in UTC.
+func fromMicros(n sql.Null[int64]) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(n.V).UTC()
+}

@@ -1,0 +1,197 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+var _ watcher.Registry = (*DB)(nil)
+
+// defaultPage is how many tasks [DB.Tasks] reads where its query does not say.
+const defaultPage = 100
+
+// Register implements [watcher.Registry]. Of each task it takes the key, the
+// account, the labels, the expected stop and the time of registration; the rest
+// is how a watching begins.
+func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) ([]watcher.Task, []bool, error) {
+	if len(tasks) == 0 {
+		return nil, nil, nil
+	}
+	var now map[watcher.Key]watcher.Task
+	var begun []bool
+	err := db.write(ctx, func(tx transaction) error {
+		if err := tx.lockAccounts(ctx, tasks); err != nil {
+			return err
+		}
+		var hidden map[watcher.Key]bool
+		var err error
+		if now, hidden, err = tx.readTasks(ctx, tasks); err != nil {
+			return err
+		}
+		begun = make([]bool, len(tasks))
+		var fresh []watcher.Task
+		for i, t := range tasks {
+			old, exists := now[t.Key]
+			if exists && !hidden[t.Key] && (!old.State.Ended() || !reopen) {
+				continue
+			}
+			begun[i] = true
+			now[t.Key] = begin(t, old)
+			delete(hidden, t.Key) // asked for twice, it is watched from the first
+			fresh = append(fresh, now[t.Key])
+		}
+		return tx.insertTasks(ctx, fresh)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("register tasks: %w", err)
+	}
+	all := make([]watcher.Task, len(tasks))
+	for i, t := range tasks {
+		all[i] = now[t.Key]
+	}
+	return all, begun, nil
+}
+
+// begin is a task whose watching begins as asked, after that of old if there was
+// one.
+func begin(asked, old watcher.Task) watcher.Task {
+	return watcher.Task{
+		Key: asked.Key, Account: asked.Account, State: watcher.Registered, Labels: asked.Labels,
+		ExpectedStopAt: fromMicros(micros(asked.ExpectedStopAt)), RegisteredAt: fromMicros(micros(asked.RegisteredAt)),
+		Version: old.Version + 1, Sequence: old.Sequence,
+	}
+}
+
+// lockAccounts locks the rows of the tasks' accounts, always in one order, so
+// that nothing else changes their tasks and no deadlock can arise.
+func (tx transaction) lockAccounts(ctx context.Context, tasks []watcher.Task) error {
+	names := make(map[string]bool)
+	for _, t := range tasks {
+		names[t.Account] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if _, err := tx.account(ctx, name, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readTasks reads those of the tasks that exist, and which of them are removed.
+func (tx transaction) readTasks(ctx context.Context, tasks []watcher.Task) (found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, err error) {
+	found, hidden = make(map[watcher.Key]watcher.Task), make(map[watcher.Key]bool)
+	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
+		var args []any
+		for _, t := range chunk {
+			args = append(args, t.SDKAppID, t.TaskID)
+		}
+		// CROSS JOIN has SQLite take the keys one by one and look each up, where
+		// IN (VALUES …) would read the whole table.
+		err := tx.each(ctx, func(scan scanner) error {
+			var removed bool
+			t, err := decodeTask(scan, &removed)
+			found[t.Key] = t
+			if removed {
+				hidden[t.Key] = true
+			}
+			return err
+		}, `WITH k (app, id) AS (VALUES `+values(len(chunk), "BIGINT", "TEXT")+`)
+			SELECT `+taskColumns+`, removed_at IS NOT NULL FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, args...)
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return found, hidden, nil
+}
+
+// insertTasks writes tasks whose watching begins.
+func (tx transaction) insertTasks(ctx context.Context, tasks []watcher.Task) error {
+	slices.SortFunc(tasks, func(a, b watcher.Task) int {
+		return cmp.Or(cmp.Compare(a.SDKAppID, b.SDKAppID), strings.Compare(a.TaskID, b.TaskID))
+	})
+	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
+		var args []any
+		for i := range chunk {
+			args = append(args, encodeTask(&chunk[i])...)
+		}
+		n, err := tx.exec(ctx, `INSERT INTO tasks (`+taskColumns+`) VALUES `+values(len(chunk), taskTypes...)+`
+			ON CONFLICT (sdk_app_id, task_id) DO UPDATE SET account = excluded.account, state = excluded.state,
+				labels = excluded.labels, expected_stop_at = excluded.expected_stop_at,
+				registered_at = excluded.registered_at, ended_at = NULL, version = excluded.version,
+				push = NULL, error = NULL, last_observed_at = NULL, last_polled_at = NULL,
+				memory = excluded.memory, removed_at = NULL
+			WHERE tasks.version = excluded.version - 1`, args...)
+		if err != nil {
+			return err
+		}
+		if n < int64(len(chunk)) { // removed, or taken by another account, since it was read
+			return watcher.ErrConflict
+		}
+	}
+	return nil
+}
+
+// Task implements [watcher.Registry].
+func (db *DB) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
+	return db.readTask(ctx, key)
+}
+
+// Tasks implements [watcher.Registry]. Task ids are ordered as the database
+// orders text.
+func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, error) {
+	where := []string{`removed_at IS NULL`, `(sdk_app_id, task_id) > (?, ?)`}
+	args := []any{q.After.SDKAppID, q.After.TaskID}
+	filter := func(condition string, arg any) {
+		where, args = append(where, condition), append(args, arg)
+	}
+	if q.Account != "" {
+		filter(`account = ?`, q.Account)
+	}
+	if q.State != "" {
+		filter(`state = ?`, string(q.State))
+	}
+	if q.SDKAppID != 0 {
+		filter(`sdk_app_id = ?`, q.SDKAppID)
+	}
+	for k, v := range q.Labels {
+		// The label as it stands in the JSON: a quote within a value is escaped,
+		// so this text is found nowhere else. LIKE would ignore case in SQLite.
+		filter(`REPLACE(labels, ?, '') <> labels`, encodeJSON(k)+":"+encodeJSON(v))
+	}
+	args = append(args, cmp.Or(q.Limit, defaultPage))
+
+	var tasks []watcher.Task
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		t, err := decodeTask(scan)
+		tasks = append(tasks, t)
+		return err
+	}, `SELECT `+taskColumns+` FROM tasks WHERE `+strings.Join(where, ` AND `)+`
+		ORDER BY sdk_app_id, task_id LIMIT ?`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read tasks: %w", err)
+	}
+	return tasks, nil
+}
+
+// Remove implements [watcher.Registry].
+func (db *DB) Remove(ctx context.Context, key watcher.Key) error {
+	err := db.write(ctx, func(tx transaction) error {
+		n, err := tx.exec(ctx, `UPDATE tasks SET removed_at = ?, version = version + 1
+			WHERE sdk_app_id = ? AND task_id = ? AND removed_at IS NULL`, time.Now().UnixMicro(), key.SDKAppID, key.TaskID)
+		if err == nil && n == 0 {
+			err = watcher.ErrNoTask
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("remove task %s: %w", key, err)
+	}
+	return nil
+}

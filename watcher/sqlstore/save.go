@@ -1,0 +1,155 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+// saveTasks writes the tasks of a group, each only over the version below its
+// own. It returns the requests whose events are to be written: those that met no
+// conflict, and the announcements.
+func (tx transaction) saveTasks(ctx context.Context, group []*request) ([]*request, error) {
+	var changes []*request
+	for _, r := range group {
+		if r.task != nil {
+			changes = append(changes, r)
+		}
+	}
+	for _, round := range rounds(changes, func(r *request) watcher.Key { return r.task.Key }) {
+		for chunk := range slices.Chunk(round, rowsPerStatement) {
+			if err := tx.updateTasks(ctx, chunk); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(group), func(r *request) bool { return len(r.events) == 0 || r.err != nil }), nil
+}
+
+// updateTasks writes tasks of different keys, and sets the error of those that
+// meet a conflict.
+func (tx transaction) updateTasks(ctx context.Context, changes []*request) error {
+	var args []any
+	for _, r := range changes {
+		args = append(append(args, encodeTask(r.task)...), r.task.Sequence-int64(len(r.events)))
+	}
+	saved := make(map[watcher.Key]bool, len(changes))
+	err := tx.each(ctx, func(scan scanner) error {
+		var k watcher.Key
+		err := scan(&k.SDKAppID, &k.TaskID)
+		saved[k] = true
+		return err
+	}, `WITH c (`+taskColumns+`, sequence_before) AS (VALUES `+values(len(changes), append(slices.Clip(taskTypes), "BIGINT")...)+`)
+		UPDATE tasks SET state = c.state, labels = c.labels, expected_stop_at = c.expected_stop_at, ended_at = c.ended_at,
+			version = c.version, sequence = c.sequence, push = c.push, error = c.error,
+			last_observed_at = c.last_observed_at, last_polled_at = c.last_polled_at, memory = c.memory
+		FROM c WHERE tasks.sdk_app_id = c.sdk_app_id AND tasks.task_id = c.task_id AND tasks.account = c.account
+			AND tasks.version = c.version - 1 AND tasks.sequence = c.sequence_before AND tasks.removed_at IS NULL
+		RETURNING tasks.sdk_app_id, tasks.task_id`, args...)
+	for _, r := range changes {
+		if !saved[r.task.Key] {
+			r.err = watcher.ErrConflict
+		}
+	}
+	return err
+}
+
+// A numberedEvent is ready to be written, with the ids of its deliveries.
+type numberedEvent struct {
+	*watcher.Event
+	ofTask        bool
+	subject       string
+	number        int64
+	firstDelivery int64
+}
+
+// number gives the events of requests their numbers, and their deliveries their
+// ids, from above those that were allotted last.
+func number(requests []*request, lastEvent, lastDelivery int64) []numberedEvent {
+	var list []numberedEvent
+	for _, r := range requests {
+		for i := range r.events {
+			lastEvent++
+			e := numberedEvent{&r.events[i], r.task != nil, r.subject, lastEvent, lastDelivery + 1}
+			if e.ofTask {
+				e.subject = e.Key.String()
+			}
+			list = append(list, e)
+			lastDelivery += int64(len(e.Notifiers))
+		}
+	}
+	return list
+}
+
+var eventTypes = []string{"BIGINT", "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT"}
+
+// insertEvents writes events, and returns those that it wrote: an announcement
+// that exists is left out.
+func (tx transaction) insertEvents(ctx context.Context, shard int64, events []numberedEvent) ([]numberedEvent, error) {
+	written := make(map[int64]bool, len(events))
+	for chunk := range slices.Chunk(events, rowsPerStatement) {
+		var args []any
+		for _, e := range chunk {
+			var app, task, sequence any
+			if e.ofTask {
+				app, task, sequence = e.SDKAppID, e.TaskID, e.Sequence
+			}
+			args = append(args, shard, e.number, e.ID, string(e.Type), e.subject, app, task, sequence,
+				e.ObservedAt.UnixMicro(), string(e.Body))
+		}
+		err := tx.each(ctx, func(scan scanner) error {
+			var number int64
+			err := scan(&number)
+			written[number] = true
+			return err
+		}, `INSERT INTO events (shard, number, id, type, subject, sdk_app_id, task_id, sequence, at, body)
+			VALUES `+values(len(chunk), eventTypes...)+` ON CONFLICT (id) DO NOTHING RETURNING number`, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	var made []numberedEvent
+	for _, e := range events {
+		switch {
+		case written[e.number]:
+			made = append(made, e)
+		case e.ofTask: // its task has just moved: an old event cannot tell of that
+			return nil, fmt.Errorf("event %s exists already", e.ID)
+		}
+	}
+	return made, nil
+}
+
+var deliveryTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
+
+// insertDeliveries writes and returns a delivery for each notifier of each event.
+func (a *Account) insertDeliveries(ctx context.Context, tx transaction, events []numberedEvent) ([]notify.Delivery, error) {
+	var list []notify.Delivery
+	var rows [][]any
+	now := time.Now().UnixMicro()
+	for _, e := range events {
+		for i, notifier := range e.Notifiers {
+			d := notify.Delivery{
+				ID: e.firstDelivery + int64(i), Account: a.name, Notifier: notifier, EventID: e.ID, Type: e.Type,
+				Subject: e.subject, EventAt: fromMicros(micros(e.ObservedAt)), Body: e.Body,
+			}
+			if e.ofTask {
+				d.Task = e.Key
+			}
+			list = append(list, d)
+			rows = append(rows, []any{a.shard, d.ID, e.number, notifier, string(notify.Pending), 0, "", "", now})
+		}
+	}
+	for chunk := range slices.Chunk(rows, rowsPerStatement) {
+		_, err := tx.exec(ctx, `INSERT INTO deliveries (shard, id, event, notifier, state, attempts, last_error, log, created_at)
+			VALUES `+values(len(chunk), deliveryTypes...), slices.Concat(chunk...)...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}

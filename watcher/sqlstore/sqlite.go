@@ -1,0 +1,79 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// sqliteReaders is how many connections read a SQLite file at once.
+const sqliteReaders = 4
+
+// openSQLite opens a file, which is made where there is none, and locks it
+// against other processes.
+func openSQLite(path string) (*DB, error) {
+	if path == "" || strings.HasPrefix(path, ":memory:") {
+		return nil, errors.New("want the path of a file")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{lock: lock}
+	if db.writer, err = sql.Open("sqlite", sqliteDSN(path, url.Values{"_txlock": {"immediate"}, "_auto_vacuum": {"INCREMENTAL"}})); err == nil {
+		db.reader, err = sql.Open("sqlite", sqliteDSN(path, url.Values{"_query_only": {"true"}}))
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	db.writer.SetMaxOpenConns(1)
+	db.reader.SetMaxOpenConns(sqliteReaders)
+	db.reader.SetMaxIdleConns(sqliteReaders)
+	return db, nil
+}
+
+// sqliteDSN is the name by which the driver opens path. A commit is on the disk
+// when it returns (synchronous=FULL): with less, a power cut could forget an
+// event whose webhook is already out.
+func sqliteDSN(path string, options url.Values) string {
+	options.Set("_busy_timeout", "10000") // ms; only a backup or a person's shell ever holds the file
+	options.Set("_journal_mode", "WAL")
+	options.Set("_synchronous", "FULL")
+	options.Set("_pragma", "journal_size_limit(67108864)") // bytes: after a burst the log shrinks again
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String()
+}
+
+// lockFile creates and locks the file at path. The lock is the kernel's: it ends
+// with the process, however that ends. The file stays, for removing it would let
+// two processes lock two files of one name.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	folder := filepath.Dir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("folder %s does not exist: create the folder, owned by the user that runs pushwatch", folder)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("folder %s cannot be written: give it to the user that runs pushwatch: %w", folder, err)
+	case err != nil:
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}

@@ -1,0 +1,213 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+const (
+	// groupWeight is about how many rows one transaction changes: beyond it the
+	// fsync is spread thin enough, and a longer one only makes callers wait.
+	groupWeight = 500
+
+	// commitTimeout bounds one transaction.
+	commitTimeout = 30 * time.Second
+
+	// recheckDelay is how long after a transaction of unknown outcome the writer
+	// looks for what may have been committed.
+	recheckDelay = time.Second
+)
+
+var errSlow = errors.New("the database took longer than " + commitTimeout.String())
+
+// A request is one write on its way into a transaction.
+type request struct {
+	task     *watcher.Task // with its events; nil: they are announced
+	events   []watcher.Event
+	subject  string // of an announcement
+	outcomes []notify.Outcome
+	touched  []watcher.Task
+
+	err  error         // what became of it, once done is closed
+	done chan struct{} // made by submit
+}
+
+func (r *request) weight() int {
+	n := 1 + len(r.outcomes) + len(r.touched)
+	for _, e := range r.events {
+		n += 1 + len(e.Notifiers)
+	}
+	return n
+}
+
+// submit queues a write and waits for its commit. Where ctx ends first, it may
+// still be written.
+func (a *Account) submit(ctx context.Context, r *request) error {
+	r.done = make(chan struct{})
+	select {
+	case a.queue <- r:
+	case <-a.life.Done():
+		return context.Cause(a.life)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-a.life.Done():
+	}
+	select {
+	case <-r.done: // in the last group
+		return r.err
+	default:
+		return context.Cause(a.life)
+	}
+}
+
+// Run writes until ctx ends, and then returns nil, or until the account has
+// another owner, and then returns [watcher.ErrFenced]. The transaction under way
+// is finished first; writes still queued get [ErrClosed] or ErrFenced. Run may be
+// called once.
+func (a *Account) Run(ctx context.Context) error {
+	var recheck <-chan time.Time // set while the outcome of a transaction is unknown
+	for {
+		var group []*request
+		select {
+		case <-ctx.Done():
+			a.end(ErrClosed)
+			return nil
+		case r := <-a.queue:
+			group = a.gather(r)
+		case <-recheck:
+		}
+		err := a.commit(ctx, group)
+		if errors.Is(err, watcher.ErrFenced) {
+			a.end(watcher.ErrFenced)
+			return watcher.ErrFenced
+		}
+		recheck = nil
+		if err != nil {
+			recheck = time.After(recheckDelay)
+		}
+	}
+}
+
+// gather returns first and whatever has queued up behind it, up to a group. It
+// waits for nothing.
+func (a *Account) gather(first *request) []*request {
+	group := []*request{first}
+	for weight := first.weight(); weight < groupWeight; {
+		select {
+		case r := <-a.queue:
+			group = append(group, r)
+			weight += r.weight()
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit writes a group in one transaction, tells the subscriber, and then the
+// callers. A conflict is told to its caller alone; an error of the transaction
+// to all, since nobody knows what it left behind. Nothing is repeated.
+func (a *Account) commit(ctx context.Context, group []*request) error {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), commitTimeout, errSlow)
+	defer cancel()
+
+	var deliveries []notify.Delivery
+	told := a.told
+	err := a.db.write(ctx, func(tx transaction) error {
+		var err error
+		deliveries, told, err = a.writeGroup(ctx, tx, group)
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), err)
+	}
+	if err == nil {
+		a.told = told
+		if len(deliveries) > 0 {
+			a.subscriber(deliveries)
+		}
+	}
+	for _, r := range group {
+		if err != nil {
+			r.err = err
+		}
+		close(r.done)
+	}
+	return err
+}
+
+// writeGroup proves the ownership and writes a group. It returns the new
+// deliveries, in order, and the highest id among all there are now.
+//
+// Its first statement allots numbers for everything in the group; those of
+// changes that meet a conflict are left out for good. It also shows whether a
+// transaction that seemed to fail was committed after all: then there are
+// deliveries of which the subscriber has not been told, and they come first.
+func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*request) ([]notify.Delivery, int64, error) {
+	var events, deliveries int64
+	for _, r := range group {
+		events += int64(len(r.events))
+		for _, e := range r.events {
+			deliveries += int64(len(e.Notifiers))
+		}
+	}
+	var lastEvent, lastDelivery int64
+	err := tx.row(ctx, `UPDATE accounts SET last_event = last_event + ?, last_delivery = last_delivery + ?
+		WHERE name = ? AND epoch = ? RETURNING last_event, last_delivery`, events, deliveries, a.name, a.epoch).Scan(&lastEvent, &lastDelivery)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = watcher.ErrFenced
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+
+	var news []notify.Delivery
+	if before := lastDelivery - deliveries; before > a.told {
+		if news, err = a.untold(ctx, tx, before); err != nil {
+			return nil, 0, err
+		}
+	}
+	saved, err := tx.saveTasks(ctx, group)
+	if err != nil {
+		return nil, 0, err
+	}
+	written, err := tx.insertEvents(ctx, a.shard, number(saved, lastEvent-events, lastDelivery-deliveries))
+	if err != nil {
+		return nil, 0, err
+	}
+	made, err := a.insertDeliveries(ctx, tx, written)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := tx.settle(ctx, a.shard, group); err != nil {
+		return nil, 0, err
+	}
+	if err := tx.touch(ctx, group); err != nil {
+		return nil, 0, err
+	}
+	return append(news, made...), lastDelivery, nil
+}
+
+// untold reads the unsettled deliveries up to an id of which the subscriber has
+// not been told.
+func (a *Account) untold(ctx context.Context, tx transaction, last int64) ([]notify.Delivery, error) {
+	var list []notify.Delivery
+	err := tx.each(ctx, func(scan scanner) error {
+		d, err := a.decodeDelivery(scan)
+		list = append(list, d)
+		return err
+	}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.id > ? AND d.id <= ? AND d.state = 'pending' ORDER BY d.id`,
+		a.shard, a.told, last)
+	return list, err
+}

@@ -1,0 +1,89 @@
+package tencent
+
+import (
+	"context"
+	"encoding/json"
+
+	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
+
+	"pushwatch/watcher"
+)
+
+// describeRequest is the input of DescribeWhiteboardPush, version 2019-09-19:
+// https://www.tencentcloud.com/document/api/1176/55161
+type describeRequest struct {
+	*tchttp.BaseRequest
+	SdkAppId int64
+	TaskId   string
+}
+
+func newDescribeRequest(ctx context.Context, key watcher.Key) *describeRequest {
+	base := new(tchttp.BaseRequest).Init().WithApiInfo("tiw", "2019-09-19", "DescribeWhiteboardPush")
+	base.SetContext(ctx)
+	return &describeRequest{BaseRequest: base, SdkAppId: key.SDKAppID, TaskId: key.TaskID}
+}
+
+// describeResponse is the output. A field of the wrong type fails the whole
+// answer, since it must not pass for one that was left out. Only Backup, whose
+// form is not documented, is taken as it comes. TaskId is not read: it is known
+// to differ from the id asked for.
+type describeResponse struct {
+	*tchttp.BaseResponse
+	Response *struct {
+		Status        *string
+		FinishReason  *string
+		RoomId        *int64
+		GroupId       *string
+		PushUserId    *string
+		PushStartTime *int64
+		PushStopTime  *int64
+		ExceptionCnt  *int64
+		IMSyncTime    *int64
+		Backup        lenientText
+		RequestId     *string
+		// The SDK has already turned an error with a code into a Go error, so
+		// what is found here has none.
+		Error *struct{}
+	}
+}
+
+func newDescribeResponse() *describeResponse {
+	return &describeResponse{BaseResponse: new(tchttp.BaseResponse)}
+}
+
+// push is the answer in the domain's terms. It is an error where the answer is
+// JSON but says nothing: a watcher takes an answer without Status for a failed
+// push, so such an answer must at least bear the RequestId that the API
+// promises in each.
+func (d *describeResponse) push() (watcher.Push, error) {
+	r := d.Response
+	switch {
+	case r == nil:
+		return watcher.Push{}, unreadable("the answer has no Response")
+	case r.Error != nil:
+		return watcher.Push{}, unreadable("the answer has an Error without a Code")
+	case r.Status == nil && r.RequestId == nil:
+		return watcher.Push{}, unreadable("the answer has neither Status nor RequestId")
+	}
+	return watcher.Push{
+		Status: r.Status, FinishReason: r.FinishReason,
+		RoomID: r.RoomId, GroupID: r.GroupId, PushUserID: r.PushUserId,
+		PushStartTime: r.PushStartTime, PushStopTime: r.PushStopTime,
+		ExceptionCount: r.ExceptionCnt, IMSyncTime: r.IMSyncTime,
+		Backup: r.Backup.text, RequestID: r.RequestId,
+	}, nil
+}
+
+// lenientText is a string, or the JSON of whatever stands in its place; nil for
+// null and for nothing.
+type lenientText struct{ text *string }
+
+// UnmarshalJSON implements [json.Unmarshaler], and with it the same interface
+// of the SDK's own JSON package.
+func (t *lenientText) UnmarshalJSON(raw []byte) error {
+	if raw[0] == '"' || raw[0] == 'n' {
+		return json.Unmarshal(raw, &t.text)
+	}
+	t.text = new(string(raw))
+	return nil
+}

@@ -1,0 +1,101 @@
+package tencent
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+// hang ends what should have ended long before.
+const hang = 30 * time.Second
+
+var (
+	testKeys = Static{SecretID: "AKIDxxSecretIdxx", SecretKey: "kkSecretKeykk", Token: "ttTokentt"}
+	testKey  = watcher.Key{SDKAppID: 1400000001, TaskID: "ghucnligqtgtvk2624mb"}
+)
+
+// proxyAddress is a proxy that nothing listens on.
+const proxyAddress = "127.0.0.1:1"
+
+// TestMain sets a dead proxy for the whole process: a loopback endpoint that
+// was reached through it would fail every test.
+func TestMain(m *testing.M) {
+	os.Setenv("HTTP_PROXY", "http://"+proxyAddress)
+	os.Setenv("HTTPS_PROXY", "http://"+proxyAddress)
+	os.Unsetenv("NO_PROXY")
+	os.Unsetenv("no_proxy")
+	os.Exit(m.Run())
+}
+
+func newTestClient(tb testing.TB, endpoint string) *Client {
+	tb.Helper()
+	client, err := New(Config{Endpoint: endpoint, Credentials: testKeys})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(client.transport.http.CloseIdleConnections)
+	return client
+}
+
+// serve returns a client of a server that answers with handler.
+func serve(tb testing.TB, handler http.HandlerFunc) *Client {
+	tb.Helper()
+	server := httptest.NewServer(handler)
+	tb.Cleanup(server.Close)
+	return newTestClient(tb, server.URL)
+}
+
+// answer returns a handler that gives body as the API does.
+func answer(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write([]byte(body))
+	}
+}
+
+// serveConns returns a client of a server that hands each connection to handle,
+// and closes it after.
+func serveConns(t *testing.T, handle func(*net.TCPConn, *bufio.Reader)) *Client {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				handle(conn.(*net.TCPConn), bufio.NewReader(conn))
+			}()
+		}
+	}()
+	return newTestClient(t, "http://"+listener.Addr().String())
+}
+
+// describe returns the fault of one Describe, which must have one.
+func describe(t *testing.T, client *Client) *watcher.CloudError {
+	t.Helper()
+	_, err := client.Describe(t.Context(), testKey)
+	return cloudError(t, err)
+}
+
+func cloudError(t *testing.T, err error) *watcher.CloudError {
+	t.Helper()
+	fault, ok := errors.AsType[*watcher.CloudError](err)
+	if !ok {
+		t.Fatalf("Describe = %v, want a *watcher.CloudError", err)
+	}
+	return fault
+}

@@ -1,0 +1,54 @@
+package tencent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Credentials give the keys that sign an account's requests. They are asked
+// before each request, so keys can change under a running daemon, and by many
+// goroutines at once; what is slow to get should be kept. An error means that
+// no request can be made, and must not quote a secret.
+type Credentials interface {
+	Keys(ctx context.Context) (Keys, error)
+}
+
+// Keys are one set of API keys. They print as ***.
+type Keys struct {
+	SecretID  string
+	SecretKey string
+	Token     string // with temporary keys only
+}
+
+// Format implements [fmt.Formatter], for every verb alike.
+func (Keys) Format(f fmt.State, _ rune) { io.WriteString(f, "***") }
+
+// validate returns what would keep k from signing a request. Blanks, such as a
+// line's end read from a file, could not be sent in a header.
+func (k Keys) validate() error {
+	var errs []error
+	for _, part := range []struct {
+		name, value string
+		required    bool
+	}{{"secret id", k.SecretID, true}, {"secret key", k.SecretKey, true}, {"token", k.Token, false}} {
+		if part.value == "" && part.required {
+			errs = append(errs, fmt.Errorf("%s: is empty", part.name))
+		}
+		if strings.ContainsFunc(part.value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			errs = append(errs, fmt.Errorf("%s: holds a blank or another character that no key has", part.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Static are keys that stay as they are. They print as ***.
+type Static Keys
+
+// Keys implements [Credentials].
+func (s Static) Keys(context.Context) (Keys, error) { return Keys(s), nil }
+
+// Format implements [fmt.Formatter], for every verb alike.
+func (s Static) Format(f fmt.State, verb rune) { Keys(s).Format(f, verb) }

@@ -1,0 +1,172 @@
+// Package tencent asks Tencent Cloud what it knows of whiteboard pushes: it is
+// [watcher.Cloud] over the common module of Tencent's Go SDK.
+//
+// The SDK signs requests and parses answers. Everything between is ours, since
+// a poller that runs for months needs it stricter than the SDK has it:
+//
+//   - One Describe is at most one request at the server. The SDK does not
+//     repeat, and neither may net/http, whatever happens to a kept connection.
+//   - An answer is read whole, within a limit, before the SDK sees it, so that
+//     a broken connection is never mistaken for broken JSON.
+//   - Redirects are refused: they would carry the signature elsewhere.
+//   - What the service says is shortened, made one line, and freed of the
+//     account's secrets before it becomes part of an error.
+//
+// An answer that is not understood is [watcher.Transient] and never a push
+// with fields missing: absence means something to a watcher.
+package tencent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
+	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
+
+	"pushwatch/watcher"
+)
+
+// What an unset field of [Config] means: TIW's international site, which the
+// API page names, and the one region it serves.
+const (
+	DefaultEndpoint = "https://tiw.intl.tencentcloudapi.com"
+	DefaultRegion   = "ap-singapore"
+)
+
+// Config is what a [Client] needs to know of its account.
+type Config struct {
+	// Endpoint is the service's scheme and host; empty: [DefaultEndpoint]. Plain
+	// http is allowed to a loopback host only.
+	Endpoint string
+	// Region is sent with each request; empty: [DefaultRegion].
+	Region string
+	// Credentials are asked before each request. Required.
+	Credentials Credentials
+}
+
+// A Client asks for pushes with the credentials of one account. It implements
+// [watcher.Cloud].
+type Client struct {
+	sdk         common.Client // a template without credentials; each request signs with a copy
+	credentials Credentials
+	transport   *transport
+}
+
+var _ watcher.Cloud = (*Client)(nil)
+
+// New returns a client. It opens no connection. Its error joins every fault of
+// the config: the field, its value, and what would be right.
+//
+// The environment's proxy is used, as net/http does it: for https, and never
+// for a loopback endpoint.
+func New(config Config) (*Client, error) {
+	endpoint, err := parseEndpoint(cmp.Or(config.Endpoint, DefaultEndpoint))
+	errs := []error{err}
+	switch c := config.Credentials.(type) {
+	case nil:
+		errs = append(errs, errors.New("credentials = nil: want the account's secret id and key"))
+	case Static:
+		errs = append(errs, Keys(c).validate())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: endpoint})
+	if err != nil { // its text would show the proxy's password
+		return nil, errors.New("HTTPS_PROXY: want a URL, such as http://proxy.example:3128")
+	}
+
+	p := profile.NewClientProfile()
+	p.DisableRegionBreaker = true // an open breaker sends requests to the mainland site
+	p.Language = "en-US"
+	p.HttpProfile.Scheme = endpoint.Scheme
+	p.HttpProfile.Endpoint = endpoint.Host
+	p.HttpProfile.ReqTimeout = 0 // the caller's context is the only deadline
+
+	c := &Client{credentials: config.Credentials, transport: newTransport(proxy)}
+	c.sdk.Init(cmp.Or(config.Region, DefaultRegion)).
+		WithProfile(p).
+		WithRequestClient("pushwatch").
+		WithHttpTransport(c.transport)
+	return c, nil
+}
+
+// parseEndpoint reads the scheme and host that requests go to.
+func parseEndpoint(endpoint string) (*url.URL, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint: want a URL, such as %s", DefaultEndpoint) // what it is may hold a password
+	}
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host}
+	switch {
+	case u.Hostname() == "" || bare.String() != strings.TrimSuffix(u.String(), "/"):
+		return nil, fmt.Errorf("endpoint = %q: want a scheme and a host alone, such as %s", u.Redacted(), DefaultEndpoint)
+	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
+		return &bare, nil
+	default:
+		return nil, fmt.Errorf("endpoint = %q: want https (http is for loopback only)", u.Redacted())
+	}
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// Describe asks once what is known of a push; see [watcher.Cloud]. Beyond the
+// API's own codes an error has one of these:
+//
+//   - "timeout", "canceled": the request was given up before its answer was whole
+//   - "network": no connection, or it broke
+//   - "http 502" and the like: a gateway or a redirect answered
+//   - "unreadable": the answer is not one of this API
+//   - "credentials": there are none to sign with, and nothing was sent
+func (c *Client) Describe(ctx context.Context, key watcher.Key) (watcher.Push, error) {
+	keys, err := c.credentials.Keys(ctx)
+	if err == nil {
+		err = keys.validate()
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return watcher.Push{}, ended(ctx, keys)
+		}
+		return watcher.Push{}, &watcher.CloudError{
+			Kind: watcher.Denied, WholeAccount: true, Code: "credentials", Message: tidy(err.Error(), keys),
+		}
+	}
+
+	var e exchange
+	response, err := c.send(e.watch(ctx), keys, key)
+	if err != nil {
+		return watcher.Push{}, e.fault(ctx, err, keys)
+	}
+	return response.push()
+}
+
+// send makes the request and parses the answer. Request and response are new
+// each time: a used response would keep the fields that the next answer lacks.
+func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (response *describeResponse, err error) {
+	defer func() {
+		if p := recover(); p != nil { // the SDK panics on a body of null
+			err = unreadable(fmt.Sprint("the SDK panicked: ", p))
+		}
+	}()
+	sdk := c.sdk
+	sdk.WithCredential(common.NewTokenCredential(keys.SecretID, keys.SecretKey, keys.Token))
+	response = newDescribeResponse()
+	return response, sdk.Send(newDescribeRequest(ctx, key), response)
+}
+
+// RoundTrip is the shortest time that opening a connection has taken; see
+// [watcher.Cloud]. It is 0 before the first connection. Where a proxy stands
+// between, it is the time to the proxy, which is shorter still.
+func (c *Client) RoundTrip() time.Duration {
+	return time.Duration(c.transport.fastest.Load())
+}
