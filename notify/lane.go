@@ -9,9 +9,10 @@ import (
 // head is ever sent.
 type lane struct {
 	key   laneKey
-	feed  *feed
+	feed  *Feed
 	queue []Delivery
 	due   time.Time // when the head may be tried; zero: at once
+	down  bool      // the head failed because the receiver is down, not because of what it is
 	busy  bool      // the head is being sent
 	index int       // in the heap of waiting lanes; -1: not there
 }
@@ -79,7 +80,7 @@ type lanes struct {
 }
 
 // add puts a delivery at the end of its lane.
-func (ls *lanes) add(f *feed, d Delivery) {
+func (ls *lanes) add(f *Feed, d Delivery) {
 	key := laneKey{d.Account, d.Subject}
 	l := ls.all[key]
 	if l == nil {
@@ -117,6 +118,16 @@ func (ls *lanes) wake(now time.Time) (next time.Time) {
 	return time.Time{}
 }
 
+// recover makes due at once the heads that wait because the receiver was down.
+func (ls *lanes) recover(now time.Time) {
+	for _, l := range ls.waiting {
+		if l.down {
+			l.due, l.down = now, false
+		}
+	}
+	heap.Init(&ls.waiting)
+}
+
 // freshTurns of so many turns go to heads that were never tried, where there are
 // others too: what is new is told before what has failed already.
 const freshTurns, allTurns = 4, 5
@@ -151,7 +162,7 @@ func (ls *lanes) done(l *lane) {
 }
 
 // drop forgets the lanes of a feed.
-func (ls *lanes) drop(f *feed) {
+func (ls *lanes) drop(f *Feed) {
 	for key, l := range ls.all {
 		if l.feed == f {
 			ls.held -= len(l.queue)

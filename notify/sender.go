@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -40,3 +41,11 @@ type SendError struct {
 
 func (e *SendError) Error() string { return e.Reason }
 func (e *SendError) Unwrap() error { return e.Err }
+
+// result sorts an attempt for the metrics; a nil e is a success.
+func (e *SendError) result() string {
+	if e == nil {
+		return "2xx"
+	}
+	return cmp.Or(e.Result, "other")
+}

@@ -22,16 +22,18 @@ const maxMessage = 200
 // fault sorts what kept an exchange from giving a push. Apart from the end of
 // ctx, causes are told but not wrapped: they may quote what the server sent.
 func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.CloudError {
-	if fault, ok := errors.AsType[*watcher.CloudError](err); ok { // an answer, though not of the API
+	if fault, ok := errors.AsType[*watcher.CloudError](err); ok { // sorted where it was seen
 		fault.Message = tidy(fault.Message, keys)
 		return fault
 	}
 	said, ok := errors.AsType[*tcerrors.TencentCloudSDKError](err)
 	if ok && errors.Unwrap(said) == nil { // the answer was read to its end
 		if reason, ok := strings.CutPrefix(said.Code, "ClientError."); ok {
-			// The reason comes last, after the whole body.
-			_, because, _ := cutLast(said.Message, ", because: ")
-			return unreadable(tidy(cmp.Or(because, reason), keys))
+			const because = ", because: " // what follows it stands behind the whole body
+			if i := strings.LastIndex(said.Message, because); i >= 0 {
+				reason = said.Message[i+len(because):]
+			}
+			return unreadable(tidy(reason, keys))
 		}
 		kind, whole := sortCode(said.Code)
 		return &watcher.CloudError{
@@ -42,43 +44,32 @@ func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.Clo
 		}
 	}
 
-	var fault *watcher.CloudError
-	if ctx.Err() != nil {
-		fault = ended(ctx, keys)
-	} else {
-		fault = &watcher.CloudError{Code: "network", Stale: e.reused.Load() && !e.answered.Load()}
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // the method and URL are always the same
-		}
-		// A dial can see the deadline of ctx pass before ctx does.
-		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+	// No whole answer came.
+	sent := e.connected.Load()
+	fault := &watcher.CloudError{Code: "network", Unanswered: sent, Unsent: !sent}
+	if ended := ctx.Err(); ended != nil {
+		fault.Code = "canceled"
+		if errors.Is(ended, context.DeadlineExceeded) {
 			fault.Code = "timeout"
 		}
-		fault.Message = tidy(err.Error(), keys)
+		fault.Message = tidy(context.Cause(ctx).Error(), keys)
+		fault.Err = ended
+		return fault
 	}
-	fault.Unanswered = e.connected.Load()
+	// A dial can see the deadline of ctx pass before ctx does.
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		fault.Code = "timeout"
+	}
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // the method and URL are always the same
+	}
+	fault.Message = tidy(err.Error(), keys)
+	fault.Stale = e.reused.Load() && !e.answered.Load()
 	return fault
-}
-
-// ended is the fault of a request whose context ended.
-func ended(ctx context.Context, keys Keys) *watcher.CloudError {
-	code := "canceled"
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		code = "timeout"
-	}
-	return &watcher.CloudError{Code: code, Message: tidy(context.Cause(ctx).Error(), keys), Err: ctx.Err()}
 }
 
 func unreadable(message string) *watcher.CloudError {
 	return &watcher.CloudError{Code: "unreadable", Message: message}
-}
-
-// cutLast is [strings.Cut] around the last sep.
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }
 
 var signature = regexp.MustCompile(`Signature=[0-9a-f]+`)

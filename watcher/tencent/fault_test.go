@@ -1,71 +1,87 @@
 package tencent
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pushwatch/watcher"
 )
 
-// quiet is for servers whose complaints are part of a test.
-var quiet = log.New(io.Discard, "", 0)
-
 func TestTheEndOfTheContextEndsTheRequest(t *testing.T) {
-	stall := func(head string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body) // else the client's leaving goes unseen
-			if head != "" {
-				w.Header().Set("Content-Length", "1000")
-				io.WriteString(w, head)
-				w.(http.Flusher).Flush()
-			}
-			<-r.Context().Done()
+	const after = 5 * time.Second
+	why := errors.New("no answer within 5s")
+	ends := map[string]struct {
+		end  func(context.Context) (context.Context, context.CancelFunc)
+		want watcher.CloudError
+	}{
+		"deadline": {
+			func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeoutCause(ctx, after, why)
+			},
+			watcher.CloudError{Code: "timeout", Message: why.Error(), Unanswered: true, Err: context.DeadlineExceeded},
+		},
+		"cancel": {
+			func(ctx context.Context) (context.Context, context.CancelFunc) {
+				ctx, cancel := context.WithCancel(ctx)
+				time.AfterFunc(after, cancel)
+				return ctx, cancel
+			},
+			watcher.CloudError{Code: "canceled", Message: "context canceled", Unanswered: true, Err: context.Canceled},
+		},
+	}
+	answers := map[string]string{
+		"before an answer":    "",
+		"within a header":     "HTTP/1.1 200 OK\r\nContent-Le",
+		"within an answer":    "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"Response\":{",
+		"within a bad answer": "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 1000\r\n\r\n<html>",
+	}
+	for when, begun := range answers {
+		for name, test := range ends {
+			t.Run(name+" "+when, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					client := servePipes(t, func(conn net.Conn, in *bufio.Reader) {
+						receive(in)
+						io.WriteString(conn, begun)
+						io.Copy(io.Discard, in) // until the client closes
+					})
+					start := time.Now()
+					ctx, cancel := test.end(t.Context())
+					defer cancel()
+					_, err := client.Describe(ctx, testKey)
+					if got := cloudError(t, err); !reflect.DeepEqual(*got, test.want) {
+						t.Errorf("Describe() = %#v, want %#v", *got, test.want)
+					}
+					if got := time.Since(start); got != after {
+						t.Errorf("Describe() took %v, want %v", got, after)
+					}
+				})
+			})
 		}
 	}
-	upgrade := func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusBadGateway)
-		stall("<html>")(w, r)
+}
+
+func TestADialThatTimesOutSendsNothing(t *testing.T) {
+	client := newTestClient(t, "http://127.0.0.1:1")
+	client.transport.http.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
 	}
-	for name, handler := range map[string]http.HandlerFunc{
-		"before the answer":   stall(""),
-		"within the answer":   stall(`{"Response":{`),
-		"within a bad answer": upgrade,
-	} {
-		t.Run("deadline "+name, func(t *testing.T) {
-			client := serve(t, handler)
-			why := errors.New("request timeout of 50ms")
-			ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, why)
-			defer cancel()
-			_, err := client.Describe(ctx, testKey)
-			want := &watcher.CloudError{Code: "timeout", Message: why.Error(), Unanswered: true, Err: context.DeadlineExceeded}
-			if got := cloudError(t, err); !reflect.DeepEqual(got, want) {
-				t.Errorf("Describe() = %#v, want %#v", got, want)
-			}
-		})
-		t.Run("cancel "+name, func(t *testing.T) {
-			arrived := make(chan struct{})
-			client := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				close(arrived)
-				handler(w, r)
-			})
-			ctx, cancel := context.WithCancel(t.Context())
-			go func() { <-arrived; cancel() }()
-			_, err := client.Describe(ctx, testKey)
-			want := &watcher.CloudError{Code: "canceled", Message: "context canceled", Unanswered: true, Err: context.Canceled}
-			if got := cloudError(t, err); !reflect.DeepEqual(got, want) {
-				t.Errorf("Describe() = %#v, want %#v", got, want)
-			}
-		})
+	got := describe(t, client)
+	want := &watcher.CloudError{Code: "timeout", Message: "dial tcp: i/o timeout", Unsent: true}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("Describe() = %#v, want %#v", got, want)
 	}
 }
 
@@ -74,7 +90,7 @@ func TestAnEndedContextSendsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := client.Describe(ctx, testKey)
-	want := &watcher.CloudError{Code: "canceled", Message: "context canceled", Err: context.Canceled}
+	want := &watcher.CloudError{Code: "canceled", Message: "context canceled", Unsent: true, Err: context.Canceled}
 	if got := cloudError(t, err); !reflect.DeepEqual(got, want) {
 		t.Errorf("Describe() = %#v, want %#v", got, want)
 	}

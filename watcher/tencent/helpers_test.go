@@ -2,6 +2,7 @@ package tencent
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -82,6 +83,21 @@ func serveConns(t *testing.T, handle func(*net.TCPConn, *bufio.Reader)) *Client 
 		}
 	}()
 	return newTestClient(t, "http://"+listener.Addr().String())
+}
+
+// servePipes is serveConns within a synctest bubble, where sockets cannot be used.
+func servePipes(t *testing.T, handle func(net.Conn, *bufio.Reader)) *Client {
+	t.Helper()
+	client := newTestClient(t, "http://127.0.0.1:1")
+	client.transport.http.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			defer far.Close()
+			handle(far, bufio.NewReader(far))
+		}()
+		return near, nil
+	}
+	return client
 }
 
 // describe returns the fault of one Describe, which must have one.

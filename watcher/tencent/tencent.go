@@ -129,25 +129,31 @@ func loopback(host string) bool {
 //   - "unreadable": the answer is not one of this API
 //   - "credentials": there are none to sign with, and nothing was sent
 func (c *Client) Describe(ctx context.Context, key watcher.Key) (watcher.Push, error) {
-	keys, err := c.credentials.Keys(ctx)
-	if err == nil {
-		err = keys.validate()
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return watcher.Push{}, ended(ctx, keys)
-		}
-		return watcher.Push{}, &watcher.CloudError{
-			Kind: watcher.Denied, WholeAccount: true, Code: "credentials", Message: tidy(err.Error(), keys),
-		}
-	}
-
 	var e exchange
+	keys, err := c.keys(ctx)
+	if err != nil {
+		return watcher.Push{}, e.fault(ctx, err, keys)
+	}
 	response, err := c.send(e.watch(ctx), keys, key)
 	if err != nil {
 		return watcher.Push{}, e.fault(ctx, err, keys)
 	}
 	return response.push()
+}
+
+// keys returns the keys to sign with now. That there are none is an error of the
+// account, unless it was ctx that ended the search for them.
+func (c *Client) keys(ctx context.Context) (Keys, error) {
+	keys, err := c.credentials.Keys(ctx)
+	if err == nil {
+		err = keys.validate()
+	}
+	if err != nil && ctx.Err() == nil {
+		err = &watcher.CloudError{
+			Kind: watcher.Denied, WholeAccount: true, Code: "credentials", Message: err.Error(), Unsent: true,
+		}
+	}
+	return keys, err
 }
 
 // send makes the request and parses the answer. Request and response are new

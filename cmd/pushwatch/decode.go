@@ -1,0 +1,303 @@
+package main
+
+import (
+	"cmp"
+	"encoding"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"pushwatch/watcher/setting"
+)
+
+// A fault is one thing that is wrong with a settings file, or, as a warning, one
+// that is better done otherwise.
+type fault struct {
+	key     string // such as "accounts[0].region"; empty: the file as a whole
+	text    string // follows the key: "= 25: want …"
+	pos     position
+	warning bool
+}
+
+type position struct{ line, column int }
+
+// A document is a TOML file on its way into a struct. Unlike the TOML library's
+// own decoding it goes on after a fault, so that all are reported at once.
+type document struct {
+	file      string
+	positions map[string]position // of each key
+	faults    []fault
+}
+
+// decode reads TOML text into the struct that into points to. Keys are the
+// fields' toml tags; a key without a field is a fault. What has faults is left
+// as it was.
+func decode(file string, text []byte, into any) *document {
+	d := &document{file: file, positions: make(map[string]position)}
+	var tree map[string]any
+	if err := toml.Unmarshal(text, &tree); err != nil {
+		f := fault{text: err.Error()}
+		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+			f.pos.line, f.pos.column = e.Position()
+			f.text = strings.TrimPrefix(e.Error(), "toml: ")
+		}
+		d.faults = append(d.faults, f)
+		return d
+	}
+	d.locate(text)
+	d.table("", tree, reflect.ValueOf(into).Elem())
+	return d
+}
+
+// fault adds a fault of a key. text says what was given and what would be right.
+func (d *document) fault(key, format string, args ...any) {
+	d.add(fault{key: key, text: fmt.Sprintf(format, args...)})
+}
+
+func (d *document) warn(key, format string, args ...any) {
+	d.add(fault{key: key, text: fmt.Sprintf(format, args...), warning: true})
+}
+
+// add finds where the fault's key stands: itself, or else the table it belongs to.
+func (d *document) add(f fault) {
+	for key := f.key; key != ""; key = parent(key) {
+		if pos, ok := d.positions[key]; ok {
+			f.pos = pos
+			break
+		}
+	}
+	d.faults = append(d.faults, f)
+}
+
+// parent is the key of the table or array that key is in.
+func parent(key string) string {
+	return key[:max(0, strings.LastIndexAny(key, ".["))]
+}
+
+// print is the fault as one line, as compilers write them.
+func (d *document) print(f fault) string {
+	var b strings.Builder
+	b.WriteString(d.file)
+	if f.pos.line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", f.pos.line, f.pos.column)
+	}
+	b.WriteString(": ")
+	if f.warning {
+		b.WriteString("warning: ")
+	}
+	if f.key != "" {
+		b.WriteString(f.key + " ")
+	}
+	b.WriteString(f.text)
+	return b.String()
+}
+
+// sorted returns the faults, or the warnings, in the order of the file.
+func (d *document) sorted(warnings bool) []fault {
+	var out []fault
+	for _, f := range d.faults {
+		if f.warning == warnings {
+			out = append(out, f)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b fault) int {
+		return cmp.Or(cmp.Compare(a.pos.line, b.pos.line), cmp.Compare(a.pos.column, b.pos.column))
+	})
+	return out
+}
+
+// table decodes a TOML table into a struct.
+func (d *document) table(prefix string, tree map[string]any, into reflect.Value) {
+	fields := make(map[string]reflect.Value)
+	for i := range into.NumField() {
+		fields[into.Type().Field(i).Tag.Get("toml")] = into.Field(i)
+	}
+	for _, name := range slices.Sorted(maps.Keys(tree)) {
+		key := join(prefix, name)
+		if field, ok := fields[name]; ok && name != "" {
+			d.value(key, tree[name], field)
+			continue
+		}
+		known := slices.Sorted(maps.Keys(fields))
+		d.fault(key, "is not a setting: here can stand %s", strings.Join(known, ", "))
+	}
+}
+
+func join(prefix, name string) string {
+	if prefix == "" {
+		return name
+	}
+	return prefix + "." + name
+}
+
+// value decodes one TOML value.
+func (d *document) value(key string, v any, into reflect.Value) {
+	if secret, ok := into.Addr().Interface().(*setting.Secret); ok {
+		d.secret(key, v, secret)
+		return
+	}
+	if u, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		text, isText := v.(string)
+		if !isText {
+			d.fault(key, `= %v: want text, such as "90s"`, v)
+		} else if err := u.UnmarshalText([]byte(text)); err != nil {
+			d.fault(key, "= %v", err)
+		}
+		return
+	}
+	switch into.Kind() {
+	case reflect.Struct:
+		if tree, ok := d.asTable(key, v); ok {
+			d.table(key, tree, into)
+		}
+	case reflect.Slice:
+		items, ok := v.([]any)
+		if !ok {
+			d.fault(key, "= %s: want a list", show(v))
+			return
+		}
+		list := reflect.MakeSlice(into.Type(), len(items), len(items))
+		for i, item := range items {
+			d.value(fmt.Sprintf("%s[%d]", key, i), item, list.Index(i))
+		}
+		into.Set(list)
+	case reflect.Map:
+		tree, ok := d.asTable(key, v)
+		if !ok {
+			return
+		}
+		m := reflect.MakeMap(into.Type())
+		for name, item := range tree {
+			element := reflect.New(into.Type().Elem()).Elem()
+			d.value(join(key, name), item, element)
+			m.SetMapIndex(reflect.ValueOf(name), element)
+		}
+		into.Set(m)
+	default:
+		d.scalar(key, v, into)
+	}
+}
+
+func (d *document) asTable(key string, v any) (map[string]any, bool) {
+	tree, ok := v.(map[string]any)
+	if !ok {
+		d.fault(key, "= %s: want a table", show(v))
+	}
+	return tree, ok
+}
+
+func (d *document) scalar(key string, v any, into reflect.Value) {
+	switch v := v.(type) {
+	case string:
+		if into.Kind() == reflect.String {
+			into.SetString(v)
+			return
+		}
+	case bool:
+		if into.Kind() == reflect.Bool {
+			into.SetBool(v)
+			return
+		}
+	case int64:
+		switch {
+		case into.CanInt() && !into.OverflowInt(v):
+			into.SetInt(v)
+			return
+		case into.CanFloat():
+			into.SetFloat(float64(v))
+			return
+		}
+	case float64:
+		if into.CanFloat() && !math.IsNaN(v) && !math.IsInf(v, 0) {
+			into.SetFloat(v)
+			return
+		}
+	}
+	want := map[reflect.Kind]string{reflect.String: "text in quotes", reflect.Bool: "true or false", reflect.Float64: "a number"}[into.Kind()]
+	d.fault(key, "= %s: want %s", show(v), cmp.Or(want, "a whole number"))
+}
+
+// secret decodes a secret in any of its three forms. Its value is never shown.
+func (d *document) secret(key string, v any, into *setting.Secret) {
+	switch v := v.(type) {
+	case string:
+		*into = setting.Plain(v)
+		return
+	case map[string]any:
+		file, hasFile := v["file"].(string)
+		env, hasEnv := v["env"].(string)
+		switch {
+		case len(v) == 1 && hasFile && file != "":
+			*into = setting.File(file)
+			return
+		case len(v) == 1 && hasEnv && env != "":
+			*into = setting.Env(env)
+			return
+		}
+	}
+	d.fault(key, `is no secret: want { file = "/path" }, { env = "NAME" } or text in quotes`)
+}
+
+// show is a value for a fault's text, shortened.
+func show(v any) string {
+	text := fmt.Sprintf("%v", v)
+	if s, ok := v.(string); ok {
+		text = fmt.Sprintf("%q", s)
+	}
+	if len(text) > 60 {
+		text = text[:60] + "…"
+	}
+	return text
+}
+
+// locate notes where each key stands. The text is known to be valid TOML.
+func (d *document) locate(text []byte) {
+	var p unstable.Parser
+	p.Reset(text)
+	prefix := ""
+	counts := make(map[string]int) // of the arrays of tables
+	for p.NextExpression() {
+		e := p.Expression()
+		key, pos := d.key(&p, e, prefix, counts)
+		switch e.Kind {
+		case unstable.KeyValue:
+			d.positions[key] = pos
+		case unstable.Table:
+			prefix = key
+			d.positions[key] = pos
+		case unstable.ArrayTable:
+			prefix = fmt.Sprintf("%s[%d]", key, counts[key])
+			counts[key]++
+			d.positions[prefix] = pos
+		}
+	}
+}
+
+// key is the full key of an expression, and where it stands. A table within an
+// array of tables belongs to the array's last.
+func (d *document) key(p *unstable.Parser, e *unstable.Node, prefix string, counts map[string]int) (string, position) {
+	key := ""
+	if e.Kind == unstable.KeyValue {
+		key = prefix
+	}
+	var pos position
+	for it := e.Key(); it.Next(); {
+		part := it.Node()
+		if pos.line == 0 {
+			start := p.Shape(part.Raw).Start
+			pos = position{start.Line, start.Column}
+		}
+		key = join(key, string(part.Data))
+		if n := counts[key]; n > 0 && !(it.IsLast() && e.Kind == unstable.ArrayTable) {
+			key = fmt.Sprintf("%s[%d]", key, n-1)
+		}
+	}
+	return key, pos
+}

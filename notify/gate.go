@@ -1,0 +1,119 @@
+package notify
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// A gate says how many attempts a notifier may have under way: none while it
+// has asked for a pause, one probe now and then while it is down, few at first
+// when it has come back, and otherwise as many as it is configured for.
+//
+// It is taken to be down after some failures in a row that are its own and not
+// the event's: no answer, 429, or a 5xx. What is tried on it then is a probe and
+// counts as no attempt of the delivery: the delivery's schedule is for faults
+// that concern it, and should not be used up by an outage.
+type gate struct {
+	most     int // attempts at the same time
+	allowed  int // now, after an outage; 0: most
+	failures int // in a row
+	paused   time.Time
+	probeAt  time.Time
+	probing  bool
+	waits    *backoff.ExponentialBackOff // between probes; nil: not down
+}
+
+const (
+	downAfter  = 5 // failures in a row
+	firstProbe = 2 * time.Second
+	lastProbe  = time.Minute
+)
+
+// down reports whether the notifier is taken to be down.
+func (g *gate) down() bool { return g.waits != nil }
+
+// admits reports whether one more attempt may go, with so many under way.
+func (g *gate) admits(now time.Time, inFlight int) bool {
+	switch {
+	case now.Before(g.paused):
+		return false
+	case g.down():
+		return !g.probing && !now.Before(g.probeAt)
+	case g.allowed > 0:
+		return inFlight < g.allowed
+	default:
+		return inFlight < g.most
+	}
+}
+
+// opens returns when the gate will admit again, zero where that is not a matter of time.
+func (g *gate) opens(now time.Time) time.Time {
+	switch {
+	case now.Before(g.paused):
+		return g.paused
+	case g.down() && !g.probing:
+		return g.probeAt
+	default:
+		return time.Time{}
+	}
+}
+
+// sent notes an attempt that goes out, and reports whether it is a probe.
+func (g *gate) sent() bool {
+	g.probing = g.down()
+	return g.probing
+}
+
+// learn takes in what came of an attempt; fault is nil where it succeeded. It
+// reports whether the notifier is back after an outage.
+func (g *gate) learn(now time.Time, fault *SendError, probe bool) (back bool) {
+	if probe {
+		g.probing = false
+	}
+	if fault != nil && fault.RetryAfter.After(g.paused) {
+		g.paused = fault.RetryAfter
+	}
+	switch {
+	case fault == nil, probe && !fault.outage(): // it answers, if not as one would like
+		return g.succeeded()
+	case !fault.outage():
+	case g.down():
+		if probe {
+			g.probeAt = now.Add(g.waits.NextBackOff())
+		}
+	default:
+		if g.failures++; g.failures >= downAfter {
+			g.waits = backoff.NewExponentialBackOff(
+				backoff.WithInitialInterval(firstProbe), backoff.WithMaxInterval(lastProbe),
+				backoff.WithRandomizationFactor(0.2), backoff.WithMultiplier(1.5), backoff.WithMaxElapsedTime(0))
+			g.probeAt = now.Add(g.waits.NextBackOff())
+		}
+	}
+	return false
+}
+
+func (g *gate) succeeded() (back bool) {
+	g.failures = 0
+	switch {
+	case g.down():
+		g.waits, g.allowed = nil, 1
+		return true
+	case g.allowed > 0:
+		if g.allowed *= 2; g.allowed >= g.most {
+			g.allowed = 0
+		}
+	}
+	return false
+}
+
+// outage reports whether the failure is of the receiver as a whole rather than
+// of what was sent to it.
+func (e *SendError) outage() bool {
+	switch e.Result {
+	case "5xx", "429", "timeout", "dns", "connect", "tls", "proxy":
+		return true
+	default:
+		return false
+	}
+}

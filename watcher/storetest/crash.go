@@ -1,0 +1,224 @@
+package storetest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+const (
+	crashRounds = 4
+	crashTasks  = 40
+	crashEnv    = "STORETEST_CRASH_URL" // set for the process that is to be killed
+)
+
+// The notifiers of the crash test: what goes to the first is settled, what goes
+// to the others stays.
+var crashNotifiers = []string{"settled", "kept", "twin"}
+
+// Crash kills a process in the middle of its writing, again and again, and then
+// looks for what was lost, doubled or torn. The process is the test's own
+// program, run anew for the calling test alone; it does its killing only there.
+func Crash(t *testing.T, b Backend) {
+	if url := os.Getenv(crashEnv); url != "" {
+		crashChild(t, b, url)
+		return
+	}
+	url := b.Fresh(t)
+	sawn := witness{versions: make(map[string]int64), settled: make(map[int64]bool)}
+	for round := range crashRounds {
+		sawn.watch(t, url)
+		sawn.check(t, b, url)
+		if t.Failed() {
+			t.Fatalf("in round %d, with %d changes and %d settlements acknowledged", round, len(sawn.versions), len(sawn.settled))
+		}
+	}
+	if len(sawn.versions) < crashTasks/2 || len(sawn.settled) == 0 {
+		t.Errorf("changes of %d tasks and %d settlements were acknowledged, want some of each", len(sawn.versions), len(sawn.settled))
+	}
+}
+
+// A witness has heard what the killed processes took for saved.
+type witness struct {
+	versions map[string]int64 // the last acknowledged, by task id
+	settled  map[int64]bool
+}
+
+// watch starts a process, kills it at a random moment of its work, and notes
+// what it acknowledged.
+func (w *witness) watch(t *testing.T, url string) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(program, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
+	child.Env = append(os.Environ(), crashEnv+"="+url)
+	stdout, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hang := time.AfterFunc(time.Minute, func() { child.Process.Kill() }) // before it acknowledged anything
+	defer hang.Stop()
+
+	var other []string
+	killing := false
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		var id string
+		var number int64
+		line := lines.Text()
+		if n, _ := fmt.Sscanf(line, "saved %s %d", &id, &number); n == 2 {
+			w.versions[id] = number
+		} else if n, _ := fmt.Sscanf(line, "settled %d", &number); n == 1 {
+			w.settled[number] = true
+		} else {
+			other = append(other, line)
+			continue
+		}
+		if !killing {
+			killing = true
+			time.AfterFunc(time.Duration(50+rand.IntN(300))*time.Millisecond, func() { child.Process.Kill() })
+		}
+	}
+	if err := child.Wait(); !killing || child.ProcessState.Exited() {
+		t.Fatalf("the process ended by itself: %v\n%s", err, strings.Join(other, "\n"))
+	}
+}
+
+// check reads the database as the next owner would.
+func (w *witness) check(t *testing.T, b Backend, url string) {
+	t.Helper()
+	db := b.Open(t, url)
+	defer db.Close()
+	a, err := db.Own(t.Context(), "school") // waits for a commit that is still under way
+	if err != nil {
+		t.Fatal(err)
+	}
+	sequences := make(map[string]int64)
+	kept, twin := everything(t, a, "kept"), everything(t, a, "twin")
+	if len(kept) != len(twin) {
+		t.Errorf("%d events go to one notifier, %d to the other", len(kept), len(twin))
+	}
+	for i, d := range kept {
+		if i < len(twin) && twin[i].EventID != d.EventID {
+			t.Errorf("event %s goes to one notifier, in its place %s to the other", d.EventID, twin[i].EventID)
+		}
+		var body struct{ Data watcher.TaskData }
+		if err := json.Unmarshal(d.Body, &body); err != nil {
+			t.Fatal(err)
+		}
+		sequences[d.Task.TaskID]++
+		if body.Data.Sequence != sequences[d.Task.TaskID] {
+			t.Errorf("event %s has number %d, want %d", d.EventID, body.Data.Sequence, sequences[d.Task.TaskID])
+		}
+	}
+	for i := range crashTasks {
+		x, err := db.Task(t.Context(), key(crashTask(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Sequence != sequences[x.TaskID] {
+			t.Errorf("task %s is at event %d, and has %d", x.TaskID, x.Sequence, sequences[x.TaskID])
+		}
+		if x.Version < w.versions[x.TaskID] {
+			t.Errorf("task %s has version %d, but %d was acknowledged", x.TaskID, x.Version, w.versions[x.TaskID])
+		}
+	}
+	open := everything(t, a, "settled")
+	for _, d := range open {
+		if w.settled[d.ID] {
+			t.Errorf("delivery %d is pending, but was acknowledged as settled", d.ID)
+		}
+	}
+	if len(open)+len(w.settled) > len(kept) {
+		t.Errorf("%d deliveries are pending and %d settled, of %d events", len(open), len(w.settled), len(kept))
+	}
+}
+
+// everything reads all that is pending, in pages.
+func everything(t *testing.T, a Account, notifier string) []notify.Delivery {
+	t.Helper()
+	var all []notify.Delivery
+	for after := int64(0); ; after = all[len(all)-1].ID {
+		page, err := a.Pending(t.Context(), notifier, after, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page...)
+		if len(page) < 1000 {
+			return all
+		}
+	}
+}
+
+func crashTask(i int) string { return fmt.Sprintf("crash%02d", i) }
+
+// crashChild changes tasks and settles deliveries until it is killed. It prints a
+// line for each write that has returned.
+func crashChild(t *testing.T, b Backend, url string) {
+	db := b.Open(t, url)
+	a, err := db.Own(t.Context(), "school")
+	if err != nil {
+		t.Fatal(err)
+	}
+	due := make(chan notify.Delivery, 1<<20)
+	enqueue := func(list []notify.Delivery) {
+		for _, d := range list {
+			if d.Notifier == "settled" {
+				due <- d
+			}
+		}
+	}
+	a.Subscribe(enqueue)
+	enqueue(everything(t, a, "settled"))
+
+	var work sync.WaitGroup
+	work.Go(func() { t.Error("Run() =", a.Run(context.Background())) })
+	var asked []watcher.Task
+	for i := range crashTasks {
+		asked = append(asked, task(crashTask(i)))
+	}
+	tasks, _, err := db.Register(t.Context(), asked, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range tasks {
+		work.Go(func() {
+			for {
+				kinds := []watcher.EventType{watcher.PushChanged, watcher.PushException}[:1+x.Version%2]
+				c := change(x, crashNotifiers, kinds...)
+				if err := a.Save(t.Context(), c); err != nil {
+					panic(err)
+				}
+				x = c.Task
+				fmt.Printf("saved %s %d\n", x.TaskID, x.Version)
+			}
+		})
+	}
+	for range 4 {
+		work.Go(func() {
+			for d := range due {
+				if err := a.Settle(t.Context(), []notify.Outcome{outcome(d.ID, notify.Delivered, 1)}); err != nil {
+					panic(err)
+				}
+				fmt.Printf("settled %d\n", d.ID)
+			}
+		})
+	}
+	work.Wait()
+}

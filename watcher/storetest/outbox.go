@@ -1,0 +1,139 @@
+package storetest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+func (b *bench) settle(a Account, outcomes ...notify.Outcome) {
+	b.Helper()
+	if err := a.Settle(b.Context(), outcomes); err != nil {
+		b.Fatalf("Settle(%+v) = %v", outcomes, err)
+	}
+}
+
+// outcome is one after the given number of attempts.
+func outcome(id int64, state notify.State, attempts int) notify.Outcome {
+	at := start.Add(time.Duration(attempts) * time.Minute)
+	o := notify.Outcome{ID: id, State: state, Attempts: attempts, Attempt: notify.Attempt{At: at, Status: 503, Error: "busy", Duration: time.Second}}
+	if state == notify.Pending {
+		o.NextAttemptAt = at.Add(5 * time.Second)
+	}
+	return o
+}
+
+func testSubscribe(t *testing.T, b *bench) {
+	var told []notify.Delivery
+	a := b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { told = append(told, news...) }) })
+	x := b.save(a, change(b.register("a")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted))
+	if err := a.Save(t.Context(), change(watcher.Task{Key: x.Key, Account: "school"}, []string{"n"}, watcher.PushChanged)); err == nil {
+		t.Fatal("Save() of an old version = nil, want a conflict")
+	}
+	if err := a.Announce(t.Context(), announcement("msg_x", "n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Announce(t.Context(), announcement("msg_x", "n")); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"msg_a-1", "msg_a-1", "msg_a-2", "msg_a-2", "msg_x"}; !ascending(told) || !slices.Equal(eventIDs(told), want) {
+		t.Errorf("told of %v, want %v with rising ids", eventIDs(told), want)
+	}
+	var toN []notify.Delivery
+	for _, d := range told {
+		if d.Notifier == "n" {
+			toN = append(toN, d)
+		}
+	}
+	if got := b.pending(a, "n"); !reflect.DeepEqual(got, toN) {
+		t.Errorf("Pending(n) = %+v, want what was told: %+v", got, toN)
+	}
+}
+
+func testPending(t *testing.T, b *bench) {
+	a := b.own("school")
+	var want []string
+	x := b.register("a")[0]
+	for range 25 {
+		x = b.save(a, change(x, []string{"other", "n"}, watcher.PushChanged))
+		want = append(want, fmt.Sprintf("msg_a-%d", x.Sequence))
+	}
+	var got []notify.Delivery
+	for after := int64(0); ; after = got[len(got)-1].ID {
+		page, err := a.Pending(t.Context(), "n", after, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, page...)
+		if len(page) < 10 {
+			break
+		}
+	}
+	if !ascending(got) || !slices.Equal(eventIDs(got), want) {
+		t.Errorf("pages of Pending() = %v, want %v with rising ids", eventIDs(got), want)
+	}
+	for name, list := range map[string][]notify.Delivery{
+		"of another account": b.pending(b.own("college"), "n"), "to nobody": b.pending(a, "nobody"),
+	} {
+		if len(list) != 0 {
+			t.Errorf("Pending() %s = %v, want none", name, eventIDs(list))
+		}
+	}
+	if _, err := a.Body(t.Context(), 1<<40); err == nil {
+		t.Error("Body() of no delivery = nil error, want one")
+	}
+}
+
+func testSettle(t *testing.T, b *bench) {
+	a := b.own("school")
+	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushException, watcher.PushStopped))
+	before := b.pending(a, "n")
+	id := func(i int) int64 { return before[i].ID }
+
+	// One call has all of it: a delivery that fails twice, one that ends after a
+	// failure, one that dies, and one that nobody knows.
+	batch := []notify.Outcome{
+		outcome(id(0), notify.Pending, 1), outcome(id(1), notify.Pending, 1), outcome(id(0), notify.Pending, 2),
+		outcome(id(1), notify.Delivered, 2), outcome(id(2), notify.Dead, 1), outcome(1<<40, notify.Delivered, 1),
+	}
+	want := []notify.Delivery{before[0], before[3]}
+	want[0].Attempts, want[0].NextAttemptAt = 2, batch[2].NextAttemptAt
+	for range 2 { // the second time nothing changes
+		b.settle(a, batch...)
+		if got := b.pending(a, "n"); !reflect.DeepEqual(got, want) {
+			t.Errorf("Pending() after Settle = %+v, want %+v", got, want)
+		}
+	}
+	// A late outcome changes nothing: of fewer attempts, or of a settled delivery.
+	b.settle(a, outcome(id(0), notify.Delivered, 2), outcome(id(2), notify.Pending, 5))
+	if got := b.pending(a, "n"); !reflect.DeepEqual(got, want) {
+		t.Errorf("Pending() after late outcomes = %+v, want %+v", got, want)
+	}
+	b.settle(a, outcome(id(0), notify.Delivered, 3), outcome(id(3), notify.Delivered, 1))
+	b.settle(a)
+	if got := b.pending(a, "n"); len(got) != 0 {
+		t.Errorf("Pending() = %+v, want none", got)
+	}
+	if body, err := a.Body(t.Context(), id(3)); err != nil || string(body) != string(before[3].Body) {
+		t.Errorf("Body() of a settled delivery = %s, %v, want %s", body, err, before[3].Body)
+	}
+}
+
+// testSettleHostileError has a receiver answer what no text may hold: it must
+// not keep anything else from being settled.
+func testSettleHostileError(t *testing.T, b *bench) {
+	a := b.own("school")
+	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted))
+	list := b.pending(a, "n")
+	hostile := outcome(list[0].ID, notify.Dead, 1)
+	hostile.Attempt.Error = "answer \"\x00\xff\xfe?$1'\""
+	b.settle(a, hostile, outcome(list[1].ID, notify.Delivered, 1))
+	if got := b.pending(a, "n"); len(got) != 0 {
+		t.Errorf("Pending() = %+v, want none", got)
+	}
+}

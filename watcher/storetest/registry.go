@@ -1,0 +1,249 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+func testRegister(t *testing.T, b *bench) {
+	asked := task("a")
+	asked.Labels = map[string]string{"course": "math-3b", "quote": `"<&>'\`}
+	asked.ExpectedStopAt = start.Add(time.Hour)
+	twin := task("b")
+	tasks, begun, err := b.db.Register(t.Context(), []watcher.Task{asked, twin, asked}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []bool{true, true, false}; !slices.Equal(begun, want) {
+		t.Errorf("Register(a, b, a) begun = %v, want %v", begun, want)
+	}
+	asked.Version, twin.Version = 1, 1
+	if want := []watcher.Task{asked, twin, asked}; !reflect.DeepEqual(tasks, want) {
+		t.Errorf("Register(a, b, a) = %+v, want %+v", tasks, want)
+	}
+	if got, err := b.db.Task(t.Context(), asked.Key); err != nil || !reflect.DeepEqual(got, asked) {
+		t.Errorf("Task(a) = %+v, %v, want %+v", got, err, asked)
+	}
+
+	other := task("b")
+	other.Labels = map[string]string{"course": "art"}
+	tasks, begun, err = b.db.Register(t.Context(), []watcher.Task{task("c"), other}, true)
+	if err != nil || !slices.Equal(begun, []bool{true, false}) || !reflect.DeepEqual(tasks[1], twin) {
+		t.Errorf("Register(c, b) = %+v, %v, %v, want b as it was, and c to begin", tasks, begun, err)
+	}
+	if _, err := b.db.Task(t.Context(), key("none")); !errors.Is(err, watcher.ErrNoTask) {
+		t.Errorf("Task(none) = %v, want %v", err, watcher.ErrNoTask)
+	}
+}
+
+// testRegisterAnew covers the two ways in which an old task is watched anew.
+func testRegisterAnew(t *testing.T, b *bench) {
+	a := b.own("school")
+	ended := change(b.register("ended")[0], nil, watcher.PushStarted, watcher.PushStopped)
+	ended.Task.State, ended.Task.EndedAt = watcher.Stopped, start.Add(time.Hour)
+	ended.Task.Push = &watcher.Push{Status: new("STOPPED")}
+	b.save(a, ended)
+	removed := b.save(a, change(b.register("removed")[0], nil, watcher.PushStarted))
+	if err := b.db.Remove(t.Context(), removed.Key); err != nil {
+		t.Fatal(err)
+	}
+
+	asked := []watcher.Task{task("ended"), task("removed")}
+	for i := range asked {
+		asked[i].RegisteredAt = start.Add(24 * time.Hour)
+	}
+	tasks, begun, err := b.db.Register(t.Context(), asked, false)
+	if err != nil || !slices.Equal(begun, []bool{false, true}) {
+		t.Fatalf("Register(ended, removed) = %v, %v, want only the removed one to begin", begun, err)
+	}
+	if got := tasks[0]; got.State != watcher.Stopped || got.Version != ended.Task.Version {
+		t.Errorf("ended task = %+v, want it as it was", got)
+	}
+	want := asked[1]
+	want.Version, want.Sequence = removed.Version+2, removed.Sequence
+	if !reflect.DeepEqual(tasks[1], want) {
+		t.Errorf("removed task = %+v, want %+v", tasks[1], want)
+	}
+
+	tasks, begun, err = b.db.Register(t.Context(), asked, true)
+	if err != nil || !slices.Equal(begun, []bool{true, false}) {
+		t.Fatalf("Register(ended, removed, reopen) = %v, %v, want only the ended one to begin", begun, err)
+	}
+	want = asked[0]
+	want.Version, want.Sequence = ended.Task.Version+1, ended.Task.Sequence
+	if got, err := b.db.Task(t.Context(), want.Key); err != nil || !reflect.DeepEqual(got, want) || !reflect.DeepEqual(tasks[0], want) {
+		t.Errorf("reopened task = %+v, %v, want %+v", got, err, want)
+	}
+	b.save(a, change(tasks[0], nil, watcher.PushStarted)) // counts on: else the event exists already
+}
+
+func testRegisterAllOrNone(t *testing.T, b *bench) {
+	tasks := make([]watcher.Task, 1000)
+	for i := range tasks {
+		tasks[i] = task(fmt.Sprintf("t%d", i))
+	}
+	tasks[900].TaskID = "zero\x00byte\xff" // refused by one database, which must then hold none of them
+	_, begun, err := b.db.Register(t.Context(), tasks, false)
+	got, listErr := b.db.Tasks(t.Context(), watcher.TaskQuery{Limit: 2000})
+	if listErr != nil {
+		t.Fatal(listErr)
+	}
+	want := len(tasks)
+	if err != nil {
+		want = 0
+	}
+	if len(got) != want || len(begun) != want {
+		t.Errorf("after Register(1000 tasks) = %v there are %d, %d begun, want %d", err, len(got), len(begun), want)
+	}
+}
+
+// testRegisterTogether has many callers register the same tasks in different
+// orders, while their owner saves changes to them.
+func testRegisterTogether(t *testing.T, b *bench) {
+	a := b.own("school")
+	var ids []string
+	for i := range 50 {
+		ids = append(ids, fmt.Sprintf("t%02d", i))
+	}
+	b.register(ids[0])
+	var mu sync.Mutex
+	begun := make(map[string]int)
+	var callers sync.WaitGroup
+	for i := range 8 {
+		callers.Go(func() {
+			var asked []watcher.Task
+			for j := range ids {
+				asked = append(asked, task(ids[(i*7+j*3)%len(ids)]))
+			}
+			_, fresh, err := b.db.Register(t.Context(), asked, true)
+			if err != nil {
+				t.Errorf("Register(50 tasks) = %v", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for j, is := range fresh {
+				if is {
+					begun[asked[j].TaskID]++
+				}
+			}
+		})
+	}
+	callers.Go(func() {
+		saved, err := a.Task(t.Context(), key(ids[0]))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for range 20 {
+			c := change(saved, []string{"n"}, watcher.PushChanged)
+			if err := a.Save(t.Context(), c); err != nil {
+				t.Errorf("Save() among registrations = %v", err)
+			}
+			saved = c.Task
+		}
+	})
+	callers.Wait()
+	for _, id := range ids[1:] {
+		if begun[id] != 1 {
+			t.Errorf("watching of %s began %d times, want 1", id, begun[id])
+		}
+	}
+}
+
+func testRemove(t *testing.T, b *bench) {
+	a := b.own("school")
+	old := b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
+	if err := b.db.Remove(t.Context(), old.Key); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.db.Remove(t.Context(), old.Key); !errors.Is(err, watcher.ErrNoTask) {
+		t.Errorf("Remove() again = %v, want %v", err, watcher.ErrNoTask)
+	}
+	for name, read := range map[string]func() (watcher.Task, error){
+		"registry": func() (watcher.Task, error) { return b.db.Task(t.Context(), old.Key) },
+		"owner":    func() (watcher.Task, error) { return a.Task(t.Context(), old.Key) },
+	} {
+		if _, err := read(); !errors.Is(err, watcher.ErrNoTask) {
+			t.Errorf("Task() of a removed task by the %s = %v, want %v", name, err, watcher.ErrNoTask)
+		}
+	}
+	if list, err := b.db.Tasks(t.Context(), watcher.TaskQuery{}); err != nil || len(list) != 0 {
+		t.Errorf("Tasks() = %v, %v, want none", list, err)
+	}
+	if err := a.Save(t.Context(), change(old, nil, watcher.PushChanged)); !errors.Is(err, watcher.ErrConflict) {
+		t.Errorf("Save() of a removed task = %v, want %v", err, watcher.ErrConflict)
+	}
+	if got := eventIDs(b.pending(a, "n")); !slices.Equal(got, []string{"msg_a-1"}) {
+		t.Errorf("deliveries of a removed task = %v, want the one there was", got)
+	}
+}
+
+func testTasks(t *testing.T, b *bench) {
+	a := b.own("school")
+	var asked []watcher.Task
+	for i := range 250 {
+		x := task(fmt.Sprintf("t%03d", i))
+		x.SDKAppID += int64(i % 2)
+		x.Labels = map[string]string{"course": []string{"math", "Math", "ma%h", `a","course":"math`, "m"}[i%5], "n": fmt.Sprint(i)}
+		asked = append(asked, x)
+	}
+	asked[7].Account = "college"
+	tasks, _, err := b.db.Register(t.Context(), asked, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushing := change(tasks[9], nil, watcher.PushStarted)
+	pushing.Task.State = watcher.Pushing
+	b.save(a, pushing)
+
+	for _, test := range []struct {
+		name  string
+		query watcher.TaskQuery
+		want  int
+	}{
+		{"all", watcher.TaskQuery{}, 250},
+		{"account", watcher.TaskQuery{Account: "college"}, 1},
+		{"state", watcher.TaskQuery{State: watcher.Pushing}, 1},
+		{"application", watcher.TaskQuery{SDKAppID: 1400000002}, 125},
+		{"label", watcher.TaskQuery{Labels: map[string]string{"course": "math"}}, 50},
+		{"label with a wildcard", watcher.TaskQuery{Labels: map[string]string{"course": "ma%h"}}, 50},
+		{"label with quotes", watcher.TaskQuery{Labels: map[string]string{"course": `a","course":"math`}}, 50},
+		{"two labels", watcher.TaskQuery{Labels: map[string]string{"course": "math", "n": "5"}}, 1},
+		{"no such label", watcher.TaskQuery{Labels: map[string]string{"curse": "math"}}, 0},
+	} {
+		seen := make(map[watcher.Key]bool)
+		query := test.query
+		query.Limit = 33
+		for {
+			page, err := b.db.Tasks(t.Context(), query)
+			if err != nil {
+				t.Fatalf("Tasks(%s) = %v", test.name, err)
+			}
+			for _, x := range page {
+				if seen[x.Key] || x.SDKAppID < query.After.SDKAppID {
+					t.Errorf("Tasks(%s): %s comes after %s", test.name, x.Key, query.After)
+				}
+				seen[x.Key] = true
+				query.After = x.Key
+			}
+			if len(page) < query.Limit {
+				break
+			}
+		}
+		if len(seen) != test.want {
+			t.Errorf("Tasks(%s) found %d in pages, want %d: %v", test.name, len(seen), test.want, slices.Collect(maps.Keys(seen)))
+		}
+	}
+	if page, err := b.db.Tasks(t.Context(), watcher.TaskQuery{}); err != nil || len(page) != 100 {
+		t.Errorf("Tasks() = %d tasks, %v, want 100", len(page), err)
+	}
+}

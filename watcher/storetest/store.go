@@ -1,0 +1,357 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+func testLive(t *testing.T, b *bench) {
+	a := b.own("school")
+	tasks := b.register("a", "b", "ended", "removed")
+	stranger := task("stranger")
+	stranger.Account = "college"
+	if _, _, err := b.db.Register(t.Context(), []watcher.Task{stranger}, false); err != nil {
+		t.Fatal(err)
+	}
+	ended := change(tasks[2], nil, watcher.PushStopped)
+	ended.Task.State, ended.Task.EndedAt = watcher.Stopped, start
+	b.save(a, ended)
+	if err := b.db.Remove(t.Context(), tasks[3].Key); err != nil {
+		t.Fatal(err)
+	}
+	live := make(map[string]bool)
+	if err := a.Live(t.Context(), func(x watcher.Task) error {
+		live[x.TaskID] = true
+		return nil
+	}); err != nil || !reflect.DeepEqual(live, map[string]bool{"a": true, "b": true}) {
+		t.Errorf("Live() yields %v, %v, want a and b", live, err)
+	}
+	enough, calls := errors.New("enough"), 0
+	if err := a.Live(t.Context(), func(watcher.Task) error { calls++; return enough }); !errors.Is(err, enough) || calls != 1 {
+		t.Errorf("Live() = %v after %d calls, want %v after 1", err, calls, enough)
+	}
+	if _, err := a.Task(t.Context(), stranger.Key); !errors.Is(err, watcher.ErrNoTask) {
+		t.Errorf("Task() of another account = %v, want %v", err, watcher.ErrNoTask)
+	}
+}
+
+// testSave has every field of a task go through the store.
+func testSave(t *testing.T, b *bench) {
+	a := b.own("school")
+	c := change(b.register("a")[0], []string{"log", "classroom"}, watcher.PushPreparing, watcher.PushStarted)
+	x := &c.Task
+	x.State, x.EndedAt = watcher.Failed, start.Add(3*time.Hour)
+	x.Labels = map[string]string{"course": "art"}
+	x.ExpectedStopAt = start.Add(time.Hour)
+	x.Push = &watcher.Push{Status: new("STOPPED"), ExceptionCount: new(int64(2)), Backup: new("{\x00\"")}
+	x.Error = &watcher.APIError{Code: "FailedOperation.WhiteboardPush", Message: "code: 40006"}
+	x.LastObservedAt, x.LastPolledAt = start.Add(time.Minute), start.Add(time.Minute-time.Millisecond)
+	x.Memory = watcher.Memory{Status: "STOPPED", Started: true, PreparedSince: start, Exceptions: 2}
+	b.save(a, c)
+
+	if got, err := a.Task(t.Context(), x.Key); err != nil || !reflect.DeepEqual(got, *x) {
+		t.Errorf("Task() = %+v, %v, want %+v", got, err, *x)
+	}
+	for _, notifier := range []string{"log", "classroom"} {
+		got := b.pending(a, notifier)
+		if !ascending(got) || !slices.Equal(eventIDs(got), []string{"msg_a-1", "msg_a-2"}) {
+			t.Fatalf("Pending(%s) = %+v, want two in order", notifier, got)
+		}
+		want := notify.Delivery{
+			ID: got[1].ID, Account: "school", Notifier: notifier, EventID: "msg_a-2", Type: watcher.PushStarted,
+			Subject: x.Key.String(), Task: x.Key, EventAt: c.Events[1].ObservedAt, Body: c.Events[1].Body,
+		}
+		if !reflect.DeepEqual(got[1], want) {
+			t.Errorf("Pending(%s)[1] = %+v, want %+v", notifier, got[1], want)
+		}
+		if body, err := a.Body(t.Context(), got[0].ID); err != nil || string(body) != string(c.Events[0].Body) {
+			t.Errorf("Body(%d) = %s, %v, want %s", got[0].ID, body, err, c.Events[0].Body)
+		}
+	}
+}
+
+func testSaveConflict(t *testing.T, b *bench) {
+	a := b.own("school")
+	first := b.register("a")[0]
+	second := b.save(a, change(first, []string{"n"}, watcher.PushStarted))
+	stranger := task("stranger")
+	stranger.Account = "college"
+	tasks, _, err := b.db.Register(t.Context(), []watcher.Task{stranger}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := second
+	ahead.Version++
+	for name, c := range map[string]watcher.Change{
+		"older":           change(first, []string{"n"}, watcher.PushChanged),
+		"ahead":           change(ahead, []string{"n"}, watcher.PushChanged),
+		"unknown":         change(task("unknown"), []string{"n"}, watcher.PushChanged),
+		"another account": change(tasks[0], []string{"n"}, watcher.PushChanged),
+	} {
+		c.Task.Account = "school"
+		if err := a.Save(t.Context(), c); !errors.Is(err, watcher.ErrConflict) {
+			t.Errorf("Save(%s) = %v, want %v", name, err, watcher.ErrConflict)
+		}
+	}
+	if got, err := a.Task(t.Context(), first.Key); err != nil || !reflect.DeepEqual(got, second) {
+		t.Errorf("Task() = %+v, %v, want %+v", got, err, second)
+	}
+	if got := eventIDs(b.pending(a, "n")); !slices.Equal(got, []string{"msg_a-1"}) {
+		t.Errorf("deliveries = %v, want the first", got)
+	}
+}
+
+// testSaveConflictAmongOthers has pairs of callers change the same tasks in the
+// same way: one of each pair wins, whichever transaction the two are in.
+func testSaveConflictAmongOthers(t *testing.T, b *bench) {
+	a := b.own("school")
+	var ids []string
+	for i := range 40 {
+		ids = append(ids, fmt.Sprintf("t%d", i))
+	}
+	won := make([]atomic.Int32, len(ids))
+	var callers sync.WaitGroup
+	for i, x := range b.register(ids...) {
+		for range 2 {
+			callers.Go(func() {
+				switch err := a.Save(t.Context(), change(x, []string{"n"}, watcher.PushStarted)); {
+				case err == nil:
+					won[i].Add(1)
+				case !errors.Is(err, watcher.ErrConflict):
+					t.Errorf("Save(%s) = %v, want nil or %v", x.Key, err, watcher.ErrConflict)
+				}
+			})
+		}
+	}
+	callers.Wait()
+	for i := range won {
+		if n := won[i].Load(); n != 1 {
+			t.Errorf("%d of 2 equal changes of %s were saved, want 1", n, ids[i])
+		}
+	}
+	if got := len(b.pending(a, "n")); got != len(ids) {
+		t.Errorf("%d deliveries, want %d", got, len(ids))
+	}
+}
+
+// testSaveTogether has many callers save at once: they share transactions, each
+// of which is told to the subscriber as one.
+func testSaveTogether(t *testing.T, b *bench) {
+	const callers, changes = 100, 5
+	var commits, lastID atomic.Int64
+	a := b.own("school", func(a Account) {
+		a.Subscribe(func(news []notify.Delivery) {
+			commits.Add(1)
+			if !ascending(news) || news[0].ID <= lastID.Load() {
+				t.Errorf("told of %v after %d, want rising ids", eventIDs(news), lastID.Load())
+			}
+			lastID.Store(news[len(news)-1].ID)
+		})
+	})
+	var ids []string
+	for i := range callers {
+		ids = append(ids, fmt.Sprintf("t%d", i))
+	}
+	var all sync.WaitGroup
+	for _, x := range b.register(ids...) {
+		all.Go(func() {
+			for range changes {
+				c := change(x, []string{"n"}, watcher.PushChanged)
+				if err := a.Save(t.Context(), c); err != nil {
+					t.Errorf("Save(%s) = %v", x.Key, err)
+					return
+				}
+				x = c.Task
+			}
+		})
+	}
+	all.Wait()
+	if n := commits.Load(); n >= callers*changes/2 {
+		t.Errorf("%d changes took %d transactions, want far fewer", callers*changes, n)
+	}
+	next := make(map[string]int64)
+	for _, d := range b.pending(a, "n") {
+		next[d.Task.TaskID]++
+		if want := fmt.Sprintf("msg_%s-%d", d.Task.TaskID, next[d.Task.TaskID]); d.EventID != want {
+			t.Errorf("delivery %d has event %s, want %s", d.ID, d.EventID, want)
+		}
+	}
+	for _, id := range ids {
+		if next[id] != changes {
+			t.Errorf("%s has %d events, want %d", id, next[id], changes)
+		}
+	}
+}
+
+// testSaveWrongNumbers has changes whose events do not go on from the saved ones.
+func testSaveWrongNumbers(t *testing.T, b *bench) {
+	a := b.own("school")
+	old := b.save(a, change(b.register("a")[0], nil, watcher.PushStarted))
+	for name, spoil := range map[string]func(*watcher.Change){
+		"a gap":             func(c *watcher.Change) { c.Task.Sequence++; c.Events[0].Sequence++ },
+		"a number again":    func(c *watcher.Change) { c.Task.Sequence--; c.Events[0].Sequence-- },
+		"another task's":    func(c *watcher.Change) { c.Events[0].TaskID = "b" },
+		"a number untold":   func(c *watcher.Change) { c.Task.Sequence++ },
+		"a number too many": func(c *watcher.Change) { c.Task.Sequence-- },
+	} {
+		c := change(old, nil, watcher.PushChanged)
+		spoil(&c)
+		if err := a.Save(t.Context(), c); err == nil {
+			t.Errorf("Save() with %s = nil, want an error", name)
+		}
+	}
+	b.save(a, change(old, nil, watcher.PushChanged))
+}
+
+func testFenced(t *testing.T, b *bench) {
+	a, err := b.db.Own(t.Context(), "school")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := b.register("a")[0]
+	heir := b.own("school")
+	b.own("college")
+	x = b.save(heir, change(x, []string{"n"}, watcher.PushStarted))
+	id := b.pending(heir, "n")[0].ID
+
+	for name, write := range map[string]func(context.Context, Account) error{
+		"Save":     func(ctx context.Context, a Account) error { return a.Save(ctx, change(x, nil, watcher.PushChanged)) },
+		"Announce": func(ctx context.Context, a Account) error { return a.Announce(ctx, announcement("msg_x", "n")) },
+		"Touch":    func(ctx context.Context, a Account) error { return a.Touch(ctx, []watcher.Task{x}) },
+		"Settle": func(ctx context.Context, a Account) error {
+			return a.Settle(ctx, []notify.Outcome{{ID: id, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: start}}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old, err := b.db.Own(t.Context(), "school")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if heir, err = b.db.Own(t.Context(), "school"); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- old.Run(t.Context()) }()
+			for range 2 { // in the transaction that finds out, and after it
+				if err := write(t.Context(), old); !errors.Is(err, watcher.ErrFenced) {
+					t.Errorf("%s() by the former owner = %v, want %v", name, err, watcher.ErrFenced)
+				}
+			}
+			if err := <-ended; !errors.Is(err, watcher.ErrFenced) {
+				t.Errorf("Run() of the former owner = %v, want %v", err, watcher.ErrFenced)
+			}
+		})
+	}
+	if got, err := a.Task(t.Context(), x.Key); err != nil || !reflect.DeepEqual(got, x) {
+		t.Errorf("Task() = %+v, %v, want %+v", got, err, x)
+	}
+	if got := eventIDs(b.pending(heir, "n")); !slices.Equal(got, []string{"msg_a-1"}) {
+		t.Errorf("Pending() = %v, want what the owner wrote", got)
+	}
+}
+
+// testStopped has a write meet an end: of its own context, and of the writer.
+func testStopped(t *testing.T, b *bench) {
+	x := b.register("a")[0]
+	a, err := b.db.Own(t.Context(), "school")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.Save(ctx, change(x, nil, watcher.PushStarted)); !errors.Is(err, context.Canceled) {
+		t.Errorf("Save() with no writer, and a context that ended = %v, want %v", err, context.Canceled)
+	}
+	if err := a.Run(ctx); err != nil {
+		t.Errorf("Run() = %v, want nil", err)
+	}
+	if err := a.Save(t.Context(), change(x, nil, watcher.PushStarted)); err == nil ||
+		errors.Is(err, watcher.ErrConflict) || errors.Is(err, watcher.ErrFenced) {
+		t.Errorf("Save() after the writer has ended = %v, want an error of its own", err)
+	}
+}
+
+func testAnnounce(t *testing.T, b *bench) {
+	a := b.own("school")
+	e := announcement("msg_blind1", "log", "oncall")
+	var callers sync.WaitGroup
+	for range 3 {
+		callers.Go(func() {
+			if err := a.Announce(t.Context(), e); err != nil {
+				t.Errorf("Announce() = %v", err)
+			}
+		})
+	}
+	callers.Wait()
+	if err := a.Announce(t.Context(), e); err != nil {
+		t.Errorf("Announce() again = %v", err)
+	}
+	for _, notifier := range e.Notifiers {
+		got := b.pending(a, notifier)
+		if len(got) != 1 {
+			t.Fatalf("Pending(%s) = %v, want one", notifier, eventIDs(got))
+		}
+		want := notify.Delivery{
+			ID: got[0].ID, Account: "school", Notifier: notifier, EventID: e.ID, Type: watcher.WatcherBlind,
+			Subject: "school", EventAt: start, Body: e.Body,
+		}
+		if !reflect.DeepEqual(got[0], want) {
+			t.Errorf("Pending(%s) = %+v, want %+v", notifier, got[0], want)
+		}
+	}
+}
+
+func testTouch(t *testing.T, b *bench) {
+	a := b.own("school")
+	tasks := b.register("same", "changed", "removed")
+	changed := b.save(a, change(tasks[1], nil, watcher.PushStarted))
+	if err := b.db.Remove(t.Context(), tasks[2].Key); err != nil {
+		t.Fatal(err)
+	}
+	for i := range tasks {
+		tasks[i].LastPolledAt, tasks[i].LastObservedAt = start.Add(time.Minute), start.Add(time.Minute+time.Millisecond)
+	}
+	touched := slices.Clone(tasks)
+	touched[0].Labels, touched[0].State = map[string]string{"n": "1"}, watcher.Pushing // are not to be written
+	if err := a.Touch(t.Context(), append(touched, touched[0])); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []watcher.Task{tasks[0], changed} {
+		if got, err := a.Task(t.Context(), want.Key); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("Task() after Touch = %+v, %v, want %+v", got, err, want)
+		}
+	}
+	b.save(a, change(tasks[0], nil, watcher.PushStarted)) // the version is as it was
+}
+
+func testReopen(t *testing.T, b *bench) {
+	a := b.own("school")
+	x := b.save(a, change(b.register("a", "b")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted))
+	before := b.pending(a, "n")
+	b.settle(a, notify.Outcome{ID: before[0].ID, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: start}})
+	b.close()
+
+	b.open()
+	var told []notify.Delivery
+	a = b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { told = append(told, news...) }) })
+	if got, err := a.Task(t.Context(), x.Key); err != nil || !reflect.DeepEqual(got, x) {
+		t.Errorf("Task() = %+v, %v, want %+v", got, err, x)
+	}
+	if got := b.pending(a, "n"); !reflect.DeepEqual(got, before[1:]) {
+		t.Errorf("Pending() = %+v, want %+v", got, before[1:])
+	}
+	b.save(a, change(x, []string{"n"}, watcher.PushStopped))
+	if len(told) != 1 || told[0].EventID != "msg_a-3" || told[0].ID <= before[1].ID {
+		t.Errorf("told of %+v, want only the new one, with an id above %d", told, before[1].ID)
+	}
+}

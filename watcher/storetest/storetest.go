@@ -1,0 +1,207 @@
+// Package storetest is the suite that every store passes: it says in code what
+// the comments of [watcher.Store], [watcher.Registry] and [notify.Outbox] promise.
+// [Crash] adds what a killed process may not lose, and [Postgres] a server to
+// run both against.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+// A DB is a store under test.
+type DB interface {
+	watcher.Registry
+	// Own makes the caller the owner of an account, and fences earlier ones.
+	Own(ctx context.Context, account string) (Account, error)
+	Close() error
+}
+
+// An Account is a DB's view for the owner of an account. Its writes are done by
+// Run, until that one's context ends.
+type Account interface {
+	watcher.Store
+	notify.Outbox
+	Run(ctx context.Context) error
+}
+
+// A Backend is a kind of store.
+type Backend struct {
+	// Fresh makes an empty database and returns its URL.
+	Fresh func(t *testing.T) string
+	// Open opens a database. The caller closes it.
+	Open func(t *testing.T, url string) DB
+}
+
+// Run runs the suite, each test on a database of its own.
+func Run(t *testing.T, b Backend) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *bench)
+	}{
+		{"Register", testRegister},
+		{"RegisterAnew", testRegisterAnew},
+		{"RegisterAllOrNone", testRegisterAllOrNone},
+		{"RegisterTogether", testRegisterTogether},
+		{"Remove", testRemove},
+		{"Tasks", testTasks},
+		{"Live", testLive},
+		{"Save", testSave},
+		{"SaveConflict", testSaveConflict},
+		{"SaveConflictAmongOthers", testSaveConflictAmongOthers},
+		{"SaveTogether", testSaveTogether},
+		{"SaveWrongNumbers", testSaveWrongNumbers},
+		{"Fenced", testFenced},
+		{"Stopped", testStopped},
+		{"Announce", testAnnounce},
+		{"Touch", testTouch},
+		{"Subscribe", testSubscribe},
+		{"Pending", testPending},
+		{"Settle", testSettle},
+		{"SettleHostileError", testSettleHostileError},
+		{"Reopen", testReopen},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := &bench{T: t, backend: b, url: b.Fresh(t)}
+			b.open()
+			t.Cleanup(func() { b.close() })
+			test.run(t, b)
+		})
+	}
+}
+
+// A bench is a database with its owners running.
+type bench struct {
+	*testing.T
+	backend Backend
+	url     string
+	db      DB
+	stops   []func()
+}
+
+func (b *bench) open() { b.db = b.backend.Open(b.T, b.url) }
+
+// close stops the owners and closes the database.
+func (b *bench) close() {
+	b.Helper()
+	for _, stop := range b.stops {
+		stop()
+	}
+	b.stops = nil
+	if err := b.db.Close(); err != nil {
+		b.Errorf("Close() = %v", err)
+	}
+}
+
+// own returns an account whose writer runs until close. prepare is called first.
+func (b *bench) own(account string, prepare ...func(Account)) Account {
+	b.Helper()
+	a, err := b.db.Own(b.Context(), account)
+	if err != nil {
+		b.Fatalf("Own(%s) = %v", account, err)
+	}
+	for _, f := range prepare {
+		f(a)
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // outlives the test's, for close to end it
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	b.stops = append(b.stops, func() {
+		cancel()
+		<-ended
+	})
+	return a
+}
+
+// register registers tasks of the account "school" and returns them.
+func (b *bench) register(ids ...string) []watcher.Task {
+	b.Helper()
+	var asked []watcher.Task
+	for _, id := range ids {
+		asked = append(asked, task(id))
+	}
+	tasks, _, err := b.db.Register(b.Context(), asked, false)
+	if err != nil {
+		b.Fatalf("Register(%v) = %v", ids, err)
+	}
+	return tasks
+}
+
+func (b *bench) save(a Account, c watcher.Change) watcher.Task {
+	b.Helper()
+	if err := a.Save(b.Context(), c); err != nil {
+		b.Fatalf("Save(%s version %d) = %v", c.Task.Key, c.Task.Version, err)
+	}
+	return c.Task
+}
+
+// pending reads all that is pending for a notifier.
+func (b *bench) pending(a Account, notifier string) []notify.Delivery {
+	b.Helper()
+	list, err := a.Pending(b.Context(), notifier, 0, 1<<20)
+	if err != nil {
+		b.Fatalf("Pending(%s) = %v", notifier, err)
+	}
+	return list
+}
+
+// start is when the tests' world began. It has microseconds, as stores keep them.
+var start = time.Date(2026, 11, 22, 18, 16, 5, 123456000, time.UTC)
+
+// task is a task of "school" as it is asked to be registered.
+func task(id string) watcher.Task {
+	return watcher.Task{Key: key(id), Account: "school", State: watcher.Registered, RegisteredAt: start}
+}
+
+func key(id string) watcher.Key { return watcher.Key{SDKAppID: 1400000001, TaskID: id} }
+
+// change is the next change of t: its version and, for each of the types, an
+// event that goes to the notifiers.
+func change(t watcher.Task, notifiers []string, types ...watcher.EventType) watcher.Change {
+	t.Version++
+	var events []watcher.Event
+	for _, kind := range types {
+		t.Sequence++
+		e := watcher.Event{
+			ID: fmt.Sprintf("msg_%s-%d", t.TaskID, t.Sequence), Type: kind, Key: t.Key, Account: t.Account,
+			Sequence: t.Sequence, ObservedAt: start.Add(time.Duration(t.Sequence) * time.Second), Notifiers: notifiers,
+		}
+		e.Body = watcher.NewEnvelope("test", e.ID, kind, t.Key.String(), e.ObservedAt,
+			watcher.TaskData{Sequence: t.Sequence, TaskID: t.TaskID}).Encode()
+		events = append(events, e)
+	}
+	return watcher.Change{Task: t, Events: events}
+}
+
+// announcement is an event of no task.
+func announcement(id string, notifiers ...string) watcher.Event {
+	return watcher.Event{
+		ID: id, Type: watcher.WatcherBlind, Account: "school", ObservedAt: start, Notifiers: notifiers,
+		Body: watcher.NewEnvelope("test", id, watcher.WatcherBlind, "school", start, nil).Encode(),
+	}
+}
+
+// eventIDs lists what deliveries deliver.
+func eventIDs(list []notify.Delivery) []string {
+	ids := make([]string, len(list))
+	for i, d := range list {
+		ids[i] = d.EventID
+	}
+	return ids
+}
+
+// ascending reports whether the ids of deliveries rise.
+func ascending(list []notify.Delivery) bool {
+	return slices.IsSortedFunc(list, func(a, b notify.Delivery) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1 // equal ones are not sorted either
+	})
+}

@@ -1,0 +1,72 @@
+package web
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+)
+
+// A Role says what a token's bearer may do.
+type Role string
+
+// The roles.
+const (
+	Read  Role = "read"  // look at everything
+	Write Role = "write" // change it too
+)
+
+// A Token lets its bearer use the API. Only the hash of its secret is kept.
+type Token struct {
+	Name string
+	Role Role
+	hash [sha256.Size]byte
+}
+
+// NewToken returns a token.
+func NewToken(name, secret string, role Role) Token {
+	return Token{Name: name, Role: role, hash: sha256.Sum256([]byte(secret))}
+}
+
+// open are the paths that need no token: probes have none.
+var open = map[string]bool{"/healthz": true, "/readyz": true}
+
+// authorize lets through who bears a token of the role that the request needs.
+// Without tokens everybody may do everything.
+func authorize(tokens []Token, next http.Handler) http.Handler {
+	if len(tokens) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if open[r.URL.Path] {
+			next.ServeHTTP(w, r)
+			return
+		}
+		role, ok := bearer(tokens, r)
+		switch {
+		case !ok:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="pushwatch"`)
+			problem(w, http.StatusUnauthorized, "want the header Authorization: Bearer with one of the tokens in [[http.tokens]]")
+		case role != Write && r.Method != http.MethodGet && r.Method != http.MethodHead:
+			problem(w, http.StatusForbidden, "this token may only read: want one with role = \"write\"")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// bearer finds the role of the request's token. Every token is compared, in
+// constant time, whichever it is.
+func bearer(tokens []Token, r *http.Request) (role Role, ok bool) {
+	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	hash := sha256.Sum256([]byte(strings.TrimSpace(secret)))
+	for i := range tokens {
+		if subtle.ConstantTimeCompare(hash[:], tokens[i].hash[:]) == 1 {
+			role, ok = tokens[i].Role, true
+		}
+	}
+	return role, ok
+}
