@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"pushwatch/notify"
-	"pushwatch/notify/signing"
 	"pushwatch/watcher"
 	"pushwatch/watcher/setting"
 	"pushwatch/watcher/tencent"
@@ -399,7 +398,7 @@ func (s *settings) checkNotifiers(d *document) {
 		all = append(all, n.Name)
 		key := fmt.Sprintf("notifiers[%d]", i)
 		for _, err := range (notify.Filter{Events: n.Events, Match: n.Match}).Validate() {
-			d.fault(key+".events", ": %v", err)
+			d.faultIn(key, err)
 		}
 		positive(d, key+".timeout", n.Timeout)
 		positive(d, key+".max_age", n.MaxAge)
@@ -425,11 +424,8 @@ func (s *settings) checkNotifiers(d *document) {
 
 func (n *notifierSettings) checkWebhook(d *document, key string) {
 	for j, hidden := range n.Secrets {
-		at := fmt.Sprintf("%s.secrets[%d]", key, j)
-		if value, ok := secret(d, at, hidden); ok {
-			if _, err := signing.ParseKey(value); err != nil {
-				d.fault(at, ": %v", err)
-			}
+		if hidden.IsPlain() {
+			d.warn(fmt.Sprintf("%s.secrets[%d]", key, j), `stands in the settings themselves: better { file = "…" } or { env = "…" }`)
 		}
 	}
 	for _, cidr := range n.AllowCIDRs {
@@ -437,7 +433,11 @@ func (n *notifierSettings) checkWebhook(d *document, key string) {
 			d.fault(key+".allow_cidrs", `: %q: want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`, cidr)
 		}
 	}
-	if len(n.Secrets) == 0 {
-		d.fault(key+".secrets", `is missing: want [{ file = "…" }] with a secret such as %s`, `"whsec_" and 32 random bytes in base64`)
+	config := n.webhook()
+	for _, err := range config.Validate() {
+		d.faultIn(key, err)
+	}
+	for _, text := range config.Warnings() {
+		d.warningIn(key, text)
 	}
 }

@@ -65,6 +65,27 @@ func (d *document) warn(key, format string, args ...any) {
 	d.add(fault{key: key, text: fmt.Sprintf(format, args...), warning: true})
 }
 
+// faultIn adds a fault whose text begins with the key at fault within a table, as
+// the packages' own checks write it: "url: …", "timeout = 0: …".
+func (d *document) faultIn(table string, err error) {
+	key, text := splitKey(err.Error())
+	d.add(fault{key: join(table, key), text: text})
+}
+
+func (d *document) warningIn(table, warning string) {
+	key, text := splitKey(warning)
+	d.add(fault{key: join(table, key), text: text, warning: true})
+}
+
+// splitKey cuts a fault's text after the key that it begins with.
+func splitKey(text string) (key, rest string) {
+	end := strings.IndexAny(text, ": ")
+	if end < 0 {
+		return text, ""
+	}
+	return text[:end], strings.TrimPrefix(text[end:], " ")
+}
+
 // add finds where the fault's key stands: itself, or else the table it belongs to.
 func (d *document) add(f fault) {
 	for key := f.key; key != ""; key = parent(key) {
@@ -92,8 +113,9 @@ func (d *document) print(f fault) string {
 	if f.warning {
 		b.WriteString("warning: ")
 	}
-	if f.key != "" {
-		b.WriteString(f.key + " ")
+	b.WriteString(f.key)
+	if f.key != "" && !strings.HasPrefix(f.text, ":") {
+		b.WriteString(" ")
 	}
 	b.WriteString(f.text)
 	return b.String()
@@ -153,6 +175,10 @@ func (d *document) value(key string, v any, into reflect.Value) {
 		return
 	}
 	switch into.Kind() {
+	case reflect.Pointer:
+		target := reflect.New(into.Type().Elem())
+		d.value(key, v, target.Elem())
+		into.Set(target)
 	case reflect.Struct:
 		if tree, ok := d.asTable(key, v); ok {
 			d.table(key, tree, into)

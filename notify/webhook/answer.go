@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ const (
 )
 
 // outcome says what an answer means, and closes its body.
-func (s *Sender) outcome(response *http.Response, hide *strings.Replacer) error {
+func (s *Sender) outcome(response *http.Response) error {
 	defer response.Body.Close()
 	status := response.StatusCode
 	var body []byte
@@ -30,9 +31,9 @@ func (s *Sender) outcome(response *http.Response, hide *strings.Replacer) error 
 	}
 
 	failed := &notify.SendError{
-		Reason: reason(response, body, hide),
+		Reason: reason(response, body, hide(response.Request)),
 		Gone:   status == http.StatusGone,
-		Final:  s.final(status),
+		Final:  slices.Contains(s.config.FinalStatus, status),
 		Result: result(status),
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {

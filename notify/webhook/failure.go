@@ -29,7 +29,7 @@ type failure struct {
 	err       error
 	host      string
 	proxied   bool
-	connected bool             // as far as the receiver, where there is a proxy
+	connected bool              // as far as the receiver, where there is a proxy
 	hide      *strings.Replacer // nil: there is nothing to hide yet
 }
 

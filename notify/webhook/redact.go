@@ -1,14 +1,13 @@
 package webhook
 
 import (
-	"cmp"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"pushwatch/notify/signing"
 	"pushwatch/watcher/setting"
 )
 
@@ -19,36 +18,31 @@ const (
 	minHidden = 6
 )
 
-// hideParts returns what masks the secrets of a request in foreign text:
-// receivers like to repeat the path in their error pages, and some all headers.
-func hideParts(request *http.Request, headers map[string]string) *strings.Replacer {
+// hide returns what masks the secrets of a request in foreign text: receivers
+// like to repeat the path in their error pages, and some all headers. Masked is
+// what is secret as a whole, and each word in it: text that is cut somewhere may
+// hold less than the whole.
+func hide(request *http.Request) *strings.Replacer {
 	u := request.URL
-	parts := []string{u.RequestURI(), u.Path, u.RawPath, u.RawQuery, request.Header.Get("Authorization")}
-	parts = append(parts, strings.Split(u.Path, "/")...)
-	parts = append(parts, strings.Split(u.EscapedPath(), "/")...)
-	parts = append(parts, strings.FieldsFunc(u.RawQuery, func(c rune) bool { return c == '&' || c == '=' })...)
-	for _, values := range u.Query() {
-		parts = append(parts, values...)
-	}
-	if password, ok := u.User.Password(); ok {
-		parts = append(parts, password)
-	}
+	query, _ := url.QueryUnescape(u.RawQuery)
+	secret := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, query}
 	if u.User != nil {
-		parts = append(parts, u.User.Username(), u.User.String())
+		password, _ := u.User.Password()
+		secret = append(secret, u.User.String(), u.User.Username(), password)
 	}
-	for _, value := range headers {
-		parts = append(parts, value)
-		parts = append(parts, strings.Fields(value)...) // such as the token behind "Bearer"
+	for name, values := range request.Header {
+		if name != "Content-Type" && name != "User-Agent" {
+			secret = append(secret, values...)
+		}
 	}
-	parts = append(parts, strings.Fields(request.Header.Get("Authorization"))...)
-	for _, value := range request.Header[signing.HeaderSignature] {
-		parts = append(parts, strings.Fields(value)...)
+	for _, whole := range secret {
+		secret = append(secret, strings.FieldsFunc(whole, func(c rune) bool { return strings.ContainsRune(" /?&=:@,;", c) })...)
 	}
 
-	parts = slices.DeleteFunc(parts, func(part string) bool { return len(part) < minHidden })
-	slices.SortFunc(parts, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // the first that fits is masked
-	var pairs []string
-	for _, part := range parts {
+	secret = slices.DeleteFunc(secret, func(part string) bool { return len(part) < minHidden })
+	slices.SortFunc(secret, func(a, b string) int { return len(b) - len(a) }) // the first that fits is masked
+	pairs := make([]string, 0, 2*len(secret))
+	for _, part := range secret {
 		pairs = append(pairs, part, setting.Mask)
 	}
 	return strings.NewReplacer(pairs...)

@@ -3,7 +3,6 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
@@ -24,74 +23,66 @@ const userAgent = "pushwatch-webhook/1"
 //
 // The answer's header decides. The body, at most 16 KiB of it, is then read for
 // another second at most: for the reason of a failure, and so that the connection
-// can be used again. A connection with more to come is closed.
+// can be used again. A connection with more to come is closed;
+// over HTTP/2, that stream of it.
 func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err error) {
-	parent := ctx
+	f := failure{parent: ctx, proxied: !s.config.ProxyURL.IsZero()}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.config.Timeout, lateError(s.config.Timeout))
 	defer cancel()
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+
 	if !signing.ValidID(d.EventID) {
 		return 0, &notify.SendError{Reason: fmt.Sprintf("event id %q cannot be signed", d.EventID), Final: true, Result: "other"}
 	}
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	request, err := s.request(ctx, d)
 	if err != nil {
-		return 0, failure{parent: parent, err: err}.sorted()
+		f.err = err
+		return 0, f.sorted()
 	}
-	hide := hideParts(request, s.config.Headers)
-	proxied := !s.config.ProxyURL.IsZero()
-
 	// The transport itself, without an http.Client around it, follows no
 	// redirect, keeps no cookies, and puts no URL into its errors.
 	response, err := s.transport.RoundTrip(request)
-	if err == nil && proxied && response.StatusCode == http.StatusProxyAuthRequired {
+	if err == nil && f.proxied && request.URL.Scheme == "http" && response.StatusCode == http.StatusProxyAuthRequired {
 		response.Body.Close()
-		err = &proxyRefusal{response.StatusCode} // of a request that is not tunnelled
+		err = &proxyRefusal{response.StatusCode} // of a request without a tunnel
 	}
 	if err != nil {
-		f := failure{parent: parent, err: err, host: request.URL.Host, proxied: proxied, connected: connected.Load(), hide: hide}
+		f.err, f.host, f.connected, f.hide = err, request.URL.Host, connected.Load(), hide(request)
 		return 0, f.sorted()
 	}
 	bounded := time.AfterFunc(bodyTimeout, cancel)
 	defer bounded.Stop()
-	return response.StatusCode, s.outcome(response, hide)
+	return response.StatusCode, s.outcome(response)
 }
 
 // request returns the next attempt of d, signed now.
 func (s *Sender) request(ctx context.Context, d *notify.Delivery) (*http.Request, error) {
-	target, err := s.target()
+	target, keys, err := s.prepare()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.judge(target); err != nil {
-		return nil, err
-	}
-	keys, err := s.keys()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(d.Body))
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, origin(target), bytes.NewReader(d.Body))
-	if err != nil {
-		return nil, errors.New("make request: unusable URL")
-	}
-	request.URL = target
+	request.URL, request.Host = target, target.Host
+
 	now := time.Now()
-	request.Header = s.header.Clone()
-	for name, value := range map[string]string{
-		signing.HeaderID:        d.EventID,
-		signing.HeaderTimestamp: strconv.FormatInt(now.Unix(), 10),
-		signing.HeaderSignature: signing.Sign(keys, d.EventID, now, d.Body),
-		signing.HeaderAttempt:   strconv.Itoa(d.Attempts + 1),
-	} {
-		request.Header[name] = []string{value} // in lower case, as it is promised
+	header := s.header.Clone()
+	// Written to the map as they are, and so sent in lower case over HTTP/1 too.
+	header[signing.HeaderID] = []string{d.EventID}
+	header[signing.HeaderTimestamp] = []string{strconv.FormatInt(now.Unix(), 10)}
+	header[signing.HeaderSignature] = []string{signing.Sign(keys, d.EventID, now, d.Body)}
+	header[signing.HeaderAttempt] = []string{strconv.Itoa(d.Attempts + 1)}
+	// Without a value it is not sent. It tells the transport that a request may
+	// be repeated where a connection kept from before proves to be closed.
+	header["Idempotency-Key"] = nil
+	request.Header = header
+	if user := target.User; user != nil && header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		request.SetBasicAuth(user.Username(), password)
 	}
-	if password, ok := target.User.Password(); target.User != nil && request.Header.Get("Authorization") == "" {
-		_ = ok // a user without a password has the empty one
-		request.SetBasicAuth(target.User.Username(), password)
-	}
-	// Without a value it is not sent, and tells the transport that the request
-	// may be repeated where a kept connection proves to be closed.
-	request.Header["Idempotency-Key"] = nil
 	return request, nil
 }
 

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/http/httpguts"
-
 	"pushwatch/notify/signing"
 	"pushwatch/watcher/setting"
 )
@@ -23,10 +21,10 @@ var contentTypes = []string{defaultContentType, "application/cloudevents+json"}
 // defaultPorts also lists the schemes that are known.
 var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
-// Faults returns all that is wrong with c, each with the setting's name, its
+// Validate returns all that is wrong with c, each with the setting's name, its
 // value unless that is secret, and what would be right. Files and variables that
 // secrets are kept in are read, those of certificates too.
-func (c Config) Faults() []error {
+func (c Config) Validate() []error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 
@@ -87,13 +85,13 @@ func headerFaults(headers map[string]string) []error {
 	for name, value := range headers {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
-		case !httpguts.ValidHeaderFieldName(name):
+		case !isToken(name):
 			faults = append(faults, fmt.Errorf("headers: %q is not the name of a header", name))
 		case reserved(name):
 			faults = append(faults, fmt.Errorf("headers: %q is set by pushwatch or by HTTP itself: want another", name))
 		case seen[canonical]:
 			faults = append(faults, fmt.Errorf("headers: %q stands there twice: case makes no difference", canonical))
-		case !httpguts.ValidHeaderFieldValue(value):
+		case strings.ContainsFunc(value, isControl):
 			faults = append(faults, fmt.Errorf("headers: the value of %q has control characters: want one line of text", name))
 		}
 		seen[canonical] = true
@@ -101,6 +99,15 @@ func headerFaults(headers map[string]string) []error {
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return faults
 }
+
+// isToken tells whether name can name a header (RFC 9110, section 5.6.2).
+func isToken(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
+		return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	})
+}
+
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // reserved tells whether a header is not for the settings to set: it is signed
 // or promised, belongs to the connection (RFC 9110, section 7.6.1), or would

@@ -30,7 +30,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"time"
 
 	"pushwatch/notify"
@@ -67,6 +66,7 @@ type Config struct {
 	// "application/cloudevents+json". The body is both.
 	ContentType string
 	// Headers are sent along. None may be one that pushwatch or HTTP itself sets.
+	// An Authorization here stands before a user in URL.
 	Headers map[string]string
 
 	// Timeout bounds an attempt, the reading of its answer included; default 15 s.
@@ -111,7 +111,7 @@ var _ notify.Sender = (*Sender)(nil)
 
 // New returns a sender for c, or all faults that c has.
 func New(c Config) (*Sender, error) {
-	if faults := c.Faults(); len(faults) > 0 {
+	if faults := c.Validate(); len(faults) > 0 {
 		return nil, fmt.Errorf("webhook %q: %w", c.Name, errors.Join(faults...))
 	}
 	c.ContentType = cmp.Or(c.ContentType, defaultContentType)
@@ -138,7 +138,7 @@ func New(c Config) (*Sender, error) {
 		s.dialer.Control = s.guard.control // else it is the proxy that is dialled
 	}
 	s.transport = &http.Transport{
-		Proxy:                  s.proxyFor,
+		Proxy:                  s.proxy,
 		OnProxyConnectResponse: checkConnect,
 		DialContext:            s.dialer.DialContext,
 		TLSClientConfig:        config.Clone(), // the transport adds to it
@@ -175,7 +175,7 @@ func (s *Sender) target() (*url.URL, error) {
 }
 
 // proxy reads the proxy's URL; nil where there is none.
-func (s *Sender) proxy() (*url.URL, error) {
+func (s *Sender) proxy(*http.Request) (*url.URL, error) {
 	if s.config.ProxyURL.IsZero() {
 		return nil, nil
 	}
@@ -186,42 +186,49 @@ func (s *Sender) proxy() (*url.URL, error) {
 	return proxy, nil
 }
 
-func (s *Sender) proxyFor(*http.Request) (*url.URL, error) { return s.proxy() }
-
-// keys reads the secrets.
-func (s *Sender) keys() ([]signing.Key, error) {
+// prepare reads what an attempt needs: where to send it, and what to sign it
+// with. A URL with an address that may not be dialled is refused here already,
+// since a proxy would dial it by itself.
+func (s *Sender) prepare() (*url.URL, []signing.Key, error) {
+	target, err := s.target()
+	if err != nil {
+		return nil, nil, err
+	}
+	if addr, err := netip.ParseAddr(target.Hostname()); err == nil { // else a name
+		if err := s.guard.check(addr); err != nil {
+			return nil, nil, err
+		}
+	}
 	keys := make([]signing.Key, len(s.config.Secrets))
 	for i, secret := range s.config.Secrets {
-		key, err := readKey(secret)
-		if err != nil {
-			return nil, settingsError{fmt.Errorf("secrets[%d]: %w", i, err)}
+		if keys[i], err = readKey(secret); err != nil {
+			return nil, nil, settingsError{fmt.Errorf("secrets[%d]: %w", i, err)}
 		}
-		keys[i] = key
 	}
-	return keys, nil
+	return target, keys, nil
 }
 
 // Check tells whether the receiver can be reached: it opens a connection under
 // the same rules as an attempt, with the TLS handshake where the URL is https,
-// and sends nothing over it. Where a proxy is set, the proxy is reached for
-// instead. The error is a [*notify.SendError].
+// and sends nothing over it. Where a proxy is set, it is the proxy that is
+// reached for. The error is a [*notify.SendError].
 func (s *Sender) Check(ctx context.Context) error {
-	parent := ctx
+	f := failure{parent: ctx}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.config.Timeout, lateError(s.config.Timeout))
 	defer cancel()
 
-	target, err := s.target()
-	if err != nil {
-		return failure{parent: parent, err: err}.sorted()
+	target, _, err := s.prepare()
+	if err == nil {
+		f.host = target.Host
+		var proxy *url.URL
+		if proxy, err = s.proxy(nil); err == nil {
+			f.proxied = proxy != nil
+			err = s.reach(ctx, cmp.Or(proxy, target))
+		}
 	}
-	_, err = s.keys()
-	err = cmp.Or(err, s.judge(target))
-	proxy, proxyErr := s.proxy()
-	if err = cmp.Or(err, proxyErr); err == nil {
-		err = s.reach(ctx, cmp.Or(proxy, target))
-	}
 	if err != nil {
-		return failure{parent: parent, err: err, host: target.Host, proxied: proxy != nil}.sorted()
+		f.err = err
+		return f.sorted()
 	}
 	return nil
 }
@@ -239,17 +246,3 @@ func (s *Sender) reach(ctx context.Context, u *url.URL) error {
 	}
 	return conn.Close()
 }
-
-// judge refuses a receiver whose URL holds an address that may not be dialled.
-// What a name leads to is judged when it is dialled; a proxy, however, would
-// dial the address itself.
-func (s *Sender) judge(target *url.URL) error {
-	addr, err := netip.ParseAddr(target.Hostname())
-	if err != nil {
-		return nil // a name
-	}
-	return s.guard.check(addr)
-}
-
-// final tells whether an answer of this status ends the delivery.
-func (s *Sender) final(status int) bool { return slices.Contains(s.config.FinalStatus, status) }

@@ -39,7 +39,22 @@ var (
 	postgres = storetest.Backend{Fresh: func(t *testing.T) string { return storetest.Postgres(t) }, Open: openSuite}
 )
 
-func TestSQLite(t *testing.T)        { storetest.Run(t, sqlite) }
-func TestPostgres(t *testing.T)      { storetest.Run(t, postgres) }
-func TestSQLiteCrash(t *testing.T)   { storetest.Crash(t, sqlite) }
-func TestPostgresCrash(t *testing.T) { storetest.Crash(t, postgres) }
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, sqlite)
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, postgres)
+}
+
+func TestSQLiteCrash(t *testing.T) {
+	t.Parallel()
+	storetest.Crash(t, sqlite)
+}
+
+func TestPostgresCrash(t *testing.T) {
+	t.Parallel()
+	storetest.Crash(t, postgres)
+}

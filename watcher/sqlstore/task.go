@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"pushwatch/watcher"
@@ -86,7 +87,7 @@ func (db *DB) readTask(ctx context.Context, key watcher.Key) (watcher.Task, erro
 	row := db.reader.QueryRowContext(ctx, db.bind(`SELECT `+taskColumns+` FROM tasks
 		WHERE sdk_app_id = ? AND task_id = ? AND removed_at IS NULL`), key.SDKAppID, key.TaskID)
 	t, err := decodeTask(row.Scan)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		err = watcher.ErrNoTask
 	}
 	if err != nil {

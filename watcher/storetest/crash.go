@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	crashRounds = 4
+	crashRounds = 3
 	crashTasks  = 40
 	crashEnv    = "STORETEST_CRASH_URL" // set for the process that is to be killed
 )
@@ -36,16 +36,16 @@ func Crash(t *testing.T, b Backend) {
 		return
 	}
 	url := b.Fresh(t)
-	sawn := witness{versions: make(map[string]int64), settled: make(map[int64]bool)}
+	seen := witness{versions: make(map[string]int64), settled: make(map[int64]bool)}
 	for round := range crashRounds {
-		sawn.watch(t, url)
-		sawn.check(t, b, url)
+		seen.watch(t, url)
+		seen.check(t, b, url)
 		if t.Failed() {
-			t.Fatalf("in round %d, with %d changes and %d settlements acknowledged", round, len(sawn.versions), len(sawn.settled))
+			t.Fatalf("in round %d, with %d changes and %d settlements acknowledged", round, len(seen.versions), len(seen.settled))
 		}
 	}
-	if len(sawn.versions) < crashTasks/2 || len(sawn.settled) == 0 {
-		t.Errorf("changes of %d tasks and %d settlements were acknowledged, want some of each", len(sawn.versions), len(sawn.settled))
+	if len(seen.versions) < crashTasks/2 || len(seen.settled) == 0 {
+		t.Errorf("changes of %d tasks and %d settlements were acknowledged, want some of each", len(seen.versions), len(seen.settled))
 	}
 }
 

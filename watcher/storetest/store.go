@@ -240,13 +240,15 @@ func testFenced(t *testing.T, b *bench) {
 			if heir, err = b.db.Own(t.Context(), "school"); err != nil {
 				t.Fatal(err)
 			}
+			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
-			go func() { ended <- old.Run(t.Context()) }()
+			go func() { ended <- old.Run(ctx) }()
 			for range 2 { // in the transaction that finds out, and after it
 				if err := write(t.Context(), old); !errors.Is(err, watcher.ErrFenced) {
 					t.Errorf("%s() by the former owner = %v, want %v", name, err, watcher.ErrFenced)
 				}
 			}
+			cancel()
 			if err := <-ended; !errors.Is(err, watcher.ErrFenced) {
 				t.Errorf("Run() of the former owner = %v, want %v", err, watcher.ErrFenced)
 			}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"pushwatch/watcher/setting"
 )
 
 // Credentials give the keys that sign an account's requests. They are asked
@@ -52,3 +54,30 @@ func (s Static) Keys(context.Context) (Keys, error) { return Keys(s), nil }
 
 // Format implements [fmt.Formatter], for every verb alike.
 func (s Static) Format(f fmt.State, verb rune) { Keys(s).Format(f, verb) }
+
+// Secrets are keys kept where the settings say. They are read at each request,
+// so that a file can be replaced under a running daemon.
+type Secrets struct {
+	ID, Key setting.Secret
+	Token   setting.Secret // may be unset
+}
+
+// Keys implements [Credentials].
+func (s Secrets) Keys(context.Context) (Keys, error) {
+	var keys Keys
+	for _, part := range []struct {
+		name   string
+		secret setting.Secret
+		into   *string
+	}{{"secret id", s.ID, &keys.SecretID}, {"secret key", s.Key, &keys.SecretKey}, {"token", s.Token, &keys.Token}} {
+		if part.secret.IsZero() && part.name == "token" {
+			continue
+		}
+		value, err := part.secret.Value()
+		if err != nil {
+			return Keys{}, fmt.Errorf("%s: %w", part.name, err)
+		}
+		*part.into = value
+	}
+	return keys, keys.validate()
+}

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pushwatch/notify/notifytest"
+	"pushwatch/notify/signing"
+	"pushwatch/watcher"
+	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tiwsim"
+)
+
+func newDemo() *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use: "demo", Short: "See it all work in one process, without an account", Args: cobra.NoArgs,
+		Long: `Demo runs everything in one process, on this machine alone: a simulated TIW
+service with classes that start, suffer and stop; the daemon that watches them, on
+a database that is thrown away; and a receiver that verifies each webhook.
+
+It prints what happens at TIW and what the receiver is told, as it comes, until
+Ctrl-C or for as long as --for says.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.listenChosen = cmd.Flags().Changed("listen")
+			return demo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8465", "the `ADDRESS` of the daemon's API")
+	cmd.Flags().Float64Var(&o.speed, "speed", 1, "how much faster than in life the classes go by, 0.1 to 20")
+	cmd.Flags().DurationVar(&o.length, "for", 0, "stop after this `DURATION`; 0: go on until Ctrl-C")
+	return cmd
+}
+
+type demoOptions struct {
+	listen       string
+	listenChosen bool // by the user
+	speed        float64
+	length       time.Duration
+}
+
+func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
+	if o.speed < 0.1 || o.speed > 20 {
+		return usagef("--speed %v: want 0.1 to 20", o.speed)
+	}
+	if o.length < 0 {
+		return usagef("--for %v: want a duration such as 30s, or 0", o.length)
+	}
+	folder, err := os.MkdirTemp("", "pushwatch-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+
+	// The three parties: TIW, the receiver, and the daemon between them.
+	scenario := tiwsim.Demo(o.speed)
+	tiw, err := tiwsim.New(scenario)
+	if err != nil {
+		return err
+	}
+	tiwAddress, stopTIW, err := serveAnywhere(ctx, tiw)
+	if err != nil {
+		return err
+	}
+	defer stopTIW()
+	secret := signing.GenerateSecret()
+	key, err := signing.ParseKey(secret)
+	if err != nil {
+		return err
+	}
+	story := &story{out: out, begin: time.Now(), truth: tiw.Truth, color: isTerminal(out)}
+	receiver := notifytest.New(notifytest.Config{Keys: []signing.Key{key}, Keep: 1, OnDelivery: story.received})
+	receiverAddress, stopReceiver, err := serveAnywhere(ctx, receiver)
+	if err != nil {
+		return err
+	}
+	defer stopReceiver()
+
+	s := defaults()
+	s.Instance = "demo"
+	s.HTTP.Listen = o.listen
+	s.Store.URL = setting.Plain("sqlite:" + filepath.Join(folder, "demo.db"))
+	s.Log = logSettings{Level: "error", Format: "console"}
+	scaled := func(d time.Duration) setting.Duration { return setting.Duration(float64(d) / o.speed) }
+	s.Watch.StalledAfter, s.Watch.NotFoundGrace = scaled(12*time.Second), scaled(5*time.Second)
+	s.Watch.MinInterval = min(s.Watch.MinInterval, scaled(time.Second))
+	for _, a := range scenario.Accounts {
+		s.Accounts = append(s.Accounts, accountSettings{
+			Name: a.Name, SecretID: setting.Plain(a.SecretID), SecretKey: setting.Plain(a.SecretKey),
+			Endpoint: "http://" + tiwAddress, SDKAppIDs: a.SDKAppIDs,
+		})
+	}
+	s.Notifiers = []notifierSettings{{
+		Name: "classroom", Type: "webhook", URL: setting.Plain("http://" + receiverAddress), Secrets: []setting.Secret{setting.Plain(secret)},
+		Events: []string{"*"}, AllowCIDRs: []string{"127.0.0.1/32"},
+	}}
+	s.complete(folder)
+	log := s.Log.logger(errs)
+	d, err := newDaemon(ctx, s, log)
+	if err != nil && !o.listenChosen { // something listens at the usual address: any other does
+		s.HTTP.Listen = "127.0.0.1:0"
+		d, err = newDaemon(ctx, s, log)
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+
+	if o.length > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.length)
+		defer cancel()
+	}
+	api := "http://" + d.listener.Addr().String()
+	story.introduce(tiwAddress, api, receiverAddress)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	err = d.run(ctx, func() {
+		backend := &demoBackend{api: api, story: story}
+		beside.Go(func() {
+			backend.register(ctx, watcher.Key{SDKAppID: tiwsim.DemoSDKAppID, TaskID: tiwsim.DemoUnknownTaskID})
+		})
+		beside.Go(func() {
+			tiw.Follow(ctx, func(c tiwsim.Change) {
+				story.happened(c)
+				if c.What == tiwsim.Prepared {
+					beside.Go(func() { backend.register(ctx, watcher.Key{SDKAppID: c.SDKAppID, TaskID: c.TaskID}) })
+				}
+			})
+		})
+	})
+	beside.Wait()
+	story.conclude(tiw.Stats())
+	return err
+}
+
+// serveAnywhere serves at a free address on this machine.
+func serveAnywhere(ctx context.Context, h http.Handler) (address string, stop func() error, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	server, err := serveBeside(ctx, l, h)
+	if err != nil {
+		return "", nil, err
+	}
+	return l.Addr().String(), server.Close, nil
+}
+
+// A demoBackend does what a classroom backend does: it registers the pushes that
+// it has started.
+type demoBackend struct {
+	api   string
+	story *story
+}
+
+func (b *demoBackend) register(ctx context.Context, key watcher.Key) {
+	body, err := json.Marshal(map[string]any{
+		"sdk_app_id": key.SDKAppID, "task_id": key.TaskID, "labels": map[string]string{"class": strings.TrimPrefix(key.TaskID, "demo-")},
+	})
+	if err != nil {
+		b.story.trouble(key.TaskID, err)
+		return
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.api+"/v1/tasks", bytes.NewReader(body))
+	if err != nil {
+		b.story.trouble(key.TaskID, err)
+		return
+	}
+	req.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(req)
+	if err == nil {
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusCreated {
+			err = fmt.Errorf("register: the API answered %s", answer.Status)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		b.story.trouble(key.TaskID, err)
+	}
+}
+
+// A story prints what happens, a line each: at TIW, and at the receiver.
+type story struct {
+	out   io.Writer
+	begin time.Time
+	truth func(sdkAppID int64, taskID string) []tiwsim.Change
+	color bool
+
+	mu       sync.Mutex
+	events   map[string]int // verified, by type
+	refused  int
+	slowest  time.Duration
+	slowTask string
+}
+
+func (s *story) introduce(tiw, api, receiver string) {
+	fmt.Fprintf(s.out, `pushwatch demo: everything runs in this process, and nothing leaves this machine.
+
+  TIW        http://%s  a simulation: it checks signatures and allows 20 requests a second
+  pushwatch  %s  watches it; see it with: curl -s %s/v1/tasks
+  receiver   http://%s  stands for the classroom backend and verifies each webhook
+
+%8s  %-9s %-18s what happens
+`, tiw, api, api, receiver, "seconds", "where", "push")
+}
+
+// line prints one line. The color is an ANSI code.
+func (s *story) line(color, where, task, format string, args ...any) {
+	text := fmt.Sprintf("%8.1f  %-9s %-18s %s", time.Since(s.begin).Seconds(), where, strings.TrimPrefix(task, "demo-"), fmt.Sprintf(format, args...))
+	if s.color && color != "" {
+		text = "\x1b[" + color + "m" + text + "\x1b[0m"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintln(s.out, text)
+}
+
+const (
+	faint  = "2"
+	green  = "32"
+	yellow = "33"
+	red    = "31"
+)
+
+func (s *story) happened(c tiwsim.Change) {
+	if c.What != tiwsim.Forgotten {
+		s.line(faint, "TIW", c.TaskID, "%s", happened(c))
+	}
+}
+
+func (s *story) trouble(task string, err error) { s.line(red, "backend", task, "%v", err) }
+
+// received prints what the receiver was told, and how late.
+func (s *story) received(d notifytest.Delivery) {
+	if !d.Verified {
+		s.mu.Lock()
+		s.refused++
+		s.mu.Unlock()
+		s.line(red, "receiver", d.Event.TaskID, "%s NOT VERIFIED: %v", d.Event.Type, d.Err)
+		return
+	}
+	late, known := s.late(d)
+	s.mu.Lock()
+	if s.events == nil {
+		s.events = make(map[string]int)
+	}
+	s.events[d.Event.Type]++
+	if known && late > s.slowest {
+		s.slowest, s.slowTask = late, d.Event.TaskID
+	}
+	s.mu.Unlock()
+	color := green
+	switch watcher.EventType(d.Event.Type) {
+	case watcher.PushFailed, watcher.PushNotFound:
+		color = red
+	case watcher.PushException, watcher.PushStalled, watcher.PushChanged, watcher.PushBackupChanged:
+		color = yellow
+	}
+	note := ""
+	if known {
+		note = fmt.Sprintf("  %.1f s after it happened", late.Seconds())
+	}
+	s.line(color, "receiver", d.Event.TaskID, "%-20s verified%s", d.Event.Type, note)
+}
+
+// causes are the changes at TIW that an event can tell of.
+var causes = map[watcher.EventType][]tiwsim.What{
+	watcher.PushPreparing:     {tiwsim.Prepared},
+	watcher.PushStarted:       {tiwsim.Started},
+	watcher.PushException:     {tiwsim.Excepted},
+	watcher.PushBackupChanged: {tiwsim.Backed},
+	watcher.PushChanged:       {tiwsim.Restated},
+	watcher.PushStopped:       {tiwsim.Stopped},
+	watcher.PushFailed:        {tiwsim.Stopped, tiwsim.Failed},
+}
+
+// late is how long after its cause an event has come.
+func (s *story) late(d notifytest.Delivery) (time.Duration, bool) {
+	all := s.truth(d.Event.SDKAppID, d.Event.TaskID)
+	for _, c := range slices.Backward(all) {
+		if !c.At.After(d.At) && slices.Contains(causes[watcher.EventType(d.Event.Type)], c.What) {
+			return d.At.Sub(c.At), true
+		}
+	}
+	return 0, false
+}
+
+// conclude sums up.
+func (s *story) conclude(stats map[string]tiwsim.AccountStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	total := 0
+	for _, n := range s.events {
+		total += n
+	}
+	fmt.Fprintf(s.out, "\n%d webhooks verified, %d refused", total, s.refused)
+	if s.slowTask != "" {
+		fmt.Fprintf(s.out, "; the latest came %.1f s after it happened", s.slowest.Seconds())
+	}
+	fmt.Fprintln(s.out)
+	for _, name := range slices.Sorted(maps.Keys(s.events)) {
+		fmt.Fprintf(s.out, "%6d  %s\n", s.events[name], name)
+	}
+	for _, a := range stats {
+		if a.Requests == 0 {
+			continue
+		}
+		fmt.Fprintf(s.out, "TIW saw %d requests, at most %d in any second of the 20 it allows.\n", a.Requests, a.MaxInSecond)
+	}
+}
+
+// isTerminal reports whether out is a terminal that wants colors.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,76 @@
+package main_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the direction of the architecture: for each package, which others
+// of the module it may import. Only cmd, which wires, and tests may import any.
+var mayImport = map[string][]string{
+	"notify":            {"watcher", "watcher/setting"},
+	"notify/notifytest": {"notify/signing"},
+	"notify/signing":    {},
+	"notify/webhook":    {"notify", "notify/signing", "watcher", "watcher/setting"},
+	"watcher":           {"watcher/setting"},
+	"watcher/setting":   {},
+	"watcher/sqlstore":  {"notify", "watcher", "watcher/setting"},
+	"watcher/storetest": {"notify", "watcher", "watcher/setting"},
+	"watcher/tencent":   {"watcher", "watcher/setting"},
+	"watcher/tiwsim":    {},
+	"watcher/web":       {"notify", "watcher"},
+}
+
+// stdOnly are the packages without third-party imports: consumers import signing,
+// and the simulated service must not share a mistake with the client it tests.
+var stdOnly = []string{"notify/signing", "watcher/tiwsim"}
+
+func TestImports(t *testing.T) {
+	imports := moduleImports(t)
+	for pkg := range mayImport {
+		if _, ok := imports[pkg]; !ok {
+			t.Errorf("package %s has a rule here but does not exist", pkg)
+		}
+	}
+	for pkg, imported := range imports {
+		if strings.HasPrefix(pkg, "cmd/") {
+			continue
+		}
+		allowed, ok := mayImport[pkg]
+		if !ok {
+			t.Errorf("package %s has no rule here: say what it may import", pkg)
+			continue
+		}
+		for _, path := range imported {
+			own, isOwn := strings.CutPrefix(path, "pushwatch/")
+			domain, _, _ := strings.Cut(path, "/")
+			switch {
+			case isOwn && !slices.Contains(allowed, own):
+				t.Errorf("%s imports %s, want of this module only %q", pkg, own, allowed)
+			case strings.Contains(domain, ".") && slices.Contains(stdOnly, pkg):
+				t.Errorf("%s imports %s, want the standard library only", pkg, path)
+			}
+		}
+	}
+}
+
+// moduleImports returns what each package of the module imports outside its tests.
+// The keys are paths below the module's.
+func moduleImports(t *testing.T) map[string][]string {
+	t.Helper()
+	var stderr strings.Builder
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "pushwatch/...")
+	list.Stderr = &stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	imports := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		paths := strings.Fields(line)
+		imports[strings.TrimPrefix(paths[0], "pushwatch/")] = paths[1:]
+	}
+	return imports
+}

@@ -1,0 +1,98 @@
+// Pushwatch watches Tencent Cloud TIW whiteboard pushes and tells a classroom
+// backend, surely and at once, when one stops or fails.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal kills at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or settings: a restart will not mend it
+)
+
+// run runs one command and returns its exit status.
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if _, ok := errors.AsType[*settingsError](err); ok {
+		fmt.Fprintln(errs, err) // names the file in each line
+		return exitUsage
+	}
+	fmt.Fprintln(errs, "pushwatch:", err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// A usageError is one that a restart will not mend: somebody has to do something.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pushwatch",
+		Short: "Watch TIW whiteboard pushes, and tell when they stop or fail",
+		Long: `pushwatch watches Tencent Cloud TIW whiteboard push tasks and tells a classroom
+backend, by signed webhooks, when a push starts, suffers exceptions, stops or fails.
+
+See it work, without an account:   pushwatch demo
+Run it:                            pushwatch serve --config /etc/pushwatch/config.toml`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("%q is not a command: see pushwatch --help", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w: see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(newServe(), newCheck(), newDemo(), newSim(), newListen(), newQuery(), newVersion())
+	for _, c := range root.Commands() {
+		if args := c.Args; args != nil { // wrong arguments are wrong usage
+			c.Args = func(cmd *cobra.Command, given []string) error {
+				if err := args(cmd, given); err != nil {
+					return usagef("%w: see %s --help", err, cmd.CommandPath())
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}
+
+// configFlag adds the flag that every command with settings has.
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "config", "c", "/etc/pushwatch/config.toml", "the settings `FILE`")
+	cmd.MarkFlagFilename("config", "toml")
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+func newServe() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the daemon", Args: cobra.NoArgs,
+		Long: `Serve runs the daemon: it watches the registered pushes, keeps what happens in
+the database, and tells the notifiers.
+
+The first SIGTERM or SIGINT stops it cleanly, a second one at once; kill -9 loses
+nothing either. Exit status: 0 stopped, 1 failed, 2 a fault that a restart will
+not mend, such as one in the settings.`,
+		Example: "  pushwatch serve --config /etc/pushwatch/config.toml",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), file, cmd.ErrOrStderr()) },
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+func serve(ctx context.Context, file string, errs io.Writer) error {
+	s, doc, err := readSettings(file)
+	if err != nil {
+		return err
+	}
+	log := s.Log.logger(errs)
+	defer log.Sync()
+	for _, w := range doc.sorted(true) {
+		log.Warn("settings", zap.String("warning", doc.print(w)))
+	}
+	release, commit := build()
+	log.Info("starting", zap.String("version", release), zap.String("commit", commit), zap.String("settings", file))
+	d, err := newDaemon(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	defer systemd.SdNotify(false, systemd.SdNotifyStopping)
+	return d.run(ctx, func() {
+		systemd.SdNotify(false, systemd.SdNotifyReady)
+		go d.watchdog(ctx)
+	})
+}
+
+// watchdog tells systemd that the polling of every account goes on, for as long
+// as it does. Where it is stuck, systemd restarts the process.
+func (d *daemon) watchdog(ctx context.Context) {
+	every, err := systemd.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		return
+	}
+	ticks := time.NewTicker(every / 3)
+	defer ticks.Stop()
+	for {
+		if err := d.watcher.Alive(time.Now()); err != nil {
+			d.log.Error("polling is stuck: systemd will restart this process", zap.Error(err))
+		} else {
+			systemd.SdNotify(false, systemd.SdNotifyWatchdog)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+	}
+}
+
+// logger writes to w as the settings say.
+func (l logSettings) logger(w io.Writer) *zap.Logger {
+	level, err := zapcore.ParseLevel(l.Level)
+	if err != nil {
+		panic(fmt.Sprintf("log level %q passed the check of the settings", l.Level))
+	}
+	config := zap.NewProductionEncoderConfig()
+	config.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	encoder := zapcore.NewJSONEncoder(config)
+	if l.Format == "console" {
+		config.EncodeLevel = zapcore.CapitalLevelEncoder
+		encoder = zapcore.NewConsoleEncoder(config)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
+}

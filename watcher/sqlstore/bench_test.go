@@ -1,0 +1,132 @@
+package sqlstore_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+	"pushwatch/watcher/sqlstore"
+	"pushwatch/watcher/storetest"
+)
+
+// each runs a benchmark on both databases, which hold tasks already.
+func each(b *testing.B, run func(b *testing.B, db *sqlstore.DB, a *sqlstore.Account, tasks []watcher.Task)) {
+	for name, url := range map[string]func(testing.TB) string{"sqlite": sqliteURL, "postgres": storetest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			db := open(b, url(b))
+			defer db.Close()
+			a, err := db.Own(b.Context(), "school")
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(b.Context())
+			var writer sync.WaitGroup
+			defer writer.Wait()
+			defer cancel()
+			writer.Go(func() { a.Run(ctx) })
+			run(b, db, a, register(b, db, 0, 50_000))
+		})
+	}
+}
+
+// register registers n tasks, 10,000 a call, with ids from first on.
+func register(b *testing.B, db *sqlstore.DB, first, n int) []watcher.Task {
+	var all []watcher.Task
+	for from := first; from < first+n; from += 10_000 {
+		asked := make([]watcher.Task, min(10_000, first+n-from))
+		for i := range asked {
+			asked[i] = watcher.Task{
+				Key: watcher.Key{SDKAppID: 1400000001, TaskID: fmt.Sprintf("ghucnligqtgtvk%d", from+i)}, Account: "school",
+				Labels: map[string]string{"course": "math-3b"}, RegisteredAt: time.Now(),
+			}
+		}
+		tasks, _, err := db.Register(b.Context(), asked, false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, tasks...)
+	}
+	return all
+}
+
+// move saves the next change of a task, with one event to one notifier.
+func move(b *testing.B, a *sqlstore.Account, t *watcher.Task) {
+	t.Version++
+	t.Sequence++
+	e := watcher.Event{
+		ID: fmt.Sprintf("msg_%s-%d", t.TaskID, t.Sequence), Type: watcher.PushChanged, Key: t.Key, Account: t.Account,
+		Sequence: t.Sequence, ObservedAt: time.Now(), Notifiers: []string{"classroom"},
+	}
+	e.Body = watcher.NewEnvelope("test", e.ID, e.Type, e.Key.String(), e.ObservedAt, watcher.TaskData{Sequence: e.Sequence}).Encode()
+	if err := a.Save(b.Context(), watcher.Change{Task: *t, Events: []watcher.Event{e}}); err != nil {
+		b.Error(err)
+	}
+}
+
+func BenchmarkSave(b *testing.B) {
+	each(b, func(b *testing.B, _ *sqlstore.DB, a *sqlstore.Account, tasks []watcher.Task) {
+		for b.Loop() {
+			move(b, a, &tasks[0])
+		}
+	})
+}
+
+// BenchmarkSaveTogether is 100 callers that save at once.
+func BenchmarkSaveTogether(b *testing.B) {
+	const callers = 100
+	each(b, func(b *testing.B, _ *sqlstore.DB, a *sqlstore.Account, tasks []watcher.Task) {
+		for b.Loop() {
+			var all sync.WaitGroup
+			for i := range callers {
+				all.Go(func() { move(b, a, &tasks[i]) })
+			}
+			all.Wait()
+		}
+		b.ReportMetric(float64(b.N*callers)/b.Elapsed().Seconds(), "changes/s")
+	})
+}
+
+// BenchmarkSettle settles 100 deliveries a turn, which are made outside its time.
+func BenchmarkSettle(b *testing.B) {
+	const batch = 100
+	each(b, func(b *testing.B, _ *sqlstore.DB, a *sqlstore.Account, tasks []watcher.Task) {
+		var last int64
+		for b.Loop() {
+			b.StopTimer()
+			var all sync.WaitGroup
+			for i := range batch {
+				all.Go(func() { move(b, a, &tasks[i]) })
+			}
+			all.Wait()
+			list, err := a.Pending(b.Context(), "classroom", last, batch)
+			if err != nil || len(list) != batch {
+				b.Fatalf("%d deliveries, %v, want %d", len(list), err, batch)
+			}
+			last = list[batch-1].ID
+			outcomes := make([]notify.Outcome, batch)
+			for i, d := range list {
+				outcomes[i] = notify.Outcome{ID: d.ID, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: time.Now(), Status: 200}}
+			}
+			b.StartTimer()
+			if err := a.Settle(b.Context(), outcomes); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "outcomes/s")
+	})
+}
+
+// BenchmarkRegister registers 10,000 tasks a turn.
+func BenchmarkRegister(b *testing.B) {
+	each(b, func(b *testing.B, db *sqlstore.DB, _ *sqlstore.Account, tasks []watcher.Task) {
+		next := len(tasks)
+		for b.Loop() {
+			register(b, db, next, 10_000)
+			next += 10_000
+		}
+	})
+}
