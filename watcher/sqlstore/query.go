@@ -40,22 +40,9 @@ func (db *DB) bind(query string) string {
 // PostgreSQL cannot tell where the list stands in a WITH clause and a column
 // has nothing but nulls.
 func values(rows int, types ...string) string {
-	var b strings.Builder
-	for i, t := range types {
-		b.WriteString(separator(i, "("))
-		b.WriteString("CAST(? AS " + t + ")")
-	}
-	b.WriteByte(')')
-	row := ", (?" + strings.Repeat(", ?", len(types)-1) + ")"
-	b.WriteString(strings.Repeat(row, rows-1))
-	return b.String()
-}
-
-func separator(i int, first string) string {
-	if i == 0 {
-		return first
-	}
-	return ", "
+	first := "(CAST(? AS " + strings.Join(types, "), CAST(? AS ") + "))"
+	other := ", (?" + strings.Repeat(", ?", len(types)-1) + ")"
+	return first + strings.Repeat(other, rows-1)
 }
 
 // rounds splits items so that no key comes twice in a round, and the items of one
