@@ -48,9 +48,9 @@ const (
 	// service is asked again within 15 s.
 	ghostHold = 10 * time.Second
 
-	slowFactor = 0.9  // what a refusal does to the pace
-	raisePace  = 0.15 // requests per second added each second since the last refusal
-	minPace    = 1.0  // requests per second below which the pace never falls, unless the limit does
+	slowFactor = 0.9 // what a refusal does to the pace
+	raisePace  = 0.3 // requests per second added each second since the last refusal
+	minPace    = 1.0 // requests per second below which the pace never falls, unless the limit does
 )
 
 // NewLimiter returns a limiter of perSecond requests, 0 < perSecond <= 20.
