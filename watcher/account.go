@@ -145,6 +145,12 @@ func (a *account) notify() {
 // idle is how long the loop sleeps at most, so that it is seen to be alive.
 const idle = 2 * time.Second
 
+// silence is how long a new owner waits before its first poll: a second, in which
+// the service may still count the requests of the owner before it (a process that
+// was killed a moment ago, or another machine), and a little for those that were
+// late on their way.
+const silence = 1200 * time.Millisecond
+
 // run polls until ctx ends, or until the account has another owner: then it
 // returns [ErrFenced]. What is being saved then is awaited.
 func (a *account) run(ctx context.Context) error {
@@ -153,6 +159,10 @@ func (a *account) run(ctx context.Context) error {
 	var polls sync.WaitGroup
 	defer polls.Wait()
 	polls.Go(func() { a.checkpoints(ctx) })
+	select {
+	case <-ctx.Done():
+	case <-time.After(silence):
+	}
 	for {
 		if !a.sleep(ctx) {
 			if errors.Is(context.Cause(ctx), ErrFenced) {

@@ -224,6 +224,7 @@ func TestWatchesAPush(t *testing.T) {
 		}
 	})
 	run(t, c, func(t *testing.T, s *scene) {
+		time.Sleep(2 * time.Second) // a new owner is silent at first
 		began = time.Now()
 		key := s.register(1, "class")[0]
 		time.Sleep(2 * time.Hour)
@@ -413,6 +414,27 @@ func TestDeniedApplication(t *testing.T) {
 	}, other)
 }
 
+// TestRestart starts anew without a pause, as after a crash: the service must not
+// see more than the limit from both processes together.
+func TestRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "w.db")
+		c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSHING"), nil })
+		for range 5 {
+			s, stop := start(t, path, c)
+			s.register(100, "class")
+			time.Sleep(10 * time.Second)
+			stop()
+		}
+		if got := c.busiest(); got > 20 {
+			t.Errorf("arrivals in one second = %d, want at most 20", got)
+		}
+		if got := c.between(time.Now().Add(-time.Minute), time.Now()); got < 5*8*19 {
+			t.Errorf("%d requests in five runs of 10 s, want at least %d", got, 5*8*19)
+		}
+	})
+}
+
 // TestStale has a kept-open connection turn out to be closed: the request is
 // repeated at once, and pays for it.
 func TestStale(t *testing.T) {
@@ -425,6 +447,7 @@ func TestStale(t *testing.T) {
 		return pushOf("PUSHING"), nil
 	})
 	run(t, c, func(t *testing.T, s *scene) {
+		time.Sleep(2 * time.Second) // a new owner is silent at first
 		key := s.register(1, "class")[0]
 		time.Sleep(500 * time.Millisecond)
 		if got := s.told(key); got != "push.started" {

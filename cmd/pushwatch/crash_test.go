@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pushwatch/notify/notifytest"
+	"pushwatch/notify/signing"
+	"pushwatch/watcher"
+	"pushwatch/watcher/storetest"
+	"pushwatch/watcher/tiwsim"
+)
+
+// TestKill kills the daemon with kill -9 again and again, while 200 pushes change
+// and the receiver fails one attempt in ten, and then holds that every fact was
+// told, under one id, with numbers without a gap, and first told in order.
+func TestKill(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		killLoop(t, "sqlite:"+filepath.Join(t.TempDir(), "pushwatch.db"))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		killLoop(t, storetest.Postgres(t))
+	})
+}
+
+const (
+	killRounds    = 20
+	killAccounts  = 10 // each polls 20 times a second
+	tasksPerTruth = 20 // tasks of an account
+)
+
+func killLoop(t *testing.T, store string) {
+	scenario, settings := killScenario()
+	tiw, err := tiwsim.New(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := httptest.NewServer(tiw)
+	defer service.Close()
+
+	secret := signing.GenerateSecret()
+	key, err := signing.ParseKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver := notifytest.New(notifytest.Config{Keys: []signing.Key{key}, Fail: func(d notifytest.Delivery) notifytest.Answer {
+		if d.Attempt == 1 && crc32.ChecksumIEEE([]byte(d.ID))%10 == 0 {
+			return notifytest.Answer{Status: http.StatusServiceUnavailable}
+		}
+		return notifytest.Answer{}
+	}})
+	webhooks := httptest.NewServer(receiver)
+	defer webhooks.Close()
+
+	address := freeAddress(t)
+	file := settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", address, "TIW", service.URL, "RECEIVER", webhooks.URL, "SECRET", secret).Replace(settings))
+
+	for range killRounds {
+		p := launch(t, "serve", "--config", file)
+		time.Sleep(time.Duration(100+rand.IntN(3400)) * time.Millisecond) // from while it starts on
+		p.kill()
+	}
+	p := launch(t, "serve", "--config", file)
+	awaitReady(t, p, address)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	ends := make(map[string]string) // by subject: what the end must be told as
+	for _, a := range scenario.Accounts {
+		for i := range tasksPerTruth {
+			id := fmt.Sprintf("class-%d", i+1)
+			for _, c := range tiw.Truth(a.SDKAppIDs[0], id) {
+				switch c.What {
+				case tiwsim.Stopped:
+					ends[fmt.Sprintf("%d/%s", a.SDKAppIDs[0], id)] = map[bool]string{true: "push.failed", false: "push.stopped"}[c.Detail == "EXCEPTION"]
+				case tiwsim.Failed:
+					ends[fmt.Sprintf("%d/%s", a.SDKAppIDs[0], id)] = "push.failed"
+				}
+			}
+		}
+	}
+	if len(ends) != killAccounts*tasksPerTruth {
+		t.Fatalf("the scenario has %d ends, want %d", len(ends), killAccounts*tasksPerTruth)
+	}
+	// A delivery that failed is tried again after 5 s and more: wait for the ends.
+	err = receiver.Wait(ctx, func(ds []notifytest.Delivery) bool {
+		told := make(map[string]bool)
+		for _, d := range ds {
+			if d.Event.Type == ends[d.Event.Subject] {
+				told[d.Event.Subject] = true
+			}
+		}
+		return len(told) == len(ends)
+	})
+	if err != nil {
+		t.Errorf("not every end was told: %v\n%s", err, p.log)
+	}
+	summary, err := receiver.Check()
+	if err != nil {
+		t.Error(err)
+	}
+	exceptions := make(map[string]int)
+	seen := make(map[string]bool)
+	for _, d := range receiver.Deliveries() {
+		if !d.Verified {
+			t.Errorf("a delivery did not verify: %v", d.Err)
+		}
+		if watcher.EventType(d.Event.Type) == watcher.PushNotFound {
+			t.Errorf("%s was told as not found", d.Event.Subject)
+		}
+		if !seen[d.ID] {
+			seen[d.ID] = true
+			exceptions[d.Event.Subject] += added(t, d.Event.Data)
+		}
+	}
+	for subject, end := range ends {
+		if got := exceptions[subject]; end == "push.stopped" && got != 2 {
+			t.Errorf("%s: exceptions told = %d, want 2", subject, got)
+		}
+	}
+	most := 0
+	for name, s := range tiw.Stats() {
+		most = max(most, s.MaxInSecond)
+		if s.MaxInSecond > 20 {
+			t.Errorf("account %s: %d requests in one second, want at most 20", name, s.MaxInSecond)
+		}
+	}
+	t.Logf("%d rounds: %d events in %d deliveries, %d of them repeats; most requests of an account in a second: %d",
+		killRounds, summary.Events, summary.Deliveries, summary.Repeats, most)
+}
+
+// killScenario is a service with pushes that change all the time, and settings to
+// watch them with.
+func killScenario() (tiwsim.Config, string) {
+	scenario := tiwsim.Config{Latency: tiwsim.Duration(2 * time.Millisecond), LatencyMax: tiwsim.Duration(20 * time.Millisecond)}
+	var settings strings.Builder
+	settings.WriteString(`
+[http]
+listen = "LISTEN"
+[store]
+url = "STORE"
+[watch]
+not_found_grace = "10m"
+[[notifiers]]
+name = "classroom"
+type = "webhook"
+url = "RECEIVER"
+secrets = ["SECRET"]
+events = ["*"]
+max_in_flight = 16
+allow_cidrs = ["127.0.0.1/32"]
+`)
+	random := rand.New(rand.NewPCG(3, 4))
+	seconds := func(low, high float64) tiwsim.Duration {
+		return tiwsim.Duration((low + random.Float64()*(high-low)) * float64(time.Second))
+	}
+	for n := range killAccounts {
+		app := int64(1400000001 + n)
+		name, id, key := fmt.Sprintf("account-%d", n), fmt.Sprintf("AKID%d", n), fmt.Sprintf("key%d", n)
+		scenario.Accounts = append(scenario.Accounts, tiwsim.Account{Name: name, SecretID: id, SecretKey: key, SDKAppIDs: []int64{app}})
+		fmt.Fprintf(&settings, "[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = \"TIW\"\nsdk_app_ids = [%d]\n", name, id, key, app)
+		for i := range tasksPerTruth {
+			life := tiwsim.Life{
+				SDKAppID: app, TaskID: fmt.Sprintf("class-%d", i+1), StartAfter: seconds(0, 12), PreparedFor: seconds(1, 8), PushingFor: seconds(5, 18),
+				Exceptions: []tiwsim.Duration{seconds(0, 2), seconds(2, 5)}, FinishReason: []string{"USER_CALL", "AUTO", "EXCEPTION"}[i%3],
+			}
+			if i%7 == 6 {
+				life.Error = &tiwsim.Failure{After: seconds(8, 14)}
+				life.FinishReason, life.PushingFor, life.Exceptions = "", 0, nil
+			}
+			scenario.Tasks = append(scenario.Tasks, life)
+			fmt.Fprintf(&settings, "[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, life.TaskID)
+		}
+	}
+	return scenario, settings.String()
+}

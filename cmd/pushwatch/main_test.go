@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be pushwatch itself, for scripts and for tests
+// that kill it.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pushwatch": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+}
+
+// A process is a pushwatch that runs beside the test.
+type process struct {
+	*exec.Cmd
+	log *bytes.Buffer
+}
+
+// launch starts pushwatch. It does not outlive the test.
+func launch(t testing.TB, args ...string) *process {
+	t.Helper()
+	path, err := exec.LookPath("pushwatch") // testscript.Main has put it there
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{Cmd: exec.Command(path, args...), log: new(bytes.Buffer)}
+	p.Stdout, p.Stderr = p.log, p.log
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
+	return p
+}
+
+// kill ends the process as a crash does.
+func (p *process) kill() {
+	p.Process.Kill()
+	p.Wait()
+}
+
+// settingsFile writes a settings file.
+func settingsFile(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// freeAddress is an address on this machine that nobody listens at now.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// awaitReady waits until the daemon at an address can serve.
+func awaitReady(t testing.TB, p *process, address string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		if answer, err := http.Get("http://" + address + "/readyz"); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("pushwatch did not get ready:\n%s", p.log)
+}
+
+// TestSignals stops the daemon in each of the ways it can be asked to.
+func TestSignals(t *testing.T) {
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(fmt.Sprint(sig), func(t *testing.T) {
+			address := freeAddress(t)
+			p := launch(t, "serve", "--config", settingsFile(t, fmt.Sprintf(`
+[http]
+listen = %q
+[store]
+url = "sqlite:%s/pushwatch.db"
+[[accounts]]
+name = "school"
+secret_id = "AKIDschool"
+secret_key = "key"
+endpoint = "http://127.0.0.1:1"
+sdk_app_ids = [1400000001]
+`, address, t.TempDir())))
+			awaitReady(t, p, address)
+			p.Process.Signal(sig)
+			if err := p.Wait(); err != nil {
+				t.Errorf("after %v: %v, want exit status 0\n%s", sig, err, p.log)
+			}
+			if !strings.Contains(p.log.String(), "stopping") {
+				t.Errorf("the log does not say that it stops:\n%s", p.log)
+			}
+		})
+	}
+}
