@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,7 +47,27 @@ type tokenSettings struct {
 }
 
 type storeSettings struct {
-	URL setting.Secret `toml:"url"` // a secret, since it may hold a password
+	URL storeURL `toml:"url"`
+}
+
+// A storeURL is a secret, since it may hold a password, of which the rest may be
+// seen where it stands in the settings.
+type storeURL struct{ setting.Secret }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (u storeURL) MarshalText() ([]byte, error) {
+	text, err := u.Value()
+	if err != nil || !u.IsPlain() {
+		return u.Secret.MarshalText()
+	}
+	parsed, err := url.Parse(text)
+	if err != nil || len(parsed.Query()) > 0 { // a password may stand there too
+		return u.Secret.MarshalText()
+	}
+	if _, hidden := parsed.User.Password(); hidden {
+		parsed.User = url.UserPassword(parsed.User.Username(), setting.Mask)
+	}
+	return []byte(parsed.String()), nil
 }
 
 type logSettings struct {
@@ -71,7 +92,7 @@ type accountSettings struct {
 	SessionToken      setting.Secret `toml:"session_token"`
 	Region            string         `toml:"region"`
 	Endpoint          string         `toml:"endpoint"`
-	RequestsPerSecond *float64       `toml:"requests_per_second"`
+	RequestsPerSecond float64        `toml:"requests_per_second"`
 	SDKAppIDs         []int64        `toml:"sdk_app_ids"`
 }
 
@@ -110,7 +131,7 @@ func defaults() settings {
 	return settings{
 		Instance: host,
 		HTTP:     httpSettings{Listen: "127.0.0.1:8465"},
-		Store:    storeSettings{URL: setting.Plain("sqlite:/var/lib/pushwatch/pushwatch.db")},
+		Store:    storeSettings{URL: storeURL{setting.Plain("sqlite:/var/lib/pushwatch/pushwatch.db")}},
 		Log:      logSettings{Level: "info", Format: "json"},
 		Watch: watchSettings{
 			MaxStaleness: setting.Duration(time.Minute), MinInterval: setting.Duration(time.Second),
@@ -121,23 +142,32 @@ func defaults() settings {
 	}
 }
 
+func (a *accountSettings) setDefaults() {
+	a.Region, a.Endpoint, a.RequestsPerSecond = tencent.DefaultRegion, tencent.DefaultEndpoint, watcher.MaxRequestsPerSecond
+}
+
+func (n *notifierSettings) setDefaults() {
+	n.ContentType, n.Timeout, n.MaxInFlight, n.MaxAge = "application/json", setting.Duration(15*time.Second), 8, setting.Duration(72*time.Hour)
+}
+
 // readSettings reads a settings file, fills in the defaults and checks all of it.
 // Its error is a [settingsError] where the file is at fault.
 func readSettings(file string) (settings, *document, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return settings{}, nil, &usageError{fmt.Errorf("read settings: %w", err)}
+		return settings{}, nil, usagef("read settings: %w: name the file with --config", err)
 	}
 	s := defaults()
 	d := decode(file, text, &s)
-	if len(d.sorted(false)) == 0 {
-		folder, err := filepath.Abs(filepath.Dir(file))
-		if err != nil {
-			return settings{}, nil, fmt.Errorf("read settings: %w", err)
-		}
-		s.complete(folder)
-		s.check(d)
+	if d.positions == nil { // no TOML at all
+		return s, d, &settingsError{d}
 	}
+	folder, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return settings{}, nil, fmt.Errorf("read settings: %w", err)
+	}
+	s.resolve(folder)
+	s.check(d)
 	if faults := d.sorted(false); len(faults) > 0 {
 		return s, d, &settingsError{d}
 	}
@@ -160,9 +190,8 @@ func (e *settingsError) Error() string {
 	return fmt.Sprintf("%s\n%d %s in the settings: mend them and start again", strings.Join(lines, "\n"), len(faults), noun)
 }
 
-// complete fills in the defaults within the lists, and takes relative paths from
-// the settings file's folder.
-func (s *settings) complete(folder string) {
+// resolve takes relative paths from the settings file's folder.
+func (s *settings) resolve(folder string) {
 	absolute := func(paths ...*string) {
 		for _, p := range paths {
 			if *p != "" && !filepath.IsAbs(*p) {
@@ -176,18 +205,13 @@ func (s *settings) complete(folder string) {
 		}
 	}
 	absolute(&s.HTTP.TLSCertFile, &s.HTTP.TLSKeyFile)
-	secrets(&s.Store.URL)
+	secrets(&s.Store.URL.Secret)
 	for i := range s.HTTP.Tokens {
 		secrets(&s.HTTP.Tokens[i].Secret)
 	}
 	for i := range s.Accounts {
 		a := &s.Accounts[i]
 		secrets(&a.SecretID, &a.SecretKey, &a.SessionToken)
-		setDefault(&a.Region, tencent.DefaultRegion)
-		setDefault(&a.Endpoint, tencent.DefaultEndpoint)
-		if a.RequestsPerSecond == nil {
-			a.RequestsPerSecond = new(float64(watcher.MaxRequestsPerSecond))
-		}
 	}
 	for i := range s.Notifiers {
 		n := &s.Notifiers[i]
@@ -196,17 +220,6 @@ func (s *settings) complete(folder string) {
 			secrets(&n.Secrets[j])
 		}
 		absolute(&n.CAFile, &n.ClientCertFile, &n.ClientKeyFile)
-		setDefault(&n.ContentType, "application/json")
-		setDefault(&n.Timeout, setting.Duration(15*time.Second))
-		setDefault(&n.MaxInFlight, 8)
-		setDefault(&n.MaxAge, setting.Duration(72*time.Hour))
-	}
-}
-
-func setDefault[T comparable](p *T, value T) {
-	var zero T
-	if *p == zero {
-		*p = value
 	}
 }
 
@@ -237,7 +250,7 @@ func (s *settings) check(d *document) {
 	s.HTTP.check(d)
 	if s.Store.URL.IsZero() {
 		d.fault("store.url", `= "": want "sqlite:/path/file.db" or "postgres://user@host/database"`)
-	} else if url, ok := readable(d, "store.url", s.Store.URL); ok && !regexp.MustCompile(`^(sqlite:.|postgres://|postgresql://)`).MatchString(url) {
+	} else if text, ok := readable(d, "store.url", s.Store.URL.Secret); ok && !regexp.MustCompile(`^(sqlite:.|postgres://|postgresql://)`).MatchString(text) {
 		d.fault("store.url", `: want "sqlite:/path/file.db" or "postgres://user@host/database"`)
 	}
 	if _, err := zapcore.ParseLevel(s.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, s.Log.Level) {
@@ -344,12 +357,12 @@ func (s *settings) checkAccounts(d *document) {
 		if !a.SessionToken.IsZero() {
 			secret(d, key+".session_token", a.SessionToken)
 		}
-		if r := *a.RequestsPerSecond; r <= 0 || r > watcher.MaxRequestsPerSecond {
+		if r := a.RequestsPerSecond; r <= 0 || r > watcher.MaxRequestsPerSecond {
 			d.fault(key+".requests_per_second", "= %v: want more than 0 and at most %d, which is the API's limit", r, watcher.MaxRequestsPerSecond)
 		}
 		_, err := tencent.New(tencent.Config{Endpoint: a.Endpoint, Region: a.Region, Credentials: tencent.Static{SecretID: "x", SecretKey: "x"}})
 		for _, fault := range split(err) {
-			d.fault(key+".endpoint", ": %v", fault)
+			d.faultIn(key, fault)
 		}
 		if len(a.SDKAppIDs) == 0 {
 			d.fault(key+".sdk_app_ids", "is missing: want the account's applications, such as [1400000001]")

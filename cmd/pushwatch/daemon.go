@@ -262,7 +262,7 @@ func (s *settings) accounts() ([]watcher.AccountConfig, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, watcher.AccountConfig{Name: a.Name, SDKAppIDs: a.SDKAppIDs, RequestsPerSecond: *a.RequestsPerSecond, Cloud: cloud})
+		all = append(all, watcher.AccountConfig{Name: a.Name, SDKAppIDs: a.SDKAppIDs, RequestsPerSecond: a.RequestsPerSecond, Cloud: cloud})
 	}
 	return all, nil
 }

@@ -32,15 +32,20 @@ type position struct{ line, column int }
 // own decoding it goes on after a fault, so that all are reported at once.
 type document struct {
 	file      string
-	positions map[string]position // of each key
+	positions map[string]position // of each key; nil where the text is no TOML
 	faults    []fault
+	decoded   int // how many of them the decoding has found
 }
 
+// A defaulter is a struct in a list that has defaults: the decoding sets them
+// first, so that what is written, if only a zero, is told from what is not.
+type defaulter interface{ setDefaults() }
+
 // decode reads TOML text into the struct that into points to. Keys are the
-// fields' toml tags; a key without a field is a fault. What has faults is left
+// fields' toml tags; a key without a field is a fault. What has a fault is left
 // as it was.
 func decode(file string, text []byte, into any) *document {
-	d := &document{file: file, positions: make(map[string]position)}
+	d := &document{file: file}
 	var tree map[string]any
 	if err := toml.Unmarshal(text, &tree); err != nil {
 		f := fault{text: err.Error()}
@@ -51,8 +56,10 @@ func decode(file string, text []byte, into any) *document {
 		d.faults = append(d.faults, f)
 		return d
 	}
+	d.positions = make(map[string]position)
 	d.locate(text)
 	d.table("", tree, reflect.ValueOf(into).Elem())
+	d.decoded = len(d.faults)
 	return d
 }
 
@@ -87,7 +94,13 @@ func splitKey(text string) (key, rest string) {
 }
 
 // add finds where the fault's key stands: itself, or else the table it belongs to.
+// What could not be decoded is not complained about twice.
 func (d *document) add(f fault) {
+	for _, found := range d.faults[:d.decoded] {
+		if found.key == f.key || strings.HasPrefix(found.key, f.key+"[") || strings.HasPrefix(found.key, f.key+".") && f.key != "" {
+			return
+		}
+	}
 	for key := f.key; key != ""; key = parent(key) {
 		if pos, ok := d.positions[key]; ok {
 			f.pos = pos
@@ -161,8 +174,12 @@ func join(prefix, name string) string {
 
 // value decodes one TOML value.
 func (d *document) value(key string, v any, into reflect.Value) {
-	if secret, ok := into.Addr().Interface().(*setting.Secret); ok {
+	switch secret := into.Addr().Interface().(type) {
+	case *setting.Secret:
 		d.secret(key, v, secret)
+		return
+	case *storeURL:
+		d.secret(key, v, &secret.Secret)
 		return
 	}
 	if u, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
@@ -191,6 +208,9 @@ func (d *document) value(key string, v any, into reflect.Value) {
 		}
 		list := reflect.MakeSlice(into.Type(), len(items), len(items))
 		for i, item := range items {
+			if element, ok := list.Index(i).Addr().Interface().(defaulter); ok {
+				element.setDefaults()
+			}
 			d.value(fmt.Sprintf("%s[%d]", key, i), item, list.Index(i))
 		}
 		into.Set(list)

@@ -93,22 +93,23 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	s := defaults()
 	s.Instance = "demo"
 	s.HTTP.Listen = o.listen
-	s.Store.URL = setting.Plain("sqlite:" + filepath.Join(folder, "demo.db"))
+	s.Store.URL = storeURL{setting.Plain("sqlite:" + filepath.Join(folder, "demo.db"))}
 	s.Log = logSettings{Level: "error", Format: "console"}
 	scaled := func(d time.Duration) setting.Duration { return setting.Duration(float64(d) / o.speed) }
 	s.Watch.StalledAfter, s.Watch.NotFoundGrace = scaled(12*time.Second), scaled(5*time.Second)
 	s.Watch.MinInterval = min(s.Watch.MinInterval, scaled(time.Second))
 	for _, a := range scenario.Accounts {
-		s.Accounts = append(s.Accounts, accountSettings{
-			Name: a.Name, SecretID: setting.Plain(a.SecretID), SecretKey: setting.Plain(a.SecretKey),
-			Endpoint: "http://" + tiwAddress, SDKAppIDs: a.SDKAppIDs,
-		})
+		account := accountSettings{Name: a.Name, SecretID: setting.Plain(a.SecretID), SecretKey: setting.Plain(a.SecretKey), SDKAppIDs: a.SDKAppIDs}
+		account.setDefaults()
+		account.Endpoint = "http://" + tiwAddress
+		s.Accounts = append(s.Accounts, account)
 	}
-	s.Notifiers = []notifierSettings{{
+	classroom := notifierSettings{
 		Name: "classroom", Type: "webhook", URL: setting.Plain("http://" + receiverAddress), Secrets: []setting.Secret{setting.Plain(secret)},
 		Events: []string{"*"}, AllowCIDRs: []string{"127.0.0.1/32"},
-	}}
-	s.complete(folder)
+	}
+	classroom.setDefaults()
+	s.Notifiers = append(s.Notifiers, classroom)
 	log := s.Log.logger(errs)
 	d, err := newDaemon(ctx, s, log)
 	if err != nil && !o.listenChosen { // something listens at the usual address: any other does

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// sound are settings without a fault. Each fault of TestFaults is put in by
+// replacing one line.
+const sound = `instance = "classroom-sg-1"
+[http]
+listen = "127.0.0.1:8465"
+[store]
+url = "sqlite:pushwatch.db"
+[log]
+level = "info"
+[watch]
+min_interval = "1s"
+[[accounts]]
+name = "school"
+secret_id = { env = "PUSHWATCH_TEST_ID" }
+secret_key = { file = "key" }
+requests_per_second = 20
+sdk_app_ids = [1400000001]
+[[tasks]]
+sdk_app_id = 1400000001
+task_id = "ghucnligqtgtvk2624mb"
+[[notifiers]]
+name = "classroom"
+type = "webhook"
+url = "https://classroom.example/hooks/push"
+secrets = [{ file = "hook" }]
+events = ["push.*"]
+timeout = "15s"
+`
+
+// inFolder writes the settings, and the secrets that they name, into a folder.
+func inFolder(t *testing.T, text string) string {
+	t.Helper()
+	t.Setenv("PUSHWATCH_TEST_ID", "AKIDschool")
+	folder := t.TempDir()
+	for name, content := range map[string]string{"config.toml": text, "key": "key\n", "hook": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", "empty": ""} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(folder, "config.toml")
+}
+
+func TestSound(t *testing.T) {
+	s, doc, err := readSettings(inFolder(t, sound))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := doc.sorted(true); len(w) > 0 {
+		t.Errorf("warnings: %v, want none", w)
+	}
+	if a := s.Accounts[0]; a.Region != "ap-singapore" || a.Endpoint != "https://tiw.intl.tencentcloudapi.com" {
+		t.Errorf("account = %+v, want the defaults filled in", a)
+	}
+	if n := s.Notifiers[0]; n.Timeout.Std() != 15*time.Second || n.MaxAge.Std() != 72*time.Hour || n.MaxInFlight != 8 {
+		t.Errorf("notifier = %+v, want the defaults filled in", n)
+	}
+	if key, err := s.Accounts[0].SecretKey.Value(); key != "key" || err != nil {
+		t.Errorf("secret_key = %q, %v, want it from the file beside the settings", key, err)
+	}
+}
+
+// TestFaults puts every kind of fault into sound settings.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct{ line, with, want string }{
+		{`[log]`, `[log`, `config.toml:6:5: expected ']' to close table name`},
+		{`level = "info"`, `levl = "info"`, `config.toml:7:1: log.levl is not a setting: here can stand format, level`},
+		{`level = "info"`, `level = "loud"`, `config.toml:7:1: log.level = "loud": want debug, info, warn or error`},
+		{`level = "info"`, `format = "xml"`, `config.toml:7:1: log.format = "xml": want json or console`},
+		{`instance = "classroom-sg-1"`, `instance = "a b"`, `config.toml:1:1: instance = "a b": want 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a sign`},
+		{`listen = "127.0.0.1:8465"`, `listen = "8465"`, `config.toml:3:1: http.listen = "8465": want host:port, such as "127.0.0.1:8465", or "unix:/path"`},
+		{`listen = "127.0.0.1:8465"`, `listen = ":8465"`, `config.toml:3:1: http.listen = ":8465": reaches beyond this machine: want [[http.tokens]] too, or a loopback address or unix socket`},
+		{`listen = "127.0.0.1:8465"`, `tls_key_file = "key"`, `config.toml:2:2: http.tls_cert_file and http.tls_key_file: want both or neither`},
+		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_ID\" }", `config.toml:6:1: http.tokens[0].secret: want at least 16 characters, such as 32 random ones`},
+		{`url = "sqlite:pushwatch.db"`, `url = "mysql:x"`, `config.toml:5:1: store.url: want "sqlite:/path/file.db" or "postgres://user@host/database"`},
+		{`min_interval = "1s"`, `min_interval = 1`, `config.toml:9:1: watch.min_interval = 1: want text, such as "90s"`},
+		{`min_interval = "1s"`, `min_interval = "soon"`, `config.toml:9:1: watch.min_interval = "soon" is not a duration: want a number with its unit, such as "90s", "15m" or "1h30m"`},
+		{`min_interval = "1s"`, `min_interval = "-1s"`, `config.toml:9:1: watch.min_interval = "-1s": want more than zero, such as "30s"`},
+		{`min_interval = "1s"`, `min_interval = "2m"`, `config.toml:9:1: watch.min_interval = "2m": want at most watch.max_staleness, "1m"`},
+		{`min_interval = "1s"`, `confirmations = 0`, `config.toml:9:1: watch.confirmations = 0: want 1 to 10`},
+		{`name = "school"`, ``, `config.toml:10:3: accounts[0].name is missing: want a name of its own`},
+		{`secret_key = { file = "key" }`, `secret_key = { file = "none" }`, `config.toml:13:1: accounts[0].secret_key: read secret: stat FOLDER/none: no such file or directory`},
+		{`secret_key = { file = "key" }`, `secret_key = { file = "empty" }`, `config.toml:13:1: accounts[0].secret_key: read secret FOLDER/empty: the file is empty`},
+		{`secret_key = { file = "key" }`, `secret_key = { env = "PUSHWATCH_TEST_NONE" }`, `config.toml:13:1: accounts[0].secret_key: read secret: environment variable PUSHWATCH_TEST_NONE is not set or empty`},
+		{`secret_key = { file = "key" }`, `secret_key = { fiel = "key" }`, `config.toml:13:1: accounts[0].secret_key is no secret: want { file = "/path" }, { env = "NAME" } or text in quotes`},
+		{`secret_key = { file = "key" }`, ``, `config.toml:10:3: accounts[0].secret_key: read secret: none is set`},
+		{`requests_per_second = 20`, `requests_per_second = 21`, `config.toml:14:1: accounts[0].requests_per_second = 21: want more than 0 and at most 20, which is the API's limit`},
+		{`requests_per_second = 20`, `requests_per_second = 0`, `config.toml:14:1: accounts[0].requests_per_second = 0: want more than 0 and at most 20, which is the API's limit`},
+		{`requests_per_second = 20`, `endpoint = "http://tiw.example"`, `config.toml:14:1: accounts[0].endpoint = "http://tiw.example": want https (http is for loopback only)`},
+		{`sdk_app_ids = [1400000001]`, `sdk_app_ids = [1400000001, 1400000001]`, `config.toml:15:1: accounts[0].sdk_app_ids = 1400000001: belongs to account "school" already: an application belongs to exactly one`},
+		{`sdk_app_id = 1400000001`, `sdk_app_id = 1400000002`, `config.toml:17:1: tasks[0].sdk_app_id = 1400000002: belongs to no account: add it to the sdk_app_ids of one`},
+		{`task_id = "ghucnligqtgtvk2624mb"`, `task_id = "a/b"`, `config.toml:18:1: tasks[0].task_id = "a/b": want 1 to 128 of A-Z a-z 0-9 _ -`},
+		{`type = "webhook"`, `type = "pigeon"`, `config.toml:21:1: notifiers[0].type = "pigeon": want "webhook" or "log"`},
+		{`url = "https://classroom.example/hooks/push"`, `url = "classroom.example"`, `config.toml:22:1: notifiers[0].url: in the settings: want "https://" (or "http://") and a host`},
+		{`secrets = [{ file = "hook" }]`, `secrets = [{ file = "key" }]`, `config.toml:23:1: notifiers[0].secrets[0]: file FOLDER/key: parse webhook secret: not base64: want "whsec_" and standard base64 with its padding, on one line`},
+		{`secrets = [{ file = "hook" }]`, ``, `config.toml:19:3: notifiers[0].secrets: 0 are set: want 1 to 16`},
+		{`events = ["push.*"]`, `events = ["push.moved"]`, `config.toml:24:1: notifiers[0].events: "push.moved" is no type of event: want one of ` + eventTypes + `, or a pattern such as "push.*" or "*"`},
+		{`events = ["push.*"]`, ``, `config.toml:19:3: notifiers[0].events = []: want at least one type or pattern, such as ["push.stopped", "push.failed"] or ["*"]`},
+		{`timeout = "15s"`, `timeout = "0s"`, `config.toml:25:1: notifiers[0].timeout = "0s": want more than zero, such as "30s"`},
+		{`timeout = "15s"`, `max_in_flight = 0`, `config.toml:25:1: notifiers[0].max_in_flight = 0: want 1 to 1000`},
+		{`timeout = "15s"`, `allow_cidrs = ["10.0.0.1"]`, `config.toml:25:1: notifiers[0].allow_cidrs: "10.0.0.1": want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`},
+		{`timeout = "15s"`, `headers = { webhook-id = "x" }`, `config.toml:25:1: notifiers[0].headers: "webhook-id" is set by pushwatch or by HTTP itself: want another`},
+		{`timeout = "15s"`, `match = { course = "[" }`, `config.toml:25:1: notifiers[0].match.course = "[": want a shell pattern, such as "math-*"`},
+		{`timeout = "15s"`, `final_status = [200]`, `config.toml:25:1: notifiers[0].final_status: 200: want statuses from 300 to 599, other than 410, which ends all deliveries as it is`},
+		{`timeout = "15s"`, "[[notifiers]]\nname = \"classroom\"\ntype = \"log\"\nevents = [\"*\"]", `config.toml:26:1: notifiers[1].name = "classroom": is used before: want a name of its own`},
+	} {
+		if strings.Count(sound, c.line+"\n") != 1 {
+			t.Fatalf("sound settings have the line %q %d times", c.line, strings.Count(sound, c.line+"\n"))
+		}
+		file := inFolder(t, strings.Replace(sound, c.line+"\n", c.with+"\n", 1))
+		_, _, err := readSettings(file)
+		fault, ok := errors.AsType[*settingsError](err)
+		if !ok {
+			t.Errorf("with %q: %v, want %s", c.with, err, c.want)
+			continue
+		}
+		got, _, _ := strings.Cut(fault.Error(), "\n")
+		got = strings.ReplaceAll(got, filepath.Dir(file)+"/config.toml", "config.toml")
+		if got = strings.ReplaceAll(got, filepath.Dir(file), "FOLDER"); got != c.want {
+			t.Errorf("with %q:\n got %s\nwant %s", c.with, got, c.want)
+		}
+	}
+}
+
+const eventTypes = "push.preparing, push.started, push.exception, push.stalled, push.overdue, push.backup_changed, push.changed, push.stopped, push.failed, push.not_found, watcher.blind, watcher.sighted, delivery.exhausted, webhook.test"
+
+// TestFaultsAllAtOnce has faults of every stage in one file.
+func TestFaultsAllAtOnce(t *testing.T) {
+	text := strings.NewReplacer(`level = "info"`, `level = "loud"`, `requests_per_second = 20`, `requests_per_second = "20"`, `timeout = "15s"`, `tiemout = "15s"`).Replace(sound)
+	_, _, err := readSettings(inFolder(t, text))
+	for _, want := range []string{"log.level", "accounts[0].requests_per_second", "notifiers[0].tiemout", "3 faults"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %s", err, want)
+		}
+	}
+}
+
+// TestExample holds config.example.toml to the defaults: every setting stands in
+// it, and what has a default has it there.
+func TestExample(t *testing.T) {
+	text, err := os.ReadFile("../../config.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := defaults()
+	doc := decode("config.example.toml", text, &s)
+	for _, f := range doc.faults {
+		t.Error(doc.print(f))
+	}
+	want := defaults()
+	s.Instance = want.Instance // the host's name
+	got := s
+	got.HTTP.Tokens, got.Accounts, got.Tasks, got.Notifiers = nil, nil, nil, nil
+	if a, b := marshal(t, got), marshal(t, want); a != b {
+		t.Errorf("the example has\n%s\nwant the defaults\n%s", a, b)
+	}
+	for _, key := range keys(t) {
+		if !strings.Contains(string(text), key+" =") {
+			t.Errorf("config.example.toml does not show the setting %s", key)
+		}
+	}
+}
+
+func marshal(t *testing.T, v any) string {
+	t.Helper()
+	text, err := toml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// keys are the names of all settings that are values.
+func keys(t *testing.T) []string {
+	t.Helper()
+	var all settings
+	all.HTTP.Tokens, all.Accounts, all.Tasks, all.Notifiers = make([]tokenSettings, 1), make([]accountSettings, 1), make([]taskSettings, 1), make([]notifierSettings, 1)
+	all.Tasks[0].Labels, all.Notifiers[0].Match, all.Notifiers[0].Headers = map[string]string{}, map[string]string{}, map[string]string{}
+	var names []string
+	for line := range strings.Lines(marshal(t, all)) {
+		if name, _, ok := strings.Cut(line, " ="); ok {
+			names = append(names, name)
+		}
+	}
+	if len(names) < 40 {
+		t.Fatalf("found %d settings only: %v", len(names), names)
+	}
+	return names
+}
