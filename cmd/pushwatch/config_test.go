@@ -86,7 +86,7 @@ func TestFaults(t *testing.T) {
 		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_ID\" }", `config.toml:6:1: http.tokens[0].secret: want at least 16 characters, such as 32 random ones`},
 		{`url = "sqlite:pushwatch.db"`, `url = "mysql:x"`, `config.toml:5:1: store.url: want "sqlite:/path/file.db" or "postgres://user@host/database"`},
 		{`min_interval = "1s"`, `min_interval = 1`, `config.toml:9:1: watch.min_interval = 1: want text, such as "90s"`},
-		{`min_interval = "1s"`, `min_interval = "soon"`, `config.toml:9:1: watch.min_interval = "soon" is not a duration: want a number with its unit, such as "90s", "15m" or "1h30m"`},
+		{`min_interval = "1s"`, `min_interval = "soon"`, `config.toml:9:1: watch.min_interval = "soon": want a number with its unit, such as "90s", "15m" or "1h30m"`},
 		{`min_interval = "1s"`, `min_interval = "-1s"`, `config.toml:9:1: watch.min_interval = "-1s": want more than zero, such as "30s"`},
 		{`min_interval = "1s"`, `min_interval = "2m"`, `config.toml:9:1: watch.min_interval = "2m": want at most watch.max_staleness, "1m"`},
 		{`min_interval = "1s"`, `confirmations = 0`, `config.toml:9:1: watch.confirmations = 0: want 1 to 10`},

@@ -40,8 +40,8 @@ type daemon struct {
 }
 
 // newDaemon opens what the settings name: the database and the address.
-func newDaemon(ctx context.Context, s settings, log *zap.Logger) (d *daemon, err error) {
-	d = &daemon{settings: s, log: log}
+func newDaemon(ctx context.Context, s settings, log *zap.Logger) (_ *daemon, err error) {
+	d := &daemon{settings: s, log: log}
 	defer func() {
 		if err != nil {
 			d.close()

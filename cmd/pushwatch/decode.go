@@ -187,7 +187,7 @@ func (d *document) value(key string, v any, into reflect.Value) {
 		if !isText {
 			d.fault(key, `= %v: want text, such as "90s"`, v)
 		} else if err := u.UnmarshalText([]byte(text)); err != nil {
-			d.fault(key, "= %v", err)
+			d.fault(key, "= %s: %v", show(text), err)
 		}
 		return
 	}

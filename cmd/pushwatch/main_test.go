@@ -24,7 +24,16 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: func(e *testscript.Env) error {
+		for _, name := range []string{"SIM_PORT", "HOOK_PORT"} {
+			_, port, err := net.SplitHostPort(freeAddress(t))
+			if err != nil {
+				return err
+			}
+			e.Setenv(name, port)
+		}
+		return nil
+	}})
 }
 
 // A process is a pushwatch that runs beside the test.

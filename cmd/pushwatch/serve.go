@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
@@ -30,6 +31,9 @@ not mend, such as one in the settings.`,
 }
 
 func serve(ctx context.Context, file string, errs io.Writer) error {
+	// A panic ends a Go program with status 2, which stands for "do not restart"
+	// here. With this it ends by SIGABRT, and is restarted.
+	debug.SetTraceback("crash")
 	s, doc, err := readSettings(file)
 	if err != nil {
 		return err

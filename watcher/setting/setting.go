@@ -39,7 +39,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf(`%q is not a duration: want a number with its unit, such as "90s", "15m" or "1h30m"`, text)
+		return errors.New(`want a number with its unit, such as "90s", "15m" or "1h30m"`)
 	}
 	*d = Duration(v)
 	return nil

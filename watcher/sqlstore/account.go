@@ -17,7 +17,7 @@ var (
 	_ notify.Outbox = (*Account)(nil)
 )
 
-// ErrClosed: [Account.Run] has returned, and nothing more is written.
+// ErrClosed means that [Account.Run] has returned, and nothing more is written.
 var ErrClosed = errors.New("the account's writer has ended")
 
 // queueLength is how many writes wait for the next group before callers do.

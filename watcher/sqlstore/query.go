@@ -63,24 +63,24 @@ func rounds[T any, K comparable](items []T, key func(T) K) [][]T {
 
 // A transaction runs statements that are written with "?".
 type transaction struct {
-	tx *sql.Tx
-	db *DB
+	sql *sql.Tx
+	db  *DB
 }
 
-func (t transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := t.tx.ExecContext(ctx, t.db.bind(query), args...)
+func (tx transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := tx.sql.ExecContext(ctx, tx.db.bind(query), args...)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-func (t transaction) row(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(ctx, t.db.bind(query), args...)
+func (tx transaction) row(ctx context.Context, query string, args ...any) *sql.Row {
+	return tx.sql.QueryRowContext(ctx, tx.db.bind(query), args...)
 }
 
-func (t transaction) each(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
-	return t.db.each(ctx, t.tx, f, query, args...)
+func (tx transaction) each(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
+	return tx.db.each(ctx, tx.sql, f, query, args...)
 }
 
 // A querier is a pool or a transaction.

@@ -1,0 +1,115 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"pushwatch/notify"
+)
+
+// Send implements [notify.Sender]. The status is known of a failure only.
+func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err error) {
+	message, err := text(d.Body)
+	if err != nil {
+		return 0, &notify.SendError{Reason: err.Error(), Final: true, Result: "other", Err: err}
+	}
+	target, err := readURL(s.config.URL)
+	if err != nil {
+		return 0, &notify.SendError{Reason: "url: " + err.Error(), Uncharged: true, Result: "settings", Err: err}
+	}
+
+	parent := ctx
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return 0, ended(parent, target, "an attempt before still waits for an answer")
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() { <-s.turn }()
+		done <- contain(func() error { return s.post(target, message) })
+	}()
+	select {
+	case err := <-done:
+		return failed(target, err)
+	case <-ctx.Done():
+		return 0, ended(parent, target, "no answer in time")
+	}
+}
+
+// post sends a message to the service at u. The service is kept while its URL
+// stays the same: some hold connections, and one has to log in.
+func (s *Sender) post(u *url.URL, message string) error {
+	if s.service == nil || s.opened != u.String() {
+		service, err := open(u)
+		if err != nil {
+			return err
+		}
+		s.service, s.opened = service, u.String()
+	}
+	return s.service.Send(message, &types.Params{})
+}
+
+// ended returns the failure of an attempt whose context has ended.
+func ended(parent context.Context, u *url.URL, why string) *notify.SendError {
+	if errors.Is(parent.Err(), context.Canceled) {
+		return &notify.SendError{Reason: "interrupted", Uncharged: true, Result: "other", Err: context.Cause(parent)}
+	}
+	return &notify.SendError{Reason: "post to " + serviceName(u) + ": " + why, Result: "timeout"}
+}
+
+// causes sorts a service's errors by what they say, as few wrap their cause. The
+// first that fits is taken.
+var causes = []struct{ says, result, reason string }{
+	{"proxyconnect ", "proxy", "the proxy of the environment cannot be reached"},
+	{"lookup ", "dns", "its name is not resolved"},
+	{"deadline exceeded", "timeout", "no answer in time"},
+	{"i/o timeout", "timeout", "no answer in time"},
+	{"x509: ", "tls", "its certificate is not trusted"},
+	{"tls: ", "tls", "the TLS handshake failed"},
+	{"dial tcp ", "connect", "no connection"},
+	{"", "other", "it did not take the message"},
+}
+
+// statusPattern finds the HTTP status in a service's error: "…: 404 Not Found",
+// "…: 404", "HTTP 404", "server returned status 404".
+var statusPattern = regexp.MustCompile(`(?:: |HTTP |status "?)([3-5][0-9]{2})\b`)
+
+// failed makes of a service's error what may be shown of it: nothing of its own
+// text but a status.
+func failed(u *url.URL, err error) (status int, _ error) {
+	if err == nil {
+		return 0, nil
+	}
+	operation := "post to " + serviceName(u) + ": "
+	if match := statusPattern.FindStringSubmatch(err.Error()); match != nil {
+		status, _ := strconv.Atoi(match[1])
+		if name := http.StatusText(status); name != "" {
+			return status, &notify.SendError{Reason: fmt.Sprintf("%sanswered %d %s", operation, status, name), Result: result(status)}
+		}
+	}
+	for _, cause := range causes {
+		if strings.Contains(err.Error(), cause.says) {
+			return 0, &notify.SendError{Reason: operation + cause.reason, Uncharged: cause.result == "proxy", Result: cause.result}
+		}
+	}
+	panic("unreachable: the last cause fits all")
+}
+
+// result sorts a status; see [notify.SendError].
+func result(status int) string {
+	if status == http.StatusGone || status == http.StatusTooManyRequests {
+		return strconv.Itoa(status)
+	}
+	return fmt.Sprintf("%dxx", status/100)
+}
