@@ -52,7 +52,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger) (_ *daemon, err
 		return nil, err
 	}
 	if d.db, err = sqlstore.Open(ctx, sqlstore.Config{URL: url, Log: log}); err != nil {
-		if errors.Is(err, sqlstore.ErrNewer) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		if errors.Is(err, sqlstore.ErrNewer) || errors.Is(err, sqlstore.ErrFolder) {
 			return nil, &usageError{err}
 		}
 		return nil, err

@@ -173,4 +173,3 @@ func clean(s string) string {
 	}
 	return strings.ToValidUTF8(s[:maxForeign], "") + "…"
 }
-

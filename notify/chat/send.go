@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/matrix"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
 	"pushwatch/notify"
@@ -57,7 +59,11 @@ func (s *Sender) post(u *url.URL, message string) error {
 		}
 		s.service, s.opened = service, u.String()
 	}
-	return s.service.Send(message, &types.Params{})
+	err := s.service.Send(message, &types.Params{})
+	if err != nil && u.Scheme == matrix.Scheme {
+		s.service = nil // perhaps its login has run out
+	}
+	return err
 }
 
 // ended returns the failure of an attempt whose context has ended.
@@ -78,7 +84,6 @@ var causes = []struct{ says, result, reason string }{
 	{"x509: ", "tls", "its certificate is not trusted"},
 	{"tls: ", "tls", "the TLS handshake failed"},
 	{"dial tcp ", "connect", "no connection"},
-	{"", "other", "it did not take the message"},
 }
 
 // statusPattern finds the HTTP status in a service's error: "…: 404 Not Found",
@@ -94,6 +99,9 @@ func failed(u *url.URL, err error) (status int, _ error) {
 	operation := "post to " + serviceName(u) + ": "
 	if match := statusPattern.FindStringSubmatch(err.Error()); match != nil {
 		status, _ := strconv.Atoi(match[1])
+		if u.Scheme == smtp.Scheme { // whose numbers are not HTTP's
+			return 0, &notify.SendError{Reason: fmt.Sprintf("%sanswered %d", operation, status), Result: "other"}
+		}
 		if name := http.StatusText(status); name != "" {
 			return status, &notify.SendError{Reason: fmt.Sprintf("%sanswered %d %s", operation, status, name), Result: result(status)}
 		}
@@ -103,7 +111,7 @@ func failed(u *url.URL, err error) (status int, _ error) {
 			return 0, &notify.SendError{Reason: operation + cause.reason, Uncharged: cause.result == "proxy", Result: cause.result}
 		}
 	}
-	panic("unreachable: the last cause fits all")
+	return 0, &notify.SendError{Reason: operation + "it did not take the message", Result: "other"}
 }
 
 // result sorts a status; see [notify.SendError].

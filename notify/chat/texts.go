@@ -23,14 +23,16 @@ var texts = parse(map[watcher.EventType]string{
 
 	watcher.PushStarted: `{{.Class}}: the push has started{{with .StartedAt}} at {{.}}{{end}}.` + task,
 
-	watcher.PushException: `{{.Class}}: the push goes on, with {{.Data.ExceptionsAdded}} more exceptions, {{.Exceptions}} in all.
-It runs{{with .StartedAt}} since {{.}}{{end}}. Look at whether the picture is still right.` + task,
+	watcher.PushException: `{{.Class}}: the push goes on, with new exceptions: {{.Data.ExceptionsAdded}}, and {{.Exceptions}} in all.{{with .StartedAt}}
+It runs since {{.}}.{{end}}
+Look at whether the picture is still right.` + task,
 
 	watcher.PushStalled: `{{.Class}}: the push does not get going, it stays PREPARED.
 Look at whether the whiteboard room exists and lets the pushing user in.` + task,
 
-	watcher.PushOverdue: `{{.Class}}: the push goes on long after its planned end.
-It runs{{with .StartedAt}} since {{.}}{{end}}. Look at whether the class is still on, and stop the push if not.` + task,
+	watcher.PushOverdue: `{{.Class}}: the push goes on long after its planned end.{{with .StartedAt}}
+It runs since {{.}}.{{end}}
+Look at whether the class is still on, and stop the push if not.` + task,
 
 	watcher.PushBackupChanged: `{{.Class}}: the result of the backup push has changed.
 Look at the backup stream. Backup: {{.Backup}}` + task,
@@ -50,15 +52,15 @@ Look at whether the class still needs a push: this one does not come back.` + ta
 	watcher.PushNotFound: `{{.Class}}: the push does not exist.` + fault + `
 Look at whether task and application are the right ones, and whether the push was started at all.` + task,
 
-	watcher.WatcherBlind: `{{.Scope}} CANNOT BE OBSERVED since {{time .Data.Since}}, for {{.Blind}}: {{.Data.Tasks}} tasks go unwatched.` + fault + `
+	watcher.WatcherBlind: `{{.Scope}} CANNOT BE OBSERVED since {{time .Data.Since}}, for {{.Blind}}. Tasks unwatched: {{.Data.Tasks}}.` + fault + `
 Look at the network, the credentials and their permissions. The pushes themselves may be well.
 Told by {{.Instance}}.`,
 
-	watcher.WatcherSighted: `{{.Scope}} can be observed again, with {{.Data.Tasks}} tasks.
+	watcher.WatcherSighted: `{{.Scope}} can be observed again. Tasks: {{.Data.Tasks}}.
 It could not since {{time .Data.Since}}, for {{.Blind}}.
 Told by {{.Instance}}.`,
 
-	watcher.DeliveryExhausted: `Notifier {{.Data.Notifier}} has NOT been told of {{.Data.EventType}}, event {{.Data.EventID}}: given up after {{.Data.Attempts}} attempts.{{with .LastError}}
+	watcher.DeliveryExhausted: `Notifier {{.Data.Notifier}} has NOT been told of {{.Data.EventType}}, event {{.Data.EventID}}: given up at attempt {{.Data.Attempts}}.{{with .LastError}}
 Last error: {{.}}.{{end}}
 Look at its receiver; the event is kept, and sent again by "pushwatch delivery retry".
 Told by {{.Instance}}.`,

@@ -31,6 +31,8 @@ import (
 var (
 	// ErrLocked: another process has the SQLite file open.
 	ErrLocked = errors.New("another pushwatch uses this database")
+	// ErrFolder: the folder of the SQLite file is missing or may not be written.
+	ErrFolder = errors.New("cannot use the database's folder")
 	// ErrNewer: a newer version of pushwatch has changed the tables. Nothing was
 	// written.
 	ErrNewer = errors.New("the database belongs to a newer version of pushwatch")

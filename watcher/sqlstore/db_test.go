@@ -36,7 +36,7 @@ func TestOpenFaults(t *testing.T) {
 		{"pushwatch.db", "want \"sqlite:"},
 		{"sqlite:", "want the path of a file"},
 		{"sqlite::memory:", "want the path of a file"},
-		{"sqlite:" + folder + "/none/pushwatch.db", "open store sqlite:" + folder + "/none/pushwatch.db: folder " + folder + "/none does not exist: create the folder"},
+		{"sqlite:" + folder + "/none/pushwatch.db", "open store sqlite:" + folder + "/none/pushwatch.db: cannot use the database's folder " + folder + "/none: it does not exist: create it"},
 		{"sqlite:" + folder, "unable to open"},
 		{"postgres://u:hunter2@host:port/db", "not a valid PostgreSQL URL"},
 		{"postgres://u:hunter2%@host/db", "not a valid PostgreSQL URL"},
@@ -59,7 +59,7 @@ func TestOpenUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := openError(t, "sqlite:"+folder+"/pushwatch.db")
-	if want := "folder " + folder + " cannot be written"; !strings.Contains(err.Error(), want) {
+	if want := "folder " + folder + ": it cannot be written"; !strings.Contains(err.Error(), want) {
 		t.Errorf("Open() = %v, want %q", err, want)
 	}
 }

@@ -63,9 +63,9 @@ func lockFile(path string) (*os.File, error) {
 	folder := filepath.Dir(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("folder %s does not exist: create the folder, owned by the user that runs pushwatch", folder)
+		return nil, fmt.Errorf("%w %s: it does not exist: create it, owned by the user that runs pushwatch", ErrFolder, folder)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return nil, fmt.Errorf("folder %s cannot be written: give it to the user that runs pushwatch: %w", folder, err)
+		return nil, fmt.Errorf("%w %s: it cannot be written: give it to the user that runs pushwatch", ErrFolder, folder)
 	case err != nil:
 		return nil, err
 	}
