@@ -115,11 +115,18 @@ func (e *event) Exceptions() int64 {
 	return 0
 }
 
-// Status, FinishReason and Backup are words of the API.
+// Status is the API's word for where the push is.
 func (e *event) Status() string { return word(e.Data.Push.Status) }
+
+// Backup is what the API says of the backup push.
 func (e *event) Backup() string { return word(e.Data.Push.Backup) }
+
+// FinishReason is the API's word for why the push ended.
 func (e *event) FinishReason() string {
-	return "finish reason " + cmp.Or(word(e.Data.Push.FinishReason), "not told")
+	if reason := word(e.Data.Push.FinishReason); reason != "" {
+		return "finish reason " + reason
+	}
+	return ""
 }
 
 // Fault is the API's error: its code and message.

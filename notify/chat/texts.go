@@ -40,11 +40,11 @@ Look at the backup stream. Backup: {{.Backup}}` + task,
 	watcher.PushChanged: `{{.Class}}: the push's status is now {{.Status}}; it was {{.Data.PreviousState}}.
 Look at whether it should be: this status is new, or comes after a later one.` + task,
 
-	watcher.PushStopped: `{{.Class}}: the push has stopped, {{.FinishReason}}.{{with .Ran}}
+	watcher.PushStopped: `{{.Class}}: the push has stopped{{with .FinishReason}}, {{.}}{{end}}.{{with .Ran}}
 It ran {{.}}.{{end}}{{if .Exceptions}}
 Exceptions on the way: {{.Exceptions}}.{{end}}` + task,
 
-	watcher.PushFailed: `{{.Class}}: the push FAILED, {{.FinishReason}}.{{with .Ran}}
+	watcher.PushFailed: `{{.Class}}: the push FAILED{{with .FinishReason}}, {{.}}{{else}}{{if not .Fault}}: the service no longer tells its status{{end}}{{end}}.{{with .Ran}}
 It ran {{.}}.{{end}}{{if .Exceptions}}
 Exceptions: {{.Exceptions}}.{{end}}` + fault + `
 Look at whether the class still needs a push: this one does not come back.` + task,

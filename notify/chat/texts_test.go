@@ -116,12 +116,17 @@ func TestTextVariants(t *testing.T) {
 			d := taskData()
 			d.Push, d.Error = nil, &watcher.APIError{Code: "FailedOperation.WhiteboardPush", Message: "no\nroom."}
 			return body(watcher.PushFailed, d)
-		}, []string{"Error: FailedOperation.WhiteboardPush: no room\n", "finish reason not told", "3s after the look before"}, "It ran"},
+		}, []string{"Error: FailedOperation.WhiteboardPush: no room.\n", "the push FAILED.", "3s after the look before"}, "It ran"},
+		{"failed as nothing is told", func() []byte {
+			d := taskData()
+			d.Push = nil
+			return body(watcher.PushFailed, d)
+		}, []string{"FAILED: the service no longer tells its status.\n"}, "reason"},
 		{"an error without a message", func() []byte {
 			d := taskData()
 			d.Error = &watcher.APIError{Code: "timeout"}
 			return body(watcher.PushFailed, d)
-		}, []string{"Error: timeout\n"}, ""},
+		}, []string{"Error: timeout.\n"}, ""},
 		{"seen at once", func() []byte {
 			d := taskData()
 			d.Push, d.LastObservedAt = nil, watcher.Timestamp{}

@@ -3,8 +3,8 @@ package web
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -225,17 +225,18 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 
 // cursor is a place in the list of tasks, opaque to those who are given it.
 func cursor(k watcher.Key) string {
-	text, _ := json.Marshal([]any{k.SDKAppID, k.TaskID})
-	return base64.RawURLEncoding.EncodeToString(text)
+	return base64.RawURLEncoding.EncodeToString([]byte(k.String()))
 }
 
-func readCursor(s string) (watcher.Key, error) {
+func readCursor(s string) (k watcher.Key, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		return watcher.Key{}, err
+		return k, err
 	}
-	var k watcher.Key
-	return k, json.Unmarshal(text, &[]any{&k.SDKAppID, &k.TaskID})
+	app, id, _ := strings.Cut(string(text), "/")
+	k.TaskID = id
+	k.SDKAppID, err = strconv.ParseInt(app, 10, 64)
+	return k, err
 }
 
 func (a *taskAPI) get(ctx context.Context, in *taskPath) (*struct{ Body task }, error) {
