@@ -14,7 +14,7 @@ import (
 // network's jitter, however the process stalls.
 //
 // Two things work together. A token bucket with a burst of one paces, so that
-// requests come evenly and lost time is not made up. On top there are as many
+// requests come evenly and a pause is not made up for. On top there are as many
 // slots as requests per second. A request holds its slot from before it is sent
 // until one second after its answer has come. The slots make the limit a proof:
 // a request reaches the service between its sending and its answer. Of all that
@@ -48,6 +48,11 @@ const (
 	// service is asked again within 15 s.
 	ghostHold = 10 * time.Second
 
+	// paceMargin has the bucket pace a little faster than the limit: what is lost
+	// where a goroutine wakes late is made up within the second, and the slots hold
+	// the limit all the same.
+	paceMargin = 1.05
+
 	slowFactor = 0.9 // what a refusal does to the pace
 	raisePace  = 0.3 // requests per second added each second since the last refusal
 	minPace    = 1.0 // requests per second below which the pace never falls, unless the limit does
@@ -60,7 +65,7 @@ func NewLimiter(perSecond float64) *Limiter {
 		limit: perSecond,
 		// Below one a second, the one slot keeps the distance.
 		hold:      time.Duration(float64(time.Second) * math.Max(1, 1/perSecond)),
-		pace:      rate.NewLimiter(rate.Limit(perSecond), 1),
+		pace:      rate.NewLimiter(rate.Limit(perSecond*paceMargin), 1),
 		free:      make(chan struct{}, slots),
 		ghosts:    make(map[*Permit]*time.Timer),
 		throttled: perSecond,
@@ -158,7 +163,7 @@ func (l *Limiter) recover(now time.Time) {
 
 func (l *Limiter) set(pace float64) {
 	l.throttled = pace
-	l.pace.SetLimit(rate.Limit(pace))
+	l.pace.SetLimit(rate.Limit(pace * paceMargin))
 }
 
 // Rate returns the requests per second that are granted now, at most the limit.

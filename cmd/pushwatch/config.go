@@ -425,8 +425,15 @@ func (s *settings) checkNotifiers(d *document) {
 			}
 		case "webhook":
 			n.checkWebhook(d, key)
+		case "chat":
+			if len(n.Secrets) > 0 {
+				d.fault(key+".secrets", `: a chat service takes none: what it needs stands in its url`)
+			}
+			for _, err := range n.chat().Validate() {
+				d.faultIn(key, err)
+			}
 		default:
-			d.fault(key+".type", `= %q: want "webhook" or "log"`, n.Type)
+			d.fault(key+".type", `= %q: want "webhook", "chat" or "log"`, n.Type)
 		}
 	}
 	names(d, "notifiers", all)

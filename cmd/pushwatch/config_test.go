@@ -102,7 +102,7 @@ func TestFaults(t *testing.T) {
 		{`sdk_app_ids = [1400000001]`, `sdk_app_ids = [1400000001, 1400000001]`, `config.toml:15:1: accounts[0].sdk_app_ids = 1400000001: belongs to account "school" already: an application belongs to exactly one`},
 		{`sdk_app_id = 1400000001`, `sdk_app_id = 1400000002`, `config.toml:17:1: tasks[0].sdk_app_id = 1400000002: belongs to no account: add it to the sdk_app_ids of one`},
 		{`task_id = "ghucnligqtgtvk2624mb"`, `task_id = "a/b"`, `config.toml:18:1: tasks[0].task_id = "a/b": want 1 to 128 of A-Z a-z 0-9 _ -`},
-		{`type = "webhook"`, `type = "pigeon"`, `config.toml:21:1: notifiers[0].type = "pigeon": want "webhook" or "log"`},
+		{`type = "webhook"`, `type = "pigeon"`, `config.toml:21:1: notifiers[0].type = "pigeon": want "webhook", "chat" or "log"`},
 		{`url = "https://classroom.example/hooks/push"`, `url = "classroom.example"`, `config.toml:22:1: notifiers[0].url: in the settings: want "https://" (or "http://") and a host`},
 		{`secrets = [{ file = "hook" }]`, `secrets = [{ file = "key" }]`, `config.toml:23:1: notifiers[0].secrets[0]: file FOLDER/key: parse webhook secret: not base64: want "whsec_" and standard base64 with its padding, on one line`},
 		{`secrets = [{ file = "hook" }]`, ``, `config.toml:19:3: notifiers[0].secrets: 0 are set: want 1 to 16`},

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/notify"
+	"pushwatch/notify/chat"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
 	"pushwatch/watcher/sqlstore"
@@ -296,6 +297,12 @@ func (s *settings) notifiers(log *zap.Logger) ([]notify.Notifier, error) {
 				return nil, fmt.Errorf("notifier %s: %w", n.Name, err)
 			}
 			out.Sender = sender
+		case "chat":
+			sender, err := chat.New(n.chat())
+			if err != nil {
+				return nil, fmt.Errorf("notifier %s: %w", n.Name, err)
+			}
+			out.Sender, out.MaxInFlight = sender, 1 // it sends one at a time anyway
 		}
 		all = append(all, out)
 	}
@@ -315,6 +322,11 @@ func (n *notifierSettings) webhook() webhook.Config {
 		}
 	}
 	return c
+}
+
+// chat is the notifier as its sender takes it.
+func (n *notifierSettings) chat() chat.Config {
+	return chat.Config{Name: n.Name, URL: n.URL, Timeout: n.Timeout.Std()}
 }
 
 // tokens are the API's tokens.

@@ -11,6 +11,7 @@ import (
 // of the module it may import. Only cmd, which wires, and tests may import any.
 var mayImport = map[string][]string{
 	"notify":            {"watcher", "watcher/setting"},
+	"notify/chat":       {"notify", "watcher", "watcher/setting"},
 	"notify/notifytest": {"notify/signing"},
 	"notify/signing":    {},
 	"notify/webhook":    {"notify", "notify/signing", "watcher", "watcher/setting"},

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -17,6 +19,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills at once
+	// Some chat services use this client, which has no limit by itself.
+	http.DefaultClient.Timeout = time.Minute
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -107,11 +107,10 @@ func TestSend(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	for _, form := range []string{"generic://%s/?disabletls=yes", "ntfy://%s/topic?scheme=http", "mattermost://%s/token?disabletls=yes", "gotify://%s/AzyoeNS.D4iJLVa?disabletls=yes"} {
+	for _, form := range []string{"generic://%s/?disabletls=yes", "ntfy://%s/topic?scheme=http", "mattermost://%s/token?disabletls=yes", "bark://:device-key@%s/?scheme=http"} {
 		for status, want := range map[int]string{400: "4xx", 401: "4xx", 404: "4xx", 410: "410", 429: "429", 500: "5xx", 503: "5xx"} {
 			host := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(status)
-				fmt.Fprint(w, "{}")
 			})
 			got, err := sender(t, Config{URL: setting.Plain(fmt.Sprintf(form, host))}).Send(t.Context(), delivery())
 			failed := sendError(t, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/matrix"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/telegram"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
 	"pushwatch/watcher/setting"
@@ -67,6 +68,9 @@ func open(u *url.URL) (types.Service, error) {
 	service, err := shoutrrr.NewService(name)
 	if err != nil {
 		return nil, err
+	}
+	if name == telegram.Scheme {
+		service = &telegramService{api: telegramAPI}
 	}
 	if u.Scheme != name {
 		custom, ok := service.(types.CustomURLService)

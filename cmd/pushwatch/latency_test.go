@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/notify/notifytest"
+	"pushwatch/notify/signing"
+	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tiwsim"
+)
+
+// BenchmarkAnswerToWebhook measures what pushwatch itself adds: the time from the
+// answer of a poll that shows a change to the first byte of its webhook at the
+// receiver, with the change made durable in SQLite (synchronous=FULL) between
+// them. One change is one operation. The limit allows 20 polls a second, so a
+// change a poll takes 50 ms; only the measured part counts.
+func BenchmarkAnswerToWebhook(b *testing.B) {
+	tiw, err := tiwsim.New(tiwsim.Config{Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDschool", SecretKey: "key", SDKAppIDs: []int64{1400000001}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var mu sync.Mutex
+	var answered time.Time
+	count := int64(0)
+	next := make(chan struct{}, 1)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select { // each answer but the benchmark's own shows what the one before has shown
+		case <-next:
+			count++
+			status := "PUSHING"
+			tiw.Put(1400000001, "class", tiwsim.Answer{Status: &status, ExceptionCnt: &count})
+		default:
+		}
+		tiw.ServeHTTP(w, r)
+		mu.Lock()
+		answered = time.Now()
+		mu.Unlock()
+	}))
+	defer service.Close()
+
+	secret := signing.GenerateSecret()
+	arrived := make(chan time.Time, 16)
+	receiver := notifytest.New(notifytest.Config{Keep: 1})
+	webhooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at := time.Now()
+		receiver.ServeHTTP(w, r)
+		arrived <- at
+	}))
+	defer webhooks.Close()
+
+	s := defaults()
+	s.HTTP.Listen = "127.0.0.1:0"
+	s.Store.URL = storeURL{setting.Plain("sqlite:" + filepath.Join(b.TempDir(), "pushwatch.db"))}
+	s.Watch.MinInterval = setting.Duration(10 * time.Millisecond)
+	account := accountSettings{Name: "school", SecretID: setting.Plain("AKIDschool"), SecretKey: setting.Plain("key"), SDKAppIDs: []int64{1400000001}}
+	account.setDefaults()
+	account.Endpoint = service.URL
+	s.Accounts = append(s.Accounts, account)
+	classroom := notifierSettings{Name: "classroom", Type: "webhook", URL: setting.Plain(webhooks.URL), Secrets: []setting.Secret{setting.Plain(secret)}, Events: []string{"*"}, AllowCIDRs: []string{"127.0.0.1/32"}}
+	classroom.setDefaults()
+	s.Notifiers = append(s.Notifiers, classroom)
+	s.Tasks = append(s.Tasks, taskSettings{SDKAppID: 1400000001, TaskID: "class"})
+
+	d, err := newDaemon(b.Context(), s, zap.NewNop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.close()
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan error)
+	go func() { ended <- d.run(ctx, func() {}) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	}()
+
+	next <- struct{}{}
+	<-arrived // push.started
+	<-arrived // push.exception, of the same answer
+	var took []time.Duration
+	for b.Loop() {
+		next <- struct{}{}
+		at := <-arrived
+		mu.Lock()
+		took = append(took, at.Sub(answered))
+		mu.Unlock()
+	}
+	slices.Sort(took)
+	at := func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1000 }
+	b.ReportMetric(at(0.5), "p50-ms")
+	b.ReportMetric(at(0.99), "p99-ms")
+	b.ReportMetric(0, "ns/op") // would be the pace of the polls
+	b.Log(fmt.Sprintf("%d changes: p50 %.2f ms, p99 %.2f ms, most %.2f ms", len(took), at(0.5), at(0.99), at(1)))
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pushwatch/notify/signing"
+)
+
+// TestConsumers runs the consumers that the README shows: each must take what
+// verifies, refuse what does not, and refuse to start without a secret.
+func TestConsumers(t *testing.T) {
+	for _, c := range []struct {
+		language, file string
+		run            []string
+	}{
+		{"go", "main.go", []string{"go", "run"}},
+		{"js", "consumer.mjs", []string{"node"}},
+		{"python", "consumer.py", []string{"python3"}},
+	} {
+		t.Run(c.language, func(t *testing.T) {
+			t.Parallel()
+			program, err := exec.LookPath(c.run[0])
+			if err != nil {
+				if os.Getenv("CI") != "" {
+					t.Fatal(err)
+				}
+				t.Skipf("%v: install it to test the README's consumer in it", err)
+			}
+			file := filepath.Join(t.TempDir(), c.file)
+			if err := os.WriteFile(file, []byte(block(t, c.language)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args := append(append([]string{}, c.run[1:]...), file)
+			if c.language == "go" { // built first: `go run` would not pass on the kill
+				binary := filepath.Join(t.TempDir(), "consumer")
+				build := exec.Command(program, "build", "-o", binary, file)
+				build.Dir = "../.."
+				if out, err := build.CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				program, args = binary, nil
+			}
+			consume(t, program, args)
+		})
+	}
+}
+
+// block is the README's code in a language; there must be one.
+func block(t *testing.T, language string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "\n```"+language+"\n")
+	code, _, closed := strings.Cut(rest, "\n```\n")
+	if !ok || !closed {
+		t.Fatalf("the README has no code in %s", language)
+	}
+	return code
+}
+
+func consume(t *testing.T, program string, args []string) {
+	secret := signing.GenerateSecret()
+	key, err := signing.ParseKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, weak := range []string{"", "whsec_", "whsec_c2hvcnQ="} {
+		address := freeAddress(t)
+		cmd := exec.Command(program, args...)
+		cmd.Env = append(os.Environ(), "ADDRESS="+address, "WEBHOOK_SECRET="+weak)
+		kill := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+		out, err := cmd.CombinedOutput()
+		if !kill.Stop() || err == nil {
+			t.Errorf("with the secret %q it starts:\n%s", weak, out)
+		}
+	}
+
+	address := freeAddress(t)
+	var out bytes.Buffer
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "ADDRESS="+address, "WEBHOOK_SECRET="+secret)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("it does not listen: %v\n%s", err, out.String())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+
+	const id, body = "msg_v2j0nj95uia5me7t7pcvhs125h", `{"id":"msg_v2j0nj95uia5me7t7pcvhs125h","type":"push.stopped","subject":"1/a","data":{"sequence":1,"name":"课"}}`
+	other, err := signing.ParseKey(signing.GenerateSecret())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for name, c := range map[string]struct {
+		at        time.Time
+		signature string
+		body      string
+		want      int
+	}{
+		"genuine":    {now, signing.Sign([]signing.Key{key}, id, now, []byte(body)), body, 204},
+		"rotated":    {now, signing.Sign([]signing.Key{other, key}, id, now, []byte(body)), body, 204},
+		"other key":  {now, signing.Sign([]signing.Key{other}, id, now, []byte(body)), body, 401},
+		"other body": {now, signing.Sign([]signing.Key{key}, id, now, []byte(body)), body + " ", 401},
+		"other time": {now.Add(time.Minute), signing.Sign([]signing.Key{key}, id, now, []byte(body)), body, 401},
+		"old":        {now.Add(-time.Hour), signing.Sign([]signing.Key{key}, id, now.Add(-time.Hour), []byte(body)), body, 401},
+		"no version": {now, strings.TrimPrefix(signing.Sign([]signing.Key{key}, id, now, []byte(body)), "v1,"), body, 401},
+		"no base64":  {now, "v1,!", body, 401},
+		"unsigned":   {now, "", body, 401},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/hooks/push", strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("webhook-id", id)
+		r.Header.Set("webhook-timestamp", strconv.FormatInt(c.at.Unix(), 10))
+		if c.signature != "" {
+			r.Header.Set("webhook-signature", c.signature)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out.String())
+			continue
+		}
+		io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != c.want {
+			t.Errorf("%s: answered %d, want %d", name, answer.StatusCode, c.want)
+		}
+	}
+}
