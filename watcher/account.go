@@ -21,12 +21,16 @@ type account struct {
 	log     *zap.Logger
 	metrics *accountMetrics
 	wake    chan struct{} // the schedule has something it had not before; holds at most one
+	say     chan struct{} // there is something unsaid; holds at most one
 
 	mu       sync.Mutex
 	tasks    map[Key]*entry // every live task
 	schedule *schedule
+	clock    clock
 	whole    *breaker           // of the account
 	apps     map[int64]*breaker // of its applications; one that never failed has none
+	sights   map[int64]*sight   // of both, likewise
+	unsaid   []Event            // announcements that are not saved yet
 	parked   map[int64][]*entry // tasks of a denied application, out of the schedule
 	turned   time.Time          // when the loop last went round
 }
@@ -50,10 +54,12 @@ func newAccount(w *Watcher, cfg AccountConfig, store Store) *account {
 		log:      w.log.With(zap.String("account", cfg.Name)),
 		metrics:  w.metrics.account(cfg.Name),
 		wake:     make(chan struct{}, 1),
+		say:      make(chan struct{}, 1),
 		tasks:    make(map[Key]*entry),
 		schedule: newSchedule(w.cfg.MinInterval, w.cfg.MaxStaleness),
 		whole:    newBreaker(transientThreshold),
 		apps:     make(map[int64]*breaker),
+		sights:   make(map[int64]*sight),
 		parked:   make(map[int64][]*entry),
 		turned:   time.Now(),
 	}
@@ -61,8 +67,13 @@ func newAccount(w *Watcher, cfg AccountConfig, store Store) *account {
 
 // load reads the account's live tasks from the store.
 func (a *account) load(ctx context.Context) error {
+	blind, err := a.store.Blind(ctx)
+	if err != nil {
+		return fmt.Errorf("load what account %s cannot see: %w", a.Name, err)
+	}
+	a.remember(blind, time.Now())
 	n := 0
-	err := a.store.Live(ctx, func(t Task) error {
+	err = a.store.Live(ctx, func(t Task) error {
 		a.adopt(t, false)
 		n++
 		return nil
@@ -77,12 +88,13 @@ func (a *account) load(ctx context.Context) error {
 // adopt takes in a live task as it is saved now, and polls it soon where that is
 // asked for.
 func (a *account) adopt(t Task, soon bool) {
+	t.anchor(time.Now())
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.tasks[t.Key]
 	switch {
 	case e == nil:
-		e = &entry{task: t, urgent: soon, place: place{index: -1}}
+		e = &entry{task: t, urgent: soon}
 		a.tasks[t.Key] = e
 		a.enqueue(e)
 	case e.polling:
@@ -122,7 +134,7 @@ func (a *account) enqueue(e *entry) {
 		a.parked[app] = append(a.parked[app], e)
 		return
 	}
-	a.schedule.put(e)
+	a.schedule.put(e, time.Now())
 }
 
 // dequeue takes an entry from where it waits. a.mu is held.
@@ -159,6 +171,7 @@ func (a *account) run(ctx context.Context) error {
 	var polls sync.WaitGroup
 	defer polls.Wait()
 	polls.Go(func() { a.checkpoints(ctx) })
+	polls.Go(func() { a.announcements(ctx) })
 	select {
 	case <-ctx.Done():
 	case <-time.After(silence):
@@ -193,8 +206,13 @@ func (a *account) sleep(ctx context.Context) bool {
 		now := time.Now()
 		a.mu.Lock()
 		a.turned = now
+		a.tellBlind(now)
+		jump := a.clock.jumped(now)
 		wait := a.wait(now)
 		a.mu.Unlock()
+		if jump != 0 {
+			a.log.Warn("the wall clock was set: polling is not disturbed, but times in events jump with it", zap.Duration("by", jump))
+		}
 		if wait <= 0 {
 			return true
 		}
@@ -236,7 +254,7 @@ func (a *account) take(now time.Time) *entry {
 	}
 	e := a.probe(now)
 	if e == nil {
-		e = a.schedule.take(now)
+		e = a.schedule.take(now, a.limiter.Rate())
 	}
 	if e == nil {
 		return nil
@@ -339,17 +357,20 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 	switch {
 	case fault == nil:
 		a.metrics.polls.ok.Inc()
-		a.sighted(e)
+		a.sighted(now, e)
 		return Observation{At: now, Push: &push}, true
 
 	case fault.Kind == FailedTask || fault.Kind == UnknownTask || fault.Kind == BadTask:
 		a.metrics.polls.taskError.Inc()
-		a.sighted(e)
+		a.sighted(now, e)
 		if fault.Kind == BadTask { // another poll will hardly mend it
 			e.putOff(now, time.Minute)
 		}
 		return Observation{At: now, Error: fault}, true
 
+	}
+	a.darken(now, e.task.SDKAppID, fault)
+	switch {
 	case fault.Kind == Throttled: // the task's last poll stays what it was, so it is soon first again
 		a.metrics.polls.throttled.Inc()
 		a.reached()
@@ -391,8 +412,9 @@ func (a *account) reached() {
 }
 
 // sighted notes that e's account and application can be observed. a.mu is held.
-func (a *account) sighted(e *entry) {
+func (a *account) sighted(now time.Time, e *entry) {
 	a.reached()
+	a.brighten(now, e.task.SDKAppID)
 	e.failures, e.notBefore = 0, time.Time{}
 	app := e.task.SDKAppID
 	b := a.apps[app]
@@ -404,7 +426,7 @@ func (a *account) sighted(e *entry) {
 	}
 	delete(a.apps, app)
 	for _, p := range a.parked[app] {
-		a.schedule.put(p)
+		a.schedule.put(p, time.Now())
 	}
 	delete(a.parked, app)
 }
@@ -444,7 +466,7 @@ func (a *account) observe(ctx context.Context, e *entry, o Observation, polled t
 		next, events := a.watcher.cfg.Rules.Apply(e.task, o)
 		next.LastPolledAt = polled
 		if len(events) == 0 && !worthSaving(&e.task, &next) {
-			a.replace(e, next)
+			a.learn(e, next)
 			return nil
 		}
 		next.Version++
@@ -453,7 +475,7 @@ func (a *account) observe(ctx context.Context, e *entry, o Observation, polled t
 		}
 		err := a.save(ctx, Change{Task: next, Events: events})
 		if err == nil {
-			a.replace(e, next)
+			a.learn(e, next)
 			a.told(next, events)
 			return nil
 		}
@@ -490,12 +512,13 @@ func (a *account) reload(ctx context.Context, e *entry, attempt int) bool {
 			select {
 			case <-ctx.Done():
 				return false
-			case <-time.After(min(10*time.Second, 100*time.Millisecond<<min(attempt, 10))):
+			case <-time.After(retryAfter(attempt)):
 			}
 		}
 		saved, err := a.store.Task(ctx, e.task.Key)
 		switch {
 		case err == nil && !saved.State.Ended():
+			saved.anchor(time.Now())
 			saved.Memory.Doubt = e.task.Memory.Doubt
 			a.replace(e, saved)
 			return true
@@ -512,6 +535,14 @@ func (a *account) reload(ctx context.Context, e *entry, attempt int) bool {
 		}
 		a.log.Error("read task", zap.Stringer("task", e.task.Key), zap.Error(err))
 	}
+}
+
+// learn gives e its task's next value, and teaches the schedule what that shows.
+func (a *account) learn(e *entry, next Task) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.schedule.hazards.learn(&e.task, &next)
+	e.task = next
 }
 
 // replace gives e its task's next value. Readers of the entry hold a.mu.

@@ -324,41 +324,59 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// TestOutage has the service fail in each way for a minute: nothing is told of
-// any task, it is probed with restraint, and afterwards all goes on.
+// TestOutage has the service fail in each way for three minutes while half of the
+// pushes stop. Nothing false is told of any of them; the outage is told once, and
+// once its end; then every stop is.
 func TestOutage(t *testing.T) {
 	for name, fault := range map[string]error{
-		"gateway":   &watcher.CloudError{Code: "http 502"},
-		"network":   &watcher.CloudError{Code: "network", Unsent: true},
-		"denied":    &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
-		"throttled": &watcher.CloudError{Kind: watcher.Throttled, Code: "RequestLimitExceeded"},
-		"hang":      errHang,
-		"foreign":   errors.New("something else"),
+		"refused":    &watcher.CloudError{Code: "network", Unsent: true},
+		"reset":      &watcher.CloudError{Code: "network", Unanswered: true},
+		"hang":       errHang,
+		"gateway":    &watcher.CloudError{Code: "http 503"},
+		"unreadable": &watcher.CloudError{Code: "unreadable"},
+		"internal":   &watcher.CloudError{Code: "InternalError", Request: "r"},
+		"expired":    &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureExpire", WholeAccount: true},
+		"signature":  &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
+		"arrears":    &watcher.CloudError{Kind: watcher.Denied, Code: "ResourceUnavailable.ServiceExpired"},
+		"throttled":  &watcher.CloudError{Kind: watcher.Throttled, Code: "RequestLimitExceeded"},
+		"foreign":    errors.New("something else"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var from, to time.Time
-			c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
-				if at.After(from) && at.Before(to) {
+			c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
+				switch {
+				case at.After(from) && at.Before(to):
 					return watcher.Push{}, fault
+				case at.After(to) && strings.HasPrefix(key.TaskID, "stops"):
+					return pushOf("STOPPED"), nil
+				default:
+					return pushOf("PUSHING"), nil
 				}
-				return pushOf("PUSHING"), nil
 			})
 			run(t, c, func(t *testing.T, s *scene) {
 				from = time.Now().Add(time.Minute)
-				to = from.Add(time.Minute)
-				keys := s.register(200, "class")
-				time.Sleep(4 * time.Minute)
+				to = from.Add(3 * time.Minute)
+				stay, stop := s.register(100, "stays"), s.register(100, "stops")
+				time.Sleep(time.Until(to))
+				during := c.between(from.Add(10*time.Second), to)
+				time.Sleep(5 * time.Minute)
 				synctest.Wait()
-				for _, key := range keys {
+				for _, key := range stay {
 					if got := s.told(key); got != "push.started" {
 						t.Fatalf("task %s: events = %s, want push.started alone", key, got)
 					}
 				}
-				if got := c.between(from.Add(10*time.Second), to); name != "throttled" && got > 100 {
-					t.Errorf("%d requests while the service was out", got)
+				for _, key := range stop {
+					if got := s.told(key); got != "push.started push.stopped" {
+						t.Fatalf("task %s: events = %s, want push.started push.stopped", key, got)
+					}
 				}
-				if got := c.between(to.Add(time.Minute), to.Add(2*time.Minute)); got < 60*17 {
-					t.Errorf("%d requests in the second minute after, want it to be back", got)
+				if got, want := s.told(watcher.Key{}), "watcher.blind watcher.sighted"; got != want {
+					t.Errorf("of the account: events = %s, want %s", got, want)
+				}
+				if normal := 170 * 19; during*2 > normal {
+					t.Errorf("%d requests while the service was out, normal are %d", during, normal)
 				}
 				if got := c.busiest(); got > 20 {
 					t.Errorf("arrivals in one second = %d, want at most 20", got)
@@ -366,6 +384,35 @@ func TestOutage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBlindAcrossRestart has a process stop while the account is blind: the next
+// one does not tell of the same outage again, and tells its end.
+func TestBlindAcrossRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "w.db")
+		down := true
+		c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
+			if down {
+				return watcher.Push{}, &watcher.CloudError{Code: "http 502"}
+			}
+			return pushOf("PUSHING"), nil
+		})
+		var told []string
+		for range 3 {
+			s, stop := start(t, path, c)
+			s.register(3, "class")
+			time.Sleep(5 * time.Minute)
+			stop()
+			told = append(told, s.told(watcher.Key{}))
+			if len(told) == 2 {
+				down = false
+			}
+		}
+		if want := []string{"watcher.blind", "", "watcher.sighted"}; !slices.Equal(told, want) {
+			t.Errorf("events of three runs = %q, want %q", told, want)
+		}
+	})
 }
 
 // TestDeniedApplication has one of two applications refused for a minute.
@@ -380,13 +427,13 @@ func TestDeniedApplication(t *testing.T) {
 	})
 	run(t, c, func(t *testing.T, s *scene) {
 		from = time.Now().Add(30 * time.Second)
-		to = from.Add(time.Minute)
+		to = from.Add(2 * time.Minute)
 		keys := s.register(50, "class")
 		denied := watcher.Key{SDKAppID: other, TaskID: "denied"}
 		if _, _, err := s.Register(t.Context(), []watcher.Registration{{Key: denied}, {Key: watcher.Key{SDKAppID: other, TaskID: "denied-2"}}}, false); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Minute)
+		time.Sleep(4 * time.Minute)
 		synctest.Wait()
 		during := func(at time.Time) bool { return at.After(from.Add(5*time.Second)) && at.Before(to) }
 		count := func(key watcher.Key, when func(time.Time) bool) (n int) {
@@ -397,7 +444,7 @@ func TestDeniedApplication(t *testing.T) {
 			}
 			return n
 		}
-		if got := count(denied, during) + count(watcher.Key{SDKAppID: other, TaskID: "denied-2"}, during); got < 3 || got > 30 {
+		if got := count(denied, during) + count(watcher.Key{SDKAppID: other, TaskID: "denied-2"}, during); got < 5 || got > 60 {
 			t.Errorf("%d probes of the denied application, want some, with restraint", got)
 		}
 		for _, key := range keys {
@@ -410,6 +457,16 @@ func TestDeniedApplication(t *testing.T) {
 		}
 		if got := s.told(denied); got != "push.started" {
 			t.Errorf("events = %s, want push.started alone", got)
+		}
+		if got, want := s.told(watcher.Key{}), "watcher.blind watcher.sighted"; got != want {
+			t.Errorf("of the application: events = %s, want %s", got, want)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, d := range s.events {
+			if d.Type == watcher.WatcherBlind && (d.Subject != "school/1400000002" || !strings.Contains(string(d.Body), `"sdk_app_id":1400000002`) || !strings.Contains(string(d.Body), `"tasks":2`)) {
+				t.Errorf("watcher.blind of %s: %s, want it of the application with its 2 tasks", d.Subject, d.Body)
+			}
 		}
 	}, other)
 }

@@ -15,7 +15,6 @@ type breaker struct {
 	intervals *backoff.ExponentialBackOff
 	probeAt   time.Time // when the next probe may go; of an open breaker
 	probing   bool      // a probe is under way
-	since     time.Time // when the first of the failures in a row came
 	cause     *CloudError
 }
 
@@ -28,7 +27,7 @@ const (
 	// firstProbe is the least time between probes: at most two a second. With a
 	// request's timeout, the service is probed at least every 15 s or so.
 	firstProbe = 500 * time.Millisecond
-	lastProbe  = 12 * time.Second
+	lastProbe  = 10 * time.Second
 	// probeJitter keeps the probes of many accounts apart.
 	probeJitter = 0.2
 )
@@ -64,9 +63,6 @@ func (b *breaker) sent() { b.probing = b.open() }
 
 // failed notes a failure, and reports whether it opened the breaker.
 func (b *breaker) failed(now time.Time, cause *CloudError) bool {
-	if b.failures == 0 {
-		b.since = now
-	}
 	wasOpen, probe := b.open(), b.probing
 	b.failures++
 	b.cause = cause
@@ -88,7 +84,6 @@ func (b *breaker) undecided(now time.Time) {
 func (b *breaker) answered() bool {
 	wasOpen := b.open()
 	b.failures, b.probing, b.cause = 0, false, nil
-	b.since = time.Time{}
 	if wasOpen {
 		b.intervals.Reset()
 	}

@@ -64,7 +64,7 @@ var (
 	rateDesc = prometheus.NewDesc("pushwatch_rate_limit",
 		"Requests per second granted now: the account's limit, or less while others use its quota.", []string{"account"}, nil)
 	blindDesc = prometheus.NewDesc("pushwatch_blind",
-		"1 while the account, or an application of it, cannot be observed.", []string{"account"}, nil)
+		"1 while the account, or an application of it, is told as blind.", []string{"account"}, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -113,9 +113,8 @@ func (a *account) survey(now time.Time) survey {
 		s.tasks[e.task.State]++
 		s.stalest = max(s.stalest, now.Sub(later(e.task.LastObservedAt, e.task.RegisteredAt)))
 	}
-	s.blind = a.whole.open()
-	for _, b := range a.apps {
-		s.blind = s.blind || b.open()
+	for _, sight := range a.sights {
+		s.blind = s.blind || sight.told
 	}
 	return s
 }

@@ -1,87 +1,386 @@
 package watcher
 
 import (
-	"cmp"
 	"container/heap"
-	"container/list"
+	"math"
 	"time"
 )
 
 // A schedule says which task is polled next. It knows the live tasks of one
 // account that are not being polled at this moment.
 //
-// A task that was just polled rests for the least interval. After that it may
-// be polled, and the one that is due first is: due is its last poll plus an
-// interval that goes by its state. So as long as the account's limit allows
-// more polls than are due, they come early and none of the quota is wasted;
-// when it allows fewer, all tasks are late by about the same time, and none is
-// forgotten.
+// A poll is worth the more, the likelier it finds a change, and the longer that
+// change may have waited to be seen. Both follow from the task's hazard, which
+// the account's finished pushes have taught: see [curve.worth]. The task whose
+// poll is worth most is next, so that the polls gather where pushes start and
+// stop; but one that has waited longer than max_staleness, and than three rounds
+// of all tasks would take, goes before it. So the mean delay falls to a fraction
+// of what polling in turn gives, while the longest delay may be up to three times
+// that of polling in turn, which keeps the best worst case. A task rests for
+// min_interval after a poll. One that the next answer will settle (a doubt) goes
+// before all others, then come those that somebody waits for (just registered, or
+// asked for), but both get only every second poll while others wait too: a large
+// batch of new tasks does not stop the watching of the old.
 //
-// Tasks that somebody waits for (just registered, or asked for) go first, but
-// only every second poll is theirs while others are waiting too: a large batch
-// of new tasks does not stop the watching of the old.
+// Tasks on the same curve whose age differs by no more than a bin make a cohort.
+// In it the one that was polled longest ago is worth most, so a pick compares the
+// fronts of some hundred cohorts, however many tasks there are.
+//
+// The schedule reads no clock. It counts time from its first moment on the
+// monotonic clock, where the times that it is given have one.
 type schedule struct {
-	rest  time.Duration // no task is polled more often than this
-	stale time.Duration // each task is due at least this often
+	rest    time.Duration // no task is polled more often than this
+	stale   time.Duration // each task is polled at least this often, as far as the rate allows
+	floor   float64       // a poll that is worth less waits until stale; 0: the whole quota is used
+	hazards *hazards
 
-	urgent  *list.List // of *entry, first come first served
-	resting *list.List // of *entry, in the order of their last polls
-	ready   dueHeap
-	turn    bool // the next poll is for one that is not urgent
+	epoch  time.Time     // the first moment; the durations below and in places count from it
+	fitted time.Duration // when the hazards were last fitted
+
+	cohorts map[cohortKey]*queue // the least key is the poll longest ago
+	fronts  []*queue             // the cohorts, in no order
+	spare   []*queue             // emptied cohorts, to be used again
+	doubted queue                // the key is when it may be polled, as in the next two
+	asked   queue
+	putOff  queue
+
+	waiting int     // entries in all the queues
+	rate    float64 // polls a second, as granted last
+	turn    bool    // the next poll is for one that is neither doubted nor asked for
+	price   float64 // what half of the polls of late were worth
 }
 
 // A place is where an entry stands in its schedule.
 type place struct {
-	due   time.Time
-	in    *list.List // urgent or resting; nil: in the heap, or nowhere
-	item  *list.Element
-	index int // in the heap; -1: not there
+	queue     *queue // nil: nowhere
+	index     int    // in it
+	key       time.Duration
+	polled    time.Duration // the last poll, or the registration before the first
+	reference time.Duration // where the entry's age counts from
 }
+
+// A queue is a heap of entries, the least key on top.
+type queue struct {
+	heap   []*entry
+	curve  *curve // of a cohort; nil: not one
+	cohort cohortKey
+	front  int // where a cohort stands among the fronts
+}
+
+// A cohortKey names the tasks that are on one curve and have one bin of reference
+// times in common.
+type cohortKey struct {
+	curve *curve
+	bin   int64
+}
+
+const (
+	// laps is how many rounds of all tasks the longest wait may take. Less eats
+	// the gain where tasks are many, since a round may then last as long as a class.
+	laps = 3
+
+	// fitEvery is how often what the polls taught is made to count.
+	fitEvery = time.Minute
+
+	// look is how often a schedule with a floor is looked at while no poll is worth it.
+	look = 250 * time.Millisecond
+)
 
 func newSchedule(rest, stale time.Duration) *schedule {
-	return &schedule{rest: rest, stale: stale, urgent: list.New(), resting: list.New()}
-}
-
-// interval is how long after its last poll a task is due again. It orders the
-// tasks where the limit does not allow to poll all of them as often as they may
-// be: what is likely to change soon goes before what is not.
-func (s *schedule) interval(t *Task) time.Duration {
-	switch {
-	case t.Memory.Doubt.about != "" || t.State == Registered:
-		return s.rest // one more answer decides
-	case t.State == Preparing:
-		return min(2*s.rest, s.stale)
-	default:
-		return s.stale
+	return &schedule{
+		rest: rest, stale: stale, hazards: newHazards(),
+		cohorts: make(map[cohortKey]*queue), rate: MaxRequestsPerSecond, price: 1,
 	}
 }
 
-// put adds an entry to the schedule. One that waits is put among the urgent.
-func (s *schedule) put(e *entry) {
-	e.due = later(e.task.LastPolledAt.Add(s.interval(&e.task)), e.notBefore)
+// since returns a time as it is counted here.
+func (s *schedule) since(now time.Time) time.Duration {
+	if s.epoch.IsZero() {
+		s.epoch = now
+	}
+	return now.Sub(s.epoch)
+}
+
+// position returns a time as it is counted here, by how far it is from now: what
+// is read from a database knows only the wall clock. What makes no sense ends
+// ten years away.
+func (s *schedule) position(t, now time.Time) time.Duration {
+	const most = 10 * 365 * 24 * time.Hour
+	return s.since(now) - max(-most, min(now.Sub(t), most))
+}
+
+// put adds an entry, which waits nowhere, to the schedule.
+func (s *schedule) put(e *entry, now time.Time) {
+	at := s.since(now)
+	polled := e.task.LastPolledAt
+	if polled.IsZero() {
+		polled = e.task.RegisteredAt
+	}
+	e.polled = min(at, s.position(polled, now))
+	_, reference := s.hazards.of(&e.task)
+	e.reference = s.position(reference, now)
+	s.waiting++
+	s.queueUp(e, at, s.position(e.notBefore, now))
+}
+
+// queueUp puts an entry into the queue where it belongs.
+func (s *schedule) queueUp(e *entry, at, notBefore time.Duration) {
+	free := e.polled + s.rest
+	if e.task.LastPolledAt.IsZero() {
+		free = at
+	}
 	switch {
+	case notBefore > at && !e.urgent:
+		s.putOff.push(e, notBefore)
+	case e.task.Memory.Doubt.about != "":
+		s.doubted.push(e, free)
 	case e.urgent:
-		e.in, e.item = s.urgent, s.urgent.PushBack(e)
-	case e.free(s).After(time.Now()):
-		// Nearly always the one polled last; a task that was put off comes later.
-		at := s.resting.Back()
-		for at != nil && at.Value.(*entry).free(s).After(e.free(s)) {
-			at = at.Prev()
-		}
-		e.in = s.resting
-		if at == nil {
-			e.item = s.resting.PushFront(e)
-		} else {
-			e.item = s.resting.InsertAfter(e, at)
-		}
+		s.asked.push(e, max(at, free))
 	default:
-		heap.Push(&s.ready, e)
+		s.cohort(e, at).push(e, e.polled)
 	}
 }
 
-// free is when e may be polled again.
-func (e *entry) free(s *schedule) time.Time {
-	return later(e.task.LastPolledAt.Add(s.rest), e.notBefore)
+// cohort returns the queue of e's cohort, made where there is none. Where the age
+// lies outside the curve's bins the hazard is the same for all, and so is the
+// cohort: that bounds their number.
+func (s *schedule) cohort(e *entry, at time.Duration) *queue {
+	c, _ := s.hazards.of(&e.task)
+	key := cohortKey{c, int64(math.Floor(e.reference.Seconds() / c.width))}
+	switch age := (at - e.reference).Seconds(); {
+	case age < c.start:
+		key.bin = math.MinInt64
+	case age > c.start+c.width*float64(len(c.fitted)):
+		key.bin = math.MaxInt64
+	}
+	q := s.cohorts[key]
+	if q == nil {
+		if n := len(s.spare); n > 0 {
+			q, s.spare = s.spare[n-1], s.spare[:n-1]
+		} else {
+			q = new(queue)
+		}
+		q.curve, q.cohort, q.front = c, key, len(s.fronts)
+		s.cohorts[key] = q
+		s.fronts = append(s.fronts, q)
+	}
+	return q
+}
+
+// retire drops an empty cohort.
+func (s *schedule) retire(q *queue) {
+	delete(s.cohorts, q.cohort)
+	last := len(s.fronts) - 1
+	s.fronts[q.front] = s.fronts[last]
+	s.fronts[q.front].front = q.front
+	s.fronts[last] = nil
+	s.fronts = s.fronts[:last]
+	if cap(q.heap) > 1024 {
+		q.heap = nil // a large class does not hold its memory for good
+	}
+	s.spare = append(s.spare, q)
+}
+
+// remove takes an entry out, wherever it stands.
+func (s *schedule) remove(e *entry) {
+	q := e.queue
+	if q == nil {
+		return
+	}
+	heap.Remove(q, e.index)
+	s.waiting--
+	if q.curve != nil && len(q.heap) == 0 {
+		s.retire(q)
+	}
+}
+
+// hurry has an entry polled as soon as it may be.
+func (s *schedule) hurry(e *entry, now time.Time) {
+	e.urgent = true
+	if e.queue != nil {
+		s.remove(e)
+		s.put(e, now)
+	}
+}
+
+// take removes and returns the entry to poll now, nil where none may be or is
+// worth it. The rate is how many polls a second the account is granted.
+func (s *schedule) take(now time.Time, rate float64) *entry {
+	at := s.since(now)
+	s.rate = rate
+	if at-s.fitted >= fitEvery {
+		s.fitted = at
+		s.hazards.fit()
+	}
+	s.wake(at)
+	first := s.first(at)
+	e := first
+	if first == nil || s.turn {
+		if other := s.pick(at); other != nil {
+			e = other
+		}
+	}
+	s.turn = first != nil && e == first
+	if e == nil {
+		return nil
+	}
+	if c := e.queue.curve; c != nil {
+		s.paid(e.worth(c, at))
+	}
+	s.remove(e)
+	e.urgent = false
+	return e
+}
+
+// paid moves the price towards what a poll was worth, which may be anything: so by
+// a fixed part, which leads to the median.
+func (s *schedule) paid(worth float64) {
+	if worth > s.price {
+		s.price *= 1.05
+	} else {
+		s.price /= 1.05
+	}
+}
+
+// wake takes back the entries that were put off until now.
+func (s *schedule) wake(at time.Duration) {
+	for len(s.putOff.heap) > 0 && s.putOff.heap[0].key <= at {
+		e := heap.Pop(&s.putOff).(*entry)
+		s.queueUp(e, at, e.key)
+	}
+}
+
+// first returns the entry that goes before all others, nil where there is none.
+func (s *schedule) first(at time.Duration) *entry {
+	for _, q := range []*queue{&s.doubted, &s.asked} {
+		if len(q.heap) > 0 && q.heap[0].key <= at {
+			return q.heap[0]
+		}
+	}
+	return nil
+}
+
+// pick returns the entry of the cohorts whose poll is worth most, or the one that
+// has waited too long.
+func (s *schedule) pick(at time.Duration) *entry {
+	var best, oldest *entry
+	most := math.Inf(-1)
+	for _, q := range s.fronts {
+		e := q.heap[0]
+		if at-e.polled < s.rest {
+			continue // and so do all behind it
+		}
+		if oldest == nil || e.polled < oldest.polled {
+			oldest = e
+		}
+		if w := e.worth(q.curve, at); w > most {
+			best, most = e, w
+		}
+	}
+	switch {
+	case best == nil:
+		return nil
+	case at-oldest.polled >= s.patience():
+		return oldest
+	case most >= s.floor:
+		return best
+	case at-oldest.polled >= s.stale:
+		return oldest
+	default:
+		return nil
+	}
+}
+
+// patience is how long a task waits at most while the others are worth more.
+func (s *schedule) patience() time.Duration {
+	round := float64(s.waiting) / s.rate
+	return max(s.stale, time.Duration(laps*round*float64(time.Second)))
+}
+
+// worth returns what a poll of e at a time is worth.
+func (e *entry) worth(c *curve, at time.Duration) float64 {
+	return c.worth(seconds(e.polled-e.reference), seconds(at-e.reference))
+}
+
+// seconds is d.Seconds() for those who can spare its last digits.
+func seconds(d time.Duration) float64 { return float64(d) / 1e9 }
+
+// worth returns what a poll is worth of a task that is to seconds old now, on the
+// curve, and was from seconds old at its last poll.
+//
+// It is the Whittle index for a cost of delay^p: the price of a poll at which
+// polling now and waiting a little come to the same, had the hazard h always been
+// what it is now. With x changes expected since the last poll that is
+// (eˣ − 1 − x)/h · (x/h)ᵖ⁻¹: while a change is unlikely it grows as h·tᵖ⁺¹/2, and
+// beyond any bound when it has all but surely come, as no later poll tells more.
+// For the least mean delay p would be 1, for the least mean square 2. Here it is
+// 1⅞: the mean grows by few percent, the latest hundredth falls by a third.
+func (c *curve) worth(from, to float64) float64 {
+	_, before := c.at(from)
+	h, now := c.at(to)
+	x := now - before
+	var gain float64 // eˣ − 1 − x
+	switch {
+	case x <= 0:
+		return 0
+	case x < 0.5: // the series: the difference would lose its digits
+		gain = x * x * (1./2 + x*(1./6+x*(1./24+x*(1./120+x*(1./720)))))
+	default:
+		x = min(x, 30) // e³⁰ is beyond any bound
+		gain = math.Expm1(x) - x
+	}
+	t := x / h
+	return gain / h * math.Sqrt(t*math.Sqrt(t*math.Sqrt(t)))
+}
+
+// next returns when a task may be polled, false where there is none at all.
+func (s *schedule) next(now time.Time) (time.Time, bool) {
+	if s.waiting == 0 {
+		return time.Time{}, false
+	}
+	at := s.since(now)
+	s.wake(at)
+	soonest := time.Duration(math.MaxInt64)
+	for _, q := range []*queue{&s.doubted, &s.asked, &s.putOff} {
+		if len(q.heap) > 0 {
+			soonest = min(soonest, q.heap[0].key)
+		}
+	}
+	if soonest <= at {
+		return now, true
+	}
+	free := soonest
+	for _, q := range s.fronts {
+		if free = min(free, q.heap[0].polled+s.rest); free <= at {
+			break
+		}
+	}
+	if free <= at && s.floor > 0 && s.pick(at) == nil {
+		free = min(soonest, at+look)
+	}
+	return now.Add(max(0, free-at)), true
+}
+
+// expected returns about when an entry will be polled: when it may be, or, while
+// others are worth more, when its poll will be worth what the polls of late were.
+// Of an entry that waits nowhere the schedule knows nothing better than now.
+func (s *schedule) expected(e *entry, now time.Time) time.Time {
+	at := s.since(now)
+	switch {
+	case e.queue == nil:
+		return now
+	case e.queue.curve == nil:
+		return now.Add(max(0, e.key-at))
+	}
+	soon, late := max(at, e.polled+s.rest), max(at, e.polled+s.patience())
+	for soon < late {
+		if mid := soon + (late-soon)/2; late-soon < time.Millisecond || e.worth(e.queue.curve, mid) >= s.price {
+			late = mid
+		} else {
+			soon = mid + 1
+		}
+	}
+	return now.Add(soon - at)
 }
 
 func later(a, b time.Time) time.Time {
@@ -91,90 +390,31 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// remove takes an entry out, wherever it stands.
-func (s *schedule) remove(e *entry) {
-	switch {
-	case e.in != nil:
-		e.in.Remove(e.item)
-		e.in, e.item = nil, nil
-	case e.index >= 0:
-		heap.Remove(&s.ready, e.index)
-	}
+func (q *queue) push(e *entry, key time.Duration) {
+	e.queue, e.key = q, key
+	heap.Push(q, e)
 }
 
-// hurry moves an entry among the urgent.
-func (s *schedule) hurry(e *entry) {
-	if e.in == s.urgent {
-		return
-	}
-	s.remove(e)
-	e.urgent = true
-	s.put(e)
+func (q *queue) Len() int           { return len(q.heap) }
+func (q *queue) Less(i, j int) bool { return q.heap[i].key < q.heap[j].key }
+func (q *queue) Swap(i, j int) {
+	q.heap[i], q.heap[j] = q.heap[j], q.heap[i]
+	q.heap[i].index, q.heap[j].index = i, j
 }
 
-// wake makes ready what has rested enough.
-func (s *schedule) wake(now time.Time) {
-	for front := s.resting.Front(); front != nil; front = s.resting.Front() {
-		e := front.Value.(*entry)
-		if e.free(s).After(now) {
-			return
-		}
-		s.remove(e)
-		heap.Push(&s.ready, e)
-	}
-}
-
-// take removes and returns the entry to poll now, nil where none may be.
-func (s *schedule) take(now time.Time) *entry {
-	s.wake(now)
-	front := s.urgent.Front()
-	var e *entry
-	switch {
-	case front != nil && (!s.turn || len(s.ready) == 0):
-		e, s.turn = front.Value.(*entry), true
-		e.urgent = false
-	case len(s.ready) > 0:
-		e, s.turn = s.ready[0], false
-	default:
-		return nil
-	}
-	s.remove(e)
-	return e
-}
-
-// next returns when a task may be polled, false where there is none at all.
-func (s *schedule) next(now time.Time) (time.Time, bool) {
-	switch front := s.resting.Front(); {
-	case s.urgent.Len() > 0 || len(s.ready) > 0:
-		return now, true
-	case front != nil:
-		return front.Value.(*entry).free(s), true
-	default:
-		return time.Time{}, false
-	}
-}
-
-// dueHeap is a heap of entries, the first due on top.
-type dueHeap []*entry
-
-func (h dueHeap) Len() int { return len(h) }
-func (h dueHeap) Less(i, j int) bool {
-	return cmp.Or(h[i].due.Compare(h[j].due), h[i].task.LastPolledAt.Compare(h[j].task.LastPolledAt)) < 0
-}
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *dueHeap) Push(x any) {
+// Push is for package heap alone.
+func (q *queue) Push(x any) {
 	e := x.(*entry)
-	e.index = len(*h)
-	*h = append(*h, e)
+	e.index = len(q.heap)
+	q.heap = append(q.heap, e)
 }
-func (h *dueHeap) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	e.index = -1
+
+// Pop is for package heap alone.
+func (q *queue) Pop() any {
+	last := len(q.heap) - 1
+	e := q.heap[last]
+	q.heap[last] = nil
+	q.heap = q.heap[:last]
+	e.queue = nil
 	return e
 }

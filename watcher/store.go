@@ -49,6 +49,10 @@ type Store interface {
 	// event whose id was announced before is not written again: that is no error.
 	Announce(ctx context.Context, event Event) error
 
+	// Blind returns what was announced with [WatcherBlind] and has not been with
+	// [WatcherSighted] since.
+	Blind(ctx context.Context) ([]Blindness, error)
+
 	// Touch writes the times at which tasks were last polled and observed, and
 	// nothing else; tasks that have changed meanwhile are left alone. It is
 	// called now and then, for polling to go on after a restart where it was.

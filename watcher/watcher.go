@@ -37,6 +37,7 @@ type Config struct {
 	MaxStaleness   time.Duration // every live task is due this often; default 1 m
 	MinInterval    time.Duration // and polled no more often than this; default 1 s
 	RequestTimeout time.Duration // of one request, its answer included; default 5 s
+	BlindAfter     time.Duration // what can't be observed for this long is told as blind; default 1 m
 
 	// Route names the notifiers that an event goes to, at the time it is saved.
 	Route func(*Event) []string
@@ -74,6 +75,7 @@ func New(cfg Config) *Watcher {
 	cfg.MaxStaleness = cmp.Or(cfg.MaxStaleness, time.Minute)
 	cfg.MinInterval = cmp.Or(cfg.MinInterval, time.Second)
 	cfg.RequestTimeout = cmp.Or(cfg.RequestTimeout, 5*time.Second)
+	cfg.BlindAfter = cmp.Or(cfg.BlindAfter, time.Minute)
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
@@ -210,7 +212,7 @@ func (w *Watcher) applications() string {
 // A TaskView is a task with what only its account's engine knows.
 type TaskView struct {
 	Task
-	NextPollAt time.Time // when it is due; zero: ended, or watched by another process
+	NextPollAt time.Time // about; zero: ended, or watched by another process
 }
 
 // view adds to a saved task what its engine knows better: the newest
@@ -229,11 +231,7 @@ func (w *Watcher) view(t Task) TaskView {
 	if e.task.Version == t.Version {
 		t = e.task
 	}
-	next := e.due
-	if e.polling || e.urgent || next.Before(time.Now()) {
-		next = time.Now()
-	}
-	return TaskView{Task: t, NextPollAt: next}
+	return TaskView{Task: t, NextPollAt: a.schedule.expected(e, time.Now())}
 }
 
 // Task returns one task; [ErrNoTask] where there is none.

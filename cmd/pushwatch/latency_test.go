@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -102,5 +101,5 @@ func BenchmarkAnswerToWebhook(b *testing.B) {
 	b.ReportMetric(at(0.5), "p50-ms")
 	b.ReportMetric(at(0.99), "p99-ms")
 	b.ReportMetric(0, "ns/op") // would be the pace of the polls
-	b.Log(fmt.Sprintf("%d changes: p50 %.2f ms, p99 %.2f ms, most %.2f ms", len(took), at(0.5), at(0.99), at(1)))
+	b.Logf("%d changes: p50 %.2f ms, p99 %.2f ms, most %.2f ms", len(took), at(0.5), at(0.99), at(1))
 }

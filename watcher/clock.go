@@ -1,0 +1,58 @@
+package watcher
+
+import "time"
+
+// anchored returns a time that was read from the store in terms of the monotonic
+// clock, so that how long ago it was stays true when the wall clock is set. Its
+// wall clock reading stays what it was.
+func anchored(t, now time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return now.Add(t.Sub(now.Round(0)))
+}
+
+// past is like anchored, for a time that cannot lie in the future: one that does
+// was noted before the wall clock was set back, and counts as now.
+func past(t, now time.Time) time.Time {
+	if t = anchored(t, now); t.After(now) {
+		return now
+	}
+	return t
+}
+
+// anchor does so for what is judged by age of a task that was read from the store.
+// RegisteredAt keeps its exact reading: ids are derived from it.
+func (t *Task) anchor(now time.Time) {
+	t.RegisteredAt = anchored(t.RegisteredAt, now)
+	t.LastObservedAt = past(t.LastObservedAt, now)
+	t.LastPolledAt = past(t.LastPolledAt, now)
+	t.Memory.PreparedSince = past(t.Memory.PreparedSince, now)
+}
+
+// A clock notices that the wall clock was set.
+type clock struct{ last time.Time }
+
+// jumpOver is by how much the wall clock must run away from the monotonic one
+// before it counts as set. Slewing by NTP stays far below.
+const jumpOver = 5 * time.Second
+
+// jumped returns by how much the wall clock was set since the last call, 0 where
+// it was not.
+func (c *clock) jumped(now time.Time) time.Duration {
+	by := c.between(now.Round(0), now)
+	c.last = now
+	return by
+}
+
+// between compares how far each clock has come since the last call.
+func (c *clock) between(wall, monotonic time.Time) time.Duration {
+	if c.last.IsZero() {
+		return 0
+	}
+	by := wall.Sub(c.last.Round(0)) - monotonic.Sub(c.last)
+	if by.Abs() < jumpOver {
+		return 0
+	}
+	return by
+}

@@ -1,0 +1,320 @@
+package watcher
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// noon is when the tests of the schedule begin.
+var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
+
+func sinceNoon(d time.Duration) time.Time { return noon.Add(d) }
+
+// polledAgo returns the entry of a push that started half an hour ago and was last
+// polled so long ago.
+func polledAgo(ago time.Duration) *entry {
+	return &entry{task: Task{
+		State: Pushing, RegisteredAt: sinceNoon(-31 * time.Minute), LastPolledAt: sinceNoon(-ago),
+		Push: &Push{PushStartTime: new(sinceNoon(-30 * time.Minute).Unix())},
+	}}
+}
+
+// named gives an entry a task id.
+func named(e *entry, id string) *entry {
+	e.task.TaskID = id
+	return e
+}
+
+// taken takes an entry every 50 ms, so many times, and returns their names; a dot
+// stands for a moment at which none may be polled.
+func taken(s *schedule, moments int) string {
+	names := ""
+	for i := range moments {
+		if e := s.take(sinceNoon(time.Duration(i)*50*time.Millisecond+time.Microsecond), 20); e != nil {
+			names += e.task.TaskID
+		} else {
+			names += "."
+		}
+	}
+	return names
+}
+
+func TestScheduleOrder(t *testing.T) {
+	doubt := func(e *entry) *entry { e.task.Memory.Doubt.about = doubtNotFound; return e }
+	urgent := func(e *entry) *entry { e.urgent = true; return e }
+	late := func(e *entry, d time.Duration) *entry { e.notBefore = sinceNoon(d); return e }
+	registered := func() *entry {
+		return &entry{urgent: true, task: Task{State: Registered, RegisteredAt: noon}}
+	}
+	ending := polledAgo(10 * time.Second)
+	ending.task.ExpectedStopAt = noon
+	for _, c := range []struct {
+		name    string
+		entries []*entry
+		want    string
+	}{
+		{"the longest unpolled of a kind", []*entry{polledAgo(3 * time.Second), polledAgo(5 * time.Second), polledAgo(4 * time.Second)}, "bca"},
+		{"the likeliest to change", []*entry{polledAgo(20 * time.Second), ending}, "ba"},
+		{"the one past max_staleness", []*entry{ending, polledAgo(61 * time.Second)}, "ba"},
+		{"none that was just polled", []*entry{polledAgo(900 * time.Millisecond), polledAgo(850 * time.Millisecond)}, "..ab"},
+		{"what is asked for has every second poll", []*entry{polledAgo(9 * time.Second), polledAgo(8 * time.Second), registered(), registered(), registered()}, "cadbe"},
+		{"what is asked for rests too", []*entry{urgent(polledAgo(900 * time.Millisecond)), polledAgo(9 * time.Second)}, "b.a"},
+		{"doubt before what is asked for", []*entry{registered(), doubt(polledAgo(2 * time.Second))}, "ba"},
+		{"doubt rests", []*entry{doubt(polledAgo(900 * time.Millisecond)), registered()}, "b.a"},
+		{"put off", []*entry{late(polledAgo(9*time.Second), 100*time.Millisecond), polledAgo(2 * time.Second)}, "b.a"},
+		{"put off and asked for", []*entry{late(urgent(polledAgo(9*time.Second)), time.Hour)}, "a"},
+		{"put off and in doubt", []*entry{late(doubt(polledAgo(9*time.Second)), 100*time.Millisecond), registered(), registered(), registered()}, "bcad"},
+		{"polled in the future, says a clock that was set back", []*entry{polledAgo(-time.Hour), polledAgo(950 * time.Millisecond)}, ".b"},
+	} {
+		s := newSchedule(time.Second, time.Minute)
+		for i, e := range c.entries {
+			s.put(named(e, string(rune('a'+i))), noon.Add(time.Duration(i)))
+		}
+		if got := taken(s, len(c.want)); got != c.want {
+			t.Errorf("%s: take = %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestScheduleHurry(t *testing.T) {
+	s := newSchedule(time.Second, time.Minute)
+	a, b, c := named(polledAgo(9*time.Second), "a"), named(polledAgo(8*time.Second), "b"), named(polledAgo(7*time.Second), "c")
+	s.put(a, noon)
+	s.put(b, noon)
+	s.hurry(b, noon)
+	s.hurry(c, noon) // it is being polled; afterwards it is put back
+	s.put(c, noon)
+	if got := taken(s, 3); got != "bac" {
+		t.Errorf("take = %s, want bac", got)
+	}
+	if a.urgent || b.urgent || c.urgent {
+		t.Error("an entry that was taken is still urgent")
+	}
+}
+
+func TestScheduleFloor(t *testing.T) {
+	s := newSchedule(time.Second, time.Minute)
+	s.floor = 50
+	quiet := polledAgo(0)
+	quiet.task.Push.PushStartTime = new(sinceNoon(-5 * time.Minute).Unix())
+	s.put(quiet, noon)
+	starting := &entry{task: Task{State: Preparing, RegisteredAt: noon, LastPolledAt: noon}}
+	s.put(starting, noon)
+	for _, want := range []struct {
+		entry            *entry
+		soonest, slowest time.Duration
+	}{{starting, time.Second, 20 * time.Second}, {quiet, time.Minute, time.Minute + look}} {
+		now := noon
+		var got *entry
+		for got == nil {
+			at, ok := s.next(now)
+			if !ok || at.Sub(noon) > 2*time.Minute {
+				t.Fatalf("next(%s) = %s, %t, want a time within two minutes", now, at, ok)
+			}
+			now = at
+			got = s.take(now, 20)
+		}
+		if at := now.Sub(noon); got != want.entry || at < want.soonest || at > want.slowest {
+			t.Errorf("take gives %s at %s, want %s from %s to %s", got.task.State, at, want.entry.task.State, want.soonest, want.slowest)
+		}
+	}
+}
+
+func TestScheduleExpected(t *testing.T) {
+	s := newSchedule(time.Second, time.Minute)
+	resting, putOff, polled := polledAgo(200*time.Millisecond), polledAgo(5*time.Second), polledAgo(0)
+	putOff.notBefore = sinceNoon(7 * time.Second)
+	s.put(resting, noon)
+	s.put(putOff, noon)
+	s.price = 0
+	for _, c := range []struct {
+		name string
+		of   *entry
+		want time.Duration
+	}{{"resting", resting, 800 * time.Millisecond}, {"put off", putOff, 7 * time.Second}, {"being polled", polled, 0}} {
+		if got := s.expected(c.of, noon).Sub(noon); got != c.want {
+			t.Errorf("expected(%s) = now + %s, want now + %s", c.name, got, c.want)
+		}
+	}
+
+	// Where polls are scarce, a task's next one is when it comes, more or less.
+	s = newSchedule(time.Second, time.Minute)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 400 {
+		e := polledAgo(time.Duration(random.IntN(100)) * time.Second)
+		e.task.Push.PushStartTime = new(sinceNoon(-time.Duration(random.IntN(7200)) * time.Second).Unix())
+		s.put(e, noon)
+	}
+	watched := map[*entry]time.Time{}
+	early, lateOnes := 0, 0
+	for i := range 4000 {
+		now := sinceNoon(time.Duration(i) * 250 * time.Millisecond)
+		e := s.take(now, 4)
+		if said, ok := watched[e]; ok {
+			switch ago := now.Sub(e.task.LastPolledAt); {
+			case now.Before(said.Add(-ago / 3)):
+				early++
+			case now.After(said.Add(ago / 3)):
+				lateOnes++
+			}
+		}
+		e.task.LastPolledAt = now
+		s.put(e, now)
+		if i > 2000 {
+			watched[e] = s.expected(e, now)
+		}
+	}
+	if most := 2000 / 5; early > most || lateOnes > most {
+		t.Errorf("of 2000 polls %d were earlier and %d later than expected by a third of the wait, want at most %d", early, lateOnes, most)
+	}
+}
+
+// However unlikely a change is, no task waits longer than three rounds, and no
+// longer than max_staleness where that is more.
+func TestScheduleForgetsNone(t *testing.T) {
+	for _, c := range []struct {
+		tasks, hot, urgentEvery int
+		rate                    float64
+		want                    time.Duration // longest wait
+	}{
+		{tasks: 200, hot: 150, rate: 2, want: 300 * time.Second},
+		{tasks: 200, hot: 150, rate: 20, want: time.Minute},
+		{tasks: 200, hot: 150, rate: 2, urgentEvery: 3, want: 400 * time.Second}, // the urgent take their part
+	} {
+		s := newSchedule(time.Second, time.Minute)
+		var entries []*entry
+		for i := range c.tasks {
+			e := polledAgo(0)
+			if i < c.hot {
+				e.task.ExpectedStopAt = sinceNoon(time.Duration(i) * 10 * time.Second)
+			}
+			entries = append(entries, e)
+			s.put(e, noon)
+		}
+		longest := time.Duration(0)
+		for i := range 6000 {
+			now := sinceNoon(time.Duration(float64(i) / c.rate * 1e9))
+			if c.urgentEvery > 0 && i%c.urgentEvery == 0 {
+				s.hurry(entries[i%c.hot], now)
+			}
+			if e := s.take(now, c.rate); e != nil {
+				longest = max(longest, now.Sub(e.task.LastPolledAt))
+				e.task.LastPolledAt = now
+				s.put(e, now)
+			}
+		}
+		// A step in which another over the limit goes first, each.
+		if slack := time.Duration(float64(time.Second) / c.rate * 10); longest > c.want+slack {
+			t.Errorf("%+v: longest wait = %s, want at most %s", c, longest, c.want+slack)
+		}
+	}
+}
+
+// Whatever is done to a schedule, it gives each entry once, none too soon, and
+// none while there is nothing to give.
+func TestScheduleAtRandom(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			s := newSchedule(time.Second, time.Minute)
+			in, out := map[*entry]bool{}, map[*entry]bool{} // waiting, and being polled
+			var all []*entry
+			one := func(of map[*entry]bool) *entry {
+				for range min(20, len(all)) {
+					if e := all[random.IntN(len(all))]; of[e] {
+						return e
+					}
+				}
+				return nil
+			}
+			now := noon
+			for range 2000 {
+				switch random.IntN(8) {
+				case 0: // registered, or read from the database
+					registered := now.Add(-time.Duration(random.IntN(8000)) * time.Second)
+					e := &entry{urgent: random.IntN(2) == 0, task: Task{State: States[random.IntN(3)], RegisteredAt: registered}}
+					if random.IntN(2) == 0 {
+						e.task.LastPolledAt = now.Add(-time.Duration(random.IntN(200)) * time.Second)
+					} else if random.IntN(8) == 0 { // before the clock was set back
+						e.task.LastPolledAt = now.Add(10 * time.Hour)
+					}
+					if random.IntN(3) == 0 {
+						e.task.ExpectedStopAt = now.Add(time.Duration(random.IntN(40000)-20000) * time.Second)
+					}
+					s.put(e, now)
+					in[e] = true
+					all = append(all, e)
+				case 1:
+					if e := one(in); e != nil && random.IntN(4) == 0 {
+						s.remove(e)
+						s.remove(e) // it is nowhere now
+						delete(in, e)
+					}
+				case 2:
+					if e := one(in); e != nil {
+						s.hurry(e, now)
+					}
+				case 3, 4: // an answer, or none
+					e := one(out)
+					if e == nil {
+						break
+					}
+					delete(out, e)
+					if random.IntN(3) == 0 {
+						e.notBefore = now.Add(time.Duration(random.IntN(5000)) * time.Millisecond)
+					}
+					e.task.Memory.Doubt.about = ""
+					if random.IntN(5) == 0 {
+						e.task.Memory.Doubt.about = doubtNoStatus
+					}
+					s.put(e, now)
+					in[e] = true
+				default:
+					next, some := s.next(now)
+					if some != (len(in) > 0) {
+						t.Fatalf("next = %t with %d entries waiting", some, len(in))
+					}
+					asked := map[*entry]bool{}
+					for e := range in {
+						asked[e] = e.urgent
+					}
+					e := s.take(now, 20)
+					if (e != nil) != (some && !next.After(now)) {
+						t.Fatalf("take gives an entry: %t, after next = %s, now %s", e != nil, next, now)
+					}
+					if e == nil {
+						break
+					}
+					if !in[e] {
+						t.Fatal("take gives an entry that does not wait")
+					}
+					if rested := now.Sub(e.task.LastPolledAt); rested < s.rest && rested >= 0 {
+						t.Fatalf("polled again after %s", rested)
+					}
+					if !asked[e] && now.Before(e.notBefore) {
+						t.Fatalf("polled %s before it may be", e.notBefore.Sub(now))
+					}
+					delete(in, e)
+					out[e] = true
+					e.task.LastPolledAt = now
+				}
+				now = now.Add(time.Duration(random.IntN(300)) * time.Millisecond)
+				if s.waiting != len(in) {
+					t.Fatalf("waiting = %d, want %d", s.waiting, len(in))
+				}
+			}
+			for now = now.Add(time.Hour); len(in) > 0; now = now.Add(50 * time.Millisecond) {
+				e := s.take(now, 20)
+				if !in[e] {
+					t.Fatalf("draining: take gives an entry that does not wait, with %d waiting", len(in))
+				}
+				delete(in, e)
+			}
+			if len(s.cohorts) > 0 || len(s.fronts) > 0 {
+				t.Errorf("%d cohorts and %d fronts are left of no entries", len(s.cohorts), len(s.fronts))
+			}
+		})
+	}
+}
