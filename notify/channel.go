@@ -2,11 +2,12 @@ package notify
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+
+	"pushwatch/watcher"
 )
 
 // Notifier is a configured receiver of events.
@@ -17,33 +18,56 @@ type Notifier struct {
 	Sender      Sender
 	Timeout     time.Duration // of one attempt; default 15 s
 	MaxInFlight int           // attempts at the same time; default 8
-	MaxAge      time.Duration // of an event; older ones are given up; default 72 h
+	MaxAge      time.Duration // of a delivery, from its event or its replay; older ones are given up; default 72 h
+	Fallback    string        // the notifier that is told when this one gives up; empty: none
 }
 
 // A channel delivers to one notifier. Everything in it is its own, so that a
 // notifier that is slow, dead or hostile slows no other.
 type channel struct {
 	Notifier
-	log     *zap.Logger
-	metrics *metrics
-	changed chan struct{} // there is something to look at; holds at most one
+	log       *zap.Logger
+	metrics   *channelMetrics
+	exhausted func(*Delivery, *Outcome, *Standing) *watcher.Event
+	changed   chan struct{} // there is something to look at; holds at most one
 
-	mu       sync.Mutex
-	lanes    lanes
-	inFlight int
-	gate     gate
+	mu        sync.Mutex
+	lanes     lanes
+	positions map[*Feed]*position
+	inFlight  int
+	strays    int // attempts under way of lanes that were dropped
+	gate      gate
+	standing  Standing
+	lastError string // of the last attempt; empty where it did not fail
+	swept     time.Time
 }
 
-// window is how many deliveries of one notifier are held in memory. The rest
-// waits in the table.
-const window = 4096
+// A position says how much of an account's deliveries a channel has been given.
+type position struct {
+	taken  int64 // the highest position that was
+	newest int64 // the highest position that was seen
+	behind bool  // some between them wait in the table
+}
 
-func newChannel(n Notifier, log *zap.Logger, m *metrics) *channel {
+// What a channel holds in memory; the rest waits in the table. Deliveries that
+// wait for another attempt are held without their bodies, so that many failing
+// ones leave room for new ones.
+const (
+	window    = 4096    // deliveries with their bodies
+	maxHeld   = 1 << 15 // deliveries
+	page      = 512     // deliveries read from the table at a time
+	stopGrace = 5 * time.Second
+	sweepTime = time.Minute // between looks for deliveries that are too old
+)
+
+func newChannel(n Notifier, log *zap.Logger, m *channelMetrics) *channel {
 	return &channel{
 		Notifier: n, log: log.With(zap.String("notifier", n.Name)), metrics: m,
-		changed: make(chan struct{}, 1),
-		lanes:   lanes{all: make(map[laneKey]*lane)},
-		gate:    gate{most: n.MaxInFlight},
+		changed:   make(chan struct{}, 1),
+		lanes:     lanes{all: make(map[laneKey]*lane)},
+		positions: make(map[*Feed]*position),
+		gate:      gate{most: n.MaxInFlight},
+		standing:  Standing{Notifier: n.Name, State: Active},
 	}
 }
 
@@ -55,10 +79,8 @@ func (c *channel) poke() {
 	}
 }
 
-// stopGrace is how long attempts under way may go on when the process stops.
-const stopGrace = 5 * time.Second
-
-// run sends what is due until ctx ends, and then waits for what is under way.
+// run sends what is due until ctx ends, and then waits for what is under way, for
+// stopGrace at most.
 func (c *channel) run(ctx context.Context) {
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -66,24 +88,7 @@ func (c *channel) run(ctx context.Context) {
 	defer sends.Wait()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cut) })()
 	for ctx.Err() == nil {
-		c.mu.Lock()
-		now := time.Now()
-		next := c.lanes.wake(now)
-		for c.gate.admits(now, c.inFlight) {
-			l := c.lanes.next()
-			if l == nil {
-				break
-			}
-			l.busy = true
-			c.inFlight++
-			probe := c.gate.sent()
-			sends.Go(func() { c.attempt(attempts, l, probe) })
-		}
-		if at := c.gate.opens(now); !at.IsZero() && c.lanes.fresh.len()+c.lanes.again.len() > 0 {
-			next = at
-		}
-		c.mu.Unlock()
-
+		next := c.turn(attempts, &sends)
 		var timer <-chan time.Time
 		if !next.IsZero() {
 			timer = time.After(time.Until(next))
@@ -96,8 +101,50 @@ func (c *channel) run(ctx context.Context) {
 	}
 }
 
-// attempt sends the head of a lane once and takes in what came of it. The lane
-// is this goroutine's until it is placed again; others only add to its end.
+// turn starts every attempt that may start now, and returns when to look again;
+// zero: when the channel is poked.
+func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	next = c.lanes.wake(now)
+	if now.Sub(c.swept) >= sweepTime {
+		c.swept = now
+		if old := c.lanes.expired(now, c.MaxAge); len(old) > 0 {
+			sends.Go(func() { c.expire(ctx, old) })
+		}
+	}
+	for c.standing.open(now) && c.gate.admits(now, c.inFlight) {
+		l := c.lanes.next()
+		if l == nil {
+			break
+		}
+		c.inFlight++
+		probe := c.gate.sent()
+		sends.Go(func() { c.attempt(ctx, l, probe) })
+	}
+	if c.lanes.ready() {
+		next = earlier(next, c.gate.opens(now))
+		if c.standing.PausedUntil.After(now) {
+			next = earlier(next, c.standing.PausedUntil)
+		}
+	}
+	if c.lanes.held > 0 {
+		next = earlier(next, c.swept.Add(sweepTime))
+	}
+	return next
+}
+
+// earlier is the earlier of two times, of which a zero one is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// attempt sends the head of a busy lane once and takes in what came of it. The
+// head is this goroutine's until the lane is put back; others only add behind it.
 func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	c.mu.Lock()
 	d := l.queue[0]
@@ -109,57 +156,36 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	if ctx.Err() != nil && err != nil {
 		return // the process stops: what was tried is tried again after its start
 	}
-	fault, ok := errors.AsType[*SendError](err)
-	if err != nil && !ok {
-		fault = &SendError{Reason: err.Error(), Result: "other", Err: err}
-	}
-	c.metrics.attempts.WithLabelValues(c.Name, fault.result()).Inc()
-
-	o := Outcome{
-		ID: d.ID, State: Delivered, Attempts: d.Attempts + 1,
-		Attempt: Attempt{At: start, Status: status, Duration: now.Sub(start)},
-	}
-	again := time.Time{} // when to try again, of one that stays pending
-	if err != nil {
-		o.Attempt.Error = err.Error()
-		again = c.failed(now, &d, &o, fault, probe)
-	}
-	if err == nil || o.Attempts > d.Attempts { // else nothing has changed that is worth writing
-		l.feed.settle(ctx, o)
+	v := c.judge(now, &d, Attempt{At: start, Status: status, Duration: now.Sub(start)}, err, probe)
+	if v.worthSaving {
+		l.feed.settle(ctx, v.Outcome)
 	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.poke()
 	c.inFlight--
-	if c.gate.learn(now, fault, probe) {
+	if c.gate.learn(now, v.fault, probe) {
 		c.log.Info("notifier is back")
 		c.lanes.recover(now)
 	}
-	if !l.feed.open() {
-		return // the lane goes with its account
-	}
-	l.busy = false
-	if o.State == Pending {
+	switch {
+	case !c.lanes.owns(l): // it went with its account, or with the notifier
+		c.strays--
+	case v.State == Pending:
 		head := &l.queue[0]
-		head.Attempts, head.Body = o.Attempts, nil // it waits: what is large is read again
-		l.due, l.down = again, fault != nil && fault.outage()
-		c.lanes.place(l)
-	} else {
-		c.metrics.outcomes.WithLabelValues(c.Name, string(o.State)).Inc()
-		if o.State == Delivered {
-			c.metrics.delivered.WithLabelValues(c.Name).Observe(now.Sub(d.EventAt).Seconds())
-		}
+		head.Attempts, head.NextAttemptAt = v.Attempts, v.NextAttemptAt
+		l.down = v.fault.outage()
+		c.lanes.postpone(l, v.NextAttemptAt)
+	default:
 		c.lanes.done(l)
-		if c.lanes.held < window/2 {
-			l.feed.refill()
-		}
 	}
+	c.refill()
 }
 
 // send makes the attempt, with the body read where it is not at hand.
 func (c *channel) send(ctx context.Context, f *Feed, d *Delivery) (int, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errors.New("no answer within the notifier's timeout"))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
 	defer cancel()
 	if d.Body == nil {
 		body, err := f.box.Body(ctx, d.ID)
@@ -171,35 +197,47 @@ func (c *channel) send(ctx context.Context, f *Feed, d *Delivery) (int, error) {
 	return c.Sender.Send(ctx, d)
 }
 
-// unchargedWait is how long a delivery waits whose attempt does not count.
-const unchargedWait = 15 * time.Second
+// expire gives up the heads of busy lanes that are too old, and the deliveries
+// behind them that are too.
+func (c *channel) expire(ctx context.Context, old []*lane) {
+	for _, l := range old {
+		for c.expireHead(ctx, l) {
+		}
+	}
+	c.poke()
+}
 
-// failed decides what follows a failed attempt: it completes the outcome and
-// returns when to try again.
-func (c *channel) failed(now time.Time, d *Delivery, o *Outcome, fault *SendError, probe bool) time.Time {
-	uncharged := probe || fault.Uncharged
-	if uncharged {
-		o.Attempts--
+// expireHead gives up the head of a busy lane, and reports whether the next one is
+// too old as well: then the lane is still busy.
+func (c *channel) expireHead(ctx context.Context, l *lane) bool {
+	c.mu.Lock()
+	d := l.queue[0]
+	reason := "not delivered within " + c.MaxAge.String()
+	if c.lastError != "" {
+		reason += ": " + c.lastError
 	}
-	o.State = Pending
-	if fault.Final {
-		o.State = Dead
-	} else if at, ok := nextAttempt(now, d.EventAt, o.Attempts, c.MaxAge); ok {
-		if uncharged {
-			at = now.Add(unchargedWait)
-		}
-		o.NextAttemptAt = at
-		if fault.RetryAfter.After(at) {
-			o.NextAttemptAt = fault.RetryAfter
-		}
-	} else {
-		o.State, o.Attempts = Dead, d.Attempts+1
+	c.mu.Unlock()
+	now := time.Now()
+	o := Outcome{
+		ID: d.ID, Position: d.Position, State: Dead, Attempts: d.Attempts + 1,
+		Attempt: Attempt{At: now, Error: reason},
 	}
-	if o.State == Dead {
-		c.log.Error("delivery given up", zap.String("event", d.EventID), zap.Stringer("task", d.Task), zap.Int("attempt", o.Attempts), zap.String("error", o.Attempt.Error))
-	} else {
-		c.log.Warn("delivery failed", zap.String("event", d.EventID), zap.Stringer("task", d.Task), zap.Int("attempt", o.Attempts),
-			zap.String("error", o.Attempt.Error), zap.Time("next", o.NextAttemptAt))
+	c.giveUp(&d, &o, nil)
+	l.feed.settle(ctx, o)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.lanes.owns(l) {
+		c.strays--
+		c.refill()
+		return false
 	}
-	return o.NextAttemptAt
+	c.lanes.done(l)
+	c.refill()
+	if len(l.queue) > 0 && now.Sub(l.queue[0].Since) >= c.MaxAge {
+		c.lanes.take(l)
+		l.busy = true
+		return true
+	}
+	return false
 }

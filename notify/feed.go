@@ -19,47 +19,31 @@ type Feed struct {
 	box      Outbox
 	log      *zap.Logger
 	channels []*channel
+	byName   map[string]*channel
 	outcomes chan Outcome
+	goners   chan *channel // whose deliveries are to be buried
 	wanted   chan struct{} // some channel has room for what waits in the table; holds at most one
 	closed   chan struct{}
-
-	mu        sync.Mutex
-	positions map[*channel]*position
-}
-
-// A position says how much of an account's deliveries a channel has been given.
-type position struct {
-	taken  int64 // the highest id that was
-	newest int64 // the highest id that was seen
-	behind bool  // some between them wait in the table
+	leave    func() // the dispatcher forgets the feed
 }
 
 const (
-	page        = 512 // deliveries read from the table at a time
-	settleBatch = 512 // outcomes written at a time
+	settleBatch = 512 // outcomes written at a time, and deliveries buried
 	settleWait  = 5 * time.Millisecond
 )
 
-func newFeed(box Outbox, channels []*channel, log *zap.Logger) *Feed {
+func newFeed(box Outbox, channels []*channel, log *zap.Logger, leave func()) *Feed {
 	f := &Feed{
-		box: box, log: log, channels: channels, outcomes: make(chan Outcome, 2*settleBatch),
-		wanted: make(chan struct{}, 1), closed: make(chan struct{}), positions: make(map[*channel]*position),
+		box: box, log: log, channels: channels, byName: make(map[string]*channel), leave: leave,
+		outcomes: make(chan Outcome, 2*settleBatch), goners: make(chan *channel),
+		wanted: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	for _, c := range channels {
-		f.positions[c] = &position{behind: true} // what earlier runs have left
+		f.byName[c.Name] = c
+		c.join(f)
 	}
 	f.refill()
 	return f
-}
-
-// open reports whether the account is still delivered from here.
-func (f *Feed) open() bool {
-	select {
-	case <-f.closed:
-		return false
-	default:
-		return true
-	}
 }
 
 // refill has the table read for channels that have room.
@@ -72,38 +56,11 @@ func (f *Feed) refill() {
 
 // offer takes deliveries that were just committed. It is the outbox's subscriber.
 func (f *Feed) offer(deliveries []Delivery) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	for _, d := range deliveries {
-		for c, p := range f.positions {
-			if c.Name != d.Notifier || d.ID <= p.taken {
-				continue
-			}
-			p.newest = d.ID
-			if p.behind = p.behind || !c.take(f, d); !p.behind {
-				p.taken = d.ID
-			}
+		if c := f.byName[d.Notifier]; c != nil { // else the settings name it no more
+			c.offer(f, d)
 		}
 	}
-}
-
-// take adds a delivery to its lane, if there is room.
-func (c *channel) take(f *Feed, d Delivery) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.lanes.held >= window {
-		return false
-	}
-	c.lanes.add(f, d)
-	c.poke()
-	return true
-}
-
-// room reports whether a page fits.
-func (c *channel) room() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lanes.held <= window-page
 }
 
 // Run brings deliveries and settles outcomes until ctx ends, when it returns nil,
@@ -121,11 +78,10 @@ func (f *Feed) Run(ctx context.Context) error {
 
 // drop takes the account's lanes out of the channels.
 func (f *Feed) drop() {
+	f.leave()
 	close(f.closed)
 	for _, c := range f.channels {
-		c.mu.Lock()
-		c.lanes.drop(f)
-		c.mu.Unlock()
+		c.part(f)
 	}
 }
 
@@ -146,36 +102,27 @@ func (f *Feed) read(ctx context.Context) {
 	}
 }
 
-// fill reads page by page until the channel is full or has all there is.
+// fill reads page by page until the channel is full or has all there is. What
+// waits for a notifier that is gone is buried instead.
 func (f *Feed) fill(ctx context.Context, c *channel) error {
-	for c.room() {
-		f.mu.Lock()
-		p := *f.positions[c]
-		f.mu.Unlock()
-		if !p.behind {
+	for {
+		after, newest, want := c.wants(f)
+		switch want {
+		case nothing:
+			return nil
+		case burying:
+			select {
+			case f.goners <- c:
+			case <-ctx.Done():
+			}
 			return nil
 		}
-		deliveries, err := f.box.Pending(ctx, c.Name, p.taken, page)
+		deliveries, err := f.box.Pending(ctx, c.Name, after, page)
 		if err != nil {
 			return fmt.Errorf("notifier %s: %w", c.Name, err)
 		}
-		f.mu.Lock()
-		now := f.positions[c]
-		all := len(deliveries) < page // that the table has
-		for _, d := range deliveries {
-			if !c.take(f, d) {
-				all = false
-				break
-			}
-			now.taken = d.ID
-		}
-		if all && now.newest <= max(now.taken, p.newest) { // nothing was committed since it was read
-			now.behind = false
-			now.taken = max(now.taken, now.newest)
-		}
-		f.mu.Unlock()
+		c.fill(f, deliveries, after, newest)
 	}
-	return nil
 }
 
 // settle hands an outcome to the writing. It blocks while the database is slow,
@@ -190,19 +137,23 @@ func (f *Feed) settle(ctx context.Context, o Outcome) {
 
 // write writes outcomes, several at a time: nobody waits for them.
 func (f *Feed) write(ctx context.Context) error {
+	expired := make(chan time.Time)
+	close(expired)
 	for {
-		var batch []Outcome
+		var err error
 		select {
 		case o := <-f.outcomes:
-			batch = f.gather(append(batch, o), time.After(settleWait))
+			err = f.save(ctx, f.gather([]Outcome{o}, time.After(settleWait)))
+		case c := <-f.goners: // after the last outcomes of its attempts
+			if err = f.save(ctx, f.gather(nil, expired)); err == nil {
+				err = f.bury(ctx, c)
+			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 			defer cancel()
-			expired := make(chan time.Time)
-			close(expired)
 			return f.save(last, f.gather(nil, expired))
 		}
-		if err := f.save(ctx, batch); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -245,6 +196,24 @@ func (f *Feed) save(ctx context.Context, batch []Outcome) error {
 		case <-ctx.Done():
 		case <-time.After(min(10*time.Second, 100*time.Millisecond<<min(attempt, 10))):
 		}
+	}
+	return nil
+}
+
+// bury makes all that waits for a notifier that is gone dead, in steps between
+// which others write.
+func (f *Feed) bury(ctx context.Context, c *channel) error {
+	for n := settleBatch; n == settleBatch && c.isGone() && ctx.Err() == nil; {
+		var err error
+		n, err = f.box.Bury(ctx, c.Name, "the notifier is gone: it answered 410", settleBatch)
+		if errors.Is(err, watcher.ErrFenced) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			f.log.Error("bury deliveries", zap.String("notifier", c.Name), zap.Error(err))
+			time.AfterFunc(time.Second, f.refill)
+		}
+		c.metrics.dead(n)
 	}
 	return nil
 }

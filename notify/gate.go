@@ -6,19 +6,19 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// A gate says how many attempts a notifier may have under way: none while it
-// has asked for a pause, one probe now and then while it is down, few at first
-// when it has come back, and otherwise as many as it is configured for.
+// A gate is a notifier's breaker. It says how many attempts may be under way: one
+// probe now and then while the notifier is down, few at first when it has come
+// back, and otherwise as many as it is configured for.
 //
 // It is taken to be down after some failures in a row that are its own and not
-// the event's: no answer, 429, or a 5xx. What is tried on it then is a probe and
-// counts as no attempt of the delivery: the delivery's schedule is for faults
-// that concern it, and should not be used up by an outage.
+// the event's: see [SendError.outage]. What is tried on it then is a probe, and
+// where that fails as before it counts as no attempt of the delivery: the
+// delivery's schedule is for faults that concern it, and should not be used up by
+// an outage.
 type gate struct {
 	most     int // attempts at the same time
 	allowed  int // now, after an outage; 0: most
 	failures int // in a row
-	paused   time.Time
 	probeAt  time.Time
 	probing  bool
 	waits    *backoff.ExponentialBackOff // between probes; nil: not down
@@ -36,8 +36,6 @@ func (g *gate) down() bool { return g.waits != nil }
 // admits reports whether one more attempt may go, with so many under way.
 func (g *gate) admits(now time.Time, inFlight int) bool {
 	switch {
-	case now.Before(g.paused):
-		return false
 	case g.down():
 		return !g.probing && !now.Before(g.probeAt)
 	case g.allowed > 0:
@@ -49,14 +47,10 @@ func (g *gate) admits(now time.Time, inFlight int) bool {
 
 // opens returns when the gate will admit again, zero where that is not a matter of time.
 func (g *gate) opens(now time.Time) time.Time {
-	switch {
-	case now.Before(g.paused):
-		return g.paused
-	case g.down() && !g.probing:
+	if g.down() && !g.probing {
 		return g.probeAt
-	default:
-		return time.Time{}
 	}
+	return time.Time{}
 }
 
 // sent notes an attempt that goes out, and reports whether it is a probe.
@@ -70,9 +64,6 @@ func (g *gate) sent() bool {
 func (g *gate) learn(now time.Time, fault *SendError, probe bool) (back bool) {
 	if probe {
 		g.probing = false
-	}
-	if fault != nil && fault.RetryAfter.After(g.paused) {
-		g.paused = fault.RetryAfter
 	}
 	switch {
 	case fault == nil, probe && !fault.outage(): // it answers, if not as one would like
@@ -107,13 +98,13 @@ func (g *gate) succeeded() (back bool) {
 	return false
 }
 
-// outage reports whether the failure is of the receiver as a whole rather than
-// of what was sent to it.
+// outage reports whether the failure is of the receiver as a whole, or of the way
+// to it, rather than of what was sent to it.
 func (e *SendError) outage() bool {
 	switch e.Result {
-	case "5xx", "429", "timeout", "dns", "connect", "tls", "proxy":
-		return true
+	case "3xx", "4xx", "410":
+		return e.Uncharged
 	default:
-		return false
+		return e.Uncharged || !e.Final
 	}
 }

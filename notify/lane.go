@@ -2,6 +2,8 @@ package notify
 
 import (
 	"container/heap"
+	"container/list"
+	"slices"
 	"time"
 )
 
@@ -13,15 +15,204 @@ type lane struct {
 	queue []Delivery
 	due   time.Time // when the head may be tried; zero: at once
 	down  bool      // the head failed because the receiver is down, not because of what it is
-	busy  bool      // the head is being sent
-	index int       // in the heap of waiting lanes; -1: not there
+	busy  bool      // the head is being sent or given up; the lane is in no list
+	line  *list.List
+	place *list.Element // in line; nil: in none
+	index int           // in the heap of waiting lanes; -1: not there
 }
 
 // A laneKey names a lane of one notifier.
 type laneKey struct{ account, subject string }
 
-// fresh reports whether the head has not been tried yet.
-func (l *lane) fresh() bool { return l.queue[0].Attempts == 0 }
+// lanes are what a channel holds in memory. A lane that can be sent stands in one
+// of two lines, one that has to wait in a heap.
+type lanes struct {
+	all     map[laneKey]*lane
+	held    int // deliveries
+	loaded  int // deliveries with their bodies
+	fresh   list.List
+	again   list.List // heads that were tried before
+	waiting waiting
+	turns   int
+}
+
+// add puts a delivery into its lane: at the end, or, where it is replayed, before
+// those that were made after it. One that cannot be sent soon loses its body.
+func (ls *lanes) add(f *Feed, d Delivery) {
+	key := laneKey{d.Account, d.Subject}
+	l := ls.all[key]
+	if l == nil {
+		l = &lane{key: key, feed: f, index: -1}
+		ls.all[key] = l
+	}
+	ls.held++
+	if d.Body != nil {
+		ls.loaded++
+	}
+	at := len(l.queue)
+	first := 0
+	if l.busy {
+		first = 1
+	}
+	for at > first && l.queue[at-1].ID > d.ID {
+		at--
+	}
+	l.queue = slices.Insert(l.queue, at, d)
+	switch {
+	case l.busy:
+	case at == 0:
+		ls.take(l)
+		l.down = false
+		ls.put(l, d.NextAttemptAt)
+	case l.index >= 0:
+		ls.unload(l, at)
+	}
+}
+
+// owns reports whether the lane is one of these: it may have been dropped while
+// it was busy.
+func (ls *lanes) owns(l *lane) bool { return ls.all[l.key] == l }
+
+// put places a lane that is in no list where its head belongs, which is due at a
+// time.
+func (ls *lanes) put(l *lane, due time.Time) {
+	l.due = due
+	switch {
+	case due.After(time.Now()):
+		heap.Push(&ls.waiting, l)
+		for i := range l.queue {
+			ls.unload(l, i)
+		}
+	case l.queue[0].Attempts == 0:
+		l.line, l.place = &ls.fresh, ls.fresh.PushBack(l)
+	default:
+		l.line, l.place = &ls.again, ls.again.PushBack(l)
+	}
+}
+
+// take takes a lane out of the list it is in.
+func (ls *lanes) take(l *lane) {
+	if l.place != nil {
+		l.line.Remove(l.place)
+		l.place = nil
+	}
+	if l.index >= 0 {
+		heap.Remove(&ls.waiting, l.index)
+	}
+}
+
+// unload drops the body of a delivery, which is read again when it is sent.
+func (ls *lanes) unload(l *lane, i int) {
+	if d := &l.queue[i]; d.Body != nil {
+		d.Body = nil
+		ls.loaded--
+	}
+}
+
+// wake moves the lanes that have waited enough, and returns when the next will have.
+func (ls *lanes) wake(now time.Time) (next time.Time) {
+	for len(ls.waiting) > 0 {
+		l := ls.waiting[0]
+		if l.due.After(now) {
+			return l.due
+		}
+		ls.take(l)
+		ls.put(l, l.due)
+	}
+	return time.Time{}
+}
+
+// recover makes due at once the heads that wait because the receiver was down.
+func (ls *lanes) recover(now time.Time) {
+	for _, l := range slices.Clone(ls.waiting) {
+		if l.down {
+			ls.take(l)
+			l.down = false
+			ls.put(l, now)
+		}
+	}
+}
+
+// ready reports whether a head could be sent now.
+func (ls *lanes) ready() bool { return ls.fresh.Len()+ls.again.Len() > 0 }
+
+// freshTurns of so many turns go to heads that were never tried, where there are
+// others too: what is new is told before what has failed already.
+const freshTurns, allTurns = 4, 5
+
+// next takes the lane whose head is to be sent, nil where there is none. The lane
+// is busy then.
+func (ls *lanes) next() *lane {
+	line := &ls.again
+	if ls.fresh.Len() > 0 && (ls.again.Len() == 0 || ls.turns%allTurns < freshTurns) {
+		line = &ls.fresh
+	}
+	front := line.Front()
+	if front == nil {
+		return nil
+	}
+	ls.turns++
+	l := front.Value.(*lane)
+	ls.take(l)
+	l.busy = true
+	return l
+}
+
+// expired takes the lanes whose heads have waited for longer than maxAge. They
+// are busy then.
+func (ls *lanes) expired(now time.Time, maxAge time.Duration) []*lane {
+	var old []*lane
+	for _, l := range ls.all {
+		if !l.busy && now.Sub(l.queue[0].Since) >= maxAge {
+			ls.take(l)
+			l.busy = true
+			old = append(old, l)
+		}
+	}
+	return old
+}
+
+// postpone keeps the head of a busy lane for another attempt.
+func (ls *lanes) postpone(l *lane, due time.Time) {
+	l.busy = false
+	ls.unload(l, 0) // what is large is read again
+	ls.put(l, due)
+}
+
+// done removes the head of a busy lane, which was settled, and puts the lane
+// where the next belongs; an empty lane is forgotten.
+func (ls *lanes) done(l *lane) {
+	ls.unload(l, 0)
+	l.queue[0] = Delivery{}
+	l.queue = l.queue[1:]
+	l.busy, l.down = false, false
+	ls.held--
+	if len(l.queue) == 0 {
+		delete(ls.all, l.key)
+		return
+	}
+	ls.put(l, l.queue[0].NextAttemptAt)
+}
+
+// drop forgets the lanes of a feed, or all where it is nil. It returns how many
+// of them are busy.
+func (ls *lanes) drop(f *Feed) (busy int) {
+	for key, l := range ls.all {
+		if f != nil && l.feed != f {
+			continue
+		}
+		ls.take(l)
+		for i := range l.queue {
+			ls.unload(l, i)
+		}
+		ls.held -= len(l.queue)
+		delete(ls.all, key)
+		if l.busy {
+			busy++
+		}
+	}
+	return busy
+}
 
 // waiting is a heap of the lanes whose heads have to wait, the first due on top.
 type waiting []*lane
@@ -44,132 +235,4 @@ func (w *waiting) Pop() any {
 	*w = (*w)[:last]
 	l.index = -1
 	return l
-}
-
-// A fifo is a queue of lanes.
-type fifo struct {
-	lanes []*lane
-	head  int
-}
-
-func (f *fifo) len() int { return len(f.lanes) - f.head }
-
-func (f *fifo) push(l *lane) { f.lanes = append(f.lanes, l) }
-
-func (f *fifo) pop() *lane {
-	l := f.lanes[f.head]
-	f.lanes[f.head] = nil
-	f.head++
-	if f.head > 64 && 2*f.head > len(f.lanes) {
-		n := copy(f.lanes, f.lanes[f.head:])
-		clear(f.lanes[n:])
-		f.lanes, f.head = f.lanes[:n], 0
-	}
-	return l
-}
-
-// lanes are all the lanes of one notifier that are in memory, sorted by what
-// they wait for.
-type lanes struct {
-	all     map[laneKey]*lane
-	held    int     // deliveries in all of them
-	fresh   fifo    // heads that were never tried
-	again   fifo    // heads whose next try is due
-	waiting waiting // heads that have to wait
-	turns   int
-}
-
-// add puts a delivery at the end of its lane.
-func (ls *lanes) add(f *Feed, d Delivery) {
-	key := laneKey{d.Account, d.Subject}
-	l := ls.all[key]
-	if l == nil {
-		l = &lane{key: key, feed: f, index: -1}
-		ls.all[key] = l
-	}
-	l.queue = append(l.queue, d)
-	ls.held++
-	if len(l.queue) == 1 && !l.busy {
-		l.due = d.NextAttemptAt
-		ls.place(l)
-	}
-}
-
-// place puts a lane where its head belongs.
-func (ls *lanes) place(l *lane) {
-	switch {
-	case l.due.After(time.Now()):
-		heap.Push(&ls.waiting, l)
-	case l.fresh():
-		ls.fresh.push(l)
-	default:
-		ls.again.push(l)
-	}
-}
-
-// wake moves the lanes that have waited enough, and returns when the next will have.
-func (ls *lanes) wake(now time.Time) (next time.Time) {
-	for len(ls.waiting) > 0 {
-		if l := ls.waiting[0]; l.due.After(now) {
-			return l.due
-		}
-		ls.again.push(heap.Pop(&ls.waiting).(*lane))
-	}
-	return time.Time{}
-}
-
-// recover makes due at once the heads that wait because the receiver was down.
-func (ls *lanes) recover(now time.Time) {
-	for _, l := range ls.waiting {
-		if l.down {
-			l.due, l.down = now, false
-		}
-	}
-	heap.Init(&ls.waiting)
-}
-
-// freshTurns of so many turns go to heads that were never tried, where there are
-// others too: what is new is told before what has failed already.
-const freshTurns, allTurns = 4, 5
-
-// next takes the lane whose head is to be sent, nil where there is none.
-func (ls *lanes) next() *lane {
-	for ls.fresh.len()+ls.again.len() > 0 {
-		from := &ls.again
-		if ls.fresh.len() > 0 && (ls.again.len() == 0 || ls.turns%allTurns < freshTurns) {
-			from = &ls.fresh
-		}
-		ls.turns++
-		if l := from.pop(); l.feed.open() {
-			return l
-		}
-	}
-	return nil
-}
-
-// done removes the head, which was settled, and puts the lane where the next
-// belongs; an empty lane is forgotten.
-func (ls *lanes) done(l *lane) {
-	l.queue[0] = Delivery{}
-	l.queue = l.queue[1:]
-	ls.held--
-	if len(l.queue) == 0 {
-		delete(ls.all, l.key)
-		return
-	}
-	l.due = l.queue[0].NextAttemptAt
-	ls.place(l)
-}
-
-// drop forgets the lanes of a feed.
-func (ls *lanes) drop(f *Feed) {
-	for key, l := range ls.all {
-		if l.feed == f {
-			ls.held -= len(l.queue)
-			delete(ls.all, key)
-			if l.index >= 0 {
-				heap.Remove(&ls.waiting, l.index)
-			}
-		}
-	}
 }

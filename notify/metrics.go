@@ -1,7 +1,12 @@
 package notify
 
 import (
+	"context"
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 )
 
 // metrics are what the delivering shows to Prometheus. No URL, secret or task id
@@ -10,6 +15,15 @@ type metrics struct {
 	attempts  *prometheus.CounterVec
 	outcomes  *prometheus.CounterVec
 	delivered *prometheus.HistogramVec
+}
+
+// channelMetrics are the ones of one notifier, looked up once.
+type channelMetrics struct {
+	attempts  *prometheus.CounterVec // by result
+	success   prometheus.Counter
+	delivered prometheus.Counter
+	died      prometheus.Counter
+	seconds   prometheus.Observer
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -21,10 +35,110 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "pushwatch_deliveries_total", Help: "Deliveries that were settled: delivered or dead.",
 		}, []string{"notifier", "outcome"}),
 		delivered: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pushwatch_delivery_seconds", Help: "From the event to its receiver's 2xx.",
+			Name: "pushwatch_delivery_seconds", Help: "From the event, or its replay, to its receiver's 2xx.",
 			Buckets: []float64{.005, .01, .02, .05, .1, .5, 1, 5, 30, 120, 600, 3600, 6 * 3600, 24 * 3600},
 		}, []string{"notifier"}),
 	}
 	r.MustRegister(m.attempts, m.outcomes, m.delivered)
 	return m
+}
+
+func (m *metrics) channel(notifier string) *channelMetrics {
+	attempts := m.attempts.MustCurryWith(prometheus.Labels{"notifier": notifier})
+	return &channelMetrics{
+		attempts: attempts, success: attempts.WithLabelValues("2xx"),
+		delivered: m.outcomes.WithLabelValues(notifier, string(Delivered)),
+		died:      m.outcomes.WithLabelValues(notifier, string(Dead)),
+		seconds:   m.delivered.WithLabelValues(notifier),
+	}
+}
+
+// succeeded counts an attempt that delivered what waited so long.
+func (m *channelMetrics) succeeded(after time.Duration) {
+	m.success.Inc()
+	m.delivered.Inc()
+	m.seconds.Observe(after.Seconds())
+}
+
+// attempt counts an attempt that failed.
+func (m *channelMetrics) attempt(result string) { m.attempts.WithLabelValues(result).Inc() }
+
+// dead counts deliveries that were given up.
+func (m *channelMetrics) dead(n int) { m.died.Add(float64(n)) }
+
+// A counter keeps the tallies of the archive for a while: scrapes come often, and
+// counting a large backlog takes its time.
+type counter struct {
+	archive Archive
+
+	mu      sync.Mutex
+	tallies map[string]Tally
+	counted time.Time
+	took    time.Duration
+}
+
+const (
+	countEvery   = 5 * time.Second
+	countTimeout = 5 * time.Second
+	countShare   = 20 // counting takes at most this part of the time, as its denominator
+)
+
+// get returns tallies that are some seconds old at most, or more where counting
+// takes long.
+func (c *counter) get(ctx context.Context) (map[string]Tally, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	start := time.Now()
+	if start.Sub(c.counted) < max(countEvery, countShare*c.took) {
+		return c.tallies, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	tallies, err := c.archive.Tallies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.tallies, c.counted = tallies, time.Now()
+	c.took = c.counted.Sub(start)
+	return tallies, nil
+}
+
+// Descriptions of what is counted anew at each scrape.
+var (
+	oldestDesc = prometheus.NewDesc("pushwatch_oldest_pending_seconds",
+		"Since when the oldest delivery waits that a notifier has still to be told of.", []string{"notifier"}, nil)
+	pendingDesc = prometheus.NewDesc("pushwatch_deliveries_pending",
+		"Deliveries that a notifier has still to be told of.", []string{"notifier"}, nil)
+	deadDesc = prometheus.NewDesc("pushwatch_deliveries_dead",
+		"Deliveries in dead letter.", []string{"notifier"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (d *Dispatcher) Describe(descs chan<- *prometheus.Desc) {
+	descs <- oldestDesc
+	descs <- pendingDesc
+	descs <- deadDesc
+}
+
+// Collect implements [prometheus.Collector]. Where the archive cannot be read,
+// nothing is shown rather than something old.
+func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
+	tallies, err := d.tallies.get(context.Background())
+	if err != nil {
+		d.log.Warn("count deliveries", zap.Error(err))
+		return
+	}
+	gauge := func(desc *prometheus.Desc, v float64, notifier string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, notifier)
+	}
+	for _, c := range d.channels {
+		t := tallies[c.Name]
+		oldest := 0.0
+		if !t.Oldest.IsZero() {
+			oldest = max(0, time.Since(t.Oldest).Seconds())
+		}
+		gauge(oldestDesc, oldest, c.Name)
+		gauge(pendingDesc, float64(t.Pending), c.Name)
+		gauge(deadDesc, float64(t.Dead), c.Name)
+	}
 }

@@ -1,16 +1,43 @@
 // Package notify delivers events: each to every notifier that wants it, at least
 // once, across crashes and outages.
 //
+// # Lanes
+//
 // What has to be delivered is read from an [Outbox], a table that is written in
 // the same transaction as the event itself. A [Dispatcher] has one channel per
 // notifier; in it the deliveries of one task form a lane, and only the head of a
 // lane is ever sent. So one task's events arrive in order, different tasks' in
 // parallel, and a delivery that fails holds up its own lane and nothing else.
+// Channels share nothing but the writing of outcomes.
 //
-// The table is the truth and memory only a window on it: after a crash the
-// pending rows are read and go on. A delivery is settled after its receiver has
-// taken it, so a crash between the two repeats the end of a lane and never skips
-// any of it.
+// # The window
+//
+// The table is the truth and memory only a window on it. A [Feed] per account
+// hands each channel what is committed, in the order of positions, until the
+// channel is full; from then on the channel is behind, and is given pages of the
+// table as it empties, until it has caught up. Bodies are what takes the space,
+// so a delivery that waits for its next attempt is held without: many events that
+// their receiver refuses do not keep new ones out.
+//
+// A replayed delivery gets a new position at the end, by which it comes to a
+// channel just as a new one does, and takes its place in its lane by its id.
+//
+// # When it fails
+//
+// A failure may concern the delivery, the notifier, or neither ([SendError]). The
+// first is retried by a schedule until the delivery is too old. The second opens
+// the channel's gate, a breaker that lets through one probe at a time and charges
+// no delivery for it, and then few attempts at first; or it changes the notifier's
+// [Standing]: a pause that it asked for, or that it is gone. A delivery that is
+// given up is kept as dead letter, and the same transaction saves the
+// delivery.exhausted event that tells of it.
+//
+// # What holds
+//
+// A delivery is settled after its receiver has taken it, so a crash between the
+// two repeats the end of a lane and never skips any of it. Every write is fenced:
+// a process that was frozen, and replaced, sends what it had in flight and can
+// settle nothing. A receiver that wants each event once drops ids it has seen.
 package notify
 
 import (
@@ -27,15 +54,24 @@ import (
 
 // Config says whom a [Dispatcher] tells. A zero field is its default.
 type Config struct {
-	Notifiers []Notifier            // names differ
+	Instance  string                // names this installation in the events made here
+	Notifiers []Notifier            // names differ; see also [CheckFallbacks]
+	Archive   Archive               // required
 	Log       *zap.Logger           // default: none
 	Metrics   prometheus.Registerer // default: none
 }
 
-// A Dispatcher delivers the events of the accounts that this process owns.
+// A Dispatcher delivers the events of the accounts that this process owns, and
+// does what people ask concerning the deliveries and notifiers of all accounts.
 type Dispatcher struct {
+	instance string
+	archive  Archive
 	log      *zap.Logger
 	channels []*channel
+	tallies  counter
+
+	mu    sync.Mutex
+	boxes map[string]Outbox // of the accounts that this process owns now, by name
 }
 
 // New returns a dispatcher that delivers nothing yet: see [Dispatcher.Run] and
@@ -47,34 +83,75 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
 	}
-	d := &Dispatcher{log: cfg.Log}
+	d := &Dispatcher{
+		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log,
+		tallies: counter{archive: cfg.Archive}, boxes: make(map[string]Outbox),
+	}
 	m := newMetrics(cfg.Metrics)
 	for _, n := range cfg.Notifiers {
 		n.Timeout = cmp.Or(n.Timeout, 15*time.Second)
 		n.MaxInFlight = cmp.Or(n.MaxInFlight, 8)
 		n.MaxAge = cmp.Or(n.MaxAge, 72*time.Hour)
-		d.channels = append(d.channels, newChannel(n, cfg.Log, m))
+		c := newChannel(n, cfg.Log, m.channel(n.Name))
+		c.exhausted = d.exhausted
+		d.channels = append(d.channels, c)
 	}
 	cfg.Metrics.MustRegister(d)
 	return d
 }
 
-// Run sends until ctx ends. What is under way then may go on for some seconds.
+// Run sends until ctx ends. What is under way then may go on for some seconds. It
+// sends nothing before it has read the notifiers' standings: one that is paused
+// or gone is not to be called.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	var channels sync.WaitGroup
-	for _, c := range d.channels {
-		channels.Go(func() { c.run(ctx) })
+	var running sync.WaitGroup
+	defer running.Wait()
+	ticker := time.NewTicker(refreshEvery)
+	defer ticker.Stop()
+	for started := false; ; {
+		err := d.refresh(ctx)
+		if err != nil && ctx.Err() == nil {
+			d.log.Error("read standings", zap.Error(err))
+		}
+		if err == nil && !started {
+			started = true
+			for _, c := range d.channels {
+				running.Go(func() { c.run(ctx) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
 	}
-	channels.Wait()
-	return nil
 }
 
 // Feed connects an account that this process owns: it subscribes to the outbox,
 // before the account's first write, and delivers while [Feed.Run] runs.
 func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
-	f := newFeed(box, d.channels, d.log.With(zap.String("account", account)))
+	d.mu.Lock()
+	d.boxes[account] = box
+	d.mu.Unlock()
+	f := newFeed(box, d.channels, d.log.With(zap.String("account", account)), func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.boxes[account] == box {
+			delete(d.boxes, account)
+		}
+	})
 	box.Subscribe(f.offer)
 	return f
+}
+
+// anyAccount returns an account that this process owns now, nil where there is none.
+func (d *Dispatcher) anyAccount() (string, Outbox) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for account, box := range d.boxes {
+		return account, box
+	}
+	return "", nil
 }
 
 // Route names the notifiers that want an event.
@@ -86,33 +163,4 @@ func (d *Dispatcher) Route(e *watcher.Event) []string {
 		}
 	}
 	return names
-}
-
-// Descriptions of what is counted anew at each scrape.
-var (
-	oldestDesc = prometheus.NewDesc("pushwatch_oldest_pending_seconds",
-		"Age of the oldest event that a notifier has still to be told.", []string{"notifier"}, nil)
-	pendingDesc = prometheus.NewDesc("pushwatch_deliveries_pending",
-		"Deliveries that a notifier has still to be told and that are in memory; more may wait in the table.", []string{"notifier"}, nil)
-)
-
-// Describe implements [prometheus.Collector].
-func (d *Dispatcher) Describe(descs chan<- *prometheus.Desc) {
-	descs <- oldestDesc
-	descs <- pendingDesc
-}
-
-// Collect implements [prometheus.Collector].
-func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
-	now := time.Now()
-	for _, c := range d.channels {
-		c.mu.Lock()
-		held, oldest := c.lanes.held, time.Duration(0)
-		for _, l := range c.lanes.all {
-			oldest = max(oldest, now.Sub(l.queue[0].EventAt))
-		}
-		c.mu.Unlock()
-		metrics <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(held), c.Name)
-		metrics <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, oldest.Seconds(), c.Name)
-	}
 }

@@ -10,6 +10,7 @@ import (
 // A Delivery is one event on its way to one notifier.
 type Delivery struct {
 	ID       int64 // rises within the account, in the order of commits; never used again
+	Position int64 // its ID, and with each replay a new number from the same count
 	Account  string
 	Notifier string
 	EventID  string
@@ -17,8 +18,9 @@ type Delivery struct {
 	Subject  string      // of the event
 	Task     watcher.Key // zero for an event that belongs to no task
 	EventAt  time.Time   // when the event was made
+	Since    time.Time   // from when its age counts: EventAt, or the last replay
 
-	Attempts      int       // made so far
+	Attempts      int       // made so far, since the last replay
 	NextAttemptAt time.Time // not before; zero: at once
 
 	Body []byte // the event as JSON; nil where it has to be read first
@@ -27,7 +29,7 @@ type Delivery struct {
 // State says how far a delivery has come.
 type State string
 
-// The states of a delivery. Delivered and Dead are settled; a dead one can be
+// The states of a delivery. Delivered and Dead are settled; either can be
 // replayed.
 const (
 	Pending   State = "pending"
@@ -43,25 +45,35 @@ type Attempt struct {
 	Duration time.Duration
 }
 
-// An Outcome is what an attempt made of a delivery.
+// An Outcome is what an attempt made of a delivery. It changes nothing where the
+// delivery is settled already, was replayed since (another Position), or has as
+// many attempts saved.
 type Outcome struct {
 	ID            int64
+	Position      int64
 	State         State
-	Attempts      int       // with this one; an outcome of fewer than are saved changes nothing
+	Attempts      int       // with this one
 	NextAttemptAt time.Time // of one that stays Pending
 	Attempt       Attempt
+
+	// Announce, where it is set, is an event that is saved with the outcome,
+	// and with its deliveries, unless its id was announced before.
+	Announce *watcher.Event
+	// Standing, where it is set, is saved with the outcome, as by
+	// [Archive.SaveStanding].
+	Standing *Standing
 }
 
 // An Outbox keeps the deliveries of one account. Like [watcher.Store] it belongs
 // to the account's owner, whose every write is fenced.
 type Outbox interface {
-	// Subscribe has f told of new deliveries: after their commit, never before,
-	// and in the order of their ids. f must not block. There is one subscriber;
-	// subscribe before anything is written.
+	// Subscribe has f told of new and replayed deliveries: after their commit,
+	// never before, and in the order of their positions. f must not block. There
+	// is one subscriber; subscribe before anything is written.
 	Subscribe(f func([]Delivery))
 
-	// Pending reads at most limit unsettled deliveries of a notifier with ids
-	// above after, in the order of their ids, with their bodies.
+	// Pending reads at most limit unsettled deliveries of a notifier with
+	// positions above after, in their order, with their bodies.
 	Pending(ctx context.Context, notifier string, after int64, limit int) ([]Delivery, error)
 
 	// Body reads the event of one delivery as JSON.
@@ -71,4 +83,12 @@ type Outbox interface {
 	// are durable. Writing the same outcome twice is harmless, so after an error
 	// the call can be repeated, except after [watcher.ErrFenced].
 	Settle(ctx context.Context, outcomes []Outcome) error
+
+	// Bury makes at most limit pending deliveries of a notifier dead, the first
+	// ones first, for a reason that is not an attempt's. It returns how many.
+	Bury(ctx context.Context, notifier, reason string, limit int) (int, error)
+
+	// Announce writes an event of no task, and its deliveries, unless its id was
+	// announced before.
+	Announce(ctx context.Context, event watcher.Event) error
 }

@@ -31,7 +31,8 @@ type SendError struct {
 	// attempt does not count.
 	Uncharged bool
 	// RetryAfter is the earliest time at which the receiver wants to hear from
-	// this notifier again, about anything; zero where it did not say.
+	// this notifier again, about anything; zero where it did not say. No more
+	// than a day of it is kept to.
 	RetryAfter time.Time
 	// Result sorts the failure for metrics: "3xx", "4xx", "410", "429", "5xx",
 	// "timeout", "dns", "connect", "tls", "blocked", "proxy", "settings", "other".

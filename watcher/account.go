@@ -33,6 +33,10 @@ type account struct {
 	unsaid   []Event            // announcements that are not saved yet
 	parked   map[int64][]*entry // tasks of a denied application, out of the schedule
 	turned   time.Time          // when the loop last went round
+	sent     meter              // requests
+
+	storeFailed time.Time // since when nothing can be saved; zero: it can
+	overloaded  bool      // there are more tasks than can be polled often enough
 }
 
 // An entry is a live task in its account's engine.
@@ -43,6 +47,7 @@ type entry struct {
 	removed   bool      // while that was so, the task was removed
 	stale     bool      // while that was so, the task was changed by somebody else
 	urgent    bool      // somebody waits for its next poll
+	hurried   time.Time // when somebody last asked for it ahead of its turn
 	failures  int       // polls in a row that told nothing
 	notBefore time.Time // after such a poll
 }
@@ -259,6 +264,7 @@ func (a *account) take(now time.Time) *entry {
 	if e == nil {
 		return nil
 	}
+	a.sent.add(now)
 	a.whole.sent()
 	if b := a.apps[e.task.SDKAppID]; b != nil {
 		b.sent()
@@ -474,6 +480,7 @@ func (a *account) observe(ctx context.Context, e *entry, o Observation, polled t
 			a.watcher.address(&events[i])
 		}
 		err := a.save(ctx, Change{Task: next, Events: events})
+		a.noteStore(err)
 		if err == nil {
 			a.learn(e, next)
 			a.told(next, events)
@@ -482,14 +489,26 @@ func (a *account) observe(ctx context.Context, e *entry, o Observation, polled t
 		if errors.Is(err, ErrFenced) {
 			return err
 		}
-		if !errors.Is(err, ErrConflict) {
-			a.log.Error("save task", zap.Stringer("task", next.Key), zap.Error(err))
-		}
 		// What is saved now is not known: read it, and see what the observation
 		// changes of that. Where the change was saved after all, that is nothing.
 		if !a.reload(ctx, e, attempt) {
 			return nil
 		}
+	}
+}
+
+// noteStore notes whether the store takes writes, and logs when that changes.
+func (a *account) noteStore(err error) {
+	ok := err == nil || errors.Is(err, ErrConflict) || errors.Is(err, ErrFenced)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case !ok && a.storeFailed.IsZero():
+		a.storeFailed = time.Now()
+		a.log.Error("the database takes no writes: look at its disk and its connection; what was seen is kept, or seen again, and written when it can be", zap.Error(err))
+	case ok && !a.storeFailed.IsZero():
+		a.log.Info("the database takes writes again", zap.Duration("after", time.Since(a.storeFailed)))
+		a.storeFailed = time.Time{}
 	}
 }
 
@@ -533,7 +552,7 @@ func (a *account) reload(ctx context.Context, e *entry, attempt int) bool {
 		case ctx.Err() != nil:
 			return false
 		}
-		a.log.Error("read task", zap.Stringer("task", e.task.Key), zap.Error(err))
+		a.noteStore(err)
 	}
 }
 
@@ -586,7 +605,8 @@ func (a *account) told(t Task, events []Event) {
 // crash at most this much of them is lost.
 const checkpointEvery = 30 * time.Second
 
-// checkpoints saves the times of the last polls now and then, and at the end.
+// checkpoints inspects the account and saves the times of the last polls, now and
+// then and at the end.
 func (a *account) checkpoints(ctx context.Context) {
 	last := time.Now()
 	for {
@@ -595,6 +615,7 @@ func (a *account) checkpoints(ctx context.Context) {
 		case <-time.After(checkpointEvery):
 		}
 		start := time.Now()
+		a.inspect(start)
 		if err := a.touch(ctx, last); err != nil && ctx.Err() == nil {
 			a.log.Warn("save poll times", zap.Error(err))
 		}

@@ -284,11 +284,13 @@ func TestManyAtStart(t *testing.T) {
 		_, stop = start(t, path, again)
 		defer stop()
 		time.Sleep(53 * time.Second)
+		again.mu.Lock()
 		for _, key := range keys {
 			if len(again.polls[key]) == 0 {
 				t.Errorf("task %s was not polled within 53 s", key)
 			}
 		}
+		again.mu.Unlock()
 		if got := again.busiest(); got > 20 {
 			t.Errorf("arrivals in one second = %d, want at most 20", got)
 		}

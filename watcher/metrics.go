@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +13,8 @@ type metrics struct {
 	pollSeconds *prometheus.HistogramVec
 	events      *prometheus.CounterVec
 	detection   prometheus.Histogram
+	callbacks   *prometheus.CounterVec
+	repaired    *prometheus.CounterVec
 }
 
 // accountMetrics are the ones of one account, looked up once.
@@ -20,6 +23,7 @@ type accountMetrics struct {
 		ok, taskError, throttled, denied, transient prometheus.Counter
 	}
 	pollSeconds prometheus.Observer
+	repaired    prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -38,16 +42,22 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "pushwatch_detection_seconds", Help: "From a push's own PushStopTime to the poll that saw it.",
 			Buckets: []float64{1, 2, 4, 8, 15, 30, 60, 120, 300, 900},
 		}),
+		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pushwatch_callbacks_total", Help: "TIW's own callbacks that came as hints, by what was made of them.",
+		}, []string{"account", "result"}),
+		repaired: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pushwatch_repaired_total", Help: "Live tasks that were found without a next poll. Anything but 0 is a fault of pushwatch.",
+		}, []string{"account"}),
 	}
 	for _, kind := range EventTypes {
 		m.events.WithLabelValues(string(kind))
 	}
-	r.MustRegister(m.polls, m.pollSeconds, m.events, m.detection)
+	r.MustRegister(m.polls, m.pollSeconds, m.events, m.detection, m.callbacks, m.repaired)
 	return m
 }
 
 func (m *metrics) account(name string) *accountMetrics {
-	a := &accountMetrics{pollSeconds: m.pollSeconds.WithLabelValues(name)}
+	a := &accountMetrics{pollSeconds: m.pollSeconds.WithLabelValues(name), repaired: m.repaired.WithLabelValues(name)}
 	a.polls.ok = m.polls.WithLabelValues(name, "ok")
 	a.polls.taskError = m.polls.WithLabelValues(name, "task_error")
 	a.polls.throttled = m.polls.WithLabelValues(name, "throttled")
@@ -82,39 +92,18 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 	}
 	now := time.Now()
 	for _, a := range w.watched() {
-		s := a.survey(now)
+		s := a.status(now)
 		for _, state := range States {
 			if !state.Ended() {
-				gauge(tasksDesc, float64(s.tasks[state]), a.Name, string(state))
+				gauge(tasksDesc, float64(s.Tasks[state]), a.Name, string(state))
 			}
 		}
-		gauge(staleDesc, s.stalest.Seconds(), a.Name)
-		gauge(rateDesc, a.limiter.Rate(), a.Name)
+		gauge(staleDesc, s.Stalest.Seconds(), a.Name)
+		gauge(rateDesc, s.Granted, a.Name)
 		blind := 0.0
-		if s.blind {
+		if slices.ContainsFunc(s.Dark, func(d Darkness) bool { return d.Told }) {
 			blind = 1
 		}
 		gauge(blindDesc, blind, a.Name)
 	}
-}
-
-// A survey is what an account's engine looks like at one moment.
-type survey struct {
-	tasks   map[State]int
-	stalest time.Duration // age of the oldest observation of a live task
-	blind   bool
-}
-
-func (a *account) survey(now time.Time) survey {
-	s := survey{tasks: make(map[State]int)}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, e := range a.tasks {
-		s.tasks[e.task.State]++
-		s.stalest = max(s.stalest, now.Sub(later(e.task.LastObservedAt, e.task.RegisteredAt)))
-	}
-	for _, sight := range a.sights {
-		s.blind = s.blind || sight.told
-	}
-	return s
 }

@@ -194,6 +194,9 @@ func (s *schedule) remove(e *entry) {
 	}
 }
 
+// holds reports whether an entry stands in the schedule.
+func (s *schedule) holds(e *entry) bool { return e.queue != nil }
+
 // hurry has an entry polled as soon as it may be.
 func (s *schedule) hurry(e *entry, now time.Time) {
 	e.urgent = true

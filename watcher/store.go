@@ -75,6 +75,10 @@ type Registry interface {
 	// Tasks reads a page of tasks, ordered by their keys.
 	Tasks(ctx context.Context, query TaskQuery) ([]Task, error)
 
+	// Amend writes a task's Labels, ExpectedStopAt and Memory. Its Version is one
+	// above the saved one's; [ErrConflict] where that is not so.
+	Amend(ctx context.Context, task Task) error
+
 	// Remove ends the watching of a task and hides it; [ErrNoTask] where there
 	// is none. Its events stay.
 	Remove(ctx context.Context, key Key) error

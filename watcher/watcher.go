@@ -52,6 +52,13 @@ type AccountConfig struct {
 	SDKAppIDs         []int64 // its applications; each belongs to exactly one account
 	RequestsPerSecond float64 // 0 < n <= 20; default 20
 	Cloud             Cloud
+
+	// CallbackKey reads the key that TIW signs its callbacks with; nil: none is
+	// set, and none is asked for.
+	CallbackKey func() (string, error)
+	// RegisterCallbacks registers a task that TIW calls back about and nobody has
+	// registered.
+	RegisterCallbacks bool
 }
 
 // MaxRequestsPerSecond is the API's own limit for an account.

@@ -47,7 +47,8 @@ type tokenSettings struct {
 }
 
 type storeSettings struct {
-	URL storeURL `toml:"url"`
+	URL       storeURL         `toml:"url"`
+	Retention setting.Duration `toml:"retention"`
 }
 
 // A storeURL is a secret, since it may hold a password, of which the rest may be
@@ -82,6 +83,7 @@ type watchSettings struct {
 	Confirmations  int              `toml:"confirmations"`
 	StalledAfter   setting.Duration `toml:"stalled_after"`
 	OverdueAfter   setting.Duration `toml:"overdue_after"`
+	BlindAfter     setting.Duration `toml:"blind_after"`
 	RequestTimeout setting.Duration `toml:"request_timeout"`
 }
 
@@ -94,6 +96,8 @@ type accountSettings struct {
 	Endpoint          string         `toml:"endpoint"`
 	RequestsPerSecond float64        `toml:"requests_per_second"`
 	SDKAppIDs         []int64        `toml:"sdk_app_ids"`
+	CallbackKey       setting.Secret `toml:"callback_key"`
+	RegisterCallbacks bool           `toml:"register_callbacks"`
 }
 
 type taskSettings struct {
@@ -120,6 +124,7 @@ type notifierSettings struct {
 	ClientKeyFile  string            `toml:"client_key_file"`
 	ProxyURL       setting.Secret    `toml:"proxy_url"`
 	FinalStatus    []int             `toml:"final_status"`
+	Fallback       string            `toml:"fallback"`
 }
 
 // defaults are the settings of an empty file.
@@ -131,13 +136,13 @@ func defaults() settings {
 	return settings{
 		Instance: host,
 		HTTP:     httpSettings{Listen: "127.0.0.1:8465"},
-		Store:    storeSettings{URL: storeURL{setting.Plain("sqlite:/var/lib/pushwatch/pushwatch.db")}},
+		Store:    storeSettings{URL: storeURL{setting.Plain("sqlite:/var/lib/pushwatch/pushwatch.db")}, Retention: setting.Duration(720 * time.Hour)},
 		Log:      logSettings{Level: "info", Format: "json"},
 		Watch: watchSettings{
 			MaxStaleness: setting.Duration(time.Minute), MinInterval: setting.Duration(time.Second),
 			NotFoundGrace: setting.Duration(30 * time.Second), Confirmations: 2,
 			StalledAfter: setting.Duration(2 * time.Minute), OverdueAfter: setting.Duration(10 * time.Minute),
-			RequestTimeout: setting.Duration(5 * time.Second),
+			BlindAfter: setting.Duration(time.Minute), RequestTimeout: setting.Duration(5 * time.Second),
 		},
 	}
 }
@@ -211,7 +216,7 @@ func (s *settings) resolve(folder string) {
 	}
 	for i := range s.Accounts {
 		a := &s.Accounts[i]
-		secrets(&a.SecretID, &a.SecretKey, &a.SessionToken)
+		secrets(&a.SecretID, &a.SecretKey, &a.SessionToken, &a.CallbackKey)
 	}
 	for i := range s.Notifiers {
 		n := &s.Notifiers[i]
@@ -253,6 +258,7 @@ func (s *settings) check(d *document) {
 	} else if text, ok := readable(d, "store.url", s.Store.URL.Secret); ok && !regexp.MustCompile(`^(sqlite:.|postgres://|postgresql://)`).MatchString(text) {
 		d.fault("store.url", `: want "sqlite:/path/file.db" or "postgres://user@host/database"`)
 	}
+	positive(d, "store.retention", s.Store.Retention)
 	if _, err := zapcore.ParseLevel(s.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, s.Log.Level) {
 		d.fault("log.level", "= %q: want debug, info, warn or error", s.Log.Level)
 	}
@@ -307,7 +313,7 @@ func (h *httpSettings) check(d *document) {
 func (w *watchSettings) check(d *document) {
 	for key, v := range map[string]setting.Duration{
 		"max_staleness": w.MaxStaleness, "min_interval": w.MinInterval, "not_found_grace": w.NotFoundGrace,
-		"stalled_after": w.StalledAfter, "overdue_after": w.OverdueAfter, "request_timeout": w.RequestTimeout,
+		"stalled_after": w.StalledAfter, "overdue_after": w.OverdueAfter, "blind_after": w.BlindAfter, "request_timeout": w.RequestTimeout,
 	} {
 		positive(d, "watch."+key, v)
 	}
@@ -356,6 +362,11 @@ func (s *settings) checkAccounts(d *document) {
 		}
 		if !a.SessionToken.IsZero() {
 			secret(d, key+".session_token", a.SessionToken)
+		}
+		if !a.CallbackKey.IsZero() {
+			secret(d, key+".callback_key", a.CallbackKey)
+		} else if a.RegisterCallbacks {
+			d.warn(key+".register_callbacks", "without a callback_key: whoever reaches the callback address can have tasks registered")
 		}
 		if r := a.RequestsPerSecond; r <= 0 || r > watcher.MaxRequestsPerSecond {
 			d.fault(key+".requests_per_second", "= %v: want more than 0 and at most %d, which is the API's limit", r, watcher.MaxRequestsPerSecond)
@@ -437,8 +448,23 @@ func (s *settings) checkNotifiers(d *document) {
 		}
 	}
 	names(d, "notifiers", all)
+	s.checkFallbacks(d)
 	if len(s.Notifiers) == 0 {
 		d.warn("notifiers", "is missing: nobody is told of anything; add [[notifiers]]")
+	}
+}
+
+// checkFallbacks finds fallbacks that are no notifiers, or go in a circle.
+func (s *settings) checkFallbacks(d *document) {
+	fallbacks := make(map[string]string)
+	for _, n := range s.Notifiers {
+		fallbacks[n.Name] = n.Fallback
+	}
+	faults := notify.CheckFallbacks(fallbacks)
+	for i, n := range s.Notifiers {
+		if err := faults[n.Name]; err != nil {
+			d.faultIn(fmt.Sprintf("notifiers[%d]", i), err)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger) (_ *daemon, err
 	if err != nil {
 		return nil, err
 	}
-	d.dispatcher = notify.New(notify.Config{Notifiers: notifiers, Log: log, Metrics: metrics})
+	d.dispatcher = notify.New(notify.Config{Instance: s.Instance, Notifiers: notifiers, Archive: d.db, Log: log, Metrics: metrics})
 	accounts, err := s.accounts()
 	if err != nil {
 		return nil, err
@@ -76,6 +76,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger) (_ *daemon, err
 	d.watcher = watcher.New(watcher.Config{
 		Instance: s.Instance, Accounts: accounts, Registry: d.db, Route: d.dispatcher.Route, Log: log, Metrics: metrics,
 		MaxStaleness: s.Watch.MaxStaleness.Std(), MinInterval: s.Watch.MinInterval.Std(), RequestTimeout: s.Watch.RequestTimeout.Std(),
+		BlindAfter: s.Watch.BlindAfter.Std(),
 		Rules: watcher.Rules{
 			NotFoundGrace: s.Watch.NotFoundGrace.Std(), Confirmations: s.Watch.Confirmations,
 			StalledAfter: s.Watch.StalledAfter.Std(), OverdueAfter: s.Watch.OverdueAfter.Std(),
@@ -114,7 +115,10 @@ func (d *daemon) close() error {
 func (d *daemon) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	return d.db.Ping(ctx)
+	if err := d.db.Ping(ctx); err != nil {
+		return err
+	}
+	return d.watcher.Ready(time.Now())
 }
 
 // listen opens the address of the API.
@@ -205,6 +209,7 @@ func (d *daemon) run(parent context.Context, ready func()) error {
 	if err := d.registerConfigured(ctx); err != nil {
 		return err
 	}
+	writing.start(d.sweep)
 	polling.start(d.serveHTTP)
 	ready()
 	d.log.Info("ready", zap.String("instance", d.settings.Instance), zap.String("listen", d.settings.HTTP.Listen),
@@ -220,6 +225,33 @@ func (d *daemon) run(parent context.Context, ready func()) error {
 		return fmt.Errorf("%w: another pushwatch has taken over this database", cause)
 	default:
 		return cause
+	}
+}
+
+const (
+	sweepEvery = 10 * time.Minute
+	sweepPause = 100 * time.Millisecond // between steps, for the others that write
+	sweepRows  = 500
+)
+
+// sweep drops what is past its retention, now and then until ctx ends.
+func (d *daemon) sweep(ctx context.Context) error {
+	for {
+		n, err := d.db.Sweep(ctx, time.Now().Add(-d.settings.Store.Retention.Std()), sweepRows)
+		wait := sweepEvery
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			d.log.Error("drop what is past its retention", zap.Error(err))
+		case n > 0:
+			wait = sweepPause
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
 	}
 }
 
@@ -263,7 +295,14 @@ func (s *settings) accounts() ([]watcher.AccountConfig, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, watcher.AccountConfig{Name: a.Name, SDKAppIDs: a.SDKAppIDs, RequestsPerSecond: a.RequestsPerSecond, Cloud: cloud})
+		account := watcher.AccountConfig{
+			Name: a.Name, SDKAppIDs: a.SDKAppIDs, RequestsPerSecond: a.RequestsPerSecond, Cloud: cloud,
+			RegisterCallbacks: a.RegisterCallbacks,
+		}
+		if !a.CallbackKey.IsZero() {
+			account.CallbackKey = a.CallbackKey.Value
+		}
+		all = append(all, account)
 	}
 	return all, nil
 }
@@ -286,7 +325,7 @@ func (s *settings) notifiers(log *zap.Logger) ([]notify.Notifier, error) {
 	for _, n := range s.Notifiers {
 		out := notify.Notifier{
 			Name: n.Name, Type: n.Type, Filter: notify.Filter{Events: n.Events, Match: n.Match},
-			Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, MaxAge: n.MaxAge.Std(),
+			Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, MaxAge: n.MaxAge.Std(), Fallback: n.Fallback,
 		}
 		switch n.Type {
 		case "log":

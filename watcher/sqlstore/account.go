@@ -36,17 +36,18 @@ type Account struct {
 	epoch int64
 
 	queue chan *request
+	woken chan struct{}   // there is something to tell; holds at most one
 	life  context.Context // ends with Run; its cause is what later writes return
 	end   context.CancelCauseFunc
 
 	subscriber func([]notify.Delivery)
-	told       int64 // the subscriber, or Pending at its start, has the deliveries up to this id
+	told       int64 // the subscriber, or Pending at its start, has the deliveries up to this position
 }
 
 // Own makes the caller the owner of an account, which is created where there is
 // none. Every earlier owner, in this process or another, is fenced by it.
 func (db *DB) Own(ctx context.Context, account string) (*Account, error) {
-	a := &Account{db: db, name: account, queue: make(chan *request, queueLength), subscriber: func([]notify.Delivery) {}}
+	a := &Account{db: db, name: account, queue: make(chan *request, queueLength), woken: make(chan struct{}, 1), subscriber: func([]notify.Delivery) {}}
 	err := db.write(ctx, func(tx transaction) error {
 		row, err := tx.account(ctx, account, 1)
 		a.shard, a.epoch, a.told = row.shard, row.epoch, row.lastDelivery
@@ -56,7 +57,18 @@ func (db *DB) Own(ctx context.Context, account string) (*Account, error) {
 		return nil, fmt.Errorf("own account %s: %w", account, err)
 	}
 	a.life, a.end = context.WithCancelCause(context.Background())
+	db.owned.Store(a.shard, a)
 	return a, nil
+}
+
+// wake has the writer of an account look for replays, if it runs here.
+func (db *DB) wake(shard int64) {
+	if a, ok := db.owned.Load(shard); ok {
+		select {
+		case a.(*Account).woken <- struct{}{}:
+		default:
+		}
+	}
 }
 
 type accountRow struct{ shard, epoch, lastDelivery int64 }
@@ -132,14 +144,24 @@ func checkNumbers(c watcher.Change) error {
 
 // Announce implements [watcher.Store]. The event's subject is read from its body.
 func (a *Account) Announce(ctx context.Context, e watcher.Event) error {
-	var body watcher.Envelope
-	err := json.Unmarshal(e.Body, &body)
+	var r request
+	err := r.announce(e)
 	if err == nil {
-		err = a.submit(ctx, &request{events: []watcher.Event{e}, subject: body.Subject})
+		err = a.submit(ctx, &r)
 	}
 	if err != nil {
 		return fmt.Errorf("announce %s: %w", e.ID, err)
 	}
+	return nil
+}
+
+// announce adds an event of no task to the request.
+func (r *request) announce(e watcher.Event) error {
+	var body watcher.Envelope
+	if err := json.Unmarshal(e.Body, &body); err != nil {
+		return err
+	}
+	r.events, r.subjects = append(r.events, e), append(r.subjects, body.Subject)
 	return nil
 }
 
@@ -159,10 +181,27 @@ func (a *Account) Settle(ctx context.Context, outcomes []notify.Outcome) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
-	if err := a.submit(ctx, &request{outcomes: outcomes}); err != nil {
+	r := request{outcomes: outcomes}
+	for _, o := range outcomes {
+		if o.Announce != nil {
+			if err := r.announce(*o.Announce); err != nil {
+				return fmt.Errorf("settle delivery %d: announce %s: %w", o.ID, o.Announce.ID, err)
+			}
+		}
+	}
+	if err := a.submit(ctx, &r); err != nil {
 		return fmt.Errorf("settle deliveries: %w", err)
 	}
 	return nil
+}
+
+// Bury implements [notify.Outbox].
+func (a *Account) Bury(ctx context.Context, notifier, reason string, limit int) (int, error) {
+	b := &burial{notifier: notifier, reason: reason, limit: limit}
+	if err := a.submit(ctx, &request{burial: b}); err != nil {
+		return 0, fmt.Errorf("bury deliveries to %s: %w", notifier, err)
+	}
+	return b.buried, nil
 }
 
 // Subscribe implements [notify.Outbox]. f is called by [Account.Run]; a write has

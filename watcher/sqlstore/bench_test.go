@@ -109,7 +109,7 @@ func BenchmarkSettle(b *testing.B) {
 			last = list[batch-1].ID
 			outcomes := make([]notify.Outcome, batch)
 			for i, d := range list {
-				outcomes[i] = notify.Outcome{ID: d.ID, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: time.Now(), Status: 200}}
+				outcomes[i] = notify.Outcome{ID: d.ID, Position: d.Position, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: time.Now(), Status: 200}}
 			}
 			b.StartTimer()
 			if err := a.Settle(b.Context(), outcomes); err != nil {

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"go.uber.org/zap"
 )
@@ -54,6 +55,8 @@ type DB struct {
 	writer   *sql.DB  // in SQLite one connection: writers queue here, not at a lock
 	reader   *sql.DB  // in PostgreSQL the same as writer
 	lock     *os.File // beside a SQLite file, held for the life of the DB; else nil
+	saved    signal   // told of each commit with events
+	owned    sync.Map // shard to *Account: the newest owner of each account that this process owned
 }
 
 // Open connects to the database and brings its tables up to date. Its errors

@@ -10,17 +10,20 @@ import (
 )
 
 // deliveryColumns are what decodeDelivery reads, of a delivery d and its event e.
-const deliveryColumns = `d.id, d.notifier, d.attempts, d.next_attempt_at,
+const deliveryColumns = `d.id, d.position, d.notifier, d.attempts, d.next_attempt_at, d.replayed_at,
 	e.id, e.type, e.subject, e.sdk_app_id, e.task_id, e.at, e.body
 	FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event`
 
 // decodeDelivery reads a row of deliveryColumns.
 func (a *Account) decodeDelivery(scan scanner) (notify.Delivery, error) {
 	d := notify.Delivery{Account: a.name}
-	var next, app, at sql.Null[int64]
+	var next, replayed, app, at sql.Null[int64]
 	var task sql.Null[string]
-	err := scan(&d.ID, &d.Notifier, &d.Attempts, &next, &d.EventID, &d.Type, &d.Subject, &app, &task, &at, &d.Body)
-	d.NextAttemptAt, d.EventAt = fromMicros(next), fromMicros(at)
+	err := scan(&d.ID, &d.Position, &d.Notifier, &d.Attempts, &next, &replayed, &d.EventID, &d.Type, &d.Subject, &app, &task, &at, &d.Body)
+	d.NextAttemptAt, d.EventAt, d.Since = fromMicros(next), fromMicros(at), fromMicros(at)
+	if replayed.Valid {
+		d.Since = fromMicros(replayed)
+	}
 	d.Task = watcher.Key{SDKAppID: app.V, TaskID: task.V}
 	return d, err
 }
@@ -32,8 +35,8 @@ func (a *Account) Pending(ctx context.Context, notifier string, after int64, lim
 		d, err := a.decodeDelivery(scan)
 		list = append(list, d)
 		return err
-	}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.notifier = ? AND d.state = 'pending' AND d.id > ?
-		ORDER BY d.id LIMIT ?`, a.shard, notifier, after, limit)
+	}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.notifier = ? AND d.state = 'pending' AND d.position > ?
+		ORDER BY d.position LIMIT ?`, a.shard, notifier, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read pending deliveries to %s: %w", notifier, err)
 	}

@@ -74,9 +74,11 @@ func number(requests []*request, lastEvent, lastDelivery int64) []numberedEvent 
 	for _, r := range requests {
 		for i := range r.events {
 			lastEvent++
-			e := numberedEvent{&r.events[i], r.task != nil, r.subject, lastEvent, lastDelivery + 1}
+			e := numberedEvent{&r.events[i], r.task != nil, "", lastEvent, lastDelivery + 1}
 			if e.ofTask {
 				e.subject = e.Key.String()
+			} else {
+				e.subject = r.subjects[i]
 			}
 			list = append(list, e)
 			lastDelivery += int64(len(e.Notifiers))
@@ -124,7 +126,7 @@ func (tx transaction) insertEvents(ctx context.Context, shard int64, events []nu
 	return made, nil
 }
 
-var deliveryTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
+var deliveryTypes = []string{"BIGINT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
 
 // insertDeliveries writes and returns a delivery for each notifier of each event.
 func (a *Account) insertDeliveries(ctx context.Context, tx transaction, events []numberedEvent) ([]notify.Delivery, error) {
@@ -133,19 +135,20 @@ func (a *Account) insertDeliveries(ctx context.Context, tx transaction, events [
 	now := time.Now().UnixMicro()
 	for _, e := range events {
 		for i, notifier := range e.Notifiers {
+			id, at := e.firstDelivery+int64(i), fromMicros(micros(e.ObservedAt))
 			d := notify.Delivery{
-				ID: e.firstDelivery + int64(i), Account: a.name, Notifier: notifier, EventID: e.ID, Type: e.Type,
-				Subject: e.subject, EventAt: fromMicros(micros(e.ObservedAt)), Body: e.Body,
+				ID: id, Position: id, Account: a.name, Notifier: notifier, EventID: e.ID, Type: e.Type,
+				Subject: e.subject, EventAt: at, Since: at, Body: e.Body,
 			}
 			if e.ofTask {
 				d.Task = e.Key
 			}
 			list = append(list, d)
-			rows = append(rows, []any{a.shard, d.ID, e.number, notifier, string(notify.Pending), 0, "", "", now})
+			rows = append(rows, []any{a.shard, id, id, e.number, notifier, string(notify.Pending), 0, "", "", now})
 		}
 	}
 	for chunk := range slices.Chunk(rows, rowsPerStatement) {
-		_, err := tx.exec(ctx, `INSERT INTO deliveries (shard, id, event, notifier, state, attempts, last_error, log, created_at)
+		_, err := tx.exec(ctx, `INSERT INTO deliveries (shard, id, position, event, notifier, state, attempts, last_error, log, created_at)
 			VALUES `+values(len(chunk), deliveryTypes...), slices.Concat(chunk...)...)
 		if err != nil {
 			return nil, err

@@ -18,11 +18,11 @@ type logLine struct {
 	DurationMS int64             `json:"duration_ms"`
 }
 
-var outcomeTypes = []string{"BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
+var outcomeTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
 
-// settle writes the outcomes of a group. One that was written before, or came
-// late, finds a delivery with as many attempts, or none pending, and changes
-// nothing.
+// settle writes the outcomes of a group, and the standings that come with them.
+// One that was written before, or came late, finds a delivery with as many
+// attempts, or none pending, and changes nothing.
 func (tx transaction) settle(ctx context.Context, shard int64, group []*request) error {
 	var outcomes []notify.Outcome
 	for _, r := range group {
@@ -34,13 +34,20 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 			for _, o := range chunk {
 				args = append(args, encodeOutcome(shard, o)...)
 			}
-			_, err := tx.exec(ctx, `WITH o (shard, id, state, attempts, next_attempt_at, last_error, log, settled_at)
+			_, err := tx.exec(ctx, `WITH o (shard, id, position, state, attempts, next_attempt_at, last_error, log, settled_at)
 				AS (VALUES `+values(len(chunk), outcomeTypes...)+`)
 				UPDATE deliveries SET state = o.state, attempts = o.attempts, next_attempt_at = o.next_attempt_at,
 					last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at
-				FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id
+				FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id AND deliveries.position = o.position
 					AND deliveries.state = 'pending' AND deliveries.attempts < o.attempts`, args...)
 			if err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range outcomes {
+		if o.Standing != nil {
+			if err := tx.saveStanding(ctx, *o.Standing); err != nil {
 				return err
 			}
 		}
@@ -48,17 +55,32 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 	return nil
 }
 
-// encodeOutcome is the row of an outcome. What a receiver answered may be any
+// bury makes the first pending deliveries of a notifier dead.
+func (tx transaction) bury(ctx context.Context, shard int64, b *burial) error {
+	n, err := tx.exec(ctx, `UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, last_error = ?, settled_at = ?
+		WHERE shard = ? AND id IN (SELECT id FROM deliveries
+			WHERE shard = ? AND notifier = ? AND state = 'pending' ORDER BY position LIMIT ?)`,
+		storable(b.reason), time.Now().UnixMicro(), shard, shard, b.notifier, b.limit)
+	b.buried = int(n)
+	return err
+}
+
+// storable is s as both databases take it. What a receiver answered may be any
 // bytes; those that PostgreSQL refuses in a text are replaced, lest one receiver
 // hold up the transactions of all.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// encodeOutcome is the row of an outcome.
 func encodeOutcome(shard int64, o notify.Outcome) []any {
 	next, settled := micros(o.NextAttemptAt), micros(time.Time{})
 	if o.State != notify.Pending {
 		next, settled = settled, micros(o.Attempt.At.Add(o.Attempt.Duration))
 	}
-	text := strings.ReplaceAll(strings.ToValidUTF8(o.Attempt.Error, "\uFFFD"), "\x00", "\uFFFD")
+	text := storable(o.Attempt.Error)
 	line := encodeJSON(logLine{watcher.Timestamp{Time: o.Attempt.At}, o.Attempt.Status, text, o.Attempt.Duration.Milliseconds()})
-	return []any{shard, o.ID, string(o.State), o.Attempts, next, text, line + "\n", settled}
+	return []any{shard, o.ID, o.Position, string(o.State), o.Attempts, next, text, line + "\n", settled}
 }
 
 var touchTypes = []string{"BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"pushwatch/notify"
@@ -21,6 +22,12 @@ const (
 	// recheckDelay is how long after a transaction of unknown outcome the writer
 	// looks for what may have been committed.
 	recheckDelay = time.Second
+
+	// lookDelay is how often the writer looks for replays by other processes.
+	lookDelay = 5 * time.Second
+
+	// toldRows is how many deliveries the subscriber is told of at a time.
+	toldRows = 512
 )
 
 var errSlow = errors.New("the database took longer than " + commitTimeout.String())
@@ -29,12 +36,20 @@ var errSlow = errors.New("the database took longer than " + commitTimeout.String
 type request struct {
 	task     *watcher.Task // with its events; nil: they are announced
 	events   []watcher.Event
-	subject  string // of an announcement
+	subjects []string // of announcements, one each
 	outcomes []notify.Outcome
 	touched  []watcher.Task
+	burial   *burial
 
 	err  error         // what became of it, once done is closed
 	done chan struct{} // made by submit
+}
+
+// A burial gives up the pending deliveries of a notifier.
+type burial struct {
+	notifier, reason string
+	limit            int
+	buried           int // so many it were
 }
 
 func (r *request) weight() int {
@@ -77,6 +92,12 @@ func (a *Account) submit(ctx context.Context, r *request) error {
 // called once.
 func (a *Account) Run(ctx context.Context) error {
 	var recheck <-chan time.Time // set while the outcome of a transaction is unknown
+	var look <-chan time.Time    // a SQLite file has no other processes
+	if a.db.postgres {
+		ticker := time.NewTicker(lookDelay)
+		defer ticker.Stop()
+		look = ticker.C
+	}
 	for {
 		var group []*request
 		select {
@@ -86,6 +107,8 @@ func (a *Account) Run(ctx context.Context) error {
 		case r := <-a.queue:
 			group = a.gather(r)
 		case <-recheck:
+		case <-a.woken:
+		case <-look:
 		}
 		err := a.commit(ctx, group)
 		if errors.Is(err, watcher.ErrFenced) {
@@ -123,7 +146,7 @@ func (a *Account) commit(ctx context.Context, group []*request) error {
 	defer cancel()
 
 	var deliveries []notify.Delivery
-	told := a.told
+	var told int64
 	err := a.db.write(ctx, func(tx transaction) error {
 		var err error
 		deliveries, told, err = a.writeGroup(ctx, tx, group)
@@ -136,6 +159,9 @@ func (a *Account) commit(ctx context.Context, group []*request) error {
 		a.told = told
 		if len(deliveries) > 0 {
 			a.subscriber(deliveries)
+		}
+		if slices.ContainsFunc(group, func(r *request) bool { return len(r.events) > 0 }) {
+			a.db.saved.wake()
 		}
 	}
 	for _, r := range group {
@@ -151,9 +177,9 @@ func (a *Account) commit(ctx context.Context, group []*request) error {
 // deliveries, in order, and the highest id among all there are now.
 //
 // Its first statement allots numbers for everything in the group; those of
-// changes that meet a conflict are left out for good. It also shows whether a
-// transaction that seemed to fail was committed after all: then there are
-// deliveries of which the subscriber has not been told, and they come first.
+// changes that meet a conflict are left out for good. It also shows whether others
+// were allotted meanwhile, by a replay or by a transaction that seemed to fail and
+// was committed after all: then the subscriber is told of those first.
 func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*request) ([]notify.Delivery, int64, error) {
 	var events, deliveries int64
 	for _, r := range group {
@@ -172,11 +198,8 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 		return nil, 0, err
 	}
 
-	var news []notify.Delivery
-	if before := lastDelivery - deliveries; before > a.told {
-		if news, err = a.untold(ctx, tx, before); err != nil {
-			return nil, 0, err
-		}
+	if err := a.tellOfOthers(ctx, tx, lastDelivery-deliveries); err != nil {
+		return nil, 0, err
 	}
 	saved, err := tx.saveTasks(ctx, group)
 	if err != nil {
@@ -196,18 +219,40 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 	if err := tx.touch(ctx, group); err != nil {
 		return nil, 0, err
 	}
-	return append(news, made...), lastDelivery, nil
+	for _, r := range group {
+		if r.burial != nil {
+			if err := tx.bury(ctx, a.shard, r.burial); err != nil {
+				return nil, 0, err
+			}
+		}
+	}
+	return made, lastDelivery, nil
 }
 
-// untold reads the unsettled deliveries up to an id of which the subscriber has
-// not been told.
-func (a *Account) untold(ctx context.Context, tx transaction, last int64) ([]notify.Delivery, error) {
-	var list []notify.Delivery
-	err := tx.each(ctx, func(scan scanner) error {
-		d, err := a.decodeDelivery(scan)
-		list = append(list, d)
-		return err
-	}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.id > ? AND d.id <= ? AND d.state = 'pending' ORDER BY d.id`,
-		a.shard, a.told, last)
-	return list, err
+// tellOfOthers tells the subscriber of the pending deliveries with positions up
+// to last, of which it has not been told although they are committed.
+func (a *Account) tellOfOthers(ctx context.Context, tx transaction, last int64) error {
+	for a.told < last {
+		var list []notify.Delivery
+		err := tx.each(ctx, func(scan scanner) error {
+			d, err := a.decodeDelivery(scan)
+			list = append(list, d)
+			return err
+		}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.id > ? AND d.id <= ? AND d.state = 'pending' AND d.replayed_at IS NULL
+			UNION ALL
+			SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.position > ? AND d.position <= ? AND d.state = 'pending' AND d.replayed_at IS NOT NULL
+			ORDER BY 2 LIMIT ?`, a.shard, a.told, last, a.shard, a.told, last, toldRows)
+		if err != nil {
+			return err
+		}
+		if len(list) > 0 {
+			a.subscriber(list)
+		}
+		if len(list) < toldRows {
+			a.told = last
+		} else {
+			a.told = list[len(list)-1].Position
+		}
+	}
+	return nil
 }

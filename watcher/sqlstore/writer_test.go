@@ -35,8 +35,8 @@ func ownTest(t *testing.T, db *DB) *Account {
 
 func announcement(id string) *request {
 	return &request{
-		events: []watcher.Event{{ID: id, Type: watcher.WatcherBlind, ObservedAt: time.Now(), Notifiers: []string{"n"}, Body: []byte("{}")}},
-		done:   make(chan struct{}),
+		events:   []watcher.Event{{ID: id, Type: watcher.WatcherBlind, ObservedAt: time.Now(), Notifiers: []string{"n"}, Body: []byte("{}")}},
+		subjects: []string{"school"}, done: make(chan struct{}),
 	}
 }
 
@@ -139,9 +139,9 @@ func TestSettleLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 11, 22, 18, 16, 5, 0, time.UTC)
-	first := notify.Outcome{ID: 1, State: notify.Pending, Attempts: 1, NextAttemptAt: at.Add(time.Second),
+	first := notify.Outcome{ID: 1, Position: 1, State: notify.Pending, Attempts: 1, NextAttemptAt: at.Add(time.Second),
 		Attempt: notify.Attempt{At: at, Status: 503, Error: "a\x00b", Duration: 20 * time.Millisecond}}
-	second := notify.Outcome{ID: 1, State: notify.Delivered, Attempts: 2,
+	second := notify.Outcome{ID: 1, Position: 1, State: notify.Delivered, Attempts: 2,
 		Attempt: notify.Attempt{At: at.Add(time.Second), Status: 200, Duration: 1500 * time.Microsecond}}
 	for _, outcomes := range [][]notify.Outcome{{first}, {first, second}, {second}} { // repeated as after an error
 		if err := a.commit(t.Context(), []*request{{outcomes: outcomes, done: make(chan struct{})}}); err != nil {

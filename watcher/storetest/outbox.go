@@ -21,7 +21,7 @@ func (b *bench) settle(a Account, outcomes ...notify.Outcome) {
 // outcome is one after the given number of attempts.
 func outcome(id int64, state notify.State, attempts int) notify.Outcome {
 	at := start.Add(time.Duration(attempts) * time.Minute)
-	o := notify.Outcome{ID: id, State: state, Attempts: attempts, Attempt: notify.Attempt{At: at, Status: 503, Error: "busy", Duration: time.Second}}
+	o := notify.Outcome{ID: id, Position: id, State: state, Attempts: attempts, Attempt: notify.Attempt{At: at, Status: 503, Error: "busy", Duration: time.Second}}
 	if state == notify.Pending {
 		o.NextAttemptAt = at.Add(5 * time.Second)
 	}

@@ -68,8 +68,8 @@ func testSave(t *testing.T, b *bench) {
 			t.Fatalf("Pending(%s) = %+v, want two in order", notifier, got)
 		}
 		want := notify.Delivery{
-			ID: got[1].ID, Account: "school", Notifier: notifier, EventID: "msg_a-2", Type: watcher.PushStarted,
-			Subject: x.Key.String(), Task: x.Key, EventAt: c.Events[1].ObservedAt, Body: c.Events[1].Body,
+			ID: got[1].ID, Position: got[1].ID, Account: "school", Notifier: notifier, EventID: "msg_a-2", Type: watcher.PushStarted,
+			Subject: x.Key.String(), Task: x.Key, EventAt: c.Events[1].ObservedAt, Since: c.Events[1].ObservedAt, Body: c.Events[1].Body,
 		}
 		if !reflect.DeepEqual(got[1], want) {
 			t.Errorf("Pending(%s)[1] = %+v, want %+v", notifier, got[1], want)
@@ -229,7 +229,7 @@ func testFenced(t *testing.T, b *bench) {
 		"Announce": func(ctx context.Context, a Account) error { return a.Announce(ctx, announcement("msg_x", "n")) },
 		"Touch":    func(ctx context.Context, a Account) error { return a.Touch(ctx, []watcher.Task{x}) },
 		"Settle": func(ctx context.Context, a Account) error {
-			return a.Settle(ctx, []notify.Outcome{{ID: id, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: start}}})
+			return a.Settle(ctx, []notify.Outcome{{ID: id, Position: id, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: start}}})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -304,8 +304,8 @@ func testAnnounce(t *testing.T, b *bench) {
 			t.Fatalf("Pending(%s) = %v, want one", notifier, eventIDs(got))
 		}
 		want := notify.Delivery{
-			ID: got[0].ID, Account: "school", Notifier: notifier, EventID: e.ID, Type: watcher.WatcherBlind,
-			Subject: "school", EventAt: start, Body: e.Body,
+			ID: got[0].ID, Position: got[0].ID, Account: "school", Notifier: notifier, EventID: e.ID, Type: watcher.WatcherBlind,
+			Subject: "school", EventAt: start, Since: start, Body: e.Body,
 		}
 		if !reflect.DeepEqual(got[0], want) {
 			t.Errorf("Pending(%s) = %+v, want %+v", notifier, got[0], want)
@@ -340,7 +340,7 @@ func testReopen(t *testing.T, b *bench) {
 	a := b.own("school")
 	x := b.save(a, change(b.register("a", "b")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted))
 	before := b.pending(a, "n")
-	b.settle(a, notify.Outcome{ID: before[0].ID, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: start}})
+	b.settle(a, notify.Outcome{ID: before[0].ID, Position: before[0].Position, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: start}})
 	b.close()
 
 	b.open()

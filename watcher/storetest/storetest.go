@@ -1,7 +1,7 @@
 // Package storetest is the suite that every store passes: it says in code what
-// the comments of [watcher.Store], [watcher.Registry] and [notify.Outbox] promise.
-// [Crash] adds what a killed process may not lose, and [Postgres] a server to
-// run both against.
+// the comments of [watcher.Store], [watcher.Registry], [notify.Outbox] and
+// [notify.Archive] promise. [Crash] adds what a killed process may not lose, and
+// [Postgres] a server to run both against.
 package storetest
 
 import (
@@ -18,6 +18,10 @@ import (
 // A DB is a store under test.
 type DB interface {
 	watcher.Registry
+	History
+	notify.Archive
+	// Sweep drops about limit old rows of each kind, and returns how many rows.
+	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
 	// Own makes the caller the owner of an account, and fences earlier ones.
 	Own(ctx context.Context, account string) (Account, error)
 	Close() error
@@ -60,12 +64,23 @@ func Run(t *testing.T, b Backend) {
 		{"Fenced", testFenced},
 		{"Stopped", testStopped},
 		{"Announce", testAnnounce},
+		{"Blind", testBlind},
+		{"Amend", testAmend},
 		{"Touch", testTouch},
 		{"Subscribe", testSubscribe},
 		{"Pending", testPending},
 		{"Settle", testSettle},
 		{"SettleHostileError", testSettleHostileError},
+		{"SettleAnnounce", testSettleAnnounce},
+		{"Bury", testBury},
+		{"Deliveries", testDeliveries},
+		{"Tallies", testTallies},
+		{"Replay", testReplay},
+		{"Sweep", testSweep},
 		{"Reopen", testReopen},
+		{"Events", testEvents},
+		{"EventsBody", testEventsBody},
+		{"EventsWhileSaving", testEventsWhileSaving},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := &bench{T: t, backend: b, url: b.Fresh(t)}

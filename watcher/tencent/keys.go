@@ -57,6 +57,12 @@ func (s Static) Format(f fmt.State, verb rune) { Keys(s).Format(f, verb) }
 
 // Secrets are keys kept where the settings say. They are read at each request,
 // so that a file can be replaced under a running daemon.
+//
+// A [Client] goes on with the keys it has until all that it has were replaced,
+// so the files may be written one after the other, in any order, while it
+// polls. The old keys must stay valid meanwhile. A change of only some of them,
+// or a file that cannot be read, counts once it has stayed for 10 s. A file is
+// best renamed into place: one that is written in place can be read half done.
 type Secrets struct {
 	ID, Key setting.Secret
 	Token   setting.Secret // may be unset

@@ -47,7 +47,8 @@ type Config struct {
 	Endpoint string
 	// Region is sent with each request; empty: [DefaultRegion].
 	Region string
-	// Credentials are asked before each request. Required.
+	// Credentials are asked before each request: [Static], [Secrets], [*Role],
+	// [Profile], or others. Required.
 	Credentials Credentials
 }
 
@@ -74,6 +75,8 @@ func New(config Config) (*Client, error) {
 		errs = append(errs, errors.New("credentials = nil: want the account's secret id and key"))
 	case Static:
 		errs = append(errs, Keys(c).validate())
+	case Secrets, Profile:
+		config.Credentials = &steady{source: c}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

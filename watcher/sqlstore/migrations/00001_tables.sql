@@ -55,6 +55,10 @@ CREATE TABLE events (
     UNIQUE (sdk_app_id, task_id, sequence)
 );
 
+-- The events that belong to no task are few among many: an owner reads them at
+-- its start.
+CREATE INDEX events_announced ON events (shard, number) WHERE sdk_app_id IS NULL;
+
 -- One event on its way to one notifier.
 CREATE TABLE deliveries (
     shard           BIGINT NOT NULL,

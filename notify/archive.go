@@ -1,0 +1,99 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+// ErrNoDelivery: no delivery has that id.
+var ErrNoDelivery = errors.New("no such delivery")
+
+// An Archive keeps the deliveries of all accounts, and the standings of the
+// notifiers. Any process may use it, an account's owner or not.
+type Archive interface {
+	// Deliveries reads a page of deliveries: those of one account newest first,
+	// account by account.
+	Deliveries(ctx context.Context, query Query) ([]Record, error)
+
+	// Delivery reads one delivery with its attempts, oldest first;
+	// [ErrNoDelivery] where there is none.
+	Delivery(ctx context.Context, id DeliveryID) (Record, []Attempt, error)
+
+	// Replay makes settled deliveries pending again, in steps of bounded size,
+	// and returns how many. Their attempts and their age count anew; their events
+	// stay as they are. The accounts' owners hear of it through their outboxes.
+	Replay(ctx context.Context, which Selection) (int, error)
+
+	// Tallies counts the deliveries of each notifier that has any.
+	Tallies(ctx context.Context) (map[string]Tally, error)
+
+	// Standings reads the standings that were saved.
+	Standings(ctx context.Context) ([]Standing, error)
+
+	// SaveStanding saves a standing, unless one with its version or a later one
+	// is saved already: that is no error.
+	SaveStanding(ctx context.Context, s Standing) error
+}
+
+// A DeliveryID names a delivery among those of all accounts.
+type DeliveryID struct {
+	Shard int64 // the account in the store
+	ID    int64 // see [Delivery]
+}
+
+// String writes the id as it is shown: "dlv_2_17".
+func (id DeliveryID) String() string { return fmt.Sprintf("dlv_%d_%d", id.Shard, id.ID) }
+
+// ParseDeliveryID reads what [DeliveryID.String] writes, and nothing else.
+func ParseDeliveryID(s string) (DeliveryID, error) {
+	var id DeliveryID
+	if _, err := fmt.Sscanf(s, "dlv_%d_%d", &id.Shard, &id.ID); err != nil || id.String() != s {
+		return DeliveryID{}, fmt.Errorf("%w: %q is no id of a delivery, such as dlv_1_42", ErrNoDelivery, s)
+	}
+	return id, nil
+}
+
+// A Record is a delivery as it stands in the archive.
+type Record struct {
+	ID            DeliveryID
+	EventID       string
+	Type          watcher.EventType
+	Subject       string
+	Notifier      string
+	State         State
+	Attempts      int       // since it was made or last replayed
+	NextAttemptAt time.Time // zero: at once, or never again
+	LastError     string    // of the last attempt; empty where it did not fail
+	CreatedAt     time.Time
+	SettledAt     time.Time // zero while it is pending
+}
+
+// A Query selects deliveries. Zero fields select all.
+type Query struct {
+	State    State
+	Notifier string
+	EventID  string
+	After    DeliveryID // the last of the page before; zero: the first page
+	Limit    int        // at most this many; 0: 100
+}
+
+// A Selection says which deliveries to replay: one by its ID, settled in either
+// way, or the dead ones of a notifier.
+type Selection struct {
+	ID DeliveryID // zero: by the fields below
+
+	Notifier string
+	Since    time.Time // created then or later; zero: ever
+	Until    time.Time // created before; zero: until now
+}
+
+// A Tally counts the deliveries of a notifier.
+type Tally struct {
+	Pending int
+	Dead    int
+	Oldest  time.Time // since when the oldest pending one waits; zero: none does
+}

@@ -1,0 +1,206 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+)
+
+// Errors of what people ask a [Dispatcher] to do.
+var (
+	// ErrNoNotifier: the settings name no such notifier.
+	ErrNoNotifier = errors.New("no such notifier")
+	// ErrNoAccount: this process owns no account at the moment, and so nothing
+	// can be sent from here.
+	ErrNoAccount = errors.New("this process owns no account")
+)
+
+// Status is what can be told of a notifier.
+type Status struct {
+	Name, Type  string
+	URL         string // where it is, without secrets; empty where it is nowhere
+	State       Condition
+	PausedUntil time.Time // while the notifier itself has asked for silence; else zero
+	Pending     int
+	Dead        int
+	LastError   string // of its last attempt, or why it is gone; empty where that succeeded
+}
+
+// Notifiers tells how the notifiers are, in the order of the settings. The counts
+// may be some seconds old. A notifier that has asked for silence is shown as
+// [Paused].
+func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
+	tallies, err := d.tallies.get(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list notifiers: %w", err)
+	}
+	if err := d.refresh(ctx); err != nil {
+		return nil, fmt.Errorf("list notifiers: %w", err)
+	}
+	var list []Status
+	now := time.Now()
+	for _, c := range d.channels {
+		s := Status{Name: c.Name, Type: c.Type, Pending: tallies[c.Name].Pending, Dead: tallies[c.Name].Dead}
+		if at, ok := c.Sender.(interface{ Target() string }); ok {
+			s.URL = at.Target()
+		}
+		c.mu.Lock()
+		s.State, s.LastError = c.standing.State, cmp.Or(c.lastError, c.standing.Reason)
+		if c.standing.PausedUntil.After(now) {
+			s.PausedUntil = c.standing.PausedUntil
+			if s.State == Active {
+				s.State = Paused
+			}
+		}
+		c.mu.Unlock()
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// Pause has a notifier's deliveries wait until it is resumed, also after a
+// restart. What is under way is not cut off. One that is gone stays so.
+func (d *Dispatcher) Pause(ctx context.Context, notifier string) error {
+	return d.setStanding(ctx, notifier, "pause", func(s *Standing) {
+		if s.State != Gone {
+			s.change(time.Now(), Paused, "")
+		}
+	})
+}
+
+// Resume ends every pause of a notifier, and that it is gone. What went to dead
+// letter meanwhile stays there: see [Dispatcher.RetryAll].
+func (d *Dispatcher) Resume(ctx context.Context, notifier string) error {
+	return d.setStanding(ctx, notifier, "resume", func(s *Standing) {
+		s.change(time.Now(), Active, "")
+		s.PausedUntil = time.Time{}
+	})
+}
+
+// setStanding changes the standing of a notifier and saves it.
+func (d *Dispatcher) setStanding(ctx context.Context, notifier, what string, change func(*Standing)) error {
+	c, err := d.channel(notifier)
+	for done := false; err == nil && !done; { // again, where an attempt has changed it meanwhile
+		if err = d.refresh(ctx); err != nil { // for the version to be above all that were saved
+			break
+		}
+		s := c.copyStanding()
+		was := s.Version
+		change(&s)
+		if err = d.archive.SaveStanding(ctx, s); err == nil {
+			done = c.adopt(s) || s.Version == was
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s notifier %s: %w", what, notifier, err)
+	}
+	return nil
+}
+
+func (c *channel) copyStanding() Standing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.standing
+}
+
+func (d *Dispatcher) channel(notifier string) (*channel, error) {
+	for _, c := range d.channels {
+		if c.Name == notifier {
+			return c, nil
+		}
+	}
+	return nil, ErrNoNotifier
+}
+
+// adopt takes over a standing that was saved, if it is newer, and reports whether
+// it was.
+func (c *channel) adopt(s Standing) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.Version <= c.standing.Version {
+		return false
+	}
+	was := c.standing.State
+	c.standing = s
+	if s.State == Gone || was == Gone {
+		c.abandon() // what waits is buried, or read again
+	}
+	if s.State == Active {
+		c.lastError = ""
+	}
+	c.poke()
+	return true
+}
+
+// refreshEvery is how often standings are read that other processes may have saved.
+const refreshEvery = 30 * time.Second
+
+// refresh takes over the standings that were saved.
+func (d *Dispatcher) refresh(ctx context.Context) error {
+	standings, err := d.archive.Standings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range standings {
+		if c, err := d.channel(s.Notifier); err == nil {
+			c.adopt(s)
+		}
+	}
+	return nil
+}
+
+// Test sends a webhook.test event to one notifier, by way of an account that this
+// process owns, and returns the event's id once it is saved. It waits for its turn
+// like any other: behind a pause, for one.
+func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string, err error) {
+	if _, err := d.channel(notifier); err != nil {
+		return "", fmt.Errorf("test notifier %s: %w", notifier, err)
+	}
+	account, box := d.anyAccount()
+	if box == nil {
+		return "", fmt.Errorf("test notifier %s: %w", notifier, ErrNoAccount)
+	}
+	e := d.event(watcher.WebhookTest, factID(rand.Text()), notifier, account, time.Now(), []string{notifier}, struct {
+		Notifier string `json:"notifier"`
+	}{notifier})
+	if err := box.Announce(ctx, *e); err != nil {
+		return "", fmt.Errorf("test notifier %s: %w", notifier, err)
+	}
+	return e.ID, nil
+}
+
+// Retry replays one delivery that is delivered or dead: the same event, byte for
+// byte, with its attempts and its age counted anew. One that is pending is left as
+// it is. [ErrNoDelivery] where there is none.
+func (d *Dispatcher) Retry(ctx context.Context, id DeliveryID) error {
+	_, err := d.archive.Replay(ctx, Selection{ID: id})
+	return err
+}
+
+// RetryAll replays the dead deliveries of a notifier that were created from since
+// on and before until, and returns how many. A zero time is no bound.
+func (d *Dispatcher) RetryAll(ctx context.Context, notifier string, since, until time.Time) (int, error) {
+	if _, err := d.channel(notifier); err != nil {
+		return 0, fmt.Errorf("retry deliveries to %s: %w", notifier, err)
+	}
+	n, err := d.archive.Replay(ctx, Selection{Notifier: notifier, Since: since, Until: until})
+	d.log.Info("deliveries replayed", zap.String("notifier", notifier), zap.Int("deliveries", n), zap.Error(err))
+	return n, err
+}
+
+// Deliveries reads a page of deliveries: see [Archive].
+func (d *Dispatcher) Deliveries(ctx context.Context, q Query) ([]Record, error) {
+	return d.archive.Deliveries(ctx, q)
+}
+
+// Delivery reads one delivery with its attempts: see [Archive].
+func (d *Dispatcher) Delivery(ctx context.Context, id DeliveryID) (Record, []Attempt, error) {
+	return d.archive.Delivery(ctx, id)
+}

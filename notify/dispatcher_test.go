@@ -1,0 +1,603 @@
+package notify_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+	"pushwatch/watcher/sqlstore"
+)
+
+// A receiver is a Sender that answers as it is told to, and notes what it was sent.
+type receiver struct {
+	answer func(ctx context.Context, d *notify.Delivery) error // nil: takes all
+
+	mu       sync.Mutex
+	attempts []sent
+}
+
+type sent struct {
+	at      time.Time
+	id      string
+	subject string
+	attempt int
+	body    string
+	taken   bool
+}
+
+func (r *receiver) Send(ctx context.Context, d *notify.Delivery) (int, error) {
+	s := sent{at: time.Now(), id: d.EventID, subject: d.Subject, attempt: d.Attempts + 1, body: string(d.Body)}
+	var err error
+	if r.answer != nil {
+		err = r.answer(ctx, d)
+	}
+	s.taken = err == nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attempts = append(r.attempts, s)
+	return 0, err
+}
+
+func (r *receiver) Target() string { return "https://receiver.example" }
+
+// all returns the attempts so far.
+func (r *receiver) all() []sent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.attempts)
+}
+
+// taken lists the ids of the events that were taken, in order.
+func (r *receiver) taken() []string {
+	var ids []string
+	for _, s := range r.all() {
+		if s.taken {
+			ids = append(ids, s.id)
+		}
+	}
+	return ids
+}
+
+// A world is a running dispatcher over a SQLite file.
+type world struct {
+	*testing.T
+	url        string
+	db         *sqlstore.DB
+	account    *sqlstore.Account
+	dispatcher *notify.Dispatcher
+	stop       func()
+}
+
+// newWorld starts a dispatcher, which ends with the test.
+func newWorld(t *testing.T, notifiers ...notify.Notifier) *world {
+	w := &world{T: t, url: "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")}
+	w.start(notifiers...)
+	t.Cleanup(func() { w.stop() })
+	return w
+}
+
+// start starts a dispatcher on what is there; the one before must be stopped.
+func (w *world) start(notifiers ...notify.Notifier) {
+	w.Helper()
+	var err error
+	if w.db, err = sqlstore.Open(w.Context(), sqlstore.Config{URL: w.url}); err != nil {
+		w.Fatal(err)
+	}
+	if w.account, err = w.db.Own(w.Context(), "school"); err != nil {
+		w.Fatal(err)
+	}
+	w.dispatcher = notify.New(notify.Config{Instance: "test", Notifiers: notifiers, Archive: w.db})
+	feed := w.dispatcher.Feed("school", w.account)
+	var stops []func()
+	for _, run := range []func(context.Context) error{w.account.Run, feed.Run, w.dispatcher.Run} {
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- run(ctx) }()
+		stops = append(stops, func() {
+			cancel()
+			if err := <-ended; err != nil {
+				w.Errorf("Run() = %v, want nil", err)
+			}
+		})
+	}
+	w.stop = sync.OnceFunc(func() {
+		for _, stop := range slices.Backward(stops) {
+			stop()
+		}
+		if err := w.db.Close(); err != nil {
+			w.Errorf("Close() = %v", err)
+		}
+	})
+}
+
+// restart stops the dispatcher and starts another.
+func (w *world) restart(notifiers ...notify.Notifier) {
+	w.Helper()
+	w.stop()
+	w.start(notifiers...)
+}
+
+// tell makes an event of a subject, whose lane it goes to.
+func (w *world) tell(id, subject string, notifiers ...string) {
+	if err := w.account.Announce(w.Context(), newEvent(id, subject, notifiers...)); err != nil {
+		w.Errorf("Announce(%s) = %v", id, err)
+	}
+}
+
+// tellAll makes n events at once, spread over so many subjects.
+func (w *world) tellAll(n, subjects int, notifiers ...string) {
+	var all sync.WaitGroup
+	const callers = 200
+	for first := range callers {
+		all.Go(func() {
+			for i := first; i < n; i += callers {
+				w.tell(fmt.Sprintf("msg_%d", i), fmt.Sprint(i%subjects), notifiers...)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func newEvent(id, subject string, notifiers ...string) watcher.Event {
+	now := time.Now()
+	return watcher.Event{
+		ID: id, Type: watcher.PushFailed, Account: "school", ObservedAt: now, Notifiers: notifiers,
+		Body: watcher.NewEnvelope("test", id, watcher.PushFailed, subject, now, nil).Encode(),
+	}
+}
+
+// rest waits for so long, and then until nothing moves.
+func rest(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// records reads all deliveries to a notifier, oldest first.
+func (w *world) records(notifier string) []notify.Record {
+	w.Helper()
+	list, err := w.dispatcher.Deliveries(w.Context(), notify.Query{Notifier: notifier, Limit: 1 << 20})
+	if err != nil {
+		w.Fatal(err)
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// states lists the states of all deliveries to a notifier, oldest first.
+func (w *world) states(notifier string) string {
+	var states []string
+	for _, r := range w.records(notifier) {
+		states = append(states, string(r.State))
+	}
+	return strings.Join(states, " ")
+}
+
+// status is how a notifier is.
+func (w *world) status(notifier string) notify.Status {
+	w.Helper()
+	list, err := w.dispatcher.Notifiers(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, s := range list {
+		if s.Name == notifier {
+			return s
+		}
+	}
+	w.Fatalf("Notifiers() = %+v, want one named %s", list, notifier)
+	return notify.Status{}
+}
+
+// exhausted reads the delivery.exhausted events that were taken.
+func (r *receiver) exhausted(t *testing.T) []notify.Exhausted {
+	t.Helper()
+	var list []notify.Exhausted
+	for _, s := range r.all() {
+		var body struct {
+			Type watcher.EventType
+			Data notify.Exhausted
+		}
+		if err := json.Unmarshal([]byte(s.body), &body); err != nil {
+			t.Fatal(err)
+		}
+		if body.Type == watcher.DeliveryExhausted && s.taken {
+			list = append(list, body.Data)
+		}
+	}
+	return list
+}
+
+func to(name string, r *receiver) notify.Notifier {
+	return notify.Notifier{Name: name, Type: "webhook", Sender: r, Filter: notify.Filter{Events: []string{"push.*"}}}
+}
+
+// Failures as a webhook's sender sorts them.
+var (
+	refused = &notify.SendError{Reason: "answered 400 Bad Request", Result: "4xx"}
+	broken  = &notify.SendError{Reason: "answered 500 Internal Server Error", Result: "5xx"}
+	final   = &notify.SendError{Reason: "answered 422 Unprocessable Entity", Result: "4xx", Final: true}
+	gone    = &notify.SendError{Reason: "answered 410 Gone", Result: "410", Gone: true}
+)
+
+func TestSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
+			if d.Attempts < 5 {
+				return refused
+			}
+			return nil
+		}}
+		w := newWorld(t, to("n", r))
+		w.tell("msg_1", "x", "n")
+		rest(time.Hour)
+		waits := []time.Duration{5 * time.Second, 15 * time.Second, 45 * time.Second, 2 * time.Minute, 5 * time.Minute}
+		all := r.all()
+		if len(all) != len(waits)+1 {
+			t.Fatalf("%d attempts, want %d", len(all), len(waits)+1)
+		}
+		for i, wait := range waits {
+			if got := all[i+1].at.Sub(all[i].at); got < wait || got > wait*6/5+time.Second {
+				t.Errorf("wait after attempt %d = %v, want %v and at most a fifth more", i+1, got, wait)
+			}
+		}
+		id := w.records("n")[0].ID
+		record, log, err := w.dispatcher.Delivery(t.Context(), id)
+		if err != nil || record.State != notify.Delivered || record.Attempts != 6 || len(log) != 6 ||
+			log[0].Error != refused.Reason || log[5].Error != "" || !log[5].At.Equal(all[5].at.Truncate(time.Microsecond)) {
+			t.Errorf("Delivery(%s) = %+v, %+v, %v, want delivered by the sixth attempt", id, record, log, err)
+		}
+		w.stop()
+	})
+}
+
+// TestOrder has 500 events of one task come at once, of which some fail at first.
+func TestOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
+			if d.Attempts == 0 && d.ID%100 == 7 {
+				return refused
+			}
+			return nil
+		}}
+		w := newWorld(t, to("n", r))
+		key := watcher.Key{SDKAppID: 1400000001, TaskID: "x"}
+		tasks, _, err := w.db.Register(t.Context(), []watcher.Task{{Key: key, Account: "school", RegisteredAt: time.Now()}}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change := watcher.Change{Task: tasks[0]}
+		change.Task.Version++
+		change.Task.Sequence = 500
+		var want []string
+		for i := range 500 {
+			e := newEvent(fmt.Sprintf("msg_%d", i), key.String(), "n")
+			e.Key, e.Sequence = key, int64(i+1)
+			change.Events, want = append(change.Events, e), append(want, e.ID)
+		}
+		if err := w.account.Save(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+		rest(10 * time.Minute)
+		if got := r.taken(); !slices.Equal(got, want) {
+			t.Errorf("taken = %d events, %v, want %d in order", len(got), got, len(want))
+		}
+		w.stop()
+	})
+}
+
+// TestFinal has two notifiers give up, the second of which is the first's
+// fallback: what it gives up of that makes no further event.
+func TestFinal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := func(context.Context, *notify.Delivery) error { return final }
+		first, second, third, log := &receiver{answer: never}, &receiver{answer: never}, &receiver{}, &receiver{}
+		a, b, c, l := to("a", first), to("b", second), to("c", third), to("l", log)
+		a.Fallback, b.Fallback, l.Type = "b", "c", "log"
+		w := newWorld(t, a, b, c, l)
+		w.tell("msg_1", "x", "a")
+		rest(time.Second)
+		if got, want := w.states("a")+", "+w.states("b")+", "+w.states("c"), "dead, dead, "; got != want {
+			t.Errorf("states = %q, want %q", got, want)
+		}
+		want := []notify.Exhausted{{
+			Account: "school", Notifier: "a", EventID: "msg_1", EventType: watcher.PushFailed, Subject: "x",
+			Attempts: 1, LastError: final.Reason,
+		}}
+		if got := log.exhausted(t); !slices.Equal(got, want) {
+			t.Errorf("the log is told %+v, want %+v", got, want)
+		}
+		if got := len(first.all()) + len(second.all()); got != 2 {
+			t.Errorf("%d attempts, want one each", got)
+		}
+		w.stop()
+	})
+}
+
+func TestGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Bool
+		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
+			time.Sleep(time.Millisecond)
+			if back.Load() {
+				return nil
+			}
+			return gone
+		}}
+		oncall, log := &receiver{}, &receiver{}
+		n, o, l := to("n", r), to("oncall", oncall), to("l", log)
+		n.Fallback, l.Type = "oncall", "log"
+		w := newWorld(t, n, o, l)
+		if err := w.dispatcher.Pause(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		const waiting = 1200 // more than one step buries
+		w.tellAll(waiting, 700, "n")
+		if err := w.dispatcher.Resume(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Minute)
+		tried := len(r.all())
+		if tried == 0 || tried > 8 {
+			t.Errorf("%d attempts, want those that were under way together", tried)
+		}
+		w.restart(n, o, l)
+		w.tell("msg_later", "later", "n")
+		rest(time.Minute)
+		if got := len(r.all()); got != tried {
+			t.Errorf("%d attempts after it was gone, want none", got-tried)
+		}
+		if s := w.status("n"); s.State != notify.Gone || s.Dead != waiting+1 || s.Pending != 0 || s.LastError != gone.Reason {
+			t.Errorf("Notifiers() = %+v, want it gone with %d dead", s, waiting+1)
+		}
+		for name, told := range map[string]*receiver{"fallback": oncall, "log": log} {
+			if got := told.exhausted(t); len(got) != 1 || !got[0].Gone || got[0].Notifier != "n" {
+				t.Errorf("the %s is told %+v, want once that n is gone", name, got)
+			}
+		}
+
+		back.Store(true)
+		if err := w.dispatcher.Resume(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Minute)
+		if got := r.taken(); len(got) != 0 {
+			t.Errorf("taken = %v, want nothing before the replay", got)
+		}
+		if got, err := w.dispatcher.RetryAll(t.Context(), "n", time.Time{}, time.Time{}); err != nil || got != waiting+1 {
+			t.Errorf("RetryAll() = %d, %v, want %d", got, err, waiting+1)
+		}
+		rest(time.Minute)
+		if got := len(r.taken()); got != waiting+1 {
+			t.Errorf("%d taken, want %d", got, waiting+1)
+		}
+		if s := w.status("n"); s.State != notify.Active || s.Dead != 0 || s.Pending != 0 {
+			t.Errorf("Notifiers() = %+v, want it active with nothing left", s)
+		}
+		w.stop()
+	})
+}
+
+// TestRetryAfter has a notifier ask for silence: nothing of any task is sent to it
+// before then, also by another process.
+func TestRetryAfter(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, 48 * time.Hour: 24 * time.Hour} {
+		t.Run(asked.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var until time.Time
+				r := &receiver{}
+				r.answer = func(context.Context, *notify.Delivery) error {
+					if until.IsZero() {
+						until = time.Now().Add(asked)
+						return &notify.SendError{Reason: "answered 429", Result: "429", RetryAfter: until}
+					}
+					return nil
+				}
+				w := newWorld(t, to("n", r))
+				start := time.Now()
+				w.tell("msg_1", "x", "n")
+				rest(time.Second)
+				w.tell("msg_2", "y", "n")
+				rest(time.Minute)
+				if s := w.status("n"); s.State != notify.Paused || s.PausedUntil.Before(start.Add(want)) {
+					t.Errorf("Notifiers() = %+v, want it paused for %v", s, want)
+				}
+				w.restart(to("n", r))
+				rest(25 * time.Hour)
+				all := r.all()
+				if len(all) != 3 {
+					t.Fatalf("attempts = %+v, want 3", all)
+				}
+				for _, s := range all[1:] {
+					if got := s.at.Sub(start); got < want || got > want+10*time.Second {
+						t.Errorf("attempt after %v, want %v and soon after", got, want)
+					}
+				}
+				w.stop()
+			})
+		})
+	}
+}
+
+// TestMaxAge has a notifier be down for good: also what was never tried is given
+// up in its time, and told of.
+func TestMaxAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{answer: func(context.Context, *notify.Delivery) error { return broken }}
+		log := &receiver{}
+		n, l := to("n", r), to("l", log)
+		n.MaxAge, l.Type = 3*time.Hour, "log"
+		w := newWorld(t, n, l)
+		for i := range 20 {
+			w.tell(fmt.Sprintf("msg_%d", i), fmt.Sprint(i%10), "n")
+		}
+		rest(2*time.Hour + 59*time.Minute)
+		if got, want := w.states("n"), strings.TrimSuffix(strings.Repeat("pending ", 20), " "); got != want {
+			t.Errorf("states before max_age = %q, want %q", got, want)
+		}
+		rest(3 * time.Minute)
+		for _, d := range w.records("n") {
+			if d.State != notify.Dead || d.LastError == "" || d.SettledAt.IsZero() {
+				t.Errorf("delivery %+v, want it dead with a reason", d)
+			}
+		}
+		told := make(map[string]bool)
+		for _, e := range log.exhausted(t) {
+			told[e.EventID] = true
+		}
+		if len(told) != 20 || len(log.all()) != 20 {
+			t.Errorf("the log is told of %d events in %d lines, want 20", len(told), len(log.all()))
+		}
+		w.stop()
+	})
+}
+
+// TestBreaker has a notifier go down and come back: it is probed, which uses up
+// no attempts, and takes all that waited soon after.
+func TestBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		down.Store(true)
+		r := &receiver{}
+		r.answer = func(context.Context, *notify.Delivery) error {
+			if down.Load() {
+				return broken
+			}
+			return nil
+		}
+		w := newWorld(t, to("n", r))
+		const n = 40
+		for i := range n {
+			w.tell(fmt.Sprintf("msg_%d", i), fmt.Sprint(i), "n")
+		}
+		rest(time.Hour)
+		if got := len(r.all()); got < 60 || got > 100 {
+			t.Errorf("%d attempts in an hour of outage, want about one a minute", got)
+		}
+		charged := 0
+		for _, d := range w.records("n") {
+			charged += d.Attempts
+		}
+		if charged == 0 || charged > 5+7 { // those that opened it, and what was under way with them
+			t.Errorf("%d attempts are charged, want only those before it was taken to be down", charged)
+		}
+		down.Store(false)
+		rest(75 * time.Second)
+		if got := len(r.taken()); got != n {
+			t.Errorf("%d taken after the outage, want %d", got, n)
+		}
+		w.stop()
+	})
+}
+
+// TestPause has a notifier be paused over a restart.
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		w := newWorld(t, to("n", r))
+		if err := w.dispatcher.Pause(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		w.tell("msg_1", "x", "n")
+		w.restart(to("n", r))
+		w.tell("msg_2", "x", "n")
+		rest(time.Hour)
+		if s := w.status("n"); s.State != notify.Paused || s.Pending != 2 || len(r.all()) != 0 {
+			t.Errorf("Notifiers() = %+v after %d attempts, want it paused with 2 pending", s, len(r.all()))
+		}
+		if err := w.dispatcher.Resume(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Second)
+		if got, want := r.taken(), []string{"msg_1", "msg_2"}; !slices.Equal(got, want) {
+			t.Errorf("taken = %v, want %v", got, want)
+		}
+		if err := w.dispatcher.Pause(t.Context(), "nobody"); !strings.Contains(fmt.Sprint(err), "no such notifier") {
+			t.Errorf("Pause(nobody) = %v, want %v", err, notify.ErrNoNotifier)
+		}
+		w.stop()
+	})
+}
+
+// TestReplay replays while the dispatcher runs: in the lane's order, byte for
+// byte, and with new attempts.
+func TestReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var open atomic.Bool
+		r := &receiver{}
+		r.answer = func(_ context.Context, d *notify.Delivery) error {
+			if !open.Load() {
+				return final
+			}
+			if d.EventID == "msg_1" && d.Attempts == 0 {
+				return refused
+			}
+			return nil
+		}
+		w := newWorld(t, to("n", r))
+		for i := range 3 {
+			w.tell(fmt.Sprintf("msg_%d", i), "x", "n")
+		}
+		rest(time.Hour)
+		before := r.all()
+		if got := w.states("n"); got != "dead dead dead" {
+			t.Fatalf("states = %q, want all dead", got)
+		}
+		open.Store(true)
+		if n, err := w.dispatcher.RetryAll(t.Context(), "n", time.Now().Add(-time.Minute), time.Time{}); n != 0 || err != nil {
+			t.Errorf("RetryAll(since a minute) = %d, %v, want none", n, err)
+		}
+		if n, err := w.dispatcher.RetryAll(t.Context(), "n", time.Time{}, time.Now()); n != 3 || err != nil {
+			t.Errorf("RetryAll() = %d, %v, want 3", n, err)
+		}
+		rest(time.Minute)
+		if got, want := r.taken(), []string{"msg_0", "msg_1", "msg_2"}; !slices.Equal(got, want) {
+			t.Errorf("taken = %v, want %v", got, want)
+		}
+		for _, s := range r.all()[len(before):] {
+			if i := slices.IndexFunc(before, func(b sent) bool { return b.id == s.id }); s.body != before[i].body {
+				t.Errorf("%s is replayed as %s, want %s", s.id, s.body, before[i].body)
+			}
+		}
+		second := w.records("n")[1]
+		if second.State != notify.Delivered || second.Attempts != 2 {
+			t.Errorf("delivery = %+v, want it delivered by the second attempt after its replay", second)
+		}
+		if err := w.dispatcher.Retry(t.Context(), second.ID); err != nil { // one that is delivered
+			t.Fatal(err)
+		}
+		rest(time.Minute)
+		if got := r.taken(); len(got) != 4 || got[3] != "msg_1" {
+			t.Errorf("taken = %v, want msg_1 again", got)
+		}
+		if err := w.dispatcher.Retry(t.Context(), notify.DeliveryID{Shard: 1, ID: 99}); !strings.Contains(fmt.Sprint(err), "no such delivery") {
+			t.Errorf("Retry() of no delivery = %v, want %v", err, notify.ErrNoDelivery)
+		}
+		w.stop()
+	})
+}
+
+func TestTestEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, other := &receiver{}, &receiver{}
+		w := newWorld(t, to("n", r), to("m", other))
+		id, err := w.dispatcher.Test(t.Context(), "n")
+		rest(time.Second)
+		if got := r.taken(); err != nil || !slices.Equal(got, []string{id}) || len(other.all()) != 0 {
+			t.Errorf("Test(n) = %q, %v, and n is told %v, m %v", id, err, got, other.taken())
+		}
+		if !strings.Contains(r.all()[0].body, `"type":"webhook.test"`) {
+			t.Errorf("body = %s, want a webhook.test", r.all()[0].body)
+		}
+		w.stop()
+	})
+}

@@ -1,0 +1,39 @@
+package watcher
+
+import "errors"
+
+// A Position says how far the saved events have been read: for each account,
+// named by its shard, the number of the last one. Numbers are given in the order
+// of commits within an account, so that nothing is ever saved at or below a
+// position. The zero Position is before all events.
+type Position map[int64]int64
+
+// ErrPosition: the position lies past what the store holds, so it is of another
+// store, or of one that has lost its last events since.
+var ErrPosition = errors.New("no position in these events")
+
+// An EventQuery selects saved events. Zero fields select all.
+type EventQuery struct {
+	After   Position    // only events past it
+	Types   []EventType // one of them must match
+	Subject string      // must match exactly
+	Limit   int         // at most this many; 0: 100
+}
+
+// A SavedEvent is an event as it was saved.
+type SavedEvent struct {
+	Shard  int64 // names its account
+	Number int64 // its number within the shard
+	Type   EventType
+	Body   []byte // the event as JSON, byte for byte as it is told
+}
+
+// An EventPage is what a query selects.
+type EventPage struct {
+	// Events are ordered by number within an account, and, as far as that allows,
+	// by the time they were observed at.
+	Events []SavedEvent
+	// Next is where the page after this one begins. It passes by what the query
+	// leaves out.
+	Next Position
+}

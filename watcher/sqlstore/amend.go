@@ -1,0 +1,29 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"pushwatch/watcher"
+)
+
+// Amend implements [watcher.Registry].
+func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
+	labels := "{}"
+	if len(t.Labels) > 0 {
+		labels = encodeJSON(t.Labels)
+	}
+	err := db.write(ctx, func(tx transaction) error {
+		n, err := tx.exec(ctx, `UPDATE tasks SET labels = ?, expected_stop_at = ?, memory = ?, version = version + 1
+			WHERE sdk_app_id = ? AND task_id = ? AND version = ? AND removed_at IS NULL`,
+			labels, micros(t.ExpectedStopAt), encodeJSON(t.Memory), t.SDKAppID, t.TaskID, t.Version-1)
+		if err == nil && n == 0 {
+			err = watcher.ErrConflict
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("amend task %s: %w", t.Key, err)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package sqlstore
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"pushwatch/notify"
+)
+
+var _ notify.Archive = (*DB)(nil)
+
+// recordColumns are what decodeRecord reads.
+const recordColumns = `d.shard, d.id, e.id, e.type, e.subject, d.notifier, d.state, d.attempts, d.next_attempt_at,
+	d.last_error, d.created_at, d.settled_at`
+
+// decodeRecord reads a row of recordColumns, and of the columns for more.
+func decodeRecord(scan scanner, more ...any) (notify.Record, error) {
+	var r notify.Record
+	var next, created, settled sql.Null[int64]
+	err := scan(append([]any{&r.ID.Shard, &r.ID.ID, &r.EventID, &r.Type, &r.Subject, &r.Notifier, &r.State, &r.Attempts,
+		&next, &r.LastError, &created, &settled}, more...)...)
+	r.NextAttemptAt, r.CreatedAt, r.SettledAt = fromMicros(next), fromMicros(created), fromMicros(settled)
+	return r, err
+}
+
+// Deliveries implements [notify.Archive].
+func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, error) {
+	where, args := []string{`true`}, []any(nil)
+	filter := func(condition string, values ...any) {
+		where, args = append(where, condition), append(args, values...)
+	}
+	if q.After != (notify.DeliveryID{}) {
+		filter(`(d.shard, d.id) < (?, ?)`, q.After.Shard, q.After.ID)
+	}
+	switch q.State { // as it stands in the statement, a state leads to its index
+	case "":
+	case notify.Pending, notify.Delivered, notify.Dead:
+		filter(`d.state = '` + string(q.State) + `'`)
+	default:
+		return nil, fmt.Errorf("read deliveries: no delivery is %q: want pending, delivered or dead", q.State)
+	}
+	if q.Notifier != "" {
+		filter(`d.notifier = ?`, q.Notifier)
+	}
+	if q.EventID != "" {
+		filter(`e.id = ?`, q.EventID)
+	}
+	args = append(args, cmp.Or(q.Limit, defaultPage))
+
+	var records []notify.Record
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		r, err := decodeRecord(scan)
+		records = append(records, r)
+		return err
+	}, `SELECT `+recordColumns+` FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event
+		WHERE `+strings.Join(where, ` AND `)+` ORDER BY d.shard DESC, d.id DESC LIMIT ?`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	return records, nil
+}
+
+// Delivery implements [notify.Archive].
+func (db *DB) Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error) {
+	var log string
+	row := db.reader.QueryRowContext(ctx, db.bind(`SELECT `+recordColumns+`, d.log FROM deliveries d
+		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`), id.Shard, id.ID)
+	r, err := decodeRecord(row.Scan, &log)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = notify.ErrNoDelivery
+	}
+	var attempts []notify.Attempt
+	if err == nil {
+		attempts, err = decodeLog(log)
+	}
+	if err != nil {
+		return notify.Record{}, nil, fmt.Errorf("read delivery %s: %w", id, err)
+	}
+	return r, attempts, nil
+}
+
+// decodeLog reads the log of a delivery.
+func decodeLog(log string) ([]notify.Attempt, error) {
+	var attempts []notify.Attempt
+	lines := bufio.NewScanner(strings.NewReader(log))
+	lines.Buffer(nil, len(log)+1)
+	for lines.Scan() {
+		var l logLine
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return nil, fmt.Errorf("read log: %w", err)
+		}
+		attempts = append(attempts, notify.Attempt{
+			At: l.At.Time, Status: l.Status, Error: l.Error, Duration: time.Duration(l.DurationMS) * time.Millisecond,
+		})
+	}
+	return attempts, nil
+}
+
+// Tallies implements [notify.Archive].
+func (db *DB) Tallies(ctx context.Context) (map[string]notify.Tally, error) {
+	tallies := make(map[string]notify.Tally)
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		var notifier string
+		var n int
+		var since sql.Null[int64]
+		if err := scan(&notifier, &n, &since); err != nil {
+			return err
+		}
+		t := tallies[notifier]
+		t.Pending += n
+		if at := fromMicros(since); t.Oldest.IsZero() || at.Before(t.Oldest) {
+			t.Oldest = at
+		}
+		tallies[notifier] = t
+		return nil
+	}, `SELECT p.notifier, p.n, COALESCE(d.replayed_at, d.created_at)
+		FROM (SELECT shard, notifier, COUNT(*) AS n, MIN(position) AS first FROM deliveries WHERE state = 'pending' GROUP BY shard, notifier) p
+		JOIN deliveries d ON d.shard = p.shard AND d.notifier = p.notifier AND d.position = p.first AND d.state = 'pending'`)
+	if err == nil {
+		err = db.each(ctx, db.reader, func(scan scanner) error {
+			var notifier string
+			var n int
+			err := scan(&notifier, &n)
+			t := tallies[notifier]
+			t.Dead = n
+			tallies[notifier] = t
+			return err
+		}, `SELECT notifier, COUNT(*) FROM deliveries WHERE state = 'dead' GROUP BY notifier`)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("count deliveries: %w", err)
+	}
+	return tallies, nil
+}

@@ -1,0 +1,196 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"pushwatch/watcher"
+)
+
+// A signal wakes all who wait for it. The zero signal is ready to use.
+type signal struct {
+	mu   sync.Mutex
+	next chan struct{} // closed by the next wake; nil: nobody waits
+}
+
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == nil {
+		s.next = make(chan struct{})
+	}
+	return s.next
+}
+
+func (s *signal) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != nil {
+		close(s.next)
+		s.next = nil
+	}
+}
+
+// Changed returns a channel that is closed when this process next saves an
+// event. What other processes save is not told.
+func (db *DB) Changed() <-chan struct{} { return db.saved.wait() }
+
+// LastEvents returns the position of the newest event of each account.
+func (db *DB) LastEvents(ctx context.Context) (watcher.Position, error) {
+	last := make(watcher.Position)
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		var shard, number int64
+		if err := scan(&shard, &number); err != nil {
+			return err
+		}
+		last[shard] = number
+		return nil
+	}, `SELECT shard, last_event FROM accounts WHERE last_event > 0`)
+	if err != nil {
+		return nil, fmt.Errorf("read last events: %w", err)
+	}
+	return last, nil
+}
+
+// Events reads a page of events; [watcher.ErrPosition] where the query begins
+// past the newest event of an account.
+//
+// Each account's newest number is read first. Its transaction is committed then,
+// and with it every event up to that number, which is where the reading ends. So
+// a page cannot pass an event that appears later.
+func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPage, error) {
+	last, err := db.LastEvents(ctx)
+	if err != nil {
+		return watcher.EventPage{}, err
+	}
+	for shard, number := range q.After {
+		if number > last[shard] {
+			return watcher.EventPage{}, fmt.Errorf("read events: %w", watcher.ErrPosition)
+		}
+	}
+	limit := cmp.Or(q.Limit, defaultPage)
+	var shards []*shardReader
+	for _, shard := range slices.Sorted(maps.Keys(last)) {
+		if after := q.After[shard]; after < last[shard] {
+			shards = append(shards, &shardReader{db: db, query: q, shard: shard, after: after, last: last[shard]})
+		}
+	}
+	for _, s := range shards { // a page holds little more than its limit, however many shards there are
+		s.chunk = limit/len(shards) + 1
+	}
+	var page watcher.EventPage
+	for len(page.Events) < limit {
+		next, err := oldest(ctx, shards)
+		if err != nil {
+			return watcher.EventPage{}, fmt.Errorf("read events: %w", err)
+		}
+		if next == nil {
+			break
+		}
+		page.Events = append(page.Events, next.take())
+	}
+	page.Next = make(watcher.Position, len(last))
+	maps.Copy(page.Next, q.After)
+	for _, s := range shards {
+		if at := s.position(); at > 0 {
+			page.Next[s.shard] = at
+		}
+	}
+	return page, nil
+}
+
+// oldest returns the shard whose next event was observed first; nil where no
+// shard has one.
+func oldest(ctx context.Context, shards []*shardReader) (*shardReader, error) {
+	var first *shardReader
+	for _, s := range shards {
+		if err := s.fill(ctx); err != nil {
+			return nil, err
+		}
+		if len(s.ahead) > 0 && (first == nil || s.ahead[0].at < first.ahead[0].at) {
+			first = s
+		}
+	}
+	return first, nil
+}
+
+// A shardReader reads the events of one shard in the order of their numbers.
+type shardReader struct {
+	db    *DB
+	query watcher.EventQuery
+	shard int64
+	after int64 // the number of the event that was taken last
+	last  int64 // where reading ends
+	chunk int   // how many are read at once
+
+	ahead []timedEvent // read, and not yet taken
+	whole bool         // ahead has all there are up to last
+}
+
+type timedEvent struct {
+	watcher.SavedEvent
+	at int64 // microseconds
+}
+
+// take takes the next event, which must have been read.
+func (s *shardReader) take() watcher.SavedEvent {
+	e := s.ahead[0].SavedEvent
+	s.ahead = s.ahead[1:]
+	s.after = e.Number
+	return e
+}
+
+// position is the number up to which there is nothing more to take.
+func (s *shardReader) position() int64 {
+	if s.whole && len(s.ahead) == 0 {
+		return s.last
+	}
+	return s.after
+}
+
+// fill reads the next events where none are at hand.
+func (s *shardReader) fill(ctx context.Context) error {
+	if s.whole || len(s.ahead) > 0 {
+		return nil
+	}
+	query, args := s.statement()
+	s.ahead = nil
+	err := s.db.each(ctx, s.db.reader, func(scan scanner) error {
+		e := timedEvent{SavedEvent: watcher.SavedEvent{Shard: s.shard}}
+		err := scan(&e.Number, &e.at, &e.Type, &e.Body)
+		s.ahead = append(s.ahead, e)
+		return err
+	}, query, args...)
+	s.whole = len(s.ahead) < s.chunk
+	return err
+}
+
+// statement reads the next chunk. Its "+" keeps SQLite from walking through the
+// shard where the columns of a subject have an index that leads to few rows.
+func (s *shardReader) statement() (query string, args []any) {
+	number, where := `number`, ``
+	if types := s.query.Types; len(types) > 0 {
+		where = ` AND type IN (?` + strings.Repeat(", ?", len(types)-1) + `)`
+		for _, t := range types {
+			args = append(args, string(t))
+		}
+	}
+	if subject := s.query.Subject; subject != "" {
+		where, args = where+` AND subject = ?`, append(args, subject)
+		app, task, _ := strings.Cut(subject, "/")
+		if id, err := strconv.ParseInt(app, 10, 64); err == nil && task != "" {
+			number, where, args = `+number`, where+` AND sdk_app_id = ? AND task_id = ?`, append(args, id, task)
+		} else {
+			where += ` AND sdk_app_id IS NULL`
+		}
+	}
+	query = `SELECT number, at, type, body FROM events WHERE shard = ? AND ` + number + ` > ? AND ` + number + ` <= ?` + where +
+		` ORDER BY ` + number + ` LIMIT ?`
+	return query, slices.Concat([]any{s.shard, s.after, s.last}, args, []any{s.chunk})
+}

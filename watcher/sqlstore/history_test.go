@@ -1,0 +1,43 @@
+package sqlstore
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pushwatch/watcher"
+)
+
+// TestEventsPlan holds that no query of events reads the whole table.
+func TestEventsPlan(t *testing.T) {
+	db, err := Open(t.Context(), Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, test := range []struct {
+		query watcher.EventQuery
+		want  string
+	}{
+		{watcher.EventQuery{}, "SEARCH events USING INDEX sqlite_autoindex_events_2 (shard=? AND number>? AND number<?)"},
+		{watcher.EventQuery{Types: []watcher.EventType{watcher.PushFailed}}, "(shard=? AND number>? AND number<?)"},
+		{watcher.EventQuery{Subject: "1400000001/a"}, "(sdk_app_id=? AND task_id=?)"},
+		{watcher.EventQuery{Subject: "school"}, "events_announced (shard=? AND number>? AND number<?)"},
+	} {
+		query, args := (&shardReader{query: test.query}).statement()
+		var plan []string
+		err := db.each(t.Context(), db.reader, func(scan scanner) error {
+			var id, parent, unused int
+			var step string
+			err := scan(&id, &parent, &unused, &step)
+			plan = append(plan, step)
+			return err
+		}, `EXPLAIN QUERY PLAN `+query, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(plan, "; "); !strings.Contains(got, test.want) {
+			t.Errorf("plan of %+v = %s, want %s", test.query, got, test.want)
+		}
+	}
+}

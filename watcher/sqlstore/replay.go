@@ -1,0 +1,108 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"pushwatch/notify"
+)
+
+// replayRows is how many deliveries one transaction of a replay takes, for the
+// account's writer to get its turns in between.
+const replayRows = 500
+
+// Replay implements [notify.Archive]. A replayed delivery gets a position above
+// all that were given before, by which its account's owner finds it: at once
+// where that is this process, and else with its next write or look around.
+func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
+	shards := []int64{which.ID.Shard}
+	var total int
+	var err error
+	if which.ID == (notify.DeliveryID{}) {
+		shards, err = db.shards(ctx)
+	}
+	for _, shard := range shards {
+		for n := replayRows; err == nil && n == replayRows; {
+			err = db.write(ctx, func(tx transaction) error {
+				n, err = tx.replay(ctx, shard, which)
+				return err
+			})
+			if err == nil && n > 0 {
+				total += n
+				db.wake(shard)
+			}
+		}
+	}
+	if err == nil && total == 0 && which.ID != (notify.DeliveryID{}) {
+		_, _, err = db.Delivery(ctx, which.ID) // pending: it is on its way already
+	}
+	if err != nil {
+		return total, fmt.Errorf("replay deliveries: %w", err)
+	}
+	return total, nil
+}
+
+// shards lists the accounts.
+func (db *DB) shards(ctx context.Context) ([]int64, error) {
+	var shards []int64
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		var shard int64
+		err := scan(&shard)
+		shards = append(shards, shard)
+		return err
+	}, `SELECT shard FROM accounts ORDER BY shard`)
+	return shards, err
+}
+
+// replay makes a step of settled deliveries of one account pending again. It
+// locks the account's row first, as every writer does, so that positions become
+// visible in their order.
+func (tx transaction) replay(ctx context.Context, shard int64, which notify.Selection) (int, error) {
+	if _, err := tx.exec(ctx, `UPDATE accounts SET last_delivery = last_delivery WHERE shard = ?`, shard); err != nil {
+		return 0, err
+	}
+	query := `SELECT id FROM deliveries WHERE shard = ? AND id = ? AND state <> 'pending'`
+	args := []any{shard, which.ID.ID}
+	if which.ID == (notify.DeliveryID{}) {
+		query = `SELECT id FROM deliveries WHERE shard = ? AND notifier = ? AND state = 'dead'
+			AND created_at >= ? AND created_at < ? ORDER BY id LIMIT ?`
+		until := which.Until
+		if until.IsZero() {
+			until = time.Now()
+		}
+		args = []any{shard, which.Notifier, max(which.Since.UnixMicro(), 0), until.UnixMicro(), replayRows}
+	}
+	var ids []int64
+	err := tx.each(ctx, func(scan scanner) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	}, query, args...)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	var last int64
+	err = tx.row(ctx, `UPDATE accounts SET last_delivery = last_delivery + ? WHERE shard = ? RETURNING last_delivery`, len(ids), shard).Scan(&last)
+	if err != nil {
+		return 0, err
+	}
+	position := last - int64(len(ids))
+	for chunk := range slices.Chunk(ids, rowsPerStatement) {
+		var rows []any
+		for _, id := range chunk {
+			position++
+			rows = append(rows, shard, id, position)
+		}
+		_, err := tx.exec(ctx, `WITH r (shard, id, position) AS (VALUES `+values(len(chunk), "BIGINT", "BIGINT", "BIGINT")+`)
+			UPDATE deliveries SET state = 'pending', position = r.position, attempts = 0, next_attempt_at = NULL,
+				settled_at = NULL, replayed_at = CAST(? AS BIGINT)
+			FROM r WHERE deliveries.shard = r.shard AND deliveries.id = r.id`, append(rows, time.Now().UnixMicro())...)
+		if err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}

@@ -1,0 +1,152 @@
+package watcher
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// AccountStatus tells how the watching of one account goes.
+type AccountStatus struct {
+	Name        string
+	Limit       float64       // requests a second that it may make
+	Granted     float64       // and is granted now: less while others use the quota
+	Used        float64       // requests a second that it made in the last minute
+	Tasks       map[State]int // live ones by state
+	Stalest     time.Duration // age of the oldest observation of a live task
+	Lap         time.Duration // time in which every live task could be polled once
+	Dark        []Darkness    // what cannot be observed now
+	StoreFailed time.Time     // since when nothing can be saved; zero: it can
+}
+
+// A Darkness is an account or application of which the newest polls told nothing.
+type Darkness struct {
+	SDKAppID int64 // 0: the whole account
+	Since    time.Time
+	Cause    *APIError
+	Told     bool // as watcher.blind
+	Tasks    int
+}
+
+// Status returns the accounts that this process watches, by name.
+func (w *Watcher) Status() []AccountStatus {
+	now := time.Now()
+	var all []AccountStatus
+	for _, a := range w.watched() {
+		all = append(all, a.status(now))
+	}
+	return all
+}
+
+func (a *account) status(now time.Time) AccountStatus {
+	s := AccountStatus{Name: a.Name, Limit: a.RequestsPerSecond, Granted: a.limiter.Rate(), Tasks: make(map[State]int)}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	live := make(map[int64]int)
+	for _, e := range a.tasks {
+		s.Tasks[e.task.State]++
+		s.Stalest = max(s.Stalest, now.Sub(later(e.task.LastObservedAt, e.task.RegisteredAt)))
+		live[e.task.SDKAppID]++
+	}
+	live[wholeAccount] = len(a.tasks)
+	s.Used = a.sent.rate(now)
+	s.Lap = time.Duration(float64(len(a.tasks)) / s.Granted * float64(time.Second))
+	s.StoreFailed = a.storeFailed
+	for app, sight := range a.sights {
+		if !sight.dark.IsZero() {
+			d := Darkness{SDKAppID: app, Since: sight.dark, Told: sight.told, Tasks: live[app]}
+			if sight.cause != nil {
+				d.Cause = sight.cause.api()
+			}
+			s.Dark = append(s.Dark, d)
+		}
+	}
+	slices.SortFunc(s.Dark, func(a, b Darkness) int { return cmp.Compare(a.SDKAppID, b.SDKAppID) })
+	return s
+}
+
+// A meter counts what happens, by the second, over the last minute.
+type meter struct {
+	counts [60]int
+	newest int64 // unix second of the newest count
+	since  time.Time
+}
+
+// add counts one.
+func (m *meter) add(now time.Time) {
+	if m.since.IsZero() {
+		m.since = now
+	}
+	m.turn(now)
+	m.counts[m.newest%int64(len(m.counts))]++
+}
+
+// turn empties the seconds that have passed without a count.
+func (m *meter) turn(now time.Time) {
+	second := now.Unix()
+	if second-m.newest >= int64(len(m.counts)) {
+		m.counts = [60]int{}
+		m.newest = second
+	}
+	for ; m.newest < second; m.newest++ {
+		m.counts[(m.newest+1)%int64(len(m.counts))] = 0
+	}
+}
+
+// rate is how many there were a second, over the last minute or since the first.
+func (m *meter) rate(now time.Time) float64 {
+	if m.since.IsZero() {
+		return 0
+	}
+	m.turn(now)
+	sum := 0
+	for _, n := range m.counts {
+		sum += n
+	}
+	return float64(sum) / min(60, max(1, now.Sub(m.since).Seconds()))
+}
+
+// Ready returns an error where what is seen cannot be saved.
+func (w *Watcher) Ready(now time.Time) error {
+	for _, a := range w.watched() {
+		a.mu.Lock()
+		since := a.storeFailed
+		a.mu.Unlock()
+		if !since.IsZero() {
+			return fmt.Errorf("account %s: the database has not taken writes for %s", a.Name, now.Sub(since).Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// inspect repairs what must not be and warns of what the operator should know. It
+// is called now and then.
+func (a *account) inspect(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, e := range a.tasks {
+		if !e.polling && !a.waits(e) {
+			a.metrics.repaired.Inc()
+			a.log.Error("task had no next poll: repaired", zap.Stringer("task", key))
+			a.enqueue(e)
+			a.notify()
+		}
+	}
+	lap := time.Duration(float64(len(a.tasks)) / a.limiter.Rate() * float64(time.Second))
+	overloaded := lap > a.watcher.cfg.MaxStaleness
+	if overloaded && !a.overloaded {
+		a.log.Warn("more tasks than the limit allows to poll within watch.max_staleness: ask Tencent for a higher limit, or spread the applications over more accounts",
+			zap.Int("tasks", len(a.tasks)), zap.Float64("requests_per_second", a.limiter.Rate()), zap.Duration("each_polled_every", lap.Round(time.Second)))
+	} else if !overloaded && a.overloaded {
+		a.log.Info("every task can be polled within watch.max_staleness again", zap.Int("tasks", len(a.tasks)))
+	}
+	a.overloaded = overloaded
+}
+
+// waits reports whether an entry stands where it will be polled from. a.mu is held.
+func (a *account) waits(e *entry) bool {
+	return a.schedule.holds(e) || slices.Contains(a.parked[e.task.SDKAppID], e)
+}

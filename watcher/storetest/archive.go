@@ -1,0 +1,291 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+// states reads the states of all deliveries to a notifier, oldest first.
+func (b *bench) states(notifier string) string {
+	b.Helper()
+	records := b.deliveries(notify.Query{Notifier: notifier, Limit: 1000})
+	slices.Reverse(records)
+	var states []notify.State
+	for _, r := range records {
+		states = append(states, r.State)
+	}
+	return fmt.Sprint(states)
+}
+
+func (b *bench) deliveries(q notify.Query) []notify.Record {
+	b.Helper()
+	list, err := b.db.Deliveries(b.Context(), q)
+	if err != nil {
+		b.Fatalf("Deliveries(%+v) = %v", q, err)
+	}
+	return list
+}
+
+func testDeliveries(t *testing.T, b *bench) {
+	a := b.own("school")
+	x := b.save(a, change(b.register("a")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
+	toN := b.pending(a, "n")
+	first, second := outcome(toN[0].ID, notify.Pending, 1), outcome(toN[0].ID, notify.Dead, 2)
+	b.settle(a, first, second, outcome(toN[1].ID, notify.Delivered, 1))
+
+	all := b.deliveries(notify.Query{})
+	if len(all) != 6 || !slices.IsSortedFunc(all, func(a, b notify.Record) int { return int(b.ID.ID - a.ID.ID) }) {
+		t.Fatalf("Deliveries() = %+v, want 6, newest first", all)
+	}
+	var paged []notify.Record
+	for q := (notify.Query{Limit: 4}); ; q.After = paged[len(paged)-1].ID {
+		page := b.deliveries(q)
+		paged = append(paged, page...)
+		if len(page) < q.Limit {
+			break
+		}
+	}
+	if !reflect.DeepEqual(paged, all) {
+		t.Errorf("pages of Deliveries() = %+v, want %+v", paged, all)
+	}
+	for _, test := range []struct {
+		query notify.Query
+		want  int
+	}{
+		{notify.Query{Notifier: "n"}, 3}, {notify.Query{EventID: "msg_a-2"}, 2}, {notify.Query{State: notify.Dead}, 1},
+		{notify.Query{State: notify.Pending}, 4}, {notify.Query{State: notify.Delivered, Notifier: "m"}, 0},
+		{notify.Query{Notifier: "n", EventID: "msg_a-1", State: notify.Dead}, 1}, {notify.Query{EventID: "msg_none"}, 0},
+	} {
+		if got := b.deliveries(test.query); len(got) != test.want {
+			t.Errorf("Deliveries(%+v) = %+v, want %d", test.query, got, test.want)
+		}
+	}
+	if _, err := b.db.Deliveries(t.Context(), notify.Query{State: "lost"}); err == nil {
+		t.Error("Deliveries(lost) = nil error, want one")
+	}
+
+	dead := b.deliveries(notify.Query{State: notify.Dead})[0]
+	record, log, err := b.db.Delivery(t.Context(), dead.ID)
+	want := notify.Record{
+		ID: dead.ID, EventID: "msg_a-1", Type: watcher.PushPreparing, Subject: x.Key.String(), Notifier: "n", State: notify.Dead,
+		Attempts: 2, LastError: "busy", CreatedAt: record.CreatedAt, SettledAt: second.Attempt.At.Add(second.Attempt.Duration),
+	}
+	if err != nil || record != want || record.CreatedAt.IsZero() {
+		t.Errorf("Delivery() = %+v, %v, want %+v", record, err, want)
+	}
+	if wantLog := []notify.Attempt{first.Attempt, second.Attempt}; !reflect.DeepEqual(log, wantLog) {
+		t.Errorf("Delivery() has log %+v, want %+v", log, wantLog)
+	}
+	if _, _, err := b.db.Delivery(t.Context(), notify.DeliveryID{Shard: 7, ID: 1}); !errors.Is(err, notify.ErrNoDelivery) {
+		t.Errorf("Delivery() of none = %v, want %v", err, notify.ErrNoDelivery)
+	}
+}
+
+func testTallies(t *testing.T, b *bench) {
+	a, c := b.own("school"), b.own("college")
+	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
+	if err := c.Announce(t.Context(), announcement("msg_c", "n", "m")); err != nil {
+		t.Fatal(err)
+	}
+	list := b.pending(a, "n")
+	b.settle(a, outcome(list[0].ID, notify.Dead, 1), outcome(list[1].ID, notify.Delivered, 1))
+	got, err := b.db.Tallies(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, m := got["n"], got["m"]
+	if len(got) != 2 || n.Pending != 2 || n.Dead != 1 || m.Pending != 1 || m.Dead != 0 {
+		t.Errorf("Tallies() = %+v, want 2 pending and 1 dead to n, 1 pending to m", got)
+	}
+	if age := time.Since(n.Oldest); age < 0 || age > time.Hour || n.Oldest.After(m.Oldest) {
+		t.Errorf("the oldest wait since %v and %v, want just now, and n first", n.Oldest, m.Oldest)
+	}
+}
+
+// testReplay replays what is settled while the account is owned, and finds it
+// told of behind what came later.
+func testReplay(t *testing.T, b *bench) {
+	told := make(chan []notify.Delivery, 100)
+	a := b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { told <- news }) })
+	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
+	before := <-told
+	b.settle(a, outcome(before[0].ID, notify.Dead, 3), outcome(before[1].ID, notify.Delivered, 1))
+
+	replay := func(want int, which notify.Selection) {
+		t.Helper()
+		if n, err := b.db.Replay(t.Context(), which); err != nil || n != want {
+			t.Errorf("Replay(%+v) = %d, %v, want %d", which, n, err, want)
+		}
+	}
+	now := time.Now()
+	replay(0, notify.Selection{Notifier: "m"})
+	replay(0, notify.Selection{Notifier: "n", Since: now.Add(time.Hour)})
+	replay(0, notify.Selection{Notifier: "n", Until: now.Add(-time.Hour)})
+	replay(1, notify.Selection{Notifier: "n", Since: now.Add(-time.Hour), Until: now.Add(time.Hour)})
+	replay(0, notify.Selection{Notifier: "n"})
+	shard := b.deliveries(notify.Query{})[0].ID.Shard
+	replay(1, notify.Selection{ID: notify.DeliveryID{Shard: shard, ID: before[1].ID}})
+	replay(0, notify.Selection{ID: notify.DeliveryID{Shard: shard, ID: before[2].ID}}) // it is pending
+	if _, err := b.db.Replay(t.Context(), notify.Selection{ID: notify.DeliveryID{Shard: shard, ID: 99}}); !errors.Is(err, notify.ErrNoDelivery) {
+		t.Errorf("Replay() of no delivery = %v, want %v", err, notify.ErrNoDelivery)
+	}
+
+	var again []notify.Delivery
+	for len(again) < 2 {
+		select {
+		case news := <-told:
+			again = append(again, news...)
+		case <-time.After(time.Minute):
+			t.Fatalf("told of %+v, want two", again)
+		}
+	}
+	for i, d := range again {
+		if d.ID != before[i].ID || d.Position <= before[2].Position || d.Attempts != 0 || !d.NextAttemptAt.IsZero() ||
+			!d.EventAt.Equal(before[i].EventAt) || d.Since.Before(now.Truncate(time.Microsecond)) || string(d.Body) != string(before[i].Body) {
+			t.Errorf("told of %+v, want %+v as new", d, before[i])
+		}
+	}
+	if got, want := b.pending(a, "n"), []notify.Delivery{before[2], again[0], again[1]}; !reflect.DeepEqual(got, want) {
+		t.Errorf("Pending() = %+v, want %+v", got, want)
+	}
+	// What an attempt before the replay comes to concerns it no more.
+	b.settle(a, outcome(before[0].ID, notify.Delivered, 4))
+	if got, want := b.states("n"), "[pending pending pending]"; got != want {
+		t.Errorf("states = %s, want %s", got, want)
+	}
+}
+
+// testSettleAnnounce has an outcome bring an event and a standing, each once.
+func testSettleAnnounce(t *testing.T, b *bench) {
+	a := b.own("school")
+	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
+	o := outcome(b.pending(a, "n")[0].ID, notify.Dead, 1)
+	o.Announce = new(announcement("msg_exhausted", "log", "oncall"))
+	o.Standing = &notify.Standing{Notifier: "n", Version: 2, State: notify.Gone, Reason: "answered 410\x00", ChangedAt: start}
+	b.settle(a, o)
+	b.settle(a, o)
+	for _, notifier := range []string{"log", "oncall"} {
+		if got := b.pending(a, notifier); len(got) != 1 || got[0].EventID != "msg_exhausted" || got[0].Subject != "school" {
+			t.Errorf("Pending(%s) = %+v, want the event once", notifier, got)
+		}
+	}
+	want := *o.Standing
+	want.Reason = "answered 410\uFFFD"
+	older, newer := want, want
+	older.Version, older.State = 1, notify.Active
+	newer.Version, newer.State, newer.PausedUntil = 3, notify.Active, start.Add(time.Hour)
+	for _, step := range []struct{ save, want notify.Standing }{{want, want}, {older, want}, {newer, newer}} {
+		if err := b.db.SaveStanding(t.Context(), step.save); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := b.db.Standings(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.Standing{step.want}) {
+			t.Errorf("Standings() after %+v = %+v, %v, want %+v", step.save, got, err, step.want)
+		}
+	}
+}
+
+func testBury(t *testing.T, b *bench) {
+	a := b.own("school")
+	b.save(a, change(b.register("a")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
+	for i, want := range []struct {
+		n      int
+		states string
+	}{{2, "[dead dead pending]"}, {1, "[dead dead dead]"}, {0, "[dead dead dead]"}} {
+		n, err := a.Bury(t.Context(), "n", "gone", 2)
+		if err != nil || n != want.n || b.states("n") != want.states {
+			t.Errorf("Bury() number %d = %d, %v, and leaves %s, want %d and %s", i, n, err, b.states("n"), want.n, want.states)
+		}
+	}
+	if got, want := b.states("m"), "[pending pending pending]"; got != want {
+		t.Errorf("another notifier's = %s, want %s", got, want)
+	}
+	if d := b.deliveries(notify.Query{Notifier: "n"})[0]; d.LastError != "gone" || d.SettledAt.IsZero() {
+		t.Errorf("a buried delivery is %+v, want the reason and the time", d)
+	}
+}
+
+// testSweep has every kind of row be old, and some not be done with.
+func testSweep(t *testing.T, b *bench) {
+	a := b.own("school")
+	tasks := b.register("over", "dead", "live", "removed")
+	end := func(x watcher.Task) watcher.Change {
+		c := change(x, []string{"n"}, watcher.PushStarted, watcher.PushStopped)
+		c.Task.State, c.Task.EndedAt = watcher.Stopped, start.Add(time.Hour)
+		return c
+	}
+	b.save(a, end(tasks[0]))
+	b.save(a, end(tasks[1]))
+	b.save(a, change(tasks[2], []string{"n"}, watcher.PushStarted))
+	b.save(a, change(tasks[3], []string{"n"}, watcher.PushStarted))
+	if err := b.db.Remove(t.Context(), tasks[3].Key); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"msg_blind1", "msg_blind2"} {
+		if err := a.Announce(t.Context(), announcement(id, "n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, d := range b.pending(a, "n") {
+		state := notify.Delivered
+		if d.EventID == "msg_dead-1" {
+			state = notify.Dead
+		}
+		b.settle(a, outcome(d.ID, state, 1))
+	}
+	sweep := func(before time.Time) (total int) {
+		t.Helper()
+		for range 100 {
+			n, err := b.db.Sweep(t.Context(), before, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if total += n; n == 0 {
+				return total
+			}
+		}
+		t.Fatal("Sweep() finds something again and again")
+		return 0
+	}
+	if got := sweep(start); got != 0 {
+		t.Errorf("Sweep() of what is older than all = %d, want 0", got)
+	}
+	if got := sweep(time.Now().Add(time.Hour)); got == 0 {
+		t.Error("Sweep() = 0, want rows")
+	}
+	var left []string
+	for _, x := range tasks {
+		if _, err := b.db.Task(t.Context(), x.Key); err == nil {
+			left = append(left, x.TaskID)
+		} else if !errors.Is(err, watcher.ErrNoTask) {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"dead", "live"}; !slices.Equal(left, want) {
+		t.Errorf("tasks left = %v, want %v", left, want)
+	}
+	if got := b.deliveries(notify.Query{}); len(got) != 1 || got[0].EventID != "msg_dead-1" {
+		t.Errorf("deliveries left = %+v, want the dead letter", got)
+	}
+	// The newest announcement says whether the account can be observed: to make it
+	// again changes nothing, while the older one is gone, and can be made.
+	for _, id := range []string{"msg_blind2", "msg_blind1"} {
+		if err := a.Announce(t.Context(), announcement(id, "again")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := eventIDs(b.pending(a, "again")); !slices.Equal(got, []string{"msg_blind1"}) {
+		t.Errorf("announced again = %v, want only what was dropped", got)
+	}
+	// A dropped task can be registered anew, and counts from the start.
+	x := b.save(a, change(b.register("over")[0], []string{"n"}, watcher.PushStarted))
+	if x.Sequence != 1 {
+		t.Errorf("first event of a dropped task registered anew has number %d, want 1", x.Sequence)
+	}
+}

@@ -1,0 +1,180 @@
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+// History is how a store shows its events.
+type History interface {
+	Events(ctx context.Context, query watcher.EventQuery) (watcher.EventPage, error)
+	LastEvents(ctx context.Context) (watcher.Position, error)
+	Changed() <-chan struct{}
+}
+
+// registerWith registers a task of an account and returns it.
+func (b *bench) registerWith(account, id string) watcher.Task {
+	b.Helper()
+	x := task(id)
+	x.Account = account
+	tasks, _, err := b.db.Register(b.Context(), []watcher.Task{x}, false)
+	if err != nil {
+		b.Fatalf("Register(%s) = %v", id, err)
+	}
+	return tasks[0]
+}
+
+// history reads events page by page to the end, and returns their ids.
+func (b *bench) history(q watcher.EventQuery) (ids []string, end watcher.Position) {
+	b.Helper()
+	for {
+		page, err := b.db.Events(b.Context(), q)
+		if err != nil {
+			b.Fatalf("Events(%+v) = %v", q, err)
+		}
+		for _, e := range page.Events {
+			id, _, _ := envelope(b.T, e)
+			ids = append(ids, id)
+		}
+		if len(page.Events) > q.Limit {
+			b.Fatalf("Events(%+v) gives %d events, want %d at most", q, len(page.Events), q.Limit)
+		}
+		q.After = page.Next
+		if len(page.Events) == 0 {
+			return ids, page.Next
+		}
+	}
+}
+
+func testEvents(t *testing.T, b *bench) {
+	school, college := b.own("school"), b.own("college")
+	if page, err := b.db.Events(t.Context(), watcher.EventQuery{}); err != nil || len(page.Events) > 0 || len(page.Next) > 0 {
+		t.Errorf("Events() of none = %+v, %v, want none", page, err)
+	}
+	other := b.registerWith("college", "b")
+	// The two tasks' events are a second apart each, their times the same.
+	x := b.save(school, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted))
+	b.save(college, change(other, nil, watcher.PushPreparing, watcher.PushStarted, watcher.PushException))
+	b.save(school, change(x, nil, watcher.PushException, watcher.PushStopped))
+	if err := college.Announce(t.Context(), announcement("msg_blind")); err != nil { // observed before all
+		t.Fatal(err)
+	}
+
+	for _, c := range []struct {
+		query watcher.EventQuery
+		want  []string
+	}{
+		{watcher.EventQuery{}, []string{"msg_a-1", "msg_b-1", "msg_a-2", "msg_b-2", "msg_a-3", "msg_b-3", "msg_blind", "msg_a-4"}},
+		{watcher.EventQuery{Types: []watcher.EventType{watcher.PushStarted, watcher.PushStopped}}, []string{"msg_a-2", "msg_b-2", "msg_a-4"}},
+		{watcher.EventQuery{Subject: key("b").String()}, []string{"msg_b-1", "msg_b-2", "msg_b-3"}},
+		{watcher.EventQuery{Subject: key("b").String(), Types: []watcher.EventType{watcher.PushStarted}}, []string{"msg_b-2"}},
+		{watcher.EventQuery{Subject: "school"}, []string{"msg_blind"}},
+		{watcher.EventQuery{Subject: "0" + key("b").String()}, nil},
+		{watcher.EventQuery{Types: []watcher.EventType{watcher.WebhookTest}}, nil},
+	} {
+		for limit := 1; limit < 10; limit++ {
+			c.query.Limit = limit
+			got, end := b.history(c.query)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("Events(%+v) = %v, want %v", c.query, got, c.want)
+			}
+			if last, err := b.db.LastEvents(t.Context()); err != nil || !maps.Equal(end, last) {
+				t.Errorf("Events(%+v) ends at %v, want at the last: %v, %v", c.query, end, last, err)
+			}
+		}
+	}
+
+	last, err := b.db.LastEvents(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for shard := range last {
+		last[shard]++
+		if _, err := b.db.Events(t.Context(), watcher.EventQuery{After: last}); !errors.Is(err, watcher.ErrPosition) {
+			t.Errorf("Events(after %v) = %v, want %v", last, err, watcher.ErrPosition)
+		}
+	}
+}
+
+// testEventsBody holds that an event is shown byte for byte as it was saved.
+func testEventsBody(t *testing.T, b *bench) {
+	c := change(b.register("a")[0], nil, watcher.PushStopped)
+	c.Events[0].Body = []byte(`{"odd" : "<课>\u0000", "n":1.50}`)
+	b.save(b.own("school"), c)
+	page, err := b.db.Events(t.Context(), watcher.EventQuery{})
+	if err != nil || len(page.Events) != 1 || string(page.Events[0].Body) != string(c.Events[0].Body) || page.Events[0].Type != watcher.PushStopped {
+		t.Errorf("Events() = %+v, %v, want the body %s", page, err, c.Events[0].Body)
+	}
+}
+
+// testEventsWhileSaving has several accounts save while a reader follows: it is
+// given each event once, those of a task in order.
+func testEventsWhileSaving(t *testing.T, b *bench) {
+	const accounts, changes = 4, 25
+	var writers sync.WaitGroup
+	for i := range accounts {
+		name := fmt.Sprintf("account-%d", i)
+		x, a := b.registerWith(name, name), b.own(name)
+		writers.Go(func() {
+			for range changes {
+				c := change(x, nil, watcher.PushChanged, watcher.PushChanged)
+				if err := a.Save(t.Context(), c); err != nil {
+					t.Errorf("Save() = %v", err)
+					return
+				}
+				x = c.Task
+			}
+		})
+	}
+	defer writers.Wait()
+	next := make(map[string]int64) // by subject
+	q := watcher.EventQuery{Limit: 3}
+	for total := 0; total < 2*accounts*changes; {
+		changed := b.db.Changed()
+		page, err := b.db.Events(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			_, subject, sequence := envelope(t, e)
+			if sequence != next[subject]+1 {
+				t.Fatalf("event %d of %s follows upon %d", sequence, subject, next[subject])
+			}
+			next[subject] = sequence
+		}
+		total += len(page.Events)
+		q.After = page.Next
+		if len(page.Events) == 0 {
+			select {
+			case <-changed:
+			case <-time.After(time.Minute):
+				t.Fatal("nobody told the reader of a change")
+			}
+		}
+	}
+	if rest, _ := b.history(q); len(rest) > 0 {
+		t.Errorf("events come twice: %v", rest)
+	}
+}
+
+// envelope is the event as its readers see it.
+func envelope(t *testing.T, e watcher.SavedEvent) (id, subject string, sequence int64) {
+	t.Helper()
+	var v struct {
+		ID, Subject string
+		Data        struct{ Sequence int64 }
+	}
+	if err := json.Unmarshal(e.Body, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v.ID, v.Subject, v.Data.Sequence
+}

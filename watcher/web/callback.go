@@ -1,0 +1,62 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+)
+
+// Callbacks takes TIW's own callbacks as hints; [watcher.Watcher] does.
+type Callbacks interface {
+	// Callback returns [watcher.ErrCallbackSign] for a wrong signature and
+	// [watcher.ErrNoApplication] for an unknown application.
+	Callback(ctx context.Context, c watcher.Callback) error
+}
+
+// maxCallback bounds a callback's body, in bytes.
+const maxCallback = 64 << 10
+
+// callback serves POST /v1/callbacks/tiw/{sdk_app_id}. TIW takes any 200 for an
+// answer and tries again after anything else, so what is only not understood is
+// answered 200 too.
+func callback(callbacks Callbacks, log *zap.Logger) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		app, err := strconv.ParseInt(r.PathValue("sdk_app_id"), 10, 64)
+		if err != nil {
+			problem(w, http.StatusNotFound, "want the SdkAppId of a configured application in the path")
+			return
+		}
+		text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallback))
+		if err != nil {
+			problem(w, http.StatusRequestEntityTooLarge, "a callback of TIW is smaller")
+			return
+		}
+		var body struct {
+			ExpireTime int64
+			Sign       string
+			EventData  struct{ TaskID string }
+		}
+		if err := json.Unmarshal(text, &body); err != nil {
+			log.Debug("callback not understood", zap.Int64("sdk_app_id", app), zap.Error(err))
+		}
+		err = callbacks.Callback(r.Context(), watcher.Callback{SDKAppID: app, ExpireTime: body.ExpireTime, Sign: body.Sign, TaskID: body.EventData.TaskID})
+		switch {
+		case err == nil:
+			w.WriteHeader(http.StatusOK)
+		case errors.Is(err, watcher.ErrNoApplication):
+			problem(w, http.StatusNotFound, "no account has this application")
+		case errors.Is(err, watcher.ErrCallbackSign):
+			problem(w, http.StatusForbidden, "want a Sign made with this application's callback key, and an ExpireTime to come")
+		default:
+			log.Error("take callback", zap.Int64("sdk_app_id", app), zap.Error(err))
+			problem(w, http.StatusServiceUnavailable, "try again")
+		}
+	}
+}
