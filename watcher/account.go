@@ -77,6 +77,9 @@ func (a *account) load(ctx context.Context) error {
 		return fmt.Errorf("load what account %s cannot see: %w", a.Name, err)
 	}
 	a.remember(blind, time.Now())
+	if err := a.recall(ctx); err != nil {
+		return err
+	}
 	n := 0
 	err = a.store.Live(ctx, func(t Task) error {
 		a.adopt(t, false)
@@ -88,6 +91,36 @@ func (a *account) load(ctx context.Context) error {
 	}
 	a.log.Info("watching account", zap.Int("tasks", n), zap.Float64("requests_per_second", a.RequestsPerSecond))
 	return nil
+}
+
+// recall reads what was learnt in earlier runs. What cannot be read is learnt anew.
+func (a *account) recall(ctx context.Context) error {
+	text, err := a.store.Learned(ctx)
+	if err != nil {
+		return fmt.Errorf("load what account %s has learnt: %w", a.Name, err)
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.schedule.hazards.UnmarshalJSON(text); err != nil {
+		a.log.Warn("what was learnt of this account's pushes cannot be read: it is learnt anew", zap.Error(err))
+	}
+	return nil
+}
+
+// retain saves what was learnt.
+func (a *account) retain(ctx context.Context) error {
+	a.mu.Lock()
+	text, err := a.schedule.hazards.MarshalJSON()
+	a.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return a.store.SaveLearned(ctx, text)
 }
 
 // adopt takes in a live task as it is saved now, and polls it soon where that is
@@ -605,11 +638,14 @@ func (a *account) told(t Task, events []Event) {
 // crash at most this much of them is lost.
 const checkpointEvery = 30 * time.Second
 
-// checkpoints inspects the account and saves the times of the last polls, now and
-// then and at the end.
+// retainEvery is how many checkpoints apart what was learnt is saved.
+const retainEvery = 10
+
+// checkpoints inspects the account and saves the times of the last polls and what
+// was learnt, now and then and at the end.
 func (a *account) checkpoints(ctx context.Context) {
 	last := time.Now()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 		case <-time.After(checkpointEvery):
@@ -618,6 +654,11 @@ func (a *account) checkpoints(ctx context.Context) {
 		a.inspect(start)
 		if err := a.touch(ctx, last); err != nil && ctx.Err() == nil {
 			a.log.Warn("save poll times", zap.Error(err))
+		}
+		if n%retainEvery == 0 || ctx.Err() != nil {
+			if err := a.retain(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn("save what was learnt", zap.Error(err))
+			}
 		}
 		if ctx.Err() != nil {
 			return

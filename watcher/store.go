@@ -53,6 +53,12 @@ type Store interface {
 	// [WatcherSighted] since.
 	Blind(ctx context.Context) ([]Blindness, error)
 
+	// Learned reads what SaveLearned has written last; nil where it never was.
+	Learned(ctx context.Context) ([]byte, error)
+
+	// SaveLearned keeps what the account's pushes have taught, as opaque text.
+	SaveLearned(ctx context.Context, text []byte) error
+
 	// Touch writes the times at which tasks were last polled and observed, and
 	// nothing else; tasks that have changed meanwhile are left alone. It is
 	// called now and then, for polling to go on after a restart where it was.

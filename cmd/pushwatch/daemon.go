@@ -89,7 +89,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger) (_ *daemon, err
 	release, _ := build()
 	d.server = &http.Server{
 		Handler: web.New(web.Config{
-			Tasks: d.watcher, Tokens: tokens, Metrics: metrics, Version: release, Log: log,
+			Tasks: d.watcher, Callbacks: d.watcher, Tokens: tokens, Metrics: metrics, Version: release, Log: log,
 			Alive: func() error { return d.watcher.Alive(time.Now()) },
 			Ready: d.ready,
 		}),

@@ -63,3 +63,21 @@ func testBlind(t *testing.T, b *bench) {
 		t.Errorf("Blind = %v, %v, want %v alone", got, err, want)
 	}
 }
+
+// testLearned keeps what was learnt, for the owner alone to write.
+func testLearned(t *testing.T, b *bench) {
+	first := b.own("school")
+	if got, err := first.Learned(t.Context()); err != nil || got != nil {
+		t.Errorf("Learned at first = %q, %v, want nothing", got, err)
+	}
+	if err := first.SaveLearned(t.Context(), []byte(`{"a":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	second := b.own("school")
+	if got, err := second.Learned(t.Context()); err != nil || string(got) != `{"a":1}` {
+		t.Errorf("Learned = %q, %v, want what was saved", got, err)
+	}
+	if err := first.SaveLearned(t.Context(), []byte(`{}`)); !errors.Is(err, watcher.ErrFenced) {
+		t.Errorf("SaveLearned of a former owner = %v, want %v", err, watcher.ErrFenced)
+	}
+}

@@ -66,6 +66,7 @@ func Run(t *testing.T, b Backend) {
 		{"Announce", testAnnounce},
 		{"Blind", testBlind},
 		{"Amend", testAmend},
+		{"Learned", testLearned},
 		{"Touch", testTouch},
 		{"Subscribe", testSubscribe},
 		{"Pending", testPending},

@@ -111,7 +111,7 @@ func (r *Role) renew(ctx context.Context) {
 	pause := renewPause
 	if err == nil {
 		r.keys, r.expires = keys, expires
-		pause = max(expires.Sub(now)*3/5, time.Second)
+		pause = max(expires.Sub(now)*3/5, time.Second) // keys at their end are not asked for in a loop
 	}
 	r.err = err
 	r.renewAt = now.Add(pause + rand.N(pause/4)) // below 3/4 of the time left; apart from other instances

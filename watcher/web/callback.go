@@ -20,6 +20,9 @@ type Callbacks interface {
 	Callback(ctx context.Context, c watcher.Callback) error
 }
 
+// callbackPath is followed by an application's SdkAppId.
+const callbackPath = "/v1/callbacks/tiw/"
+
 // maxCallback bounds a callback's body, in bytes.
 const maxCallback = 64 << 10
 

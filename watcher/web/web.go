@@ -34,13 +34,14 @@ type Tasks interface {
 
 // Config says what is served.
 type Config struct {
-	Tasks   Tasks
-	Tokens  []Token                     // none: anyone who reaches the address may do anything
-	Alive   func() error                // an error: the process should be restarted
-	Ready   func(context.Context) error // an error: it can't serve now
-	Metrics prometheus.Gatherer
-	Version string
-	Log     *zap.Logger
+	Tasks     Tasks
+	Callbacks Callbacks                   // nil: TIW's callbacks are not taken
+	Tokens    []Token                     // none: anyone who reaches the address may do anything
+	Alive     func() error                // an error: the process should be restarted
+	Ready     func(context.Context) error // an error: it can't serve now
+	Metrics   prometheus.Gatherer
+	Version   string
+	Log       *zap.Logger
 }
 
 // Limits of a request's body, in bytes.
@@ -61,6 +62,9 @@ func New(cfg Config) http.Handler {
 	api := humago.New(mux, about)
 	(&taskAPI{cfg.Tasks, cfg.Log}).register(api)
 
+	if cfg.Callbacks != nil {
+		mux.HandleFunc("POST "+callbackPath+"{sdk_app_id}", callback(cfg.Callbacks, cfg.Log))
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, cfg.Alive()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { health(w, cfg.Ready(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))

@@ -11,7 +11,8 @@ CREATE TABLE accounts (
     shard         BIGINT NOT NULL UNIQUE, -- the account in the keys of its events and deliveries
     epoch         BIGINT NOT NULL,        -- of the newest owner; rises with each
     last_event    BIGINT NOT NULL,        -- the highest number allotted
-    last_delivery BIGINT NOT NULL         -- the highest id allotted
+    last_delivery BIGINT NOT NULL,        -- the highest id allotted
+    learned       TEXT                    -- what its pushes have taught; JSON object
 );
 
 -- Every push that was ever registered and is not yet past its retention.
