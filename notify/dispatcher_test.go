@@ -70,7 +70,7 @@ func (r *receiver) taken() []string {
 
 // A world is a running dispatcher over a SQLite file.
 type world struct {
-	*testing.T
+	testing.TB
 	url        string
 	db         *sqlstore.DB
 	account    *sqlstore.Account
@@ -80,9 +80,15 @@ type world struct {
 
 // newWorld starts a dispatcher, which ends with the test.
 func newWorld(t *testing.T, notifiers ...notify.Notifier) *world {
-	w := &world{T: t, url: "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")}
-	w.start(notifiers...)
+	w := startWorld(t, notifiers...)
 	t.Cleanup(func() { w.stop() })
+	return w
+}
+
+// startWorld starts a dispatcher, which the caller stops.
+func startWorld(t testing.TB, notifiers ...notify.Notifier) *world {
+	w := &world{TB: t, url: "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")}
+	w.start(notifiers...)
 	return w
 }
 

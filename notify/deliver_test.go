@@ -1,0 +1,218 @@
+package notify_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/notify/webhook"
+	"pushwatch/watcher/setting"
+)
+
+// TestPoison has a notifier refuse what very many tasks send: new events still
+// come through at once.
+func TestPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
+			if d.Subject != "good" {
+				return refused
+			}
+			return nil
+		}}
+		w := newWorld(t, to("n", r))
+		const poison = 5000 // more than are held with their bodies
+		w.tellAll(poison, poison, "n")
+		rest(time.Second) // all of them have failed once
+		w.tell("msg_good", "good", "n")
+		rest(time.Second)
+		if got := r.taken(); len(got) != 1 || got[0] != "msg_good" {
+			t.Errorf("taken = %v, want msg_good", got)
+		}
+		w.stop()
+	})
+}
+
+// TestBacklog has a large backlog wait for a notifier that is paused: little of
+// it is in memory, and all of it is delivered in the end.
+func TestBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var taken atomic.Int64
+		r := &counting{taken: &taken}
+		n := notify.Notifier{Name: "n", Type: "webhook", Sender: r}
+		w := newWorld(t, n)
+		if err := w.dispatcher.Pause(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		const backlog, bodySize = 12_000, 2_000
+		before := heap()
+		w.tellLarge(backlog, bodySize, "n")
+		rest(time.Minute)
+		if grown := heap() - before; grown > backlog*bodySize/2 {
+			t.Errorf("the heap grew by %d kB for a backlog of %d kB, want less than half", grown>>10, backlog*bodySize>>10)
+		}
+		if s := w.status("n"); s.Pending != backlog {
+			t.Errorf("%d pending, want %d", s.Pending, backlog)
+		}
+		if err := w.dispatcher.Resume(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Minute)
+		if got := taken.Load(); got != backlog {
+			t.Errorf("%d taken, want %d", got, backlog)
+		}
+		w.stop()
+	})
+}
+
+// A counting Sender takes all, and keeps none of it.
+type counting struct{ taken *atomic.Int64 }
+
+func (c *counting) Send(context.Context, *notify.Delivery) (int, error) {
+	c.taken.Add(1)
+	return 200, nil
+}
+
+// heap returns how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// tellLarge makes n events with bodies of about a size, for half as many tasks.
+func (w *world) tellLarge(n, size int, notifiers ...string) {
+	var all sync.WaitGroup
+	padding := string(bytes.Repeat([]byte("x"), size))
+	const callers = 200
+	for first := range callers {
+		all.Go(func() {
+			for i := first; i < n; i += callers {
+				e := newEvent(fmt.Sprintf("msg_%d", i), fmt.Sprint(i/2), notifiers...)
+				e.Body = append(e.Body[:len(e.Body)-1], `,"padding":"`+padding+`"}`...)
+				if err := w.account.Announce(w.Context(), e); err != nil {
+					w.Errorf("Announce(%s) = %v", e.ID, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestIsolation has one notifier hang: it holds up no other.
+func TestIsolation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hanging := &receiver{answer: func(ctx context.Context, _ *notify.Delivery) error {
+			<-ctx.Done()
+			return &notify.SendError{Reason: "wait for it: nothing", Result: "timeout"}
+		}}
+		healthy := &receiver{}
+		w := newWorld(t, to("hanging", hanging), to("healthy", healthy))
+		start := time.Now()
+		w.tellAll(300, 100, "hanging", "healthy")
+		synctest.Wait()
+		if got := len(healthy.taken()); got != 300 {
+			t.Errorf("%d taken, want 300", got)
+		}
+		for _, s := range healthy.all() { // in this test's time only waiting takes any
+			if s.at.Sub(start) > time.Second {
+				t.Errorf("%s is told after %v, want at once", s.id, s.at.Sub(start))
+			}
+		}
+		w.stop()
+	})
+}
+
+// BenchmarkDeliver delivers 10,000 events of 1,000 tasks a turn to a receiver on
+// this machine: each is saved, sent, and its delivery saved. Beside it runs the
+// bare client, which saves nothing, with as many requests at once.
+func BenchmarkDeliver(b *testing.B) {
+	const events, tasks, inFlight = 10_000, 1_000, 64
+	var received atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		received.Add(1)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer server.Close()
+
+	b.Run("bare", func(b *testing.B) {
+		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}}
+		body := newEvent("msg_0", "x").Body
+		for b.Loop() {
+			var next atomic.Int64
+			var all sync.WaitGroup
+			for range inFlight {
+				all.Go(func() {
+					for next.Add(1) <= events {
+						response, err := client.Post(server.URL, "application/json", bytes.NewReader(body))
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						response.Body.Close()
+					}
+				})
+			}
+			all.Wait()
+		}
+		b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "deliveries/s")
+	})
+	b.Run("durable", func(b *testing.B) {
+		sender, err := webhook.New(webhook.Config{
+			Name: "n", URL: setting.Plain(server.URL), MaxInFlight: inFlight, Timeout: 15 * time.Second,
+			Secrets:    []setting.Secret{setting.Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")},
+			AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		w := startWorld(b, notify.Notifier{Name: "n", Type: "webhook", Sender: sender, MaxInFlight: inFlight})
+		defer w.stop()
+		received.Store(0)
+		turn := 0
+		for b.Loop() {
+			b.StopTimer() // what the saving of events takes is another matter
+			if err := w.dispatcher.Pause(b.Context(), "n"); err != nil {
+				b.Fatal(err)
+			}
+			var all sync.WaitGroup
+			for first := range 500 {
+				all.Go(func() {
+					for i := first; i < events; i += 500 {
+						w.tell(fmt.Sprintf("msg_%d_%d", turn, i), fmt.Sprint(i%tasks), "n")
+					}
+				})
+			}
+			all.Wait()
+			turn++
+			b.StartTimer()
+			if err := w.dispatcher.Resume(b.Context(), "n"); err != nil {
+				b.Fatal(err)
+			}
+			for {
+				tallies, err := w.db.Tallies(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				if tallies["n"].Pending == 0 {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "deliveries/s")
+		if got := received.Load(); got != int64(turn*events) {
+			b.Errorf("%d received, want %d", got, turn*events)
+		}
+	})
+}
