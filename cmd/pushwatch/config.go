@@ -92,6 +92,10 @@ type accountSettings struct {
 	SecretID          setting.Secret `toml:"secret_id"`
 	SecretKey         setting.Secret `toml:"secret_key"`
 	SessionToken      setting.Secret `toml:"session_token"`
+	Credentials       string         `toml:"credentials"`
+	Role              string         `toml:"role"`
+	ProfileFile       string         `toml:"profile_file"`
+	Profile           string         `toml:"profile"`
 	Region            string         `toml:"region"`
 	Endpoint          string         `toml:"endpoint"`
 	RequestsPerSecond float64        `toml:"requests_per_second"`
@@ -148,6 +152,7 @@ func defaults() settings {
 }
 
 func (a *accountSettings) setDefaults() {
+	a.Credentials = "static"
 	a.Region, a.Endpoint, a.RequestsPerSecond = tencent.DefaultRegion, tencent.DefaultEndpoint, watcher.MaxRequestsPerSecond
 }
 
@@ -217,6 +222,7 @@ func (s *settings) resolve(folder string) {
 	for i := range s.Accounts {
 		a := &s.Accounts[i]
 		secrets(&a.SecretID, &a.SecretKey, &a.SessionToken, &a.CallbackKey)
+		absolute(&a.ProfileFile)
 	}
 	for i := range s.Notifiers {
 		n := &s.Notifiers[i]
@@ -357,12 +363,7 @@ func (s *settings) checkAccounts(d *document) {
 	for i, a := range s.Accounts {
 		all = append(all, a.Name)
 		key := fmt.Sprintf("accounts[%d]", i)
-		for name, value := range map[string]setting.Secret{"secret_id": a.SecretID, "secret_key": a.SecretKey} {
-			secret(d, key+"."+name, value)
-		}
-		if !a.SessionToken.IsZero() {
-			secret(d, key+".session_token", a.SessionToken)
-		}
+		a.checkCredentials(d, key)
 		if !a.CallbackKey.IsZero() {
 			secret(d, key+".callback_key", a.CallbackKey)
 		} else if a.RegisterCallbacks {
@@ -389,6 +390,32 @@ func (s *settings) checkAccounts(d *document) {
 		}
 	}
 	names(d, "accounts", all)
+}
+
+// checkCredentials checks where an account's keys come from.
+func (a *accountSettings) checkCredentials(d *document, key string) {
+	static := map[string]setting.Secret{"secret_id": a.SecretID, "secret_key": a.SecretKey, "session_token": a.SessionToken}
+	switch a.Credentials {
+	case "static":
+		for name, value := range static {
+			if name != "session_token" || !value.IsZero() {
+				secret(d, key+"."+name, value)
+			}
+		}
+	case "cvm-role", "profile":
+		for name, value := range static {
+			if !value.IsZero() {
+				d.fault(key+"."+name, `is set: with credentials = %q the keys come from there`, a.Credentials)
+			}
+		}
+	default:
+		d.fault(key+".credentials", `= %q: want "static", "cvm-role" or "profile"`, a.Credentials)
+	}
+	for name, c := range map[string]struct{ value, kind string }{"role": {a.Role, "cvm-role"}, "profile_file": {a.ProfileFile, "profile"}, "profile": {a.Profile, "profile"}} {
+		if c.value != "" && a.Credentials != c.kind {
+			d.fault(key+"."+name, `= %q: is for credentials = %q`, c.value, c.kind)
+		}
+	}
 }
 
 // split takes a joined error apart.

@@ -311,12 +311,24 @@ func (s *settings) accounts() ([]watcher.AccountConfig, error) {
 func (a *accountSettings) cloud() (watcher.Cloud, error) {
 	client, err := tencent.New(tencent.Config{
 		Endpoint: a.Endpoint, Region: a.Region,
-		Credentials: tencent.Secrets{ID: a.SecretID, Key: a.SecretKey, Token: a.SessionToken},
+		Credentials: a.credentials(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("account %s: %w", a.Name, err)
 	}
 	return client, nil
+}
+
+// credentials are where the account's keys come from.
+func (a *accountSettings) credentials() tencent.Credentials {
+	switch a.Credentials {
+	case "cvm-role":
+		return &tencent.Role{Name: a.Role}
+	case "profile":
+		return tencent.Profile{Path: a.ProfileFile, Section: a.Profile}
+	default:
+		return tencent.Secrets{ID: a.SecretID, Key: a.SecretKey, Token: a.SessionToken}
+	}
 }
 
 // notifiers are the notifiers as the dispatcher takes them.
