@@ -2,12 +2,9 @@ package notify_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,227 +12,10 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
-)
-
-// A receiver is a Sender that answers as it is told to, and notes what it was sent.
-type receiver struct {
-	answer func(ctx context.Context, d *notify.Delivery) error // nil: takes all
-
-	mu       sync.Mutex
-	attempts []sent
-}
-
-type sent struct {
-	at      time.Time
-	id      string
-	subject string
-	attempt int
-	body    string
-	taken   bool
-}
-
-func (r *receiver) Send(ctx context.Context, d *notify.Delivery) (int, error) {
-	s := sent{at: time.Now(), id: d.EventID, subject: d.Subject, attempt: d.Attempts + 1, body: string(d.Body)}
-	var err error
-	if r.answer != nil {
-		err = r.answer(ctx, d)
-	}
-	s.taken = err == nil
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.attempts = append(r.attempts, s)
-	return 0, err
-}
-
-func (r *receiver) Target() string { return "https://receiver.example" }
-
-// all returns the attempts so far.
-func (r *receiver) all() []sent {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.attempts)
-}
-
-// taken lists the ids of the events that were taken, in order.
-func (r *receiver) taken() []string {
-	var ids []string
-	for _, s := range r.all() {
-		if s.taken {
-			ids = append(ids, s.id)
-		}
-	}
-	return ids
-}
-
-// A world is a running dispatcher over a SQLite file.
-type world struct {
-	testing.TB
-	url        string
-	db         *sqlstore.DB
-	account    *sqlstore.Account
-	dispatcher *notify.Dispatcher
-	stop       func()
-}
-
-// newWorld starts a dispatcher, which ends with the test.
-func newWorld(t *testing.T, notifiers ...notify.Notifier) *world {
-	w := startWorld(t, notifiers...)
-	t.Cleanup(func() { w.stop() })
-	return w
-}
-
-// startWorld starts a dispatcher, which the caller stops.
-func startWorld(t testing.TB, notifiers ...notify.Notifier) *world {
-	w := &world{TB: t, url: "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")}
-	w.start(notifiers...)
-	return w
-}
-
-// start starts a dispatcher on what is there; the one before must be stopped.
-func (w *world) start(notifiers ...notify.Notifier) {
-	w.Helper()
-	var err error
-	if w.db, err = sqlstore.Open(w.Context(), sqlstore.Config{URL: w.url}); err != nil {
-		w.Fatal(err)
-	}
-	if w.account, err = w.db.Own(w.Context(), "school"); err != nil {
-		w.Fatal(err)
-	}
-	w.dispatcher = notify.New(notify.Config{Instance: "test", Notifiers: notifiers, Archive: w.db})
-	feed := w.dispatcher.Feed("school", w.account)
-	var stops []func()
-	for _, run := range []func(context.Context) error{w.account.Run, feed.Run, w.dispatcher.Run} {
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- run(ctx) }()
-		stops = append(stops, func() {
-			cancel()
-			if err := <-ended; err != nil {
-				w.Errorf("Run() = %v, want nil", err)
-			}
-		})
-	}
-	w.stop = sync.OnceFunc(func() {
-		for _, stop := range slices.Backward(stops) {
-			stop()
-		}
-		if err := w.db.Close(); err != nil {
-			w.Errorf("Close() = %v", err)
-		}
-	})
-}
-
-// restart stops the dispatcher and starts another.
-func (w *world) restart(notifiers ...notify.Notifier) {
-	w.Helper()
-	w.stop()
-	w.start(notifiers...)
-}
-
-// tell makes an event of a subject, whose lane it goes to.
-func (w *world) tell(id, subject string, notifiers ...string) {
-	if err := w.account.Announce(w.Context(), newEvent(id, subject, notifiers...)); err != nil {
-		w.Errorf("Announce(%s) = %v", id, err)
-	}
-}
-
-// tellAll makes n events at once, spread over so many subjects.
-func (w *world) tellAll(n, subjects int, notifiers ...string) {
-	var all sync.WaitGroup
-	const callers = 200
-	for first := range callers {
-		all.Go(func() {
-			for i := first; i < n; i += callers {
-				w.tell(fmt.Sprintf("msg_%d", i), fmt.Sprint(i%subjects), notifiers...)
-			}
-		})
-	}
-	all.Wait()
-}
-
-func newEvent(id, subject string, notifiers ...string) watcher.Event {
-	now := time.Now()
-	return watcher.Event{
-		ID: id, Type: watcher.PushFailed, Account: "school", ObservedAt: now, Notifiers: notifiers,
-		Body: watcher.NewEnvelope("test", id, watcher.PushFailed, subject, now, nil).Encode(),
-	}
-}
-
-// rest waits for so long, and then until nothing moves.
-func rest(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
-// records reads all deliveries to a notifier, oldest first.
-func (w *world) records(notifier string) []notify.Record {
-	w.Helper()
-	list, err := w.dispatcher.Deliveries(w.Context(), notify.Query{Notifier: notifier, Limit: 1 << 20})
-	if err != nil {
-		w.Fatal(err)
-	}
-	slices.Reverse(list)
-	return list
-}
-
-// states lists the states of all deliveries to a notifier, oldest first.
-func (w *world) states(notifier string) string {
-	var states []string
-	for _, r := range w.records(notifier) {
-		states = append(states, string(r.State))
-	}
-	return strings.Join(states, " ")
-}
-
-// status is how a notifier is.
-func (w *world) status(notifier string) notify.Status {
-	w.Helper()
-	list, err := w.dispatcher.Notifiers(w.Context())
-	if err != nil {
-		w.Fatal(err)
-	}
-	for _, s := range list {
-		if s.Name == notifier {
-			return s
-		}
-	}
-	w.Fatalf("Notifiers() = %+v, want one named %s", list, notifier)
-	return notify.Status{}
-}
-
-// exhausted reads the delivery.exhausted events that were taken.
-func (r *receiver) exhausted(t *testing.T) []notify.Exhausted {
-	t.Helper()
-	var list []notify.Exhausted
-	for _, s := range r.all() {
-		var body struct {
-			Type watcher.EventType
-			Data notify.Exhausted
-		}
-		if err := json.Unmarshal([]byte(s.body), &body); err != nil {
-			t.Fatal(err)
-		}
-		if body.Type == watcher.DeliveryExhausted && s.taken {
-			list = append(list, body.Data)
-		}
-	}
-	return list
-}
-
-func to(name string, r *receiver) notify.Notifier {
-	return notify.Notifier{Name: name, Type: "webhook", Sender: r, Filter: notify.Filter{Events: []string{"push.*"}}}
-}
-
-// Failures as a webhook's sender sorts them.
-var (
-	refused = &notify.SendError{Reason: "answered 400 Bad Request", Result: "4xx"}
-	broken  = &notify.SendError{Reason: "answered 500 Internal Server Error", Result: "5xx"}
-	final   = &notify.SendError{Reason: "answered 422 Unprocessable Entity", Result: "4xx", Final: true}
-	gone    = &notify.SendError{Reason: "answered 410 Gone", Result: "410", Gone: true}
 )
 
 func TestSchedule(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
 			if d.Attempts < 5 {
@@ -268,6 +48,7 @@ func TestSchedule(t *testing.T) {
 
 // TestOrder has 500 events of one task come at once, of which some fail at first.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
 			if d.Attempts == 0 && d.ID%100 == 7 {
@@ -276,23 +57,7 @@ func TestOrder(t *testing.T) {
 			return nil
 		}}
 		w := newWorld(t, to("n", r))
-		key := watcher.Key{SDKAppID: 1400000001, TaskID: "x"}
-		tasks, _, err := w.db.Register(t.Context(), []watcher.Task{{Key: key, Account: "school", RegisteredAt: time.Now()}}, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		change := watcher.Change{Task: tasks[0]}
-		change.Task.Version++
-		change.Task.Sequence = 500
-		var want []string
-		for i := range 500 {
-			e := newEvent(fmt.Sprintf("msg_%d", i), key.String(), "n")
-			e.Key, e.Sequence = key, int64(i+1)
-			change.Events, want = append(change.Events, e), append(want, e.ID)
-		}
-		if err := w.account.Save(t.Context(), change); err != nil {
-			t.Fatal(err)
-		}
+		want := w.push("x", 500, "n")
 		rest(10 * time.Minute)
 		if got := r.taken(); !slices.Equal(got, want) {
 			t.Errorf("taken = %d events, %v, want %d in order", len(got), got, len(want))
@@ -304,6 +69,7 @@ func TestOrder(t *testing.T) {
 // TestFinal has two notifiers give up, the second of which is the first's
 // fallback: what it gives up of that makes no further event.
 func TestFinal(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		never := func(context.Context, *notify.Delivery) error { return final }
 		first, second, third, log := &receiver{answer: never}, &receiver{answer: never}, &receiver{}, &receiver{}
@@ -330,6 +96,7 @@ func TestFinal(t *testing.T) {
 }
 
 func TestGone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var back atomic.Bool
 		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
@@ -396,6 +163,7 @@ func TestGone(t *testing.T) {
 // TestRetryAfter has a notifier ask for silence: nothing of any task is sent to it
 // before then, also by another process.
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	for asked, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, 48 * time.Hour: 24 * time.Hour} {
 		t.Run(asked.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -418,7 +186,7 @@ func TestRetryAfter(t *testing.T) {
 					t.Errorf("Notifiers() = %+v, want it paused for %v", s, want)
 				}
 				w.restart(to("n", r))
-				rest(25 * time.Hour)
+				rest(want + 10*time.Minute)
 				all := r.all()
 				if len(all) != 3 {
 					t.Fatalf("attempts = %+v, want 3", all)
@@ -437,6 +205,7 @@ func TestRetryAfter(t *testing.T) {
 // TestMaxAge has a notifier be down for good: also what was never tried is given
 // up in its time, and told of.
 func TestMaxAge(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{answer: func(context.Context, *notify.Delivery) error { return broken }}
 		log := &receiver{}
@@ -470,6 +239,7 @@ func TestMaxAge(t *testing.T) {
 // TestBreaker has a notifier go down and come back: it is probed, which uses up
 // no attempts, and takes all that waited soon after.
 func TestBreaker(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
 		down.Store(true)
@@ -507,6 +277,7 @@ func TestBreaker(t *testing.T) {
 
 // TestPause has a notifier be paused over a restart.
 func TestPause(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{}
 		w := newWorld(t, to("n", r))
@@ -537,6 +308,7 @@ func TestPause(t *testing.T) {
 // TestReplay replays while the dispatcher runs: in the lane's order, byte for
 // byte, and with new attempts.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var open atomic.Bool
 		r := &receiver{}
@@ -593,6 +365,7 @@ func TestReplay(t *testing.T) {
 }
 
 func TestTestEvent(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, other := &receiver{}, &receiver{}
 		w := newWorld(t, to("n", r), to("m", other))

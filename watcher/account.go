@@ -16,6 +16,8 @@ import (
 type account struct {
 	AccountConfig
 	watcher *Watcher
+	plan    *plan                   // the settings that it was started with
+	leave   context.CancelCauseFunc // ends it
 	store   Store
 	limiter *Limiter
 	log     *zap.Logger
@@ -52,16 +54,16 @@ type entry struct {
 	notBefore time.Time // after such a poll
 }
 
-func newAccount(w *Watcher, cfg AccountConfig, store Store) *account {
+func newAccount(w *Watcher, p *plan, cfg AccountConfig, store Store) *account {
 	return &account{
-		AccountConfig: cfg, watcher: w, store: store,
+		AccountConfig: cfg, watcher: w, plan: p, store: store,
 		limiter:  NewLimiter(cfg.RequestsPerSecond),
 		log:      w.log.With(zap.String("account", cfg.Name)),
 		metrics:  w.metrics.account(cfg.Name),
 		wake:     make(chan struct{}, 1),
 		say:      make(chan struct{}, 1),
 		tasks:    make(map[Key]*entry),
-		schedule: newSchedule(w.cfg.MinInterval, w.cfg.MaxStaleness),
+		schedule: newSchedule(p.MinInterval, p.MaxStaleness),
 		whole:    newBreaker(transientThreshold),
 		apps:     make(map[int64]*breaker),
 		sights:   make(map[int64]*sight),
@@ -363,7 +365,7 @@ func (a *account) putBack(ctx context.Context, e *entry) {
 
 // describe sends the request and returns its permit.
 func (a *account) describe(ctx context.Context, permit *Permit, key Key) (Push, *CloudError) {
-	timeout := a.watcher.cfg.RequestTimeout
+	timeout := a.plan.RequestTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
 	defer cancel()
 	start := time.Now()
@@ -502,7 +504,7 @@ func (a *account) denied(now time.Time, e *entry, fault *CloudError) {
 // it changes. Only this goroutine writes to the entry's task while it is polling.
 func (a *account) observe(ctx context.Context, e *entry, o Observation, polled time.Time) error {
 	for attempt := 0; ; attempt++ {
-		next, events := a.watcher.cfg.Rules.Apply(e.task, o)
+		next, events := a.plan.Rules.Apply(e.task, o)
 		next.LastPolledAt = polled
 		if len(events) == 0 && !worthSaving(&e.task, &next) {
 			a.learn(e, next)

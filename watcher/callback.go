@@ -34,7 +34,7 @@ var ErrNoApplication = errors.New("no such application")
 // the account's settings say so. Without a callback key everybody can send one,
 // which is why it can cause no more than one poll of a task a second.
 func (w *Watcher) Callback(ctx context.Context, c Callback) error {
-	account, ok := w.byApp[c.SDKAppID]
+	account, ok := w.plan().byApp[c.SDKAppID]
 	if !ok {
 		return ErrNoApplication
 	}

@@ -24,7 +24,7 @@ func (w *Watcher) Amend(ctx context.Context, key Key, change Amendment) (TaskVie
 		return TaskView{}, errors.Join(errs...)
 	}
 	for {
-		t, err := w.cfg.Registry.Task(ctx, key)
+		t, err := w.plan().Registry.Task(ctx, key)
 		if err != nil {
 			return TaskView{}, err
 		}
@@ -36,7 +36,7 @@ func (w *Watcher) Amend(ctx context.Context, key Key, change Amendment) (TaskVie
 			t.Labels = maps.Clone(change.Labels)
 		}
 		t.Version++
-		err = w.cfg.Registry.Amend(ctx, t)
+		err = w.plan().Registry.Amend(ctx, t)
 		if errors.Is(err, ErrConflict) && ctx.Err() == nil {
 			continue // a poll has changed it meanwhile
 		}
@@ -53,7 +53,7 @@ func (w *Watcher) Amend(ctx context.Context, key Key, change Amendment) (TaskVie
 // PollNow has a task polled as soon as the account's limit allows: [ErrNoTask]
 // where there is none, [ErrEnded] where it is at its end.
 func (w *Watcher) PollNow(ctx context.Context, key Key) error {
-	t, err := w.cfg.Registry.Task(ctx, key)
+	t, err := w.plan().Registry.Task(ctx, key)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (a *account) see(app int64, s *sight) {
 // dark its applications are not told one by one. a.mu is held.
 func (a *account) tellBlind(now time.Time) {
 	long := func(s *sight) bool {
-		return s != nil && !s.dark.IsZero() && now.Sub(s.dark) >= a.watcher.cfg.BlindAfter
+		return s != nil && !s.dark.IsZero() && now.Sub(s.dark) >= a.plan.BlindAfter
 	}
 	live := make(map[int64]int)
 	for _, e := range a.tasks {
@@ -130,9 +130,9 @@ func (a *account) announce(kind EventType, app int64, s *sight, cause *CloudErro
 	} else {
 		log.Info("sighted again")
 	}
-	e := Event{ID: sightID(kind, a.watcher.cfg.Instance, subject, s.dark), Type: kind, Account: a.Name, ObservedAt: now}
-	e.Body = NewEnvelope(a.watcher.cfg.Instance, e.ID, kind, subject, now, data).Encode()
-	e.Notifiers = a.watcher.cfg.Route(&e)
+	e := Event{ID: sightID(kind, a.plan.Instance, subject, s.dark), Type: kind, Account: a.Name, ObservedAt: now}
+	e.Body = NewEnvelope(a.plan.Instance, e.ID, kind, subject, now, data).Encode()
+	e.Notifiers = a.watcher.plan().Route(&e)
 	a.unsaid = append(a.unsaid, e)
 	select {
 	case a.say <- struct{}{}:

@@ -136,7 +136,7 @@ func (a *account) inspect(now time.Time) {
 		}
 	}
 	lap := time.Duration(float64(len(a.tasks)) / a.limiter.Rate() * float64(time.Second))
-	overloaded := lap > a.watcher.cfg.MaxStaleness
+	overloaded := lap > a.plan.MaxStaleness
 	if overloaded && !a.overloaded {
 		a.log.Warn("more tasks than the limit allows to poll within watch.max_staleness: ask Tencent for a higher limit, or spread the applications over more accounts",
 			zap.Int("tasks", len(a.tasks)), zap.Float64("requests_per_second", a.limiter.Rate()), zap.Duration("each_polled_every", lap.Round(time.Second)))

@@ -21,6 +21,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,17 +68,22 @@ const MaxRequestsPerSecond = 20
 
 // A Watcher watches the tasks of some accounts.
 type Watcher struct {
-	cfg     Config
 	log     *zap.Logger
 	metrics *metrics
-	byApp   map[int64]AccountConfig
+	current atomic.Pointer[plan]
 
 	mu       sync.Mutex
 	accounts map[string]*account // those that this process owns now
 }
 
-// New returns a watcher that owns no account yet: see [Watcher.Watch].
-func New(cfg Config) *Watcher {
+// A plan is a Config with its defaults, as it was at some time. It is not changed:
+// see [Watcher.Reconfigure].
+type plan struct {
+	Config
+	byApp map[int64]AccountConfig
+}
+
+func newPlan(cfg Config) *plan {
 	cfg.Rules = cfg.Rules.withDefaults()
 	cfg.MaxStaleness = cmp.Or(cfg.MaxStaleness, time.Minute)
 	cfg.MinInterval = cmp.Or(cfg.MinInterval, time.Second)
@@ -92,41 +98,112 @@ func New(cfg Config) *Watcher {
 	if cfg.Route == nil {
 		cfg.Route = func(*Event) []string { return nil }
 	}
-	w := &Watcher{
-		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Metrics),
-		byApp: make(map[int64]AccountConfig), accounts: make(map[string]*account),
-	}
-	for i := range cfg.Accounts {
-		a := &cfg.Accounts[i]
+	p := &plan{Config: cfg, byApp: make(map[int64]AccountConfig)}
+	p.Accounts = slices.Clone(cfg.Accounts)
+	for i := range p.Accounts {
+		a := &p.Accounts[i]
 		a.RequestsPerSecond = cmp.Or(a.RequestsPerSecond, MaxRequestsPerSecond)
 		for _, app := range a.SDKAppIDs {
-			w.byApp[app] = *a
+			p.byApp[app] = *a
 		}
 	}
-	cfg.Metrics.MustRegister(w)
+	return p
+}
+
+// account returns the settings of an account.
+func (p *plan) account(name string) (AccountConfig, bool) {
+	i := slices.IndexFunc(p.Accounts, func(a AccountConfig) bool { return a.Name == name })
+	if i < 0 {
+		return AccountConfig{}, false
+	}
+	return p.Accounts[i], true
+}
+
+// New returns a watcher that owns no account yet: see [Watcher.Watch].
+func New(cfg Config) *Watcher {
+	p := newPlan(cfg)
+	w := &Watcher{log: p.Log, metrics: newMetrics(p.Metrics), accounts: make(map[string]*account)}
+	w.current.Store(p)
+	p.Metrics.MustRegister(w)
 	return w
+}
+
+// plan returns the settings in force.
+func (w *Watcher) plan() *plan { return w.current.Load() }
+
+// errReconfigured ends an engine that goes on with other settings.
+var errReconfigured = errors.New("settings have changed")
+
+// Reconfigure puts other settings in force: the accounts, the rules and the times.
+// What else cfg holds stays as [New] was given it. An account whose engine works
+// otherwise with the new settings pauses for as long as a new owner does; the
+// others are not disturbed. Accounts that are new or gone are for the caller to
+// watch, or to watch no more.
+func (w *Watcher) Reconfigure(cfg Config) {
+	before := w.plan()
+	cfg.Instance, cfg.Registry, cfg.Route, cfg.Log, cfg.Metrics = before.Instance, before.Registry, before.Route, before.Log, before.Metrics
+	after := newPlan(cfg)
+	w.current.Store(after)
+	for _, a := range w.watched() {
+		a.followPlan(after)
+	}
+}
+
+// followPlan ends an engine that would work otherwise with other settings.
+func (a *account) followPlan(p *plan) {
+	if next, ok := p.account(a.Name); ok && !a.plan.alike(p, a.AccountConfig, next) {
+		a.leave(errReconfigured)
+	}
+}
+
+// alike reports whether an account's engine works the same in p and q, in which
+// its settings are a and b.
+func (p *plan) alike(q *plan, a, b AccountConfig) bool {
+	return p.Rules == q.Rules && p.MaxStaleness == q.MaxStaleness && p.MinInterval == q.MinInterval &&
+		p.RequestTimeout == q.RequestTimeout && p.BlindAfter == q.BlindAfter &&
+		a.Cloud == b.Cloud && a.RequestsPerSecond == b.RequestsPerSecond
 }
 
 // Watch watches one account as its owner. It returns nil when ctx ends, and
 // [ErrFenced] when the account has got another owner.
 func (w *Watcher) Watch(ctx context.Context, name string, store Store) error {
-	i := slices.IndexFunc(w.cfg.Accounts, func(a AccountConfig) bool { return a.Name == name })
-	if i < 0 {
+	for {
+		err := w.watch(ctx, name, store)
+		if !errors.Is(err, errReconfigured) {
+			return err
+		}
+		w.log.Info("account goes on with other settings", zap.String("account", name))
+	}
+}
+
+// watch is Watch with the settings that are in force when it is called.
+func (w *Watcher) watch(ctx context.Context, name string, store Store) error {
+	p := w.plan()
+	cfg, ok := p.account(name)
+	if !ok {
 		return fmt.Errorf("watch account %s: no such account", name)
 	}
-	a := newAccount(w, w.cfg.Accounts[i], store)
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	a := newAccount(w, p, cfg, store)
+	a.leave = leave
 	w.mu.Lock()
 	w.accounts[name] = a // from here on registrations reach it, those during the loading too
 	w.mu.Unlock()
+	a.followPlan(w.plan()) // which may have changed since it was read
 	defer func() {
 		w.mu.Lock()
 		delete(w.accounts, name)
 		w.mu.Unlock()
 	}()
-	if err := a.load(ctx); err != nil {
-		return err
+	err := a.load(ctx)
+	if err == nil {
+		err = a.run(ctx)
 	}
-	return a.run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, errReconfigured) && !errors.Is(err, ErrFenced) {
+		return cause
+	}
+	return err
 }
 
 // owned returns the engine of an account, nil where another process has it.
@@ -149,8 +226,8 @@ func (w *Watcher) watched() []*account {
 
 // address completes an event: whom to tell, and its frozen body.
 func (w *Watcher) address(e *Event) {
-	e.Notifiers = w.cfg.Route(e)
-	e.Body = e.encode(w.cfg.Instance)
+	e.Notifiers = w.plan().Route(e)
+	e.Body = e.encode(w.plan().Instance)
 }
 
 // Register has pushes watched: all of them, or none where one is faulty, for
@@ -161,19 +238,19 @@ func (w *Watcher) address(e *Event) {
 //
 // An SDKAppID of 0 stands for the only application, where only one is configured.
 func (w *Watcher) Register(ctx context.Context, wanted []Registration, reopen bool) ([]TaskView, []bool, error) {
-	now := time.Now()
+	now, p := time.Now(), w.plan()
 	tasks := make([]Task, len(wanted))
 	var faults []error
 	for i, r := range wanted {
-		if r.SDKAppID == 0 && len(w.byApp) == 1 {
-			for app := range w.byApp {
+		if r.SDKAppID == 0 && len(p.byApp) == 1 {
+			for app := range p.byApp {
 				r.SDKAppID = app
 			}
 		}
 		errs := r.Validate()
-		account, ok := w.byApp[r.SDKAppID]
+		account, ok := p.byApp[r.SDKAppID]
 		if !ok && r.SDKAppID > 0 {
-			errs = append(errs, &FieldError{"sdk_app_id", r.SDKAppID, "one of the configured applications: " + w.applications()})
+			errs = append(errs, &FieldError{"sdk_app_id", r.SDKAppID, "one of the configured applications: " + p.applications()})
 		}
 		for _, err := range errs {
 			if fault, ok := errors.AsType[*FieldError](err); ok && len(wanted) > 1 {
@@ -189,7 +266,7 @@ func (w *Watcher) Register(ctx context.Context, wanted []Registration, reopen bo
 	if len(faults) > 0 {
 		return nil, nil, errors.Join(faults...)
 	}
-	saved, created, err := w.cfg.Registry.Register(ctx, tasks, reopen)
+	saved, created, err := w.plan().Registry.Register(ctx, tasks, reopen)
 	if err != nil {
 		return nil, nil, fmt.Errorf("register: %w", err)
 	}
@@ -206,9 +283,9 @@ func (w *Watcher) Register(ctx context.Context, wanted []Registration, reopen bo
 }
 
 // applications lists the configured applications, for an error's text.
-func (w *Watcher) applications() string {
+func (p *plan) applications() string {
 	const most = 10
-	apps := slices.Sorted(maps.Keys(w.byApp))
+	apps := slices.Sorted(maps.Keys(p.byApp))
 	text := fmt.Sprint(apps[:min(most, len(apps))])
 	if len(apps) > most {
 		text += fmt.Sprintf(" and %d more", len(apps)-most)
@@ -243,7 +320,7 @@ func (w *Watcher) view(t Task) TaskView {
 
 // Task returns one task; [ErrNoTask] where there is none.
 func (w *Watcher) Task(ctx context.Context, key Key) (TaskView, error) {
-	t, err := w.cfg.Registry.Task(ctx, key)
+	t, err := w.plan().Registry.Task(ctx, key)
 	if err != nil {
 		return TaskView{}, err
 	}
@@ -252,7 +329,7 @@ func (w *Watcher) Task(ctx context.Context, key Key) (TaskView, error) {
 
 // Tasks returns a page of tasks in the order of their keys.
 func (w *Watcher) Tasks(ctx context.Context, query TaskQuery) ([]TaskView, error) {
-	tasks, err := w.cfg.Registry.Tasks(ctx, query)
+	tasks, err := w.plan().Registry.Tasks(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -266,11 +343,11 @@ func (w *Watcher) Tasks(ctx context.Context, query TaskQuery) ([]TaskView, error
 // Remove stops the watching of a task and hides it; [ErrNoTask] where there is
 // none.
 func (w *Watcher) Remove(ctx context.Context, key Key) error {
-	t, err := w.cfg.Registry.Task(ctx, key)
+	t, err := w.plan().Registry.Task(ctx, key)
 	if err != nil {
 		return err
 	}
-	if err := w.cfg.Registry.Remove(ctx, key); err != nil {
+	if err := w.plan().Registry.Remove(ctx, key); err != nil {
 		return err
 	}
 	if a := w.owned(t.Account); a != nil {

@@ -14,7 +14,7 @@ import (
 // One call drops about limit rows of each kind at most, in short transactions,
 // and returns how many rows it dropped: call it until that is none.
 func (db *DB) Sweep(ctx context.Context, before time.Time, limit int) (int, error) {
-	const over = `COALESCE(t.removed_at, t.ended_at) < ? AND (t.removed_at IS NOT NULL OR t.ended_at IS NOT NULL)`
+	const over = `COALESCE(t.removed_at, t.ended_at) < ? AND (t.ended_at IS NOT NULL OR t.removed_at IS NOT NULL)`
 	total := 0
 	for _, step := range []struct{ what, statement string }{
 		{"deliveries", `DELETE FROM deliveries WHERE (shard, id) IN (
