@@ -3,11 +3,10 @@ package notify
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
-
-	"pushwatch/watcher"
 )
 
 // Notifier is a configured receiver of events.
@@ -25,11 +24,15 @@ type Notifier struct {
 // A channel delivers to one notifier. Everything in it is its own, so that a
 // notifier that is slow, dead or hostile slows no other.
 type channel struct {
-	Notifier
+	Name      string
+	notifier  atomic.Pointer[Notifier] // as the settings have it now
 	log       *zap.Logger
 	metrics   *channelMetrics
-	exhausted func(*Delivery, *Outcome, *Standing) *watcher.Event
-	changed   chan struct{} // there is something to look at; holds at most one
+	exhausted exhauster
+	changed   chan struct{}      // there is something to look at; holds at most one
+	closed    context.Context    // ends when the settings no longer name the notifier
+	cancel    context.CancelFunc // ends it
+	running   bool               // see [roster.run], which alone looks at it
 
 	mu        sync.Mutex
 	lanes     lanes
@@ -61,14 +64,29 @@ const (
 )
 
 func newChannel(n Notifier, log *zap.Logger, m *channelMetrics) *channel {
-	return &channel{
-		Notifier: n, log: log.With(zap.String("notifier", n.Name)), metrics: m,
+	c := &channel{
+		Name: n.Name, log: log.With(zap.String("notifier", n.Name)), metrics: m,
 		changed:   make(chan struct{}, 1),
 		lanes:     lanes{all: make(map[laneKey]*lane)},
 		positions: make(map[*Feed]*position),
 		gate:      gate{most: n.MaxInFlight},
 		standing:  Standing{Notifier: n.Name, State: Active},
 	}
+	c.notifier.Store(&n)
+	c.closed, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// now is the notifier as the settings have it.
+func (c *channel) now() *Notifier { return c.notifier.Load() }
+
+// follow has the channel go by other settings. An attempt under way is not cut off.
+func (c *channel) follow(n Notifier) {
+	c.notifier.Store(&n)
+	c.mu.Lock()
+	c.gate.most = n.MaxInFlight
+	c.mu.Unlock()
+	c.poke()
 }
 
 // poke has the channel look at its lanes again.
@@ -82,6 +100,9 @@ func (c *channel) poke() {
 // run sends what is due until ctx ends, and then waits for what is under way, for
 // stopGrace at most.
 func (c *channel) run(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(c.closed, stop)()
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	var sends sync.WaitGroup
@@ -110,7 +131,7 @@ func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Ti
 	next = c.lanes.wake(now)
 	if now.Sub(c.swept) >= sweepTime {
 		c.swept = now
-		if old := c.lanes.expired(now, c.MaxAge); len(old) > 0 {
+		if old := c.lanes.expired(now, c.now().MaxAge); len(old) > 0 {
 			sends.Go(func() { c.expire(ctx, old) })
 		}
 	}
@@ -185,7 +206,7 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 
 // send makes the attempt, with the body read where it is not at hand.
 func (c *channel) send(ctx context.Context, f *Feed, d *Delivery) (int, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.now().Timeout, errTimeout)
 	defer cancel()
 	if d.Body == nil {
 		body, err := f.box.Body(ctx, d.ID)
@@ -194,7 +215,7 @@ func (c *channel) send(ctx context.Context, f *Feed, d *Delivery) (int, error) {
 		}
 		d.Body = body
 	}
-	return c.Sender.Send(ctx, d)
+	return c.now().Sender.Send(ctx, d)
 }
 
 // expire gives up the heads of busy lanes that are too old, and the deliveries
@@ -212,7 +233,7 @@ func (c *channel) expire(ctx context.Context, old []*lane) {
 func (c *channel) expireHead(ctx context.Context, l *lane) bool {
 	c.mu.Lock()
 	d := l.queue[0]
-	reason := "not delivered within " + c.MaxAge.String()
+	reason := "not delivered within " + c.now().MaxAge.String()
 	if c.lastError != "" {
 		reason += ": " + c.lastError
 	}
@@ -234,7 +255,7 @@ func (c *channel) expireHead(ctx context.Context, l *lane) bool {
 	}
 	c.lanes.done(l)
 	c.refill()
-	if len(l.queue) > 0 && now.Sub(l.queue[0].Since) >= c.MaxAge {
+	if len(l.queue) > 0 && now.Sub(l.queue[0].Since) >= c.now().MaxAge {
 		c.lanes.take(l)
 		l.busy = true
 		return true

@@ -46,9 +46,10 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	}
 	var list []Status
 	now := time.Now()
-	for _, c := range d.channels {
-		s := Status{Name: c.Name, Type: c.Type, Pending: tallies[c.Name].Pending, Dead: tallies[c.Name].Dead}
-		if at, ok := c.Sender.(interface{ Target() string }); ok {
+	for _, c := range d.roster.all() {
+		n := c.now()
+		s := Status{Name: c.Name, Type: n.Type, Pending: tallies[c.Name].Pending, Dead: tallies[c.Name].Dead}
+		if at, ok := n.Sender.(interface{ Target() string }); ok {
 			s.URL = at.Target()
 		}
 		c.mu.Lock()
@@ -111,7 +112,7 @@ func (c *channel) copyStanding() Standing {
 }
 
 func (d *Dispatcher) channel(notifier string) (*channel, error) {
-	for _, c := range d.channels {
+	for _, c := range d.roster.all() {
 		if c.Name == notifier {
 			return c, nil
 		}

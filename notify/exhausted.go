@@ -48,6 +48,10 @@ func (d *Dispatcher) event(kind watcher.EventType, id, subject, account string, 
 	}
 }
 
+// An exhauster makes the event that tells of a delivery given up, nil for none. A
+// standing is given where the notifier itself is gone.
+type exhauster func(*Delivery, *Outcome, *Standing) *watcher.Event
+
 // factID derives an event's id from the fact it tells.
 func factID(fact string) string {
 	sum := sha256.Sum256([]byte(fact))
@@ -58,13 +62,14 @@ func factID(fact string) string {
 // whatever that one's own events, and every log.
 func (d *Dispatcher) toldOf(notifier string) []string {
 	var names []string
-	for _, c := range d.channels {
-		if c.Name == notifier && c.Fallback != "" {
-			names = append(names, c.Fallback)
+	all := d.roster.all()
+	for _, c := range all {
+		if fallback := c.now().Fallback; c.Name == notifier && fallback != "" {
+			names = append(names, fallback)
 		}
 	}
-	for _, c := range d.channels {
-		if c.Type == "log" && c.Name != notifier && !slices.Contains(names, c.Name) {
+	for _, c := range all {
+		if c.now().Type == "log" && c.Name != notifier && !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
 		}
 	}

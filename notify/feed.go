@@ -18,8 +18,7 @@ import (
 type Feed struct {
 	box      Outbox
 	log      *zap.Logger
-	channels []*channel
-	byName   map[string]*channel
+	roster   *roster
 	outcomes chan Outcome
 	goners   chan *channel // whose deliveries are to be buried
 	wanted   chan struct{} // some channel has room for what waits in the table; holds at most one
@@ -32,16 +31,13 @@ const (
 	settleWait  = 5 * time.Millisecond
 )
 
-func newFeed(box Outbox, channels []*channel, log *zap.Logger, leave func()) *Feed {
+func newFeed(box Outbox, r *roster, log *zap.Logger, leave func()) *Feed {
 	f := &Feed{
-		box: box, log: log, channels: channels, byName: make(map[string]*channel), leave: leave,
+		box: box, log: log, roster: r, leave: leave,
 		outcomes: make(chan Outcome, 2*settleBatch), goners: make(chan *channel),
 		wanted: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
-	for _, c := range channels {
-		f.byName[c.Name] = c
-		c.join(f)
-	}
+	r.enter(f)
 	f.refill()
 	return f
 }
@@ -57,7 +53,7 @@ func (f *Feed) refill() {
 // offer takes deliveries that were just committed. It is the outbox's subscriber.
 func (f *Feed) offer(deliveries []Delivery) {
 	for _, d := range deliveries {
-		if c := f.byName[d.Notifier]; c != nil { // else the settings name it no more
+		if c := f.roster.named(d.Notifier); c != nil { // else the settings name it no more
 			c.offer(f, d)
 		}
 	}
@@ -80,9 +76,7 @@ func (f *Feed) Run(ctx context.Context) error {
 func (f *Feed) drop() {
 	f.leave()
 	close(f.closed)
-	for _, c := range f.channels {
-		c.part(f)
-	}
+	f.roster.leave(f)
 }
 
 // read fills the channels from the table, as they have room.
@@ -93,7 +87,7 @@ func (f *Feed) read(ctx context.Context) {
 			return
 		case <-f.wanted:
 		}
-		for _, c := range f.channels {
+		for _, c := range f.roster.all() {
 			if err := f.fill(ctx, c); err != nil && ctx.Err() == nil {
 				f.log.Error("read deliveries", zap.Error(err))
 				time.AfterFunc(time.Second, f.refill)

@@ -131,7 +131,7 @@ func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, v float64, notifier string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, notifier)
 	}
-	for _, c := range d.channels {
+	for _, c := range d.roster.all() {
 		t := tallies[c.Name]
 		oldest := 0.0
 		if !t.Oldest.IsZero() {

@@ -41,7 +41,6 @@
 package notify
 
 import (
-	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -67,7 +66,7 @@ type Dispatcher struct {
 	instance string
 	archive  Archive
 	log      *zap.Logger
-	channels []*channel
+	roster   *roster
 	tallies  counter
 
 	mu    sync.Mutex
@@ -87,18 +86,17 @@ func New(cfg Config) *Dispatcher {
 		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log,
 		tallies: counter{archive: cfg.Archive}, boxes: make(map[string]Outbox),
 	}
-	m := newMetrics(cfg.Metrics)
-	for _, n := range cfg.Notifiers {
-		n.Timeout = cmp.Or(n.Timeout, 15*time.Second)
-		n.MaxInFlight = cmp.Or(n.MaxInFlight, 8)
-		n.MaxAge = cmp.Or(n.MaxAge, 72*time.Hour)
-		c := newChannel(n, cfg.Log, m.channel(n.Name))
-		c.exhausted = d.exhausted
-		d.channels = append(d.channels, c)
-	}
+	d.roster = &roster{log: cfg.Log, metrics: newMetrics(cfg.Metrics), exhausted: d.exhausted, changed: make(chan struct{}, 1), feeds: make(map[*Feed]bool)}
+	d.roster.set(cfg.Notifiers)
 	cfg.Metrics.MustRegister(d)
 	return d
 }
+
+// Reconfigure puts other notifiers in force. A notifier that stays keeps what
+// waits for it and how it stands, and uses its new Sender from the next attempt
+// on; give it the Sender it had where nothing about it has changed. What waits for
+// one that is gone stays in the table, and goes on should it come back.
+func (d *Dispatcher) Reconfigure(notifiers []Notifier) { d.roster.set(notifiers) }
 
 // Run sends until ctx ends. What is under way then may go on for some seconds. It
 // sends nothing before it has read the notifiers' standings: one that is paused
@@ -108,21 +106,19 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer running.Wait()
 	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
-	for started := false; ; {
+	for {
 		err := d.refresh(ctx)
 		if err != nil && ctx.Err() == nil {
 			d.log.Error("read standings", zap.Error(err))
 		}
-		if err == nil && !started {
-			started = true
-			for _, c := range d.channels {
-				running.Go(func() { c.run(ctx) })
-			}
+		if err == nil {
+			d.roster.run(ctx, &running)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-d.roster.changed:
 		}
 	}
 }
@@ -133,7 +129,7 @@ func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
 	d.mu.Lock()
 	d.boxes[account] = box
 	d.mu.Unlock()
-	f := newFeed(box, d.channels, d.log.With(zap.String("account", account)), func() {
+	f := newFeed(box, d.roster, d.log.With(zap.String("account", account)), func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.boxes[account] == box {
@@ -157,8 +153,8 @@ func (d *Dispatcher) anyAccount() (string, Outbox) {
 // Route names the notifiers that want an event.
 func (d *Dispatcher) Route(e *watcher.Event) []string {
 	var names []string
-	for _, c := range d.channels {
-		if c.Filter.Wants(e.Type, e.Labels) {
+	for _, c := range d.roster.all() {
+		if c.now().Filter.Wants(e.Type, e.Labels) {
 			names = append(names, c.Name)
 		}
 	}

@@ -49,7 +49,7 @@ func (c *channel) judge(now time.Time, d *Delivery, a Attempt, err error, probe 
 
 	v.State = Pending
 	uncharged := v.fault.Uncharged || probe && v.fault.outage()
-	switch at, inTime := nextAttempt(now, d.Since, v.Attempts, c.MaxAge); {
+	switch at, inTime := nextAttempt(now, d.Since, v.Attempts, c.now().MaxAge); {
 	case v.fault.Final, v.fault.Gone, !inTime:
 		v.State = Dead
 	case uncharged:

@@ -2,18 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
 	"net/http"
-	"net/netip"
-	"os"
-	"runtime"
-	"strings"
+	"reflect"
+	"slices"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,28 +16,36 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/notify"
-	"pushwatch/notify/chat"
-	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
 	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/tencent"
 	"pushwatch/watcher/web"
 )
 
 // A daemon is pushwatch put together from its settings, ready to run.
 type daemon struct {
-	settings   settings
 	log        *zap.Logger
+	level      zap.AtomicLevel // of log
+	metrics    *prometheus.Registry
 	db         *sqlstore.DB
-	listener   net.Listener
+	listener   *listener
 	server     *http.Server
+	handler    atomic.Pointer[http.Handler]
 	watcher    *watcher.Watcher
 	dispatcher *notify.Dispatcher
+
+	mu       sync.Mutex
+	settings settings                         // in force
+	accounts map[string]watcher.AccountConfig // made from them
+	tell     map[string]notify.Notifier       // likewise
+	owned    map[string]*ownership
 }
 
 // newDaemon opens what the settings name: the database and the address.
-func newDaemon(ctx context.Context, s settings, log *zap.Logger) (_ *daemon, err error) {
-	d := &daemon{settings: s, log: log}
+func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.AtomicLevel) (_ *daemon, err error) {
+	d := &daemon{
+		log: log, level: level, metrics: prometheus.NewRegistry(), settings: s,
+		accounts: make(map[string]watcher.AccountConfig), owned: make(map[string]*ownership),
+	}
 	defer func() {
 		if err != nil {
 			d.close()
@@ -62,41 +65,92 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger) (_ *daemon, err
 		return nil, err
 	}
 
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
-	notifiers, err := s.notifiers(log)
+	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	notifiers, err := d.telling(s)
 	if err != nil {
 		return nil, err
 	}
-	d.dispatcher = notify.New(notify.Config{Instance: s.Instance, Notifiers: notifiers, Archive: d.db, Log: log, Metrics: metrics})
-	accounts, err := s.accounts()
+	d.dispatcher = notify.New(notify.Config{Instance: s.Instance, Notifiers: notifiers, Archive: d.db, Log: log, Metrics: d.metrics})
+	config, err := d.watching(s)
 	if err != nil {
 		return nil, err
 	}
-	d.watcher = watcher.New(watcher.Config{
-		Instance: s.Instance, Accounts: accounts, Registry: d.db, Route: d.dispatcher.Route, Log: log, Metrics: metrics,
-		MaxStaleness: s.Watch.MaxStaleness.Std(), MinInterval: s.Watch.MinInterval.Std(), RequestTimeout: s.Watch.RequestTimeout.Std(),
-		BlindAfter: s.Watch.BlindAfter.Std(),
-		Rules: watcher.Rules{
-			NotFoundGrace: s.Watch.NotFoundGrace.Std(), Confirmations: s.Watch.Confirmations,
-			StalledAfter: s.Watch.StalledAfter.Std(), OverdueAfter: s.Watch.OverdueAfter.Std(),
-		},
-	})
-	tokens, err := s.tokens()
-	if err != nil {
+	config.Instance, config.Registry, config.Route = s.Instance, d.db, d.dispatcher.Route
+	config.Log, config.Metrics = log, d.metrics
+	d.watcher = watcher.New(config)
+	if err := d.serveWith(s); err != nil {
 		return nil, err
 	}
-	release, _ := build()
 	d.server = &http.Server{
-		Handler: web.New(web.Config{
-			Tasks: d.watcher, Callbacks: d.watcher, Tokens: tokens, Metrics: metrics, Version: release, Log: log,
-			Alive: func() error { return d.watcher.Alive(time.Now()) },
-			Ready: d.ready,
-		}),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*d.handler.Load()).ServeHTTP(w, r) }),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 32 << 10, ErrorLog: zap.NewStdLog(log),
 	}
 	return d, nil
+}
+
+// watching is what the watcher needs to know of the settings. The client of an
+// account whose settings are as before is kept.
+func (d *daemon) watching(s settings) (watcher.Config, error) {
+	accounts := make(map[string]watcher.AccountConfig)
+	for _, a := range s.Accounts {
+		if i := slices.IndexFunc(d.settings.Accounts, func(b accountSettings) bool { return reflect.DeepEqual(a, b) }); i >= 0 {
+			if kept, ok := d.accounts[a.Name]; ok {
+				accounts[a.Name] = kept
+				continue
+			}
+		}
+		account, err := a.config()
+		if err != nil {
+			return watcher.Config{}, err
+		}
+		if before, ok := d.accounts[a.Name]; ok && a.sameClient(d.settings.account(a.Name)) {
+			account.Cloud = before.Cloud
+		}
+		accounts[a.Name] = account
+	}
+	d.accounts = accounts
+	config := s.Watch.config()
+	for _, a := range s.Accounts {
+		config.Accounts = append(config.Accounts, accounts[a.Name])
+	}
+	return config, nil
+}
+
+// telling is what the dispatcher needs to know of the settings. A notifier whose
+// settings are as before keeps its sender, and with it its connections.
+func (d *daemon) telling(s settings) ([]notify.Notifier, error) {
+	tell := make(map[string]notify.Notifier)
+	var all []notify.Notifier
+	for _, n := range s.Notifiers {
+		notifier, ok := d.tell[n.Name]
+		if !ok || !slices.ContainsFunc(d.settings.Notifiers, func(b notifierSettings) bool { return reflect.DeepEqual(n, b) }) {
+			var err error
+			if notifier, err = n.config(d.log); err != nil {
+				return nil, err
+			}
+		}
+		tell[n.Name] = notifier
+		all = append(all, notifier)
+	}
+	d.tell = tell
+	return all, nil
+}
+
+// serveWith serves with the tokens and certificates of the settings from now on.
+func (d *daemon) serveWith(s settings) error {
+	tokens, err := s.tokens()
+	if err != nil {
+		return err
+	}
+	release, _ := build()
+	h := web.New(web.Config{
+		Tasks: d.watcher, Callbacks: d.watcher, Tokens: tokens, Metrics: d.metrics, Version: release, Log: d.log,
+		Alive: func() error { return d.watcher.Alive(time.Now()) },
+		Ready: d.ready,
+	})
+	d.handler.Store(&h)
+	return nil
 }
 
 // close gives back what newDaemon opened.
@@ -119,39 +173,6 @@ func (d *daemon) ready(ctx context.Context) error {
 		return err
 	}
 	return d.watcher.Ready(time.Now())
-}
-
-// listen opens the address of the API.
-func listen(s httpSettings) (net.Listener, error) {
-	network, address := "tcp", s.Listen
-	if path, ok := strings.CutPrefix(s.Listen, "unix:"); ok {
-		network, address = "unix", path
-		if c, err := net.Dial("unix", path); err == nil { // else a crash has left it
-			c.Close()
-			return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another http.listen", s.Listen)
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
-		}
-	}
-	l, err := net.Listen(network, address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another http.listen", s.Listen)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, usagef("listen on %s: %w: choose an http.listen that this user may open", s.Listen, err)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
-	}
-	if s.TLSCertFile == "" {
-		return l, nil
-	}
-	certificate, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
-	if err != nil {
-		l.Close()
-		return nil, usagef("read certificate http.tls_cert_file and http.tls_key_file: %w", err)
-	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}}), nil
 }
 
 // A stage is a part of the daemon that runs until it is stopped. The stages stop
@@ -183,39 +204,70 @@ func (s *stage) stop() {
 	s.parts.Wait()
 }
 
+// An ownership is what runs for one account.
+type ownership struct{ writing, settling, polling *stage }
+
+// own takes over an account.
+func (d *daemon) own(ctx context.Context, name string, fail context.CancelCauseFunc) error {
+	account, err := d.db.Own(ctx, name)
+	if err != nil {
+		return err
+	}
+	feed := d.dispatcher.Feed(name, account)
+	o := &ownership{newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail)}
+	o.writing.start(account.Run)
+	o.settling.start(feed.Run)
+	o.polling.start(func(ctx context.Context) error { return d.watcher.Watch(ctx, name, account) })
+	d.owned[name] = o
+	return nil
+}
+
+// each calls f for what runs for every account, at the same time.
+func (d *daemon) each(f func(*ownership)) {
+	var all sync.WaitGroup
+	for _, o := range d.owned {
+		all.Go(func() { f(o) })
+	}
+	all.Wait()
+}
+
 // run runs the daemon until parent ends, when it returns nil, or until it fails.
-// ready is called when everything is up.
-func (d *daemon) run(parent context.Context, ready func()) error {
+// ready is called when everything is up; what comes from reloads is put in force.
+func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settings) error {
 	ctx, fail := context.WithCancelCause(parent)
 	defer fail(nil)
 
-	writing, settling, sending, polling := newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail)
-	defer writing.stop() // last of all
-	defer settling.stop()
+	// Each stage needs the ones above it, and is stopped before them.
+	defer d.each(func(o *ownership) { o.writing.stop() })
+	defer d.each(func(o *ownership) { o.settling.stop() })
+	sending, serving := newStage(ctx, fail), newStage(ctx, fail)
 	defer sending.stop()
-	defer polling.stop()
+	defer d.each(func(o *ownership) { o.polling.stop() })
+	defer serving.stop()
 
 	sending.start(d.dispatcher.Run)
 	for _, a := range d.settings.Accounts {
-		account, err := d.db.Own(ctx, a.Name)
-		if err != nil {
+		if err := d.own(ctx, a.Name, fail); err != nil {
 			return err
 		}
-		feed := d.dispatcher.Feed(a.Name, account)
-		writing.start(account.Run)
-		settling.start(feed.Run)
-		polling.start(func(ctx context.Context) error { return d.watcher.Watch(ctx, a.Name, account) })
 	}
 	if err := d.registerConfigured(ctx); err != nil {
 		return err
 	}
-	writing.start(d.sweep)
-	polling.start(d.serveHTTP)
+	serving.start(d.sweep)
+	serving.start(d.serveHTTP)
 	ready()
 	d.log.Info("ready", zap.String("instance", d.settings.Instance), zap.String("listen", d.settings.HTTP.Listen),
 		zap.Int("accounts", len(d.settings.Accounts)), zap.Int("notifiers", len(d.settings.Notifiers)))
 
-	<-ctx.Done()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case s := <-reloads:
+			d.reload(ctx, s, fail)
+			ready()
+		}
+	}
 	cause := context.Cause(ctx)
 	d.log.Info("stopping", zap.NamedError("cause", cause))
 	switch {
@@ -237,7 +289,7 @@ const (
 // sweep drops what is past its retention, now and then until ctx ends.
 func (d *daemon) sweep(ctx context.Context) error {
 	for {
-		n, err := d.db.Sweep(ctx, time.Now().Add(-d.settings.Store.Retention.Std()), sweepRows)
+		n, err := d.db.Sweep(ctx, time.Now().Add(-d.retention()), sweepRows)
 		wait := sweepEvery
 		switch {
 		case ctx.Err() != nil:
@@ -255,6 +307,12 @@ func (d *daemon) sweep(ctx context.Context) error {
 	}
 }
 
+func (d *daemon) retention() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.settings.Store.Retention.Std()
+}
+
 // registerConfigured registers the tasks that stand in the settings.
 func (d *daemon) registerConfigured(ctx context.Context) error {
 	var wanted []watcher.Registration
@@ -266,137 +324,4 @@ func (d *daemon) registerConfigured(ctx context.Context) error {
 	}
 	_, _, err := d.watcher.Register(ctx, wanted, false)
 	return err
-}
-
-// serveHTTP serves until ctx ends, and then lets requests under way finish.
-func (d *daemon) serveHTTP(ctx context.Context) error {
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if d.server.Shutdown(grace) != nil {
-			d.server.Close()
-		}
-	}()
-	if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve http: %w", err)
-	}
-	<-stopped
-	return nil
-}
-
-// accounts are the accounts as the watcher takes them.
-func (s *settings) accounts() ([]watcher.AccountConfig, error) {
-	var all []watcher.AccountConfig
-	for _, a := range s.Accounts {
-		cloud, err := a.cloud()
-		if err != nil {
-			return nil, err
-		}
-		account := watcher.AccountConfig{
-			Name: a.Name, SDKAppIDs: a.SDKAppIDs, RequestsPerSecond: a.RequestsPerSecond, Cloud: cloud,
-			RegisterCallbacks: a.RegisterCallbacks,
-		}
-		if !a.CallbackKey.IsZero() {
-			account.CallbackKey = a.CallbackKey.Value
-		}
-		all = append(all, account)
-	}
-	return all, nil
-}
-
-// cloud is the client that speaks for the account.
-func (a *accountSettings) cloud() (watcher.Cloud, error) {
-	client, err := tencent.New(tencent.Config{
-		Endpoint: a.Endpoint, Region: a.Region,
-		Credentials: a.credentials(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("account %s: %w", a.Name, err)
-	}
-	return client, nil
-}
-
-// credentials are where the account's keys come from.
-func (a *accountSettings) credentials() tencent.Credentials {
-	switch a.Credentials {
-	case "cvm-role":
-		return &tencent.Role{Name: a.Role}
-	case "profile":
-		return tencent.Profile{Path: a.ProfileFile, Section: a.Profile}
-	default:
-		return tencent.Secrets{ID: a.SecretID, Key: a.SecretKey, Token: a.SessionToken}
-	}
-}
-
-// notifiers are the notifiers as the dispatcher takes them.
-func (s *settings) notifiers(log *zap.Logger) ([]notify.Notifier, error) {
-	var all []notify.Notifier
-	for _, n := range s.Notifiers {
-		out := notify.Notifier{
-			Name: n.Name, Type: n.Type, Filter: notify.Filter{Events: n.Events, Match: n.Match},
-			Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, MaxAge: n.MaxAge.Std(), Fallback: n.Fallback,
-		}
-		switch n.Type {
-		case "log":
-			out.Sender = notify.Log{Logger: log.Named(n.Name)}
-		case "webhook":
-			sender, err := webhook.New(n.webhook())
-			if err != nil {
-				return nil, fmt.Errorf("notifier %s: %w", n.Name, err)
-			}
-			out.Sender = sender
-		case "chat":
-			sender, err := chat.New(n.chat())
-			if err != nil {
-				return nil, fmt.Errorf("notifier %s: %w", n.Name, err)
-			}
-			out.Sender, out.MaxInFlight = sender, 1 // it sends one at a time anyway
-		}
-		all = append(all, out)
-	}
-	return all, nil
-}
-
-// webhook is the notifier as its sender takes it.
-func (n *notifierSettings) webhook() webhook.Config {
-	c := webhook.Config{
-		Name: n.Name, URL: n.URL, Secrets: n.Secrets, ContentType: n.ContentType, Headers: n.Headers,
-		Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, CAFile: n.CAFile,
-		ClientCertFile: n.ClientCertFile, ClientKeyFile: n.ClientKeyFile, ProxyURL: n.ProxyURL, FinalStatus: n.FinalStatus,
-	}
-	for _, cidr := range n.AllowCIDRs {
-		if prefix, err := netip.ParsePrefix(cidr); err == nil { // else it is a fault of the settings
-			c.AllowCIDRs = append(c.AllowCIDRs, prefix)
-		}
-	}
-	return c
-}
-
-// chat is the notifier as its sender takes it.
-func (n *notifierSettings) chat() chat.Config {
-	return chat.Config{Name: n.Name, URL: n.URL, Timeout: n.Timeout.Std()}
-}
-
-// tokens are the API's tokens.
-func (s *settings) tokens() ([]web.Token, error) {
-	var all []web.Token
-	for _, t := range s.HTTP.Tokens {
-		value, err := t.Secret.Value()
-		if err != nil {
-			return nil, fmt.Errorf("http.tokens %s: %w", t.Name, err)
-		}
-		all = append(all, web.NewToken(t.Name, value, web.Role(t.Role)))
-	}
-	return all, nil
-}
-
-// buildInfo is the metric that tells the version.
-func buildInfo() prometheus.Collector {
-	release, commit := build()
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pushwatch_build_info", Help: "Always 1; its labels tell what runs."}, []string{"version", "commit", "go"})
-	g.WithLabelValues(release, commit, runtime.Version()).Set(1)
-	return g
 }

@@ -110,11 +110,11 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	}
 	classroom.setDefaults()
 	s.Notifiers = append(s.Notifiers, classroom)
-	log := s.Log.logger(errs)
-	d, err := newDaemon(ctx, s, log)
+	log, level := s.Log.logger(errs)
+	d, err := newDaemon(ctx, s, log, level)
 	if err != nil && !o.listenChosen { // something listens at the usual address: any other does
 		s.HTTP.Listen = "127.0.0.1:0"
-		d, err = newDaemon(ctx, s, log)
+		d, err = newDaemon(ctx, s, log, level)
 	}
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 				}
 			})
 		})
-	})
+	}, nil)
 	beside.Wait()
 	story.conclude(tiw.Stats())
 	return err

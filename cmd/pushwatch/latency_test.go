@@ -70,14 +70,14 @@ func BenchmarkAnswerToWebhook(b *testing.B) {
 	s.Notifiers = append(s.Notifiers, classroom)
 	s.Tasks = append(s.Tasks, taskSettings{SDKAppID: 1400000001, TaskID: "class"})
 
-	d, err := newDaemon(b.Context(), s, zap.NewNop())
+	d, err := newDaemon(b.Context(), s, zap.NewNop(), zap.NewAtomicLevel())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer d.close()
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error)
-	go func() { ended <- d.run(ctx, func() {}) }()
+	go func() { ended <- d.run(ctx, func() {}, nil) }()
 	defer func() {
 		cancel()
 		if err := <-ended; err != nil {

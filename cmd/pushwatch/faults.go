@@ -1,0 +1,300 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap/zapcore"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tencent"
+)
+
+// namePattern is what the names of accounts, notifiers and tokens are made of:
+// they stand in metrics, URLs and ids.
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// names checks the names of a list: each well formed and used once.
+func names(d *document, list string, all []string) {
+	for i, name := range all {
+		key := fmt.Sprintf("%s[%d].name", list, i)
+		switch {
+		case name == "":
+			d.fault(key, "is missing: want a name of its own")
+		case !namePattern.MatchString(name):
+			d.fault(key, "= %q: want 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a sign", name)
+		case slices.Index(all, name) < i:
+			d.fault(key, "= %q: is used before: want a name of its own", name)
+		}
+	}
+}
+
+// check adds to d everything that is wrong with the settings.
+func (s *settings) check(d *document) {
+	if !namePattern.MatchString(s.Instance) {
+		d.fault("instance", "= %q: want 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a sign", s.Instance)
+	}
+	s.HTTP.check(d)
+	if s.Store.URL.IsZero() {
+		d.fault("store.url", `= "": want "sqlite:/path/file.db" or "postgres://user@host/database"`)
+	} else if text, ok := readable(d, "store.url", s.Store.URL.Secret); ok && !regexp.MustCompile(`^(sqlite:.|postgres://|postgresql://)`).MatchString(text) {
+		d.fault("store.url", `: want "sqlite:/path/file.db" or "postgres://user@host/database"`)
+	}
+	positive(d, "store.retention", s.Store.Retention)
+	if _, err := zapcore.ParseLevel(s.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, s.Log.Level) {
+		d.fault("log.level", "= %q: want debug, info, warn or error", s.Log.Level)
+	}
+	if s.Log.Format != "json" && s.Log.Format != "console" {
+		d.fault("log.format", "= %q: want json or console", s.Log.Format)
+	}
+	s.Watch.check(d)
+	s.checkAccounts(d)
+	s.checkTasks(d)
+	s.checkNotifiers(d)
+}
+
+func (h *httpSettings) check(d *document) {
+	for i, t := range h.Tokens {
+		key := fmt.Sprintf("http.tokens[%d]", i)
+		if t.Role != "read" && t.Role != "write" {
+			d.fault(key+".role", `= %q: want "read" or "write"`, t.Role)
+		}
+		if value, ok := secret(d, key+".secret", t.Secret); ok && len(value) < 16 {
+			d.fault(key+".secret", ": want at least 16 characters, such as 32 random ones")
+		}
+	}
+	var tokenNames []string
+	for _, t := range h.Tokens {
+		tokenNames = append(tokenNames, t.Name)
+	}
+	names(d, "http.tokens", tokenNames)
+	if (h.TLSCertFile == "") != (h.TLSKeyFile == "") {
+		d.fault("http.tls_cert_file", "and http.tls_key_file: want both or neither")
+	}
+	if path, ok := strings.CutPrefix(h.Listen, "unix:"); ok {
+		if !filepath.IsAbs(path) {
+			d.fault("http.listen", `= %q: want an absolute path, such as "unix:/run/pushwatch/api.sock"`, h.Listen)
+		}
+		return
+	}
+	host, _, err := net.SplitHostPort(h.Listen)
+	if err != nil {
+		d.fault("http.listen", `= %q: want host:port, such as "127.0.0.1:8465", or "unix:/path"`, h.Listen)
+		return
+	}
+	ip, err := netip.ParseAddr(host)
+	loopback := host == "localhost" || err == nil && ip.IsLoopback()
+	switch {
+	case !loopback && len(h.Tokens) == 0:
+		d.fault("http.listen", "= %q: reaches beyond this machine: want [[http.tokens]] too, or a loopback address or unix socket", h.Listen)
+	case !loopback && h.TLSCertFile == "":
+		d.warn("http.listen", "= %q: reaches beyond this machine without TLS: anyone on the way can read the tokens; set http.tls_cert_file and http.tls_key_file", h.Listen)
+	}
+}
+
+func (w *watchSettings) check(d *document) {
+	for key, v := range map[string]setting.Duration{
+		"max_staleness": w.MaxStaleness, "min_interval": w.MinInterval, "not_found_grace": w.NotFoundGrace,
+		"stalled_after": w.StalledAfter, "overdue_after": w.OverdueAfter, "blind_after": w.BlindAfter, "request_timeout": w.RequestTimeout,
+	} {
+		positive(d, "watch."+key, v)
+	}
+	if w.Confirmations < 1 || w.Confirmations > 10 {
+		d.fault("watch.confirmations", "= %d: want 1 to 10", w.Confirmations)
+	}
+	if w.MinInterval > w.MaxStaleness {
+		d.fault("watch.min_interval", "= %q: want at most watch.max_staleness, %q", w.MinInterval, w.MaxStaleness)
+	}
+}
+
+func positive(d *document, key string, v setting.Duration) {
+	if v <= 0 {
+		d.fault(key, `= %q: want more than zero, such as "30s"`, v)
+	}
+}
+
+// readable reads a secret; where that fails, it is a fault of key.
+func readable(d *document, key string, s setting.Secret) (string, bool) {
+	value, err := s.Value()
+	if err != nil {
+		d.fault(key, ": %v", err)
+	}
+	return value, err == nil
+}
+
+// secret reads a secret that must be set and better stands outside the settings.
+func secret(d *document, key string, s setting.Secret) (string, bool) {
+	if s.IsPlain() {
+		d.warn(key, `stands in the settings themselves: better { file = "…" } or { env = "…" }`)
+	}
+	return readable(d, key, s)
+}
+
+func (s *settings) checkAccounts(d *document) {
+	if len(s.Accounts) == 0 {
+		d.fault("accounts", "is missing: want at least one [[accounts]] with its secret_id, secret_key and sdk_app_ids")
+	}
+	var all []string
+	owner := make(map[int64]string)
+	for i, a := range s.Accounts {
+		all = append(all, a.Name)
+		key := fmt.Sprintf("accounts[%d]", i)
+		a.checkCredentials(d, key)
+		if !a.CallbackKey.IsZero() {
+			secret(d, key+".callback_key", a.CallbackKey)
+		} else if a.RegisterCallbacks {
+			d.warn(key+".register_callbacks", "without a callback_key: whoever reaches the callback address can have tasks registered")
+		}
+		if r := a.RequestsPerSecond; r <= 0 || r > watcher.MaxRequestsPerSecond {
+			d.fault(key+".requests_per_second", "= %v: want more than 0 and at most %d, which is the API's limit", r, watcher.MaxRequestsPerSecond)
+		}
+		_, err := tencent.New(tencent.Config{Endpoint: a.Endpoint, Region: a.Region, Credentials: tencent.Static{SecretID: "x", SecretKey: "x"}})
+		for _, fault := range split(err) {
+			d.faultIn(key, fault)
+		}
+		if len(a.SDKAppIDs) == 0 {
+			d.fault(key+".sdk_app_ids", "is missing: want the account's applications, such as [1400000001]")
+		}
+		for _, app := range a.SDKAppIDs {
+			switch other, taken := owner[app]; {
+			case app <= 0:
+				d.fault(key+".sdk_app_ids", "= %d: want a positive number", app)
+			case taken:
+				d.fault(key+".sdk_app_ids", "= %d: belongs to account %q already: an application belongs to exactly one", app, other)
+			}
+			owner[app] = a.Name
+		}
+	}
+	names(d, "accounts", all)
+}
+
+// checkCredentials checks where an account's keys come from.
+func (a *accountSettings) checkCredentials(d *document, key string) {
+	static := map[string]setting.Secret{"secret_id": a.SecretID, "secret_key": a.SecretKey, "session_token": a.SessionToken}
+	switch a.Credentials {
+	case "static":
+		for name, value := range static {
+			if name != "session_token" || !value.IsZero() {
+				secret(d, key+"."+name, value)
+			}
+		}
+	case "cvm-role", "profile":
+		for name, value := range static {
+			if !value.IsZero() {
+				d.fault(key+"."+name, `is set: with credentials = %q the keys come from there`, a.Credentials)
+			}
+		}
+	default:
+		d.fault(key+".credentials", `= %q: want "static", "cvm-role" or "profile"`, a.Credentials)
+	}
+	for name, c := range map[string]struct{ value, kind string }{"role": {a.Role, "cvm-role"}, "profile_file": {a.ProfileFile, "profile"}, "profile": {a.Profile, "profile"}} {
+		if c.value != "" && a.Credentials != c.kind {
+			d.fault(key+"."+name, `= %q: is for credentials = %q`, c.value, c.kind)
+		}
+	}
+}
+
+// split takes a joined error apart.
+func split(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+func (s *settings) checkTasks(d *document) {
+	for i, t := range s.Tasks {
+		key := fmt.Sprintf("tasks[%d]", i)
+		for _, err := range (watcher.Registration{Key: watcher.Key{SDKAppID: t.SDKAppID, TaskID: t.TaskID}, Labels: t.Labels}).Validate() {
+			if fault, ok := errors.AsType[*watcher.FieldError](err); ok {
+				d.fault(key+"."+fault.Field, "= %#v: want %s", fault.Value, fault.Want)
+			}
+		}
+		if t.SDKAppID > 0 && !slices.ContainsFunc(s.Accounts, func(a accountSettings) bool { return slices.Contains(a.SDKAppIDs, t.SDKAppID) }) {
+			d.fault(key+".sdk_app_id", "= %d: belongs to no account: add it to the sdk_app_ids of one", t.SDKAppID)
+		}
+	}
+}
+
+func (s *settings) checkNotifiers(d *document) {
+	var all []string
+	for i, n := range s.Notifiers {
+		all = append(all, n.Name)
+		key := fmt.Sprintf("notifiers[%d]", i)
+		for _, err := range (notify.Filter{Events: n.Events, Match: n.Match}).Validate() {
+			d.faultIn(key, err)
+		}
+		positive(d, key+".timeout", n.Timeout)
+		positive(d, key+".max_age", n.MaxAge)
+		if n.MaxInFlight < 1 || n.MaxInFlight > 1000 {
+			d.fault(key+".max_in_flight", "= %d: want 1 to 1000", n.MaxInFlight)
+		}
+		switch n.Type {
+		case "log":
+			if !n.URL.IsZero() || len(n.Secrets) > 0 {
+				d.fault(key+".type", `= "log": takes no url and no secrets`)
+			}
+		case "webhook":
+			n.checkWebhook(d, key)
+		case "chat":
+			if len(n.Secrets) > 0 {
+				d.fault(key+".secrets", `: a chat service takes none: what it needs stands in its url`)
+			}
+			for _, err := range n.chat().Validate() {
+				d.faultIn(key, err)
+			}
+		default:
+			d.fault(key+".type", `= %q: want "webhook", "chat" or "log"`, n.Type)
+		}
+	}
+	names(d, "notifiers", all)
+	s.checkFallbacks(d)
+	if len(s.Notifiers) == 0 {
+		d.warn("notifiers", "is missing: nobody is told of anything; add [[notifiers]]")
+	}
+}
+
+// checkFallbacks finds fallbacks that are no notifiers, or go in a circle.
+func (s *settings) checkFallbacks(d *document) {
+	fallbacks := make(map[string]string)
+	for _, n := range s.Notifiers {
+		fallbacks[n.Name] = n.Fallback
+	}
+	faults := notify.CheckFallbacks(fallbacks)
+	for i, n := range s.Notifiers {
+		if err := faults[n.Name]; err != nil {
+			d.faultIn(fmt.Sprintf("notifiers[%d]", i), err)
+		}
+	}
+}
+
+func (n *notifierSettings) checkWebhook(d *document, key string) {
+	for j, hidden := range n.Secrets {
+		if hidden.IsPlain() {
+			d.warn(fmt.Sprintf("%s.secrets[%d]", key, j), `stands in the settings themselves: better { file = "…" } or { env = "…" }`)
+		}
+	}
+	for _, cidr := range n.AllowCIDRs {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			d.fault(key+".allow_cidrs", `: %q: want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`, cidr)
+		}
+	}
+	config := n.webhook()
+	for _, err := range config.Validate() {
+		d.faultIn(key, err)
+	}
+	for _, text := range config.Warnings() {
+		d.warningIn(key, text)
+	}
+}

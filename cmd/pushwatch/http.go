@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// A listener is the address of the API, with TLS where the settings have it.
+type listener struct {
+	net.Listener
+	certificate atomic.Pointer[tls.Certificate]
+}
+
+// present reads the certificate that is shown from now on.
+func (l *listener) present(s httpSettings) error {
+	certificate, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
+	if err != nil {
+		return usagef("read certificate http.tls_cert_file and http.tls_key_file: %w", err)
+	}
+	l.certificate.Store(&certificate)
+	return nil
+}
+
+// listen opens the address of the API.
+func listen(s httpSettings) (*listener, error) {
+	network, address := "tcp", s.Listen
+	if path, ok := strings.CutPrefix(s.Listen, "unix:"); ok {
+		network, address = "unix", path
+		if c, err := net.Dial("unix", path); err == nil { // else a crash has left it
+			c.Close()
+			return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another http.listen", s.Listen)
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
+		}
+	}
+	l, err := net.Listen(network, address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another http.listen", s.Listen)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, usagef("listen on %s: %w: choose an http.listen that this user may open", s.Listen, err)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
+	}
+	out := &listener{Listener: l}
+	if s.TLSCertFile == "" {
+		return out, nil
+	}
+	if err := out.present(s); err != nil {
+		l.Close()
+		return nil, err
+	}
+	out.Listener = tls.NewListener(l, &tls.Config{
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return out.certificate.Load(), nil },
+	})
+	return out, nil
+}
+
+// serveHTTP serves until ctx ends, and then lets requests under way finish.
+func (d *daemon) serveHTTP(ctx context.Context) error {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if d.server.Shutdown(grace) != nil {
+			d.server.Close()
+		}
+	}()
+	if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	<-stopped
+	return nil
+}

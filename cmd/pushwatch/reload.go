@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"reflect"
+	"slices"
+
+	"go.uber.org/zap"
+)
+
+// reload puts other settings in force, as far as they differ: what did not change
+// is not disturbed. What needs a restart is named in the log and stays as it is.
+func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCauseFunc) {
+	d.keepFixed(&s)
+	if reflect.DeepEqual(s, d.settings) {
+		d.log.Info("settings read again: nothing to put in force")
+		return
+	}
+	notifiers, err := d.telling(s)
+	if err != nil {
+		d.log.Error("the settings cannot be put in force: those before stay", zap.Error(err))
+		return
+	}
+	config, err := d.watching(s)
+	if err != nil {
+		d.log.Error("the settings cannot be put in force: those before stay", zap.Error(err))
+		return
+	}
+	if s.HTTP.TLSCertFile != "" {
+		if err := d.listener.present(s.HTTP); err != nil {
+			d.log.Error("the certificate stays as it was", zap.Error(err))
+		}
+	}
+	before := d.settings
+	d.mu.Lock()
+	d.settings = s
+	d.mu.Unlock()
+	if err := d.level.UnmarshalText([]byte(s.Log.Level)); err != nil {
+		d.log.Error("the log's level stays as it was", zap.Error(err))
+	}
+	if err := d.serveWith(s); err != nil {
+		d.log.Error("the tokens stay as they were", zap.Error(err))
+	}
+	if !reflect.DeepEqual(before.Notifiers, s.Notifiers) {
+		d.dispatcher.Reconfigure(notifiers)
+	}
+	d.watcher.Reconfigure(config)
+	d.followAccounts(ctx, before, s, fail)
+	if err := d.registerConfigured(ctx); err != nil {
+		d.log.Error("register the tasks of the settings", zap.Error(err))
+	}
+	d.log.Info("settings put in force", zap.Int("accounts", len(s.Accounts)), zap.Int("notifiers", len(s.Notifiers)))
+}
+
+// keepFixed puts back, and names, the settings that only a start can change.
+func (d *daemon) keepFixed(s *settings) {
+	now := &d.settings
+	var names []string
+	keep := func(name string, same bool, put func()) {
+		if !same {
+			names = append(names, name)
+			put()
+		}
+	}
+	keep("instance", s.Instance == now.Instance, func() { s.Instance = now.Instance })
+	keep("http.listen", s.HTTP.Listen == now.HTTP.Listen, func() { s.HTTP.Listen = now.HTTP.Listen })
+	keep("http.tls_cert_file", (s.HTTP.TLSCertFile == "") == (now.HTTP.TLSCertFile == ""), func() {
+		s.HTTP.TLSCertFile, s.HTTP.TLSKeyFile = now.HTTP.TLSCertFile, now.HTTP.TLSKeyFile
+	})
+	keep("store.url", reflect.DeepEqual(s.Store.URL, now.Store.URL), func() { s.Store.URL = now.Store.URL })
+	keep("log.format", s.Log.Format == now.Log.Format, func() { s.Log.Format = now.Log.Format })
+	if len(names) > 0 {
+		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", names))
+	}
+}
+
+// followAccounts takes over the accounts that are new in the settings, and lets go
+// of those that are gone.
+func (d *daemon) followAccounts(ctx context.Context, before, after settings, fail context.CancelCauseFunc) {
+	has := func(s settings, name string) bool {
+		return slices.ContainsFunc(s.Accounts, func(a accountSettings) bool { return a.Name == name })
+	}
+	for _, a := range after.Accounts {
+		if !has(before, a.Name) {
+			if err := d.own(ctx, a.Name, fail); err != nil {
+				d.log.Error("account is not watched: read the settings again to try again", zap.String("account", a.Name), zap.Error(err))
+			}
+		}
+	}
+	for _, a := range before.Accounts {
+		if o := d.owned[a.Name]; o != nil && !has(after, a.Name) {
+			o.polling.stop()
+			o.settling.stop()
+			o.writing.stop()
+			delete(d.owned, a.Name)
+			d.log.Info("account is not watched any more", zap.String("account", a.Name))
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"pushwatch/notify"
+	"pushwatch/notify/chat"
+	"pushwatch/notify/webhook"
+	"pushwatch/watcher"
+	"pushwatch/watcher/tencent"
+	"pushwatch/watcher/web"
+)
+
+// config is the watching as the watcher takes it, but for the accounts.
+func (w watchSettings) config() watcher.Config {
+	return watcher.Config{
+		MaxStaleness: w.MaxStaleness.Std(), MinInterval: w.MinInterval.Std(),
+		RequestTimeout: w.RequestTimeout.Std(), BlindAfter: w.BlindAfter.Std(),
+		Rules: watcher.Rules{
+			NotFoundGrace: w.NotFoundGrace.Std(), Confirmations: w.Confirmations,
+			StalledAfter: w.StalledAfter.Std(), OverdueAfter: w.OverdueAfter.Std(),
+		},
+	}
+}
+
+// account returns the settings of an account.
+func (s *settings) account(name string) accountSettings {
+	for _, a := range s.Accounts {
+		if a.Name == name {
+			return a
+		}
+	}
+	return accountSettings{}
+}
+
+// config is the account as the watcher takes it.
+func (a *accountSettings) config() (watcher.AccountConfig, error) {
+	cloud, err := a.cloud()
+	if err != nil {
+		return watcher.AccountConfig{}, err
+	}
+	c := watcher.AccountConfig{
+		Name: a.Name, SDKAppIDs: a.SDKAppIDs, RequestsPerSecond: a.RequestsPerSecond, Cloud: cloud,
+		RegisterCallbacks: a.RegisterCallbacks,
+	}
+	if !a.CallbackKey.IsZero() {
+		c.CallbackKey = a.CallbackKey.Value
+	}
+	return c, nil
+}
+
+// sameClient reports whether a and b are served by the same client.
+func (a *accountSettings) sameClient(b accountSettings) bool {
+	return a.Endpoint == b.Endpoint && a.Region == b.Region && reflect.DeepEqual(a.credentials(), b.credentials())
+}
+
+// cloud is the client that speaks for the account.
+func (a *accountSettings) cloud() (watcher.Cloud, error) {
+	client, err := tencent.New(tencent.Config{
+		Endpoint: a.Endpoint, Region: a.Region,
+		Credentials: a.credentials(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("account %s: %w", a.Name, err)
+	}
+	return client, nil
+}
+
+// credentials are where the account's keys come from.
+func (a *accountSettings) credentials() tencent.Credentials {
+	switch a.Credentials {
+	case "cvm-role":
+		return &tencent.Role{Name: a.Role}
+	case "profile":
+		return tencent.Profile{Path: a.ProfileFile, Section: a.Profile}
+	default:
+		return tencent.Secrets{ID: a.SecretID, Key: a.SecretKey, Token: a.SessionToken}
+	}
+}
+
+// config is the notifier as the dispatcher takes it.
+func (n *notifierSettings) config(log *zap.Logger) (notify.Notifier, error) {
+	out := notify.Notifier{
+		Name: n.Name, Type: n.Type, Filter: notify.Filter{Events: n.Events, Match: n.Match},
+		Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, MaxAge: n.MaxAge.Std(), Fallback: n.Fallback,
+	}
+	var err error
+	switch n.Type {
+	case "log":
+		out.Sender = notify.Log{Logger: log.Named(n.Name)}
+	case "webhook":
+		out.Sender, err = webhook.New(n.webhook())
+	case "chat":
+		out.Sender, err = chat.New(n.chat())
+		out.MaxInFlight = 1 // it sends one at a time anyway
+	}
+	if err != nil {
+		return notify.Notifier{}, fmt.Errorf("notifier %s: %w", n.Name, err)
+	}
+	return out, nil
+}
+
+// webhook is the notifier as its sender takes it.
+func (n *notifierSettings) webhook() webhook.Config {
+	c := webhook.Config{
+		Name: n.Name, URL: n.URL, Secrets: n.Secrets, ContentType: n.ContentType, Headers: n.Headers,
+		Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, CAFile: n.CAFile,
+		ClientCertFile: n.ClientCertFile, ClientKeyFile: n.ClientKeyFile, ProxyURL: n.ProxyURL, FinalStatus: n.FinalStatus,
+	}
+	for _, cidr := range n.AllowCIDRs {
+		if prefix, err := netip.ParsePrefix(cidr); err == nil { // else it is a fault of the settings
+			c.AllowCIDRs = append(c.AllowCIDRs, prefix)
+		}
+	}
+	return c
+}
+
+// chat is the notifier as its sender takes it.
+func (n *notifierSettings) chat() chat.Config {
+	return chat.Config{Name: n.Name, URL: n.URL, Timeout: n.Timeout.Std()}
+}
+
+// tokens are the API's tokens.
+func (s *settings) tokens() ([]web.Token, error) {
+	var all []web.Token
+	for _, t := range s.HTTP.Tokens {
+		value, err := t.Secret.Value()
+		if err != nil {
+			return nil, fmt.Errorf("http.tokens %s: %w", t.Name, err)
+		}
+		all = append(all, web.NewToken(t.Name, value, web.Role(t.Role)))
+	}
+	return all, nil
+}
+
+// buildInfo is the metric that tells the version.
+func buildInfo() prometheus.Collector {
+	release, commit := build()
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pushwatch_build_info", Help: "Always 1; its labels tell what runs."}, []string{"version", "commit", "go"})
+	g.WithLabelValues(release, commit, runtime.Version()).Set(1)
+	return g
+}
