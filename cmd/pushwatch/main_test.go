@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +40,25 @@ func TestScripts(t *testing.T) {
 // A process is a pushwatch that runs beside the test.
 type process struct {
 	*exec.Cmd
-	log *bytes.Buffer
+	log *output
+}
+
+// An output is what a process has printed, which can be read while it runs.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // launch starts pushwatch. It does not outlive the test.
@@ -49,7 +68,7 @@ func launch(t testing.TB, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(path, args...), log: new(bytes.Buffer)}
+	p := &process{Cmd: exec.Command(path, args...), log: new(output)}
 	p.Stdout, p.Stderr = p.log, p.log
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.Start(); err != nil {

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tiwsim"
+)
+
+// TestReload has the daemon read its settings again: faulty ones, and others with
+// another notifier, another account, a token, and a change that needs a restart.
+func TestReload(t *testing.T) {
+	scenario := tiwsim.Config{
+		Accounts: []tiwsim.Account{
+			{Name: "school", SecretID: "AKID1", SecretKey: "key1", SDKAppIDs: []int64{1400000001}},
+			{Name: "college", SecretID: "AKID2", SecretKey: "key2", SDKAppIDs: []int64{1400000002}},
+		},
+		Tasks: []tiwsim.Life{
+			{SDKAppID: 1400000001, TaskID: "class", PreparedFor: tiwsim.Duration(time.Nanosecond)},
+			{SDKAppID: 1400000002, TaskID: "lecture", PreparedFor: tiwsim.Duration(time.Nanosecond)},
+		},
+	}
+	tiw, err := tiwsim.New(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := httptest.NewServer(tiw)
+	defer service.Close()
+	first, second := notifytest.New(notifytest.Config{}), notifytest.New(notifytest.Config{})
+	hookA, hookB := httptest.NewServer(first), httptest.NewServer(second)
+	defer hookA.Close()
+	defer hookB.Close()
+
+	address := freeAddress(t)
+	account := func(n int, name string) string {
+		return fmt.Sprintf("[[accounts]]\nname = %q\nsecret_id = \"AKID%d\"\nsecret_key = \"key%d\"\nendpoint = %q\nsdk_app_ids = [140000000%d]\n", name, n, n, service.URL, n)
+	}
+	hook := func(name, url string) string {
+		return fmt.Sprintf("[[notifiers]]\nname = %q\ntype = \"webhook\"\nurl = %q\nsecrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\nevents = [\"*\"]\nallow_cidrs = [\"127.0.0.1/32\"]\n", name, url)
+	}
+	task := func(app int, id string) string {
+		return fmt.Sprintf("[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id)
+	}
+	base := fmt.Sprintf("[store]\nurl = \"sqlite:%s/pushwatch.db\"\n", t.TempDir())
+	file := settingsFile(t, base+fmt.Sprintf("[http]\nlisten = %q\n", address)+account(1, "school")+hook("a", hookA.URL)+task(1400000001, "class"))
+	p := launch(t, "serve", "--config", file)
+	awaitReady(t, p, address)
+	awaitEvents(t, p, first, 1)
+
+	reload := func(text, logged string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.Process.Signal(syscall.SIGHUP)
+		for deadline := time.Now().Add(20 * time.Second); !strings.Contains(p.log.String(), logged); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the log does not say %q:\n%s", logged, p.log)
+			}
+		}
+	}
+	reload("[log]\nlevel = \"loud\"\n", `log.level = \"loud\": want debug, info, warn or error`)
+	if !strings.Contains(p.log.String(), "the settings are faulty: those in force stay") {
+		t.Errorf("the log does not say that the settings stay:\n%s", p.log)
+	}
+	awaitReady(t, p, address)
+
+	const token = "a-token-of-some-length"
+	reload(base+"[http]\nlisten = \"127.0.0.1:1\"\n[[http.tokens]]\nname = \"backend\"\nsecret = \""+token+"\"\nrole = \"write\"\n"+
+		account(1, "school")+account(2, "college")+hook("b", hookB.URL)+hook("a", hookA.URL)+task(1400000001, "class")+task(1400000002, "lecture"),
+		"settings put in force")
+	if !strings.Contains(p.log.String(), `"settings":["http.listen"]`) {
+		t.Errorf("the log does not name the setting that needs a restart:\n%s", p.log)
+	}
+	awaitEvents(t, p, first, 2)  // the lecture's, by the notifier that stayed
+	awaitEvents(t, p, second, 1) // and by the new one
+	for _, c := range []struct {
+		header string
+		want   int
+	}{{"", 401}, {"Bearer " + token, 200}} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v1/tasks", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", c.header)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != c.want {
+			t.Errorf("with %q: answered %d %s, want %d", c.header, answer.StatusCode, body, c.want)
+		}
+	}
+
+	// An account and a notifier fewer.
+	reload(base+account(2, "college")+hook("b", hookB.URL), "account is not watched any more")
+	time.Sleep(100 * time.Millisecond)
+	requests := tiw.Stats()["school"].Requests
+	time.Sleep(2500 * time.Millisecond)
+	if got := tiw.Stats()["school"].Requests; got != requests {
+		t.Errorf("%d requests of an account that is gone from the settings", got-requests)
+	}
+	for name, s := range tiw.Stats() {
+		if s.MaxInSecond > 20 {
+			t.Errorf("account %s: %d requests in one second, want at most 20", name, s.MaxInSecond)
+		}
+	}
+	p.Process.Signal(os.Interrupt)
+	if err := p.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, p.log)
+	}
+}
+
+// awaitEvents waits until a receiver has had so many deliveries.
+func awaitEvents(t *testing.T, p *process, r *notifytest.Receiver, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := r.Wait(ctx, func(ds []notifytest.Delivery) bool { return len(ds) >= n }); err != nil {
+		t.Fatalf("%d deliveries: %v\n%s", n, err, p.log)
+	}
+}
