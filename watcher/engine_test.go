@@ -130,8 +130,16 @@ func (s *countingStore) count() int {
 	return s.saves
 }
 
-// start runs a watcher until the test ends, or until the returned function.
+// start runs a watcher until the returned function is called.
 func start(t *testing.T, path string, c watcher.Cloud, apps ...int64) (*scene, func()) {
+	t.Helper()
+	return startWith(t, path, watcher.Config{
+		Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: append([]int64{app}, apps...), Cloud: c}},
+	})
+}
+
+// startWith is start with more to say; the account is "school".
+func startWith(t *testing.T, path string, cfg watcher.Config) (*scene, func()) {
 	t.Helper()
 	db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + path})
 	if err != nil {
@@ -147,11 +155,9 @@ func start(t *testing.T, path string, c watcher.Cloud, apps ...int64) (*scene, f
 		defer s.mu.Unlock()
 		s.events = append(s.events, ds...)
 	})
-	s.Watcher = watcher.New(watcher.Config{
-		Instance: "test", Registry: db,
-		Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: append([]int64{app}, apps...), Cloud: c}},
-		Route:    func(*watcher.Event) []string { return []string{"all"} },
-	})
+	cfg.Instance, cfg.Registry = "test", db
+	cfg.Route = func(*watcher.Event) []string { return []string{"all"} }
+	s.Watcher = watcher.New(cfg)
 	writing, stopWriting := context.WithCancel(context.Background())
 	watching, stopWatching := context.WithCancel(context.Background())
 	var writer, engine sync.WaitGroup

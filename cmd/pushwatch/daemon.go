@@ -30,6 +30,7 @@ type daemon struct {
 	listener   *listener
 	server     *http.Server
 	handler    atomic.Pointer[http.Handler]
+	stopping   chan struct{} // closed when the server stops
 	watcher    *watcher.Watcher
 	dispatcher *notify.Dispatcher
 
@@ -43,7 +44,7 @@ type daemon struct {
 // newDaemon opens what the settings name: the database and the address.
 func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.AtomicLevel) (_ *daemon, err error) {
 	d := &daemon{
-		log: log, level: level, metrics: prometheus.NewRegistry(), settings: s,
+		log: log, level: level, metrics: prometheus.NewRegistry(), settings: s, stopping: make(chan struct{}),
 		accounts: make(map[string]watcher.AccountConfig), owned: make(map[string]*ownership),
 	}
 	defer func() {
@@ -84,8 +85,9 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	d.server = &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*d.handler.Load()).ServeHTTP(w, r) }),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 32 << 10, ErrorLog: zap.NewStdLog(log),
+		WriteTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: zap.NewStdLog(log),
 	}
+	d.server.RegisterOnShutdown(func() { close(d.stopping) }) // for streams to end
 	return d, nil
 }
 
@@ -145,7 +147,8 @@ func (d *daemon) serveWith(s settings) error {
 	}
 	release, _ := build()
 	h := web.New(web.Config{
-		Tasks: d.watcher, Callbacks: d.watcher, Tokens: tokens, Metrics: d.metrics, Version: release, Log: d.log,
+		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Deliveries: d.dispatcher, Notifiers: d.dispatcher,
+		Tokens: tokens, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
 		Alive: func() error { return d.watcher.Alive(time.Now()) },
 		Ready: d.ready,
 	})

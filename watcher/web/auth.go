@@ -28,9 +28,11 @@ func NewToken(name, secret string, role Role) Token {
 	return Token{Name: name, Role: role, hash: sha256.Sum256([]byte(secret))}
 }
 
-// open are the paths that need no token: probes have none. TIW has none either:
-// see [callback].
-var open = map[string]bool{"/healthz": true, "/readyz": true}
+// public reports whether a path needs no token: probes have none, and TIW has none
+// either (see [callback]).
+func public(path string) bool {
+	return path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, callbackPath)
+}
 
 // authorize lets through who bears a token of the role that the request needs.
 // Without tokens everybody may do everything.
@@ -39,7 +41,7 @@ func authorize(tokens []Token, next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if open[r.URL.Path] || strings.HasPrefix(r.URL.Path, callbackPath) {
+		if public(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -2,9 +2,9 @@ package web
 
 import (
 	"context"
-	"encoding/base64"
+	"encoding/json"
 	"net/http"
-	"strconv"
+	"reflect"
 	"strings"
 	"time"
 
@@ -105,13 +105,13 @@ func (p taskPath) key() watcher.Key { return watcher.Key{SDKAppID: p.SDKAppID, T
 func (a *taskAPI) register(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "register-task", Method: http.MethodPost, Path: "/v1/tasks", Tags: []string{"tasks"},
-		Summary:      "Watch a push",
-		Description:  "Answers 201 when its watching begins, and 200 with the task as it is when it was registered already, so that repeating is harmless.",
-		MaxBodyBytes: maxBody, DefaultStatus: http.StatusCreated,
+		Summary:       "Watch a push",
+		Description:   "Answers 201 when its watching begins, and 200 with the task as it is when it was registered already, so that repeating is harmless.",
+		DefaultStatus: http.StatusCreated,
 	}, a.create)
 	huma.Register(api, huma.Operation{
-		OperationID: "register-tasks", Method: http.MethodPost, Path: "/v1/tasks/batch", Tags: []string{"tasks"},
-		Summary: "Watch up to 10,000 pushes at once, all or none", MaxBodyBytes: maxBatch,
+		OperationID: "register-tasks", Method: http.MethodPost, Path: batchPath, Tags: []string{"tasks"},
+		Summary: "Watch up to 10,000 pushes at once, all or none",
 	}, a.createBatch)
 	huma.Register(api, huma.Operation{
 		OperationID: "list-tasks", Method: http.MethodGet, Path: "/v1/tasks", Tags: []string{"tasks"},
@@ -125,6 +125,15 @@ func (a *taskAPI) register(api huma.API) {
 		OperationID: "remove-task", Method: http.MethodDelete, Path: "/v1/tasks/{sdk_app_id}/{task_id}", Tags: []string{"tasks"},
 		Summary: "Stop watching a push", DefaultStatus: http.StatusNoContent,
 	}, a.remove)
+	huma.Register(api, huma.Operation{
+		OperationID: "amend-task", Method: http.MethodPatch, Path: "/v1/tasks/{sdk_app_id}/{task_id}", Tags: []string{"tasks"},
+		Summary: "Change what a push was registered with", Description: "What is left out stays as it is.",
+	}, a.amend)
+	huma.Register(api, huma.Operation{
+		OperationID: "poll-task", Method: http.MethodPost, Path: "/v1/tasks/{sdk_app_id}/{task_id}/poll", Tags: []string{"tasks"},
+		Summary: "Look at a push as soon as the account's limit allows", DefaultStatus: http.StatusAccepted,
+		Description: "At most once a second for the same task. What it shows is told as ever; 409 where the task has ended.",
+	}, a.poll)
 }
 
 type taskAnswer struct {
@@ -138,7 +147,7 @@ func (a *taskAPI) create(ctx context.Context, in *struct {
 }) (*taskAnswer, error) {
 	views, created, err := a.tasks.Register(ctx, []watcher.Registration{in.Body.domain()}, in.Reopen)
 	if err != nil {
-		return nil, a.failure(ctx, err)
+		return nil, failure(ctx, a.log, err)
 	}
 	out := &taskAnswer{Status: http.StatusOK, Body: show(views[0])}
 	if created[0] {
@@ -165,7 +174,7 @@ func (a *taskAPI) createBatch(ctx context.Context, in *struct {
 	}
 	_, created, err := a.tasks.Register(ctx, wanted, false)
 	if err != nil {
-		return nil, a.failure(ctx, err)
+		return nil, failure(ctx, a.log, err)
 	}
 	out := &batchAnswer{}
 	for _, isNew := range created {
@@ -196,26 +205,26 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 	for _, label := range in.Label {
 		name, value, ok := strings.Cut(label, ":")
 		if !ok {
-			return nil, huma.Error422UnprocessableEntity("the query is faulty", &huma.ErrorDetail{Location: "query.label", Value: label, Message: "want key:value"})
+			return nil, fault("query.label", label, "want key:value, such as course:math-3b")
 		}
 		query.Labels[name] = value
 	}
 	if in.Cursor != "" {
-		after, err := readCursor(in.Cursor)
+		after, err := readTaskCursor(in.Cursor)
 		if err != nil {
-			return nil, huma.Error422UnprocessableEntity("the query is faulty", &huma.ErrorDetail{Location: "query.cursor", Value: in.Cursor, Message: "want the next_cursor of the page before"})
+			return nil, fault("query.cursor", in.Cursor, "want the next_cursor of the page before")
 		}
 		query.After = after
 	}
 	views, err := a.tasks.Tasks(ctx, query)
 	if err != nil {
-		return nil, a.failure(ctx, err)
+		return nil, failure(ctx, a.log, err)
 	}
 	out := &pageAnswer{}
 	out.Body.Tasks = make([]task, 0, len(views))
 	for i, v := range views {
 		if i == in.Limit { // one more than asked for: there is a next page
-			out.Body.NextCursor = cursor(views[i-1].Key)
+			out.Body.NextCursor = taskCursor(views[i-1].Key)
 			break
 		}
 		out.Body.Tasks = append(out.Body.Tasks, show(v))
@@ -223,30 +232,64 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 	return out, nil
 }
 
-// cursor is a place in the list of tasks, opaque to those who are given it.
-func cursor(k watcher.Key) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(k.String()))
-}
-
-func readCursor(s string) (k watcher.Key, err error) {
-	text, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return k, err
-	}
-	app, id, _ := strings.Cut(string(text), "/")
-	k.TaskID = id
-	k.SDKAppID, err = strconv.ParseInt(app, 10, 64)
-	return k, err
-}
-
 func (a *taskAPI) get(ctx context.Context, in *taskPath) (*struct{ Body task }, error) {
 	view, err := a.tasks.Task(ctx, in.key())
 	if err != nil {
-		return nil, a.failure(ctx, err)
+		return nil, failure(ctx, a.log, err)
 	}
 	return &struct{ Body task }{show(view)}, nil
 }
 
 func (a *taskAPI) remove(ctx context.Context, in *taskPath) (*struct{}, error) {
-	return nil, a.failure(ctx, a.tasks.Remove(ctx, in.key()))
+	return nil, failure(ctx, a.log, a.tasks.Remove(ctx, in.key()))
+}
+
+// amendment is a change of a registration, as the API takes it.
+type amendment struct {
+	ExpectedStopAt optional[time.Time]         `json:"expected_stop_at,omitempty" doc:"When the push is planned to end now (RFC 3339); null: not known any more. push.overdue can be told again." example:"2026-11-22T20:00:00Z"`
+	Labels         optional[map[string]string] `json:"labels,omitempty" doc:"All the labels from now on, within the limits of a registration; null: none." example:"{\"course\":\"math-3b\"}"`
+}
+
+// An optional field tells null from being left out.
+type optional[T any] struct {
+	given bool
+	value T // the zero value for null
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (o *optional[T]) UnmarshalJSON(data []byte) error {
+	o.given = true
+	return json.Unmarshal(data, &o.value)
+}
+
+// Schema implements [huma.SchemaProvider].
+func (optional[T]) Schema(r huma.Registry) *huma.Schema {
+	s := r.Schema(reflect.TypeFor[T](), true, "")
+	s.Nullable = true
+	return s
+}
+
+func (a *taskAPI) amend(ctx context.Context, in *struct {
+	taskPath
+	Body amendment
+}) (*struct{ Body task }, error) {
+	var change watcher.Amendment
+	if at := in.Body.ExpectedStopAt; at.given {
+		change.ExpectedStopAt = &at.value
+	}
+	if labels := in.Body.Labels; labels.given {
+		change.Labels = labels.value
+		if change.Labels == nil {
+			change.Labels = map[string]string{}
+		}
+	}
+	view, err := a.tasks.Amend(ctx, in.key(), change)
+	if err != nil {
+		return nil, failure(ctx, a.log, err)
+	}
+	return &struct{ Body task }{show(view)}, nil
+}
+
+func (a *taskAPI) poll(ctx context.Context, in *taskPath) (*struct{}, error) {
+	return nil, failure(ctx, a.log, a.tasks.PollNow(ctx, in.key()))
 }

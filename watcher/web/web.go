@@ -8,7 +8,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,42 +24,48 @@ type Tasks interface {
 	// Register has pushes watched, all or none. Its error joins
 	// [*watcher.FieldError] values where the request is at fault.
 	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]watcher.TaskView, []bool, error)
-	// Task and Remove return [watcher.ErrNoTask] for an unknown task.
+	// Task and those below return [watcher.ErrNoTask] for an unknown task.
 	Task(ctx context.Context, key watcher.Key) (watcher.TaskView, error)
 	Remove(ctx context.Context, key watcher.Key) error
+	// Amend's error joins [*watcher.FieldError] values too.
+	Amend(ctx context.Context, key watcher.Key, change watcher.Amendment) (watcher.TaskView, error)
+	// PollNow returns [watcher.ErrEnded] for a task at its end.
+	PollNow(ctx context.Context, key watcher.Key) error
 	// Tasks returns a page in the order of the tasks' keys.
 	Tasks(ctx context.Context, query watcher.TaskQuery) ([]watcher.TaskView, error)
+	// Status tells how the watching goes, for each account of this process.
+	Status() []watcher.AccountStatus
 }
 
 // Config says what is served.
 type Config struct {
-	Tasks     Tasks
-	Callbacks Callbacks                   // nil: TIW's callbacks are not taken
-	Tokens    []Token                     // none: anyone who reaches the address may do anything
-	Alive     func() error                // an error: the process should be restarted
-	Ready     func(context.Context) error // an error: it can't serve now
-	Metrics   prometheus.Gatherer
-	Version   string
-	Log       *zap.Logger
-}
+	Tasks      Tasks
+	Events     Events
+	Deliveries Deliveries
+	Notifiers  Notifiers
+	Callbacks  Callbacks                   // nil: TIW's callbacks are not taken
+	Tokens     []Token                     // none: anyone who reaches the address may do anything
+	Alive      func() error                // an error: the process should be restarted
+	Ready      func(context.Context) error // an error: it can't serve now
+	Metrics    prometheus.Gatherer
+	Instance   string          // names this installation
+	Version    string          // of the program
+	Stopping   <-chan struct{} // closed when the daemon stops, for streams to end; nil: never
+	Log        *zap.Logger
 
-// Limits of a request's body, in bytes.
-const (
-	maxBody  = 1 << 20
-	maxBatch = 16 << 20
-)
+	pace streamPace
+}
 
 // New returns the handler of everything.
 func New(cfg Config) http.Handler {
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
 	mux := http.NewServeMux()
-	about := huma.DefaultConfig("pushwatch", cmp.Or(cfg.Version, "unknown"))
-	about.Info.Description = "Watches Tencent Cloud TIW whiteboard pushes and tells when they stop or fail."
-	about.DocsPath, about.SchemasPath, about.CreateHooks = "", "", nil
-	about.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
-	about.Security = []map[string][]string{{"token": {}}}
-	api := humago.New(mux, about)
+	api := humago.New(mux, describe(cfg.Version))
 	(&taskAPI{cfg.Tasks, cfg.Log}).register(api)
+	(&eventAPI{events: cfg.Events, log: cfg.Log, done: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(api)
+	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(api)
+	(&notifierAPI{cfg.Notifiers, cfg.Log}).register(api)
+	(&statusAPI{cfg.Tasks, cfg.Notifiers, cfg.Instance, cfg.Version, cfg.Log}).register(api)
 
 	if cfg.Callbacks != nil {
 		mux.HandleFunc("POST "+callbackPath+"{sdk_app_id}", callback(cfg.Callbacks, cfg.Log))
@@ -68,7 +73,30 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, cfg.Alive()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { health(w, cfg.Ready(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))
-	return authorize(cfg.Tokens, problems(mux))
+	return guard(len(cfg.Tokens) == 0, authorize(cfg.Tokens, bodies(problems(mux))))
+}
+
+// describe begins the OpenAPI description.
+func describe(version string) huma.Config {
+	about := huma.DefaultConfig("pushwatch", cmp.Or(version, "unknown"))
+	about.Info.Description = "Watches Tencent Cloud TIW whiteboard pushes and tells when they stop or fail.\n\n" +
+		"Errors are application/problem+json (RFC 9457) and name the field at fault. Every request may be repeated after a lost answer. " +
+		"Times are RFC 3339 in UTC. Unknown fields and parameters are refused."
+	about.Tags = []*huma.Tag{
+		{Name: "tasks", Description: "Pushes that are registered here to be watched."},
+		{Name: "events", Description: "What the watching found out, as it is told to the notifiers."},
+		{Name: "deliveries", Description: "Events on their way to notifiers."},
+		{Name: "notifiers", Description: "The configured receivers of events."},
+		{Name: "status", Description: "How the watching and the telling go."},
+	}
+	about.DocsPath, about.SchemasPath, about.CreateHooks = "", "", nil
+	about.RejectUnknownQueryParameters = true
+	about.Formats = map[string]huma.Format{"application/json": strictJSON, "json": strictJSON}
+	about.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {
+		Type: "http", Scheme: "bearer", Description: "A secret of [[http.tokens]] in the settings; one with the role read may only GET. Without tokens in the settings none is needed.",
+	}}
+	about.Security = []map[string][]string{{"token": {}}}
+	return about
 }
 
 // health answers what a probe asks.
@@ -79,36 +107,4 @@ func health(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte("ok\n"))
-}
-
-// failure makes an error of the watching one of the API.
-func (a *taskAPI) failure(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, watcher.ErrNoTask):
-		return huma.Error404NotFound("no such task: register it first with POST /v1/tasks")
-	}
-	var details []error
-	for _, e := range flatten(err) {
-		if field, ok := errors.AsType[*watcher.FieldError](e); ok {
-			details = append(details, &huma.ErrorDetail{Location: "body." + field.Field, Value: field.Value, Message: "want " + field.Want})
-		}
-	}
-	if len(details) > 0 {
-		return huma.Error422UnprocessableEntity("the registration is faulty: nothing was registered", details...)
-	}
-	if ctx.Err() != nil {
-		return huma.Error503ServiceUnavailable("the request was given up")
-	}
-	a.log.Error("serve request", zap.Error(err))
-	return huma.Error503ServiceUnavailable("the database does not answer as it should: try again; the request may have been carried out, and repeating it is harmless")
-}
-
-// flatten returns the errors that err joins, or err itself.
-func flatten(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	return []error{err}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/sqlstore"
 )
@@ -28,12 +29,13 @@ func serve(t *testing.T, tokens ...Token) http.Handler {
 	}
 	t.Cleanup(func() { db.Close() })
 	registry := prometheus.NewRegistry()
+	dispatcher := notify.New(notify.Config{Instance: "test", Archive: db, Notifiers: []notify.Notifier{{Name: "log", Type: "log", Filter: notify.Filter{Events: []string{"*"}}}}})
 	return New(Config{
 		Tasks: watcher.New(watcher.Config{
 			Registry: db, Metrics: registry,
 			Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{1400000001, 1400000002}}},
 		}),
-		Tokens: tokens, Metrics: registry,
+		Deliveries: dispatcher, Notifiers: dispatcher, Events: db, Tokens: tokens, Metrics: registry,
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
 	})
 }
@@ -41,6 +43,7 @@ func serve(t *testing.T, tokens ...Token) http.Handler {
 // ask sends a request and returns the answer. The header is "Name: value" lines.
 func ask(h http.Handler, method, path, body string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "localhost"
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}

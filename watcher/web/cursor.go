@@ -1,0 +1,75 @@
+package web
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pushwatch/watcher"
+)
+
+// Cursors are opaque to those who are given them. That of the tasks is the last
+// key; that of the events is a position: a format, and a pair of numbers for each
+// account that has events, which takes some three bytes.
+
+var errCursor = errors.New("want a cursor as it was given")
+
+func taskCursor(k watcher.Key) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(k.String()))
+}
+
+func readTaskCursor(s string) (k watcher.Key, err error) {
+	text, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return k, errCursor
+	}
+	app, id, _ := strings.Cut(string(text), "/")
+	k.TaskID = id
+	k.SDKAppID, err = strconv.ParseInt(app, 10, 64)
+	if err != nil || len((watcher.Registration{Key: k}).Validate()) > 0 {
+		return watcher.Key{}, errCursor
+	}
+	return k, nil
+}
+
+// eventCursorFormat begins a cursor of events, for another one to be told apart.
+const eventCursorFormat = 1
+
+func eventCursor(p watcher.Position) string {
+	b := []byte{eventCursorFormat}
+	var before int64
+	for _, shard := range slices.Sorted(maps.Keys(p)) {
+		b = binary.AppendUvarint(b, uint64(shard-before))
+		b = binary.AppendUvarint(b, uint64(p[shard]))
+		before = shard
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func readEventCursor(s string) (watcher.Position, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) == 0 || b[0] != eventCursorFormat {
+		return nil, errCursor
+	}
+	p := make(watcher.Position)
+	var shard uint64
+	for b = b[1:]; len(b) > 0; {
+		step, n := binary.Uvarint(b)
+		if n <= 0 || step == 0 || step > math.MaxInt64-shard {
+			return nil, errCursor
+		}
+		b, shard = b[n:], shard+step
+		number, n := binary.Uvarint(b)
+		if n <= 0 || number == 0 || number > math.MaxInt64 {
+			return nil, errCursor
+		}
+		b = b[n:]
+		p[int64(shard)] = int64(number)
+	}
+	return p, nil
+}

@@ -1,0 +1,93 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+)
+
+// statusAPI serves /v1/status.
+type statusAPI struct {
+	tasks     Tasks
+	notifiers Notifiers
+	instance  string
+	version   string
+	log       *zap.Logger
+}
+
+// status tells how the watching and the telling go.
+type status struct {
+	Instance  string          `json:"instance" doc:"Names the installation." example:"classroom-sg-1"`
+	Version   string          `json:"version" doc:"Of the program." example:"1.4.0"`
+	Accounts  []accountStatus `json:"accounts" doc:"The accounts that this process watches, by name."`
+	Notifiers []notifier      `json:"notifiers" doc:"As in /v1/notifiers: the backlog of each, and what it lost."`
+}
+
+type accountStatus struct {
+	Name              string      `json:"name" example:"school"`
+	Blind             bool        `json:"blind" doc:"The account, or an application of it, cannot be observed, and watcher.blind was told."`
+	Dark              []darkness  `json:"dark" doc:"What cannot be observed now, told or not yet told."`
+	Limit             float64     `json:"requests_per_second_limit" doc:"Requests a second that the settings allow." example:"20"`
+	Granted           float64     `json:"requests_per_second_granted" doc:"Requests a second that are made at most now: less than the limit while others use the account's quota." example:"20"`
+	Used              float64     `json:"requests_per_second_used" doc:"Requests a second that were made, over the last minute." example:"12.4"`
+	Tasks             stateCounts `json:"tasks" doc:"Live tasks by state."`
+	StalenessSeconds  float64     `json:"staleness_seconds" doc:"Age of the oldest observation of a live task." example:"1.9"`
+	LapSeconds        float64     `json:"lap_seconds" doc:"In how many seconds every live task can be polled once." example:"6.1"`
+	StoreFailingSince *time.Time  `json:"store_failing_since" doc:"Since when nothing that is observed can be saved; null: it can."`
+}
+
+type stateCounts struct {
+	Registered int `json:"registered" doc:"Not yet seen." example:"1"`
+	Preparing  int `json:"preparing" example:"3"`
+	Pushing    int `json:"pushing" example:"118"`
+}
+
+type darkness struct {
+	SDKAppID *int64    `json:"sdk_app_id" doc:"The application; null: the whole account." example:"1400000001"`
+	Since    time.Time `json:"since" doc:"When the first poll that told nothing was made."`
+	Error    *apiError `json:"error" doc:"What the newest poll met."`
+	Told     bool      `json:"told" doc:"It has lasted for watch.blind_after, and watcher.blind was told."`
+	Tasks    int       `json:"tasks" doc:"How many live tasks it concerns." example:"120"`
+}
+
+func (a *statusAPI) register(api huma.API) {
+	huma.Register(api, huma.Operation{
+		OperationID: "get-status", Method: http.MethodGet, Path: "/v1/status", Tags: []string{"status"},
+		Summary: "How the watching and the telling go",
+	}, a.get)
+}
+
+func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*struct{ Body status }, error) {
+	out := status{Instance: a.instance, Version: a.version, Accounts: []accountStatus{}}
+	for _, s := range a.tasks.Status() {
+		out.Accounts = append(out.Accounts, showAccount(s))
+	}
+	var err error
+	if out.Notifiers, err = showNotifiers(ctx, a.notifiers); err != nil {
+		return nil, failure(ctx, a.log, err)
+	}
+	return &struct{ Body status }{out}, nil
+}
+
+func showAccount(s watcher.AccountStatus) accountStatus {
+	out := accountStatus{
+		Name: s.Name, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
+		Tasks:            stateCounts{s.Tasks[watcher.Registered], s.Tasks[watcher.Preparing], s.Tasks[watcher.Pushing]},
+		StalenessSeconds: s.Stalest.Seconds(), LapSeconds: s.Lap.Seconds(), StoreFailingSince: moment(s.StoreFailed),
+		Dark: []darkness{},
+	}
+	for _, d := range s.Dark {
+		shown := darkness{Since: *moment(d.Since), Error: (*apiError)(d.Cause), Told: d.Told, Tasks: d.Tasks}
+		if d.SDKAppID != 0 {
+			shown.SDKAppID = &d.SDKAppID
+		}
+		out.Dark = append(out.Dark, shown)
+		out.Blind = out.Blind || d.Told
+	}
+	return out
+}
