@@ -1,0 +1,237 @@
+package notify_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/notify/webhook"
+	"pushwatch/watcher/setting"
+)
+
+// TestReceiverDown has a receiver down for 45 s: then all that has waited arrives,
+// soon and in order for each task.
+func TestReceiverDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		up := time.Now().Add(45 * time.Second)
+		r := &receiver{answer: func(context.Context, *notify.Delivery) error {
+			if time.Now().Before(up) {
+				return broken
+			}
+			return nil
+		}}
+		w := newWorld(t, to("n", r))
+		want := make(map[string][]string)
+		for task := range 20 {
+			subject := fmt.Sprintf("1400000001/class-%d", task)
+			want[subject] = w.push(fmt.Sprintf("class-%d", task), 10, "n")
+		}
+		rest(time.Until(up) + 90*time.Second)
+		got := make(map[string][]string)
+		for _, s := range r.all() {
+			if s.taken {
+				got[s.subject] = append(got[s.subject], s.id)
+			}
+		}
+		for subject, ids := range want {
+			if !slices.Equal(got[subject], ids) {
+				t.Errorf("%s: taken %v, want %v", subject, got[subject], ids)
+			}
+		}
+		w.stop()
+	})
+}
+
+// TestReconfigure changes the notifiers under a running dispatcher: one stays as
+// it is, one gets another sender, one comes and one goes, and comes back.
+func TestReconfigure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := func(context.Context, *notify.Delivery) error { return broken }
+		stays, changes, goes, comes := &receiver{}, &receiver{answer: down}, &receiver{answer: down}, &receiver{}
+		w := newWorld(t, to("stays", stays), to("changes", changes), to("goes", goes))
+		w.tell("msg_1", "x", "stays", "changes", "goes")
+		rest(3 * time.Second)
+
+		mended := &receiver{}
+		w.dispatcher.Reconfigure([]notify.Notifier{to("comes", comes), to("stays", stays), to("changes", mended)})
+		w.tell("msg_2", "x", "stays", "changes", "goes", "comes")
+		rest(10 * time.Minute)
+		for name, c := range map[string]struct {
+			r    *receiver
+			want []string
+		}{
+			"stays": {stays, []string{"msg_1", "msg_2"}}, "changes": {mended, []string{"msg_1", "msg_2"}},
+			"goes": {goes, nil}, "comes": {comes, []string{"msg_2"}},
+		} {
+			if got := c.r.taken(); !slices.Equal(got, c.want) {
+				t.Errorf("%s has taken %v, want %v", name, got, c.want)
+			}
+		}
+		tried := len(goes.all())
+		rest(time.Hour)
+		if got := len(goes.all()); got != tried {
+			t.Errorf("a notifier that is gone from the settings was tried %d times more", got-tried)
+		}
+
+		back := &receiver{}
+		w.dispatcher.Reconfigure([]notify.Notifier{to("goes", back)})
+		rest(10 * time.Minute)
+		if got, want := back.taken(), []string{"msg_1", "msg_2"}; !slices.Equal(got, want) {
+			t.Errorf("the notifier that came back has taken %v, want %v", got, want)
+		}
+		w.stop()
+	})
+}
+
+// hostile are receivers that do their worst with an attempt.
+var hostile = map[string]http.HandlerFunc{
+	"hanging": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	"dripping": func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			w.Write([]byte("x"))
+			w.(http.Flusher).Flush()
+			time.Sleep(100 * time.Millisecond)
+		}
+	},
+	"endless": func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		for chunk := bytes.Repeat([]byte("x"), 64<<10); r.Context().Err() == nil; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	},
+	"headers": func(w http.ResponseWriter, _ *http.Request) {
+		for i := range 100 {
+			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 100<<10))
+		}
+	},
+	"bomb": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.WriteHeader(http.StatusBadRequest)
+		packed := gzip.NewWriter(w)
+		for zeros := make([]byte, 1<<20); ; {
+			if _, err := packed.Write(zeros); err != nil {
+				return
+			}
+		}
+	},
+}
+
+// senderTo is a webhook's sender to a server on this machine.
+func senderTo(t testing.TB, server *httptest.Server, timeout time.Duration) notify.Sender {
+	t.Helper()
+	sender, err := webhook.New(webhook.Config{
+		Name: "n", URL: setting.Plain(server.URL), Timeout: timeout,
+		Secrets:    []setting.Secret{setting.Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")},
+		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sender
+}
+
+// TestHostileReceivers has a healthy notifier beside all of the hostile ones: it
+// gets everything, and memory stays flat.
+func TestHostileReceivers(t *testing.T) {
+	t.Parallel()
+	notifiers, names, healthy := besideHostile(t)
+	w := startWorld(t, notifiers...)
+	defer w.stop()
+	before := heap()
+	const events = 400
+	w.tellAll(events, 50, names...)
+	for deadline := time.Now().Add(60 * time.Second); len(healthy.taken()) < events; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the healthy notifier has taken %d of %d", len(healthy.taken()), events)
+		}
+	}
+	time.Sleep(2 * time.Second)
+	if grown := heap() - before; grown > 64<<20 {
+		t.Errorf("the heap grew by %d MB", grown>>20)
+	}
+}
+
+// besideHostile are a healthy notifier and all of the hostile ones.
+func besideHostile(t testing.TB) (notifiers []notify.Notifier, names []string, healthy *receiver) {
+	healthy = &receiver{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(server.Close)
+	sender := senderTo(t, server, 5*time.Second)
+	healthy.answer = func(ctx context.Context, d *notify.Delivery) error {
+		_, err := sender.Send(ctx, d)
+		return err
+	}
+	notifiers, names = append(notifiers, to("healthy", healthy)), append(names, "healthy")
+	for name, answer := range hostile {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // else the server does not notice that the sender has hung up
+			answer(w, r)
+		}))
+		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+		n := to(name, nil)
+		n.Sender, n.Timeout = senderTo(t, server, time.Second), time.Second
+		notifiers, names = append(notifiers, n), append(names, name)
+	}
+	return notifiers, names, healthy
+}
+
+// BenchmarkBesideHostile tells a healthy notifier 200 events a second, alone and
+// beside the hostile ones, and compares how long it took from the commit to its
+// 2xx at the 99th percentile.
+func BenchmarkBesideHostile(b *testing.B) {
+	measure := func(alone bool) time.Duration {
+		notifiers, names, healthy := besideHostile(b)
+		if alone {
+			notifiers, names = notifiers[:1], names[:1]
+		}
+		w := startWorld(b, notifiers...)
+		defer w.stop()
+		const events = 400
+		told := make(map[string]time.Time)
+		var mu sync.Mutex
+		ticks := time.NewTicker(5 * time.Millisecond)
+		defer ticks.Stop()
+		for i := range events {
+			<-ticks.C
+			id := fmt.Sprintf("msg_%d", i)
+			w.tell(id, fmt.Sprint(i%50), names...)
+			mu.Lock()
+			told[id] = time.Now()
+			mu.Unlock()
+		}
+		for len(healthy.taken()) < events {
+			time.Sleep(10 * time.Millisecond)
+		}
+		var took []time.Duration
+		for _, s := range healthy.all() {
+			took = append(took, s.at.Sub(told[s.id]))
+		}
+		slices.Sort(took)
+		return took[len(took)*99/100]
+	}
+	var ratios []float64
+	for b.Loop() {
+		alone, beside := measure(true), measure(false)
+		ratios = append(ratios, float64(beside)/float64(alone))
+		b.Logf("p99 alone %v, beside the hostile %v", alone, beside)
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "p99-ratio")
+	b.ReportMetric(0, "ns/op")
+}
