@@ -10,8 +10,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,28 +107,37 @@ var hostile = map[string]http.HandlerFunc{
 	},
 	"endless": func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
-		for chunk := bytes.Repeat([]byte("x"), 64<<10); r.Context().Err() == nil; {
+		for r.Context().Err() == nil {
 			if _, err := w.Write(chunk); err != nil {
 				return
 			}
+			time.Sleep(time.Millisecond) // the receiver's own work is not what is measured
 		}
 	},
 	"headers": func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 100 {
-			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 100<<10))
+			w.Header()[fmt.Sprintf("X-%d", i)] = []string{string(chunk)}
 		}
 	},
 	"bomb": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.WriteHeader(http.StatusBadRequest)
-		packed := gzip.NewWriter(w)
-		for zeros := make([]byte, 1<<20); ; {
-			if _, err := packed.Write(zeros); err != nil {
-				return
-			}
-		}
+		w.Write(bomb)
 	},
 }
+
+var chunk = bytes.Repeat([]byte("x"), 64<<10)
+
+// bomb unpacks to a thousand times its size.
+var bomb = func() []byte {
+	var b bytes.Buffer
+	packed := gzip.NewWriter(&b)
+	for range 64 {
+		packed.Write(make([]byte, 1<<20))
+	}
+	packed.Close()
+	return b.Bytes()
+}()
 
 // senderTo is a webhook's sender to a server on this machine.
 func senderTo(t testing.TB, server *httptest.Server, timeout time.Duration) notify.Sender {
@@ -192,8 +199,8 @@ func besideHostile(t testing.TB) (notifiers []notify.Notifier, names []string, h
 }
 
 // BenchmarkBesideHostile tells a healthy notifier 200 events a second, alone and
-// beside the hostile ones, and compares how long it took from the commit to its
-// 2xx at the 99th percentile.
+// beside the hostile ones, and compares how long it took from the telling, the commit
+// included, to its 2xx at the 99th percentile.
 func BenchmarkBesideHostile(b *testing.B) {
 	measure := func(alone bool) time.Duration {
 		notifiers, names, healthy := besideHostile(b)
@@ -204,16 +211,13 @@ func BenchmarkBesideHostile(b *testing.B) {
 		defer w.stop()
 		const events = 400
 		told := make(map[string]time.Time)
-		var mu sync.Mutex
 		ticks := time.NewTicker(5 * time.Millisecond)
 		defer ticks.Stop()
 		for i := range events {
 			<-ticks.C
 			id := fmt.Sprintf("msg_%d", i)
-			w.tell(id, fmt.Sprint(i%50), names...)
-			mu.Lock()
 			told[id] = time.Now()
-			mu.Unlock()
+			w.tell(id, fmt.Sprint(i%50), names...)
 		}
 		for len(healthy.taken()) < events {
 			time.Sleep(10 * time.Millisecond)

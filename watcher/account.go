@@ -22,6 +22,8 @@ type account struct {
 	limiter *Limiter
 	log     *zap.Logger
 	metrics *accountMetrics
+	timeout error         // what a request without an answer ends with
+	due     chan due      // to idle goroutines that poll
 	wake    chan struct{} // the schedule has something it had not before; holds at most one
 	say     chan struct{} // there is something unsaid; holds at most one
 
@@ -41,25 +43,14 @@ type account struct {
 	overloaded  bool      // there are more tasks than can be polled often enough
 }
 
-// An entry is a live task in its account's engine.
-type entry struct {
-	place
-	task      Task
-	polling   bool      // a poll is under way, or what it found is being saved
-	removed   bool      // while that was so, the task was removed
-	stale     bool      // while that was so, the task was changed by somebody else
-	urgent    bool      // somebody waits for its next poll
-	hurried   time.Time // when somebody last asked for it ahead of its turn
-	failures  int       // polls in a row that told nothing
-	notBefore time.Time // after such a poll
-}
-
 func newAccount(w *Watcher, p *plan, cfg AccountConfig, store Store) *account {
 	return &account{
 		AccountConfig: cfg, watcher: w, plan: p, store: store,
 		limiter:  NewLimiter(cfg.RequestsPerSecond),
 		log:      w.log.With(zap.String("account", cfg.Name)),
 		metrics:  w.metrics.account(cfg.Name),
+		timeout:  fmt.Errorf("no answer within %s", p.RequestTimeout),
+		due:      make(chan due),
 		wake:     make(chan struct{}, 1),
 		say:      make(chan struct{}, 1),
 		tasks:    make(map[Key]*entry),
@@ -134,17 +125,19 @@ func (a *account) adopt(t Task, soon bool) {
 	e := a.tasks[t.Key]
 	switch {
 	case e == nil:
-		e = &entry{task: t, urgent: soon}
+		e = newEntry(&t)
+		e.urgent = soon
 		a.tasks[t.Key] = e
 		a.enqueue(e)
 	case e.polling:
-		e.removed, e.stale = false, e.stale || t.Version > e.task.Version
+		e.removed, e.stale = false, e.stale || t.Version > e.version
 		e.urgent = e.urgent || soon
 	default:
 		a.dequeue(e)
-		if t.Version > e.task.Version {
-			t.LastPolledAt = later(t.LastPolledAt, e.task.LastPolledAt)
-			e.task = t
+		if t.Version > e.version {
+			asked := e.asked
+			e.keep(&t)
+			e.asked = max(asked, e.asked)
 		}
 		e.urgent = e.urgent || soon
 		a.enqueue(e)
@@ -169,20 +162,28 @@ func (a *account) drop(key Key) {
 // enqueue puts an entry where it waits for its next poll: in the schedule, or
 // among those of its application while that is denied. a.mu is held.
 func (a *account) enqueue(e *entry) {
-	app := e.task.SDKAppID
-	if b := a.apps[app]; b != nil && b.open() {
-		a.parked[app] = append(a.parked[app], e)
+	if b := a.apps[e.key.SDKAppID]; b != nil && b.open() {
+		a.park(e)
 		return
 	}
 	a.schedule.put(e, time.Now())
 }
 
+// park puts an entry among those of its application. a.mu is held.
+func (a *account) park(e *entry) {
+	app := e.key.SDKAppID
+	a.parked[app] = append(a.parked[app], e)
+	e.parked = true
+}
+
 // dequeue takes an entry from where it waits. a.mu is held.
 func (a *account) dequeue(e *entry) {
 	a.schedule.remove(e)
-	app := e.task.SDKAppID
-	if i := slices.Index(a.parked[app], e); i >= 0 {
+	if e.parked {
+		app := e.key.SDKAppID
+		i := slices.Index(a.parked[app], e)
 		a.parked[app] = slices.Delete(a.parked[app], i, i+1)
+		e.parked = false
 	}
 }
 
@@ -232,12 +233,36 @@ func (a *account) run(ctx context.Context) error {
 			permit.Cancel()
 			continue
 		}
-		polls.Go(func() {
-			if err := a.poll(ctx, permit, e); err != nil {
+		a.send(ctx, &polls, due{permit, e}, lost)
+	}
+}
+
+// A due is an entry to be polled now, and the permit to do so.
+type due struct {
+	permit *Permit
+	entry  *entry
+}
+
+// send has a goroutine poll what is due: one that has polled before, where one is
+// idle, since its stack has grown already to what a request takes.
+func (a *account) send(ctx context.Context, polls *sync.WaitGroup, d due, lost context.CancelCauseFunc) {
+	select {
+	case a.due <- d:
+		return
+	default:
+	}
+	polls.Go(func() {
+		for {
+			if err := a.poll(ctx, d.permit, d.entry); err != nil {
 				lost(err)
 			}
-		})
-	}
+			select {
+			case d = <-a.due:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
 }
 
 // sleep waits until a poll may be due, and reports whether to go on.
@@ -301,7 +326,7 @@ func (a *account) take(now time.Time) *entry {
 	}
 	a.sent.add(now)
 	a.whole.sent()
-	if b := a.apps[e.task.SDKAppID]; b != nil {
+	if b := a.apps[e.key.SDKAppID]; b != nil {
 		b.sent()
 	}
 	e.polling = true
@@ -315,8 +340,11 @@ func (a *account) probe(now time.Time) *entry {
 			continue
 		}
 		if ok, _ := a.apps[app].allows(now); ok {
+			e := parked[0]
+			parked[0] = nil
 			a.parked[app] = parked[1:]
-			return parked[0]
+			e.parked = false
+			return e
 		}
 	}
 	return nil
@@ -326,11 +354,11 @@ func (a *account) probe(now time.Time) *entry {
 // where the account is no longer this process's.
 func (a *account) poll(ctx context.Context, permit *Permit, e *entry) error {
 	sent := time.Now()
-	push, err := a.describe(ctx, permit, e.task.Key)
+	push, err := a.describe(ctx, permit, e.key)
 	if err != nil && err.Stale {
 		if permit, ended := a.limiter.Acquire(ctx); ended == nil {
 			sent = time.Now()
-			push, err = a.describe(ctx, permit, e.task.Key)
+			push, err = a.describe(ctx, permit, e.key)
 		}
 	}
 	now := time.Now()
@@ -355,8 +383,8 @@ func (a *account) putBack(ctx context.Context, e *entry) {
 		a.mu.Lock()
 	}
 	e.polling = false
-	if e.removed || e.task.State.Ended() {
-		delete(a.tasks, e.task.Key)
+	if e.removed || e.state.Ended() {
+		delete(a.tasks, e.key)
 	} else {
 		a.enqueue(e)
 	}
@@ -365,8 +393,7 @@ func (a *account) putBack(ctx context.Context, e *entry) {
 
 // describe sends the request and returns its permit.
 func (a *account) describe(ctx context.Context, permit *Permit, key Key) (Push, *CloudError) {
-	timeout := a.plan.RequestTimeout
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, a.plan.RequestTimeout, a.timeout)
 	defer cancel()
 	start := time.Now()
 	push, err := a.Cloud.Describe(ctx, key)
@@ -410,12 +437,12 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 		return Observation{At: now, Error: fault}, true
 
 	}
-	a.darken(now, e.task.SDKAppID, fault)
+	a.darken(now, e.key.SDKAppID, fault)
 	switch {
 	case fault.Kind == Throttled: // the task's last poll stays what it was, so it is soon first again
 		a.metrics.polls.throttled.Inc()
 		a.reached()
-		if b := a.apps[e.task.SDKAppID]; b != nil {
+		if b := a.apps[e.key.SDKAppID]; b != nil {
 			b.undecided(now)
 		}
 		if a.limiter.Throttled(now) {
@@ -432,7 +459,7 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 		if a.whole.failed(now, fault) {
 			a.log.Warn("the service cannot be reached: probing", zap.Error(fault))
 		}
-		if b := a.apps[e.task.SDKAppID]; b != nil {
+		if b := a.apps[e.key.SDKAppID]; b != nil {
 			b.undecided(now)
 		}
 	}
@@ -441,8 +468,8 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 
 // putOff keeps a task that told nothing from being asked again at once.
 func (e *entry) putOff(now time.Time, most time.Duration) {
-	e.failures++
-	e.notBefore = now.Add(min(most, time.Second<<min(e.failures-1, 10)))
+	e.notBefore = tickOf(now.Add(min(most, time.Second<<min(e.failures, 10))))
+	e.failures = min(e.failures+1, maxFailures)
 }
 
 // reached notes that the service answers. a.mu is held.
@@ -455,9 +482,9 @@ func (a *account) reached() {
 // sighted notes that e's account and application can be observed. a.mu is held.
 func (a *account) sighted(now time.Time, e *entry) {
 	a.reached()
-	a.brighten(now, e.task.SDKAppID)
-	e.failures, e.notBefore = 0, time.Time{}
-	app := e.task.SDKAppID
+	a.brighten(now, e.key.SDKAppID)
+	e.failures, e.notBefore = 0, never
+	app := e.key.SDKAppID
 	b := a.apps[app]
 	if b == nil {
 		return
@@ -467,6 +494,7 @@ func (a *account) sighted(now time.Time, e *entry) {
 	}
 	delete(a.apps, app)
 	for _, p := range a.parked[app] {
+		p.parked = false
 		a.schedule.put(p, time.Now())
 	}
 	delete(a.parked, app)
@@ -482,7 +510,7 @@ func (a *account) denied(now time.Time, e *entry, fault *CloudError) {
 		return
 	}
 	a.reached()
-	app := e.task.SDKAppID
+	app := e.key.SDKAppID
 	b := a.apps[app]
 	if b == nil {
 		b = newBreaker(deniedThreshold)
@@ -492,22 +520,36 @@ func (a *account) denied(now time.Time, e *entry, fault *CloudError) {
 		return
 	}
 	for _, other := range a.tasks {
-		if other.task.SDKAppID == app && !other.polling {
+		if other.key.SDKAppID == app && !other.polling && !other.parked {
 			a.schedule.remove(other)
-			a.parked[app] = append(a.parked[app], other)
+			a.park(other)
 		}
 	}
 	a.log.Error("application is denied: probing", zap.Int64("sdk_app_id", app), zap.Int("tasks", len(a.parked[app])+1), zap.Error(fault))
 }
 
 // observe applies an observation, asked for at polled, to e's task and saves what
-// it changes. Only this goroutine writes to the entry's task while it is polling.
+// it changes. Most change nothing, which the entry knows; for the others the whole
+// task is read. Only this goroutine writes to the entry while it is polling.
 func (a *account) observe(ctx context.Context, e *entry, o Observation, polled time.Time) error {
-	for attempt := 0; ; attempt++ {
-		next, events := a.plan.Rules.Apply(e.task, o)
+	before := e.brief(o.At)
+	next, events := a.plan.Rules.Apply(before, o)
+	if len(events) == 0 && !e.news(&next) {
 		next.LastPolledAt = polled
-		if len(events) == 0 && !worthSaving(&e.task, &next) {
-			a.learn(e, next)
+		a.learn(e, &before, &next)
+		return nil
+	}
+	for attempt := 0; ; attempt++ {
+		// After a save of which the outcome is not known, this is also what tells
+		// it: where the change was saved after all, the observation changes nothing.
+		before, live := a.reload(ctx, e, attempt)
+		if !live {
+			return nil
+		}
+		next, events := a.plan.Rules.Apply(before, o)
+		next.LastPolledAt = polled
+		if len(events) == 0 && !worthSaving(&before, &next) {
+			a.learn(e, &before, &next)
 			return nil
 		}
 		next.Version++
@@ -517,17 +559,12 @@ func (a *account) observe(ctx context.Context, e *entry, o Observation, polled t
 		err := a.save(ctx, Change{Task: next, Events: events})
 		a.noteStore(err)
 		if err == nil {
-			a.learn(e, next)
+			a.learn(e, &before, &next)
 			a.told(next, events)
 			return nil
 		}
 		if errors.Is(err, ErrFenced) {
 			return err
-		}
-		// What is saved now is not known: read it, and see what the observation
-		// changes of that. Where the change was saved after all, that is nothing.
-		if !a.reload(ctx, e, attempt) {
-			return nil
 		}
 	}
 }
@@ -558,67 +595,55 @@ func (a *account) save(ctx context.Context, c Change) error {
 	return a.store.Save(ctx, c)
 }
 
-// reload reads e's task as it is saved, for as long as the store fails. It
-// reports whether there is a live task to go on with.
-func (a *account) reload(ctx context.Context, e *entry, attempt int) bool {
+// reload reads e's task as it is saved, for as long as the store fails, and adds
+// what only the engine knows of it. It reports whether there is a live task to go
+// on with.
+func (a *account) reload(ctx context.Context, e *entry, attempt int) (Task, bool) {
 	for ; ; attempt++ {
 		if attempt > 0 {
 			select {
 			case <-ctx.Done():
-				return false
+				return Task{}, false
 			case <-time.After(retryAfter(attempt)):
 			}
 		}
-		saved, err := a.store.Task(ctx, e.task.Key)
+		saved, err := a.store.Task(ctx, e.key)
 		switch {
-		case err == nil && !saved.State.Ended():
-			saved.anchor(time.Now())
-			saved.Memory.Doubt = e.task.Memory.Doubt
-			a.replace(e, saved)
-			return true
 		case err == nil:
-			a.replace(e, saved)
-			return false
+			now := time.Now()
+			saved.anchor(now)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			saved.Memory.Doubt = e.memory.Doubt
+			if saved.Version == e.version { // the times of the last polls are saved only now and then
+				saved.LastObservedAt, saved.LastPolledAt = e.observed.time(now), e.asked.time(now)
+			}
+			e.keep(&saved)
+			return saved, !saved.State.Ended()
 		case errors.Is(err, ErrNoTask):
 			a.mu.Lock()
+			defer a.mu.Unlock()
 			e.removed = true
-			a.mu.Unlock()
-			return false
+			return Task{}, false
 		case ctx.Err() != nil:
-			return false
+			return Task{}, false
 		}
 		a.noteStore(err)
 	}
 }
 
 // learn gives e its task's next value, and teaches the schedule what that shows.
-func (a *account) learn(e *entry, next Task) {
+func (a *account) learn(e *entry, before, next *Task) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.schedule.hazards.learn(&e.task, &next)
-	e.task = next
-}
-
-// replace gives e its task's next value. Readers of the entry hold a.mu.
-func (a *account) replace(e *entry, t Task) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	e.task = t
+	a.schedule.hazards.learn(before, next)
+	e.keep(next)
 }
 
 // worthSaving reports whether an observation without an event still changed what
 // is shown of the task or remembered of it. That it was observed again does not count.
 func worthSaving(before, after *Task) bool {
-	b, n := before.Memory, after.Memory
-	b.Doubt, n.Doubt = doubt{}, doubt{}
-	return b != n || !before.Push.same(after.Push) || before.Error.code() != after.Error.code()
-}
-
-func (e *APIError) code() string {
-	if e == nil {
-		return ""
-	}
-	return e.Code
+	return !before.Memory.alike(after.Memory) || shownOf(before) != shownOf(after)
 }
 
 // told counts and logs the events that were saved.
@@ -673,9 +698,10 @@ func (a *account) checkpoints(ctx context.Context) {
 func (a *account) touch(ctx context.Context, since time.Time) error {
 	a.mu.Lock()
 	var polled []Task
+	from, now := tickOf(since), time.Now()
 	for _, e := range a.tasks {
-		if !e.task.LastPolledAt.Before(since) {
-			polled = append(polled, e.task)
+		if e.asked >= from {
+			polled = append(polled, e.brief(now))
 		}
 	}
 	a.mu.Unlock()

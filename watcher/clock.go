@@ -1,6 +1,9 @@
 package watcher
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // anchored returns a time that was read from the store in terms of the monotonic
 // clock, so that how long ago it was stays true when the wall clock is set. Its
@@ -56,3 +59,32 @@ func (c *clock) between(wall, monotonic time.Time) time.Duration {
 	}
 	return by
 }
+
+// A tick is a time in a third of the space. Ticks count from the origin, on the
+// monotonic clock where the times they are made of have one.
+type tick time.Duration
+
+// never is the tick of the zero time.
+const never tick = math.MinInt64
+
+// origin is the whole hour before the start of the process: what is divided into
+// parts of an hour does not depend on when that was.
+var origin = func() time.Time {
+	now := time.Now()
+	return now.Add(-time.Duration(now.UnixNano() % int64(time.Hour)))
+}()
+
+// tickOf returns the tick of a time. The zero time lies so far from the origin
+// that its distance is cut to never.
+func tickOf(t time.Time) tick { return tick(t.Sub(origin)) }
+
+// time returns the time of a tick, in terms of what the wall clock shows now.
+func (k tick) time(now time.Time) time.Time {
+	if k == never {
+		return time.Time{}
+	}
+	return now.Add(k.since(tickOf(now)))
+}
+
+// since returns how long after another tick k is.
+func (k tick) since(other tick) time.Duration { return time.Duration(k - other) }

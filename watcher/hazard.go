@@ -53,16 +53,20 @@ func (h *hazards) fit() {
 	h.hinted.fit()
 }
 
-// of returns the curve that a live task is on, and the reference time from which
-// its age there counts.
-func (h *hazards) of(t *Task) (*curve, time.Time) {
-	if t.State != Pushing {
-		return &h.preparing, t.RegisteredAt
+// of returns the curve that a live task is on.
+func (h *hazards) of(e *entry) *curve {
+	switch {
+	case e.state != Pushing:
+		return &h.preparing
+	case e.expected != 0:
+		return &h.hinted
+	default:
+		return &h.pushing
 	}
-	return h.started(t)
 }
 
-// started is of, for a push that goes on or has just ended.
+// started returns the curve of a push that goes on or has just ended, and the
+// reference time from which its age there counts.
 func (h *hazards) started(t *Task) (*curve, time.Time) {
 	if !t.ExpectedStopAt.IsZero() {
 		return &h.hinted, t.ExpectedStopAt

@@ -76,10 +76,10 @@ func (a *account) hurry(key Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.tasks[key]
-	if e == nil || e.urgent || now.Sub(e.hurried) < hurryOnce {
+	if e == nil || e.urgent || e.hurried != never && tickOf(now).since(e.hurried) < hurryOnce {
 		return
 	}
-	e.hurried = now
+	e.hurried = tickOf(now)
 	a.schedule.hurry(e, now)
 	a.notify()
 }

@@ -26,21 +26,19 @@ import (
 // In it the one that was polled longest ago is worth most, so a pick compares the
 // fronts of some hundred cohorts, however many tasks there are.
 //
-// The schedule reads no clock. It counts time from its first moment on the
-// monotonic clock, where the times that it is given have one.
+// The schedule reads no clock: it counts in ticks of the times that it is given.
 type schedule struct {
 	rest    time.Duration // no task is polled more often than this
 	stale   time.Duration // each task is polled at least this often, as far as the rate allows
 	floor   float64       // a poll that is worth less waits until stale; 0: the whole quota is used
 	hazards *hazards
 
-	epoch  time.Time     // the first moment; the durations below and in places count from it
-	fitted time.Duration // when the hazards were last fitted
+	fitted tick // when the hazards were last fitted
 
-	cohorts map[cohortKey]*queue // the least key is the poll longest ago
+	cohorts map[cohortKey]*queue // first due is the one polled longest ago
 	fronts  []*queue             // the cohorts, in no order
 	spare   []*queue             // emptied cohorts, to be used again
-	doubted queue                // the key is when it may be polled, as in the next two
+	doubted queue                // due when it may be polled, as in the next two
 	asked   queue
 	putOff  queue
 
@@ -54,12 +52,12 @@ type schedule struct {
 type place struct {
 	queue     *queue // nil: nowhere
 	index     int    // in it
-	key       time.Duration
-	polled    time.Duration // the last poll, or the registration before the first
-	reference time.Duration // where the entry's age counts from
+	due       tick   // what the queue is ordered by
+	polled    tick   // the last poll, or the registration before the first
+	reference tick   // where the entry's age counts from
 }
 
-// A queue is a heap of entries, the least key on top.
+// A queue is a heap of entries, the one first due on top.
 type queue struct {
 	heap   []*entry
 	curve  *curve // of a cohort; nil: not one
@@ -89,50 +87,47 @@ const (
 func newSchedule(rest, stale time.Duration) *schedule {
 	return &schedule{
 		rest: rest, stale: stale, hazards: newHazards(),
-		cohorts: make(map[cohortKey]*queue), rate: MaxRequestsPerSecond, price: 1,
+		cohorts: make(map[cohortKey]*queue), rate: MaxRequestsPerSecond, price: 1, fitted: never,
 	}
-}
-
-// since returns a time as it is counted here.
-func (s *schedule) since(now time.Time) time.Duration {
-	if s.epoch.IsZero() {
-		s.epoch = now
-	}
-	return now.Sub(s.epoch)
-}
-
-// position returns a time as it is counted here, by how far it is from now: what
-// is read from a database knows only the wall clock. What makes no sense ends
-// ten years away.
-func (s *schedule) position(t, now time.Time) time.Duration {
-	const most = 10 * 365 * 24 * time.Hour
-	return s.since(now) - max(-most, min(now.Sub(t), most))
 }
 
 // put adds an entry, which waits nowhere, to the schedule.
 func (s *schedule) put(e *entry, now time.Time) {
-	at := s.since(now)
-	polled := e.task.LastPolledAt
-	if polled.IsZero() {
-		polled = e.task.RegisteredAt
+	at := tickOf(now)
+	e.polled = e.asked
+	if e.asked == never {
+		e.polled = e.registered
 	}
-	e.polled = min(at, s.position(polled, now))
-	_, reference := s.hazards.of(&e.task)
-	e.reference = s.position(reference, now)
+	e.polled = min(at, e.polled)
+	e.reference = e.registered
+	switch {
+	case e.state != Pushing:
+	case e.expected != 0:
+		e.reference = fromWall(time.UnixMicro(e.expected), now)
+	case e.started != 0:
+		e.reference = fromWall(time.Unix(e.started, 0), now)
+	}
 	s.waiting++
-	s.queueUp(e, at, s.position(e.notBefore, now))
+	s.queueUp(e, at)
+}
+
+// fromWall returns the tick of a time that only the wall clock knows, by how far
+// it is from now. What makes no sense ends ten years away.
+func fromWall(t, now time.Time) tick {
+	const most = 10 * 365 * 24 * time.Hour
+	return tickOf(now) - tick(max(-most, min(now.Sub(t), most)))
 }
 
 // queueUp puts an entry into the queue where it belongs.
-func (s *schedule) queueUp(e *entry, at, notBefore time.Duration) {
-	free := e.polled + s.rest
-	if e.task.LastPolledAt.IsZero() {
+func (s *schedule) queueUp(e *entry, at tick) {
+	free := e.polled + tick(s.rest)
+	if e.asked == never {
 		free = at
 	}
 	switch {
-	case notBefore > at && !e.urgent:
-		s.putOff.push(e, notBefore)
-	case e.task.Memory.Doubt.about != "":
+	case e.notBefore > at && !e.urgent:
+		s.putOff.push(e, e.notBefore)
+	case e.memory.Doubt.about != "":
 		s.doubted.push(e, free)
 	case e.urgent:
 		s.asked.push(e, max(at, free))
@@ -144,10 +139,10 @@ func (s *schedule) queueUp(e *entry, at, notBefore time.Duration) {
 // cohort returns the queue of e's cohort, made where there is none. Where the age
 // lies outside the curve's bins the hazard is the same for all, and so is the
 // cohort: that bounds their number.
-func (s *schedule) cohort(e *entry, at time.Duration) *queue {
-	c, _ := s.hazards.of(&e.task)
-	key := cohortKey{c, int64(math.Floor(e.reference.Seconds() / c.width))}
-	switch age := (at - e.reference).Seconds(); {
+func (s *schedule) cohort(e *entry, at tick) *queue {
+	c := s.hazards.of(e)
+	key := cohortKey{c, int64(math.Floor(seconds(e.reference) / c.width))}
+	switch age := seconds(at - e.reference); {
 	case age < c.start:
 		key.bin = math.MinInt64
 	case age > c.start+c.width*float64(len(c.fitted)):
@@ -209,9 +204,9 @@ func (s *schedule) hurry(e *entry, now time.Time) {
 // take removes and returns the entry to poll now, nil where none may be or is
 // worth it. The rate is how many polls a second the account is granted.
 func (s *schedule) take(now time.Time, rate float64) *entry {
-	at := s.since(now)
+	at := tickOf(now)
 	s.rate = rate
-	if at-s.fitted >= fitEvery {
+	if s.fitted == never || at.since(s.fitted) >= fitEvery {
 		s.fitted = at
 		s.hazards.fit()
 	}
@@ -246,17 +241,17 @@ func (s *schedule) paid(worth float64) {
 }
 
 // wake takes back the entries that were put off until now.
-func (s *schedule) wake(at time.Duration) {
-	for len(s.putOff.heap) > 0 && s.putOff.heap[0].key <= at {
+func (s *schedule) wake(at tick) {
+	for len(s.putOff.heap) > 0 && s.putOff.heap[0].due <= at {
 		e := heap.Pop(&s.putOff).(*entry)
-		s.queueUp(e, at, e.key)
+		s.queueUp(e, at)
 	}
 }
 
 // first returns the entry that goes before all others, nil where there is none.
-func (s *schedule) first(at time.Duration) *entry {
+func (s *schedule) first(at tick) *entry {
 	for _, q := range []*queue{&s.doubted, &s.asked} {
-		if len(q.heap) > 0 && q.heap[0].key <= at {
+		if len(q.heap) > 0 && q.heap[0].due <= at {
 			return q.heap[0]
 		}
 	}
@@ -265,12 +260,12 @@ func (s *schedule) first(at time.Duration) *entry {
 
 // pick returns the entry of the cohorts whose poll is worth most, or the one that
 // has waited too long.
-func (s *schedule) pick(at time.Duration) *entry {
+func (s *schedule) pick(at tick) *entry {
 	var best, oldest *entry
 	most := math.Inf(-1)
 	for _, q := range s.fronts {
 		e := q.heap[0]
-		if at-e.polled < s.rest {
+		if at.since(e.polled) < s.rest {
 			continue // and so do all behind it
 		}
 		if oldest == nil || e.polled < oldest.polled {
@@ -283,11 +278,11 @@ func (s *schedule) pick(at time.Duration) *entry {
 	switch {
 	case best == nil:
 		return nil
-	case at-oldest.polled >= s.patience():
+	case at.since(oldest.polled) >= s.patience():
 		return oldest
 	case most >= s.floor:
 		return best
-	case at-oldest.polled >= s.stale:
+	case at.since(oldest.polled) >= s.stale:
 		return oldest
 	default:
 		return nil
@@ -301,12 +296,12 @@ func (s *schedule) patience() time.Duration {
 }
 
 // worth returns what a poll of e at a time is worth.
-func (e *entry) worth(c *curve, at time.Duration) float64 {
+func (e *entry) worth(c *curve, at tick) float64 {
 	return c.worth(seconds(e.polled-e.reference), seconds(at-e.reference))
 }
 
-// seconds is d.Seconds() for those who can spare its last digits.
-func seconds(d time.Duration) float64 { return float64(d) / 1e9 }
+// seconds is Seconds for those who can spare its last digits.
+func seconds(k tick) float64 { return float64(k) / 1e9 }
 
 // worth returns what a poll is worth of a task that is to seconds old now, on the
 // curve, and was from seconds old at its last poll.
@@ -341,12 +336,12 @@ func (s *schedule) next(now time.Time) (time.Time, bool) {
 	if s.waiting == 0 {
 		return time.Time{}, false
 	}
-	at := s.since(now)
+	at := tickOf(now)
 	s.wake(at)
-	soonest := time.Duration(math.MaxInt64)
+	soonest := tick(math.MaxInt64)
 	for _, q := range []*queue{&s.doubted, &s.asked, &s.putOff} {
 		if len(q.heap) > 0 {
-			soonest = min(soonest, q.heap[0].key)
+			soonest = min(soonest, q.heap[0].due)
 		}
 	}
 	if soonest <= at {
@@ -354,36 +349,36 @@ func (s *schedule) next(now time.Time) (time.Time, bool) {
 	}
 	free := soonest
 	for _, q := range s.fronts {
-		if free = min(free, q.heap[0].polled+s.rest); free <= at {
+		if free = min(free, q.heap[0].polled+tick(s.rest)); free <= at {
 			break
 		}
 	}
 	if free <= at && s.floor > 0 && s.pick(at) == nil {
-		free = min(soonest, at+look)
+		free = min(soonest, at+tick(look))
 	}
-	return now.Add(max(0, free-at)), true
+	return now.Add(max(0, free.since(at))), true
 }
 
 // expected returns about when an entry will be polled: when it may be, or, while
 // others are worth more, when its poll will be worth what the polls of late were.
 // Of an entry that waits nowhere the schedule knows nothing better than now.
 func (s *schedule) expected(e *entry, now time.Time) time.Time {
-	at := s.since(now)
+	at := tickOf(now)
 	switch {
 	case e.queue == nil:
 		return now
 	case e.queue.curve == nil:
-		return now.Add(max(0, e.key-at))
+		return now.Add(max(0, e.due.since(at)))
 	}
-	soon, late := max(at, e.polled+s.rest), max(at, e.polled+s.patience())
+	soon, late := max(at, e.polled+tick(s.rest)), max(at, e.polled+tick(s.patience()))
 	for soon < late {
-		if mid := soon + (late-soon)/2; late-soon < time.Millisecond || e.worth(e.queue.curve, mid) >= s.price {
+		if mid := soon + (late-soon)/2; late-soon < tick(time.Millisecond) || e.worth(e.queue.curve, mid) >= s.price {
 			late = mid
 		} else {
 			soon = mid + 1
 		}
 	}
-	return now.Add(soon - at)
+	return now.Add(soon.since(at))
 }
 
 func later(a, b time.Time) time.Time {
@@ -393,13 +388,13 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-func (q *queue) push(e *entry, key time.Duration) {
-	e.queue, e.key = q, key
+func (q *queue) push(e *entry, due tick) {
+	e.queue, e.due = q, due
 	heap.Push(q, e)
 }
 
 func (q *queue) Len() int           { return len(q.heap) }
-func (q *queue) Less(i, j int) bool { return q.heap[i].key < q.heap[j].key }
+func (q *queue) Less(i, j int) bool { return q.heap[i].due < q.heap[j].due }
 func (q *queue) Swap(i, j int) {
 	q.heap[i], q.heap[j] = q.heap[j], q.heap[i]
 	q.heap[i].index, q.heap[j].index = i, j

@@ -88,13 +88,14 @@ func manyTasks(n int) (*schedule, []entry) {
 	entries := make([]entry, n)
 	for i := range entries {
 		started := sinceNoon(-time.Duration(i%5400) * time.Second)
-		entries[i].task = Task{
+		task := Task{
 			State: Pushing, RegisteredAt: started, LastPolledAt: sinceNoon(-time.Duration(1 + i*7919%n)),
 			Push: &Push{PushStartTime: new(started.Unix())},
 		}
 		if i%3 == 0 {
-			entries[i].task.ExpectedStopAt = started.Add(45 * time.Minute)
+			task.ExpectedStopAt = started.Add(45 * time.Minute)
 		}
+		entries[i] = *newEntry(&task)
 		s.put(&entries[i], noon)
 	}
 	return s, entries
@@ -112,7 +113,7 @@ func BenchmarkSchedulePoll(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				e := s.take(now, MaxRequestsPerSecond)
-				e.task.LastPolledAt = now
+				e.asked = tickOf(now)
 				s.put(e, now)
 				now = now.Add(50 * time.Microsecond) // slow, so that the pushes stay what they are
 			}

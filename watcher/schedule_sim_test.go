@@ -47,7 +47,7 @@ func (r *rotation) take(now time.Time, _ float64) *entry {
 		return nil
 	}
 	e := r.queue[0]
-	if last := e.task.LastPolledAt; !last.IsZero() && now.Sub(last) < r.every {
+	if e.asked != never && tickOf(now).since(e.asked) < r.every {
 		return nil
 	}
 	r.queue = r.queue[1:]
@@ -71,15 +71,15 @@ func (s *scanning) put(e *entry, now time.Time) {
 
 func (s *scanning) take(now time.Time, rate float64) *entry {
 	e := s.schedule.take(now, rate)
-	if e == nil || e.task.LastPolledAt.IsZero() {
+	if e == nil || e.asked == never {
 		return e // it was asked for
 	}
 	s.schedule.put(e, now)
-	at := s.since(now)
+	at := tickOf(now)
 	most := math.Inf(-1)
 	best, oldest := -1, -1
 	for i, e := range s.entries {
-		if at-e.polled < s.rest {
+		if at.since(e.polled) < s.rest {
 			continue
 		}
 		if oldest < 0 || e.polled < s.entries[oldest].polled {
@@ -89,7 +89,7 @@ func (s *scanning) take(now time.Time, rate float64) *entry {
 			best, most = i, w
 		}
 	}
-	if at-s.entries[oldest].polled >= s.patience() {
+	if at.since(s.entries[oldest].polled) >= s.patience() {
 		best = oldest
 	}
 	e = s.entries[best]
@@ -179,7 +179,11 @@ func simulate(lives []life, p policy, rate float64) []result {
 	morning := time.Date(2026, time.March, 2, 0, 0, 0, 0, time.UTC)
 	at := func(seconds float64) time.Time { return morning.Add(time.Duration(seconds * 1e9)) }
 	results := make([]result, lives[len(lives)-1].day+1)
-	live := make(map[*entry]*life)
+	type push struct {
+		*life
+		task Task
+	}
+	live := make(map[*entry]*push)
 	for slot := int64(0); len(lives) > 0 || len(live) > 0; slot++ {
 		if len(live) == 0 {
 			slot = max(slot, int64(lives[0].registered*rate))
@@ -189,11 +193,13 @@ func simulate(lives []life, p policy, rate float64) []result {
 		for len(lives) > 0 && lives[0].registered <= clock {
 			l := &lives[0]
 			lives = lives[1:]
-			e := &entry{urgent: true, task: Task{State: Registered, RegisteredAt: at(l.registered)}}
+			task := Task{State: Registered, RegisteredAt: at(l.registered)}
 			if !math.IsNaN(l.hint) {
-				e.task.ExpectedStopAt = at(l.hint)
+				task.ExpectedStopAt = at(l.hint)
 			}
-			live[e] = l
+			e := newEntry(&task)
+			e.urgent = true
+			live[e] = &push{l, task}
 			p.put(e, now)
 			results[l.day].peak = max(results[l.day].peak, len(live))
 		}
@@ -203,8 +209,8 @@ func simulate(lives []life, p policy, rate float64) []result {
 		}
 		l := live[e]
 		day := &results[l.day]
-		before := e.task
-		after := &e.task
+		before := l.task
+		after := &l.task
 		after.LastPolledAt = now
 		if clock >= l.start && !before.Memory.Started {
 			after.State, after.Memory.Started = Pushing, true
@@ -223,6 +229,7 @@ func simulate(lives []life, p policy, rate float64) []result {
 		if after.State.Ended() {
 			delete(live, e)
 		} else {
+			e.keep(after)
 			p.put(e, now)
 		}
 	}

@@ -15,15 +15,15 @@ func sinceNoon(d time.Duration) time.Time { return noon.Add(d) }
 // polledAgo returns the entry of a push that started half an hour ago and was last
 // polled so long ago.
 func polledAgo(ago time.Duration) *entry {
-	return &entry{task: Task{
+	return newEntry(&Task{
 		State: Pushing, RegisteredAt: sinceNoon(-31 * time.Minute), LastPolledAt: sinceNoon(-ago),
 		Push: &Push{PushStartTime: new(sinceNoon(-30 * time.Minute).Unix())},
-	}}
+	})
 }
 
 // named gives an entry a task id.
 func named(e *entry, id string) *entry {
-	e.task.TaskID = id
+	e.key.TaskID = id
 	return e
 }
 
@@ -33,7 +33,7 @@ func taken(s *schedule, moments int) string {
 	names := ""
 	for i := range moments {
 		if e := s.take(sinceNoon(time.Duration(i)*50*time.Millisecond+time.Microsecond), 20); e != nil {
-			names += e.task.TaskID
+			names += e.key.TaskID
 		} else {
 			names += "."
 		}
@@ -42,14 +42,16 @@ func taken(s *schedule, moments int) string {
 }
 
 func TestScheduleOrder(t *testing.T) {
-	doubt := func(e *entry) *entry { e.task.Memory.Doubt.about = doubtNotFound; return e }
+	doubt := func(e *entry) *entry { e.memory.Doubt.about = doubtNotFound; return e }
 	urgent := func(e *entry) *entry { e.urgent = true; return e }
-	late := func(e *entry, d time.Duration) *entry { e.notBefore = sinceNoon(d); return e }
+	late := func(e *entry, d time.Duration) *entry { e.notBefore = tickOf(sinceNoon(d)); return e }
 	registered := func() *entry {
-		return &entry{urgent: true, task: Task{State: Registered, RegisteredAt: noon}}
+		e := newEntry(&Task{State: Registered, RegisteredAt: noon})
+		e.urgent = true
+		return e
 	}
 	ending := polledAgo(10 * time.Second)
-	ending.task.ExpectedStopAt = noon
+	ending.expected = noon.UnixMicro()
 	for _, c := range []struct {
 		name    string
 		entries []*entry
@@ -98,9 +100,9 @@ func TestScheduleFloor(t *testing.T) {
 	s := newSchedule(time.Second, time.Minute)
 	s.floor = 50
 	quiet := polledAgo(0)
-	quiet.task.Push.PushStartTime = new(sinceNoon(-5 * time.Minute).Unix())
+	quiet.started = sinceNoon(-5 * time.Minute).Unix()
 	s.put(quiet, noon)
-	starting := &entry{task: Task{State: Preparing, RegisteredAt: noon, LastPolledAt: noon}}
+	starting := newEntry(&Task{State: Preparing, RegisteredAt: noon, LastPolledAt: noon})
 	s.put(starting, noon)
 	for _, want := range []struct {
 		entry            *entry
@@ -117,7 +119,7 @@ func TestScheduleFloor(t *testing.T) {
 			got = s.take(now, 20)
 		}
 		if at := now.Sub(noon); got != want.entry || at < want.soonest || at > want.slowest {
-			t.Errorf("take gives %s at %s, want %s from %s to %s", got.task.State, at, want.entry.task.State, want.soonest, want.slowest)
+			t.Errorf("take gives %s at %s, want %s from %s to %s", got.state, at, want.entry.state, want.soonest, want.slowest)
 		}
 	}
 }
@@ -125,7 +127,7 @@ func TestScheduleFloor(t *testing.T) {
 func TestScheduleExpected(t *testing.T) {
 	s := newSchedule(time.Second, time.Minute)
 	resting, putOff, polled := polledAgo(200*time.Millisecond), polledAgo(5*time.Second), polledAgo(0)
-	putOff.notBefore = sinceNoon(7 * time.Second)
+	putOff.notBefore = tickOf(sinceNoon(7 * time.Second))
 	s.put(resting, noon)
 	s.put(putOff, noon)
 	s.price = 0
@@ -144,7 +146,7 @@ func TestScheduleExpected(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 400 {
 		e := polledAgo(time.Duration(random.IntN(100)) * time.Second)
-		e.task.Push.PushStartTime = new(sinceNoon(-time.Duration(random.IntN(7200)) * time.Second).Unix())
+		e.started = sinceNoon(-time.Duration(random.IntN(7200)) * time.Second).Unix()
 		s.put(e, noon)
 	}
 	watched := map[*entry]time.Time{}
@@ -153,14 +155,14 @@ func TestScheduleExpected(t *testing.T) {
 		now := sinceNoon(time.Duration(i) * 250 * time.Millisecond)
 		e := s.take(now, 4)
 		if said, ok := watched[e]; ok {
-			switch ago := now.Sub(e.task.LastPolledAt); {
+			switch ago := tickOf(now).since(e.asked); {
 			case now.Before(said.Add(-ago / 3)):
 				early++
 			case now.After(said.Add(ago / 3)):
 				lateOnes++
 			}
 		}
-		e.task.LastPolledAt = now
+		e.asked = tickOf(now)
 		s.put(e, now)
 		if i > 2000 {
 			watched[e] = s.expected(e, now)
@@ -188,7 +190,7 @@ func TestScheduleForgetsNone(t *testing.T) {
 		for i := range c.tasks {
 			e := polledAgo(0)
 			if i < c.hot {
-				e.task.ExpectedStopAt = sinceNoon(time.Duration(i) * 10 * time.Second)
+				e.expected = sinceNoon(time.Duration(i) * 10 * time.Second).UnixMicro()
 			}
 			entries = append(entries, e)
 			s.put(e, noon)
@@ -200,8 +202,8 @@ func TestScheduleForgetsNone(t *testing.T) {
 				s.hurry(entries[i%c.hot], now)
 			}
 			if e := s.take(now, c.rate); e != nil {
-				longest = max(longest, now.Sub(e.task.LastPolledAt))
-				e.task.LastPolledAt = now
+				longest = max(longest, tickOf(now).since(e.asked))
+				e.asked = tickOf(now)
 				s.put(e, now)
 			}
 		}
@@ -234,14 +236,15 @@ func TestScheduleAtRandom(t *testing.T) {
 				switch random.IntN(8) {
 				case 0: // registered, or read from the database
 					registered := now.Add(-time.Duration(random.IntN(8000)) * time.Second)
-					e := &entry{urgent: random.IntN(2) == 0, task: Task{State: States[random.IntN(3)], RegisteredAt: registered}}
+					e := newEntry(&Task{State: States[random.IntN(3)], RegisteredAt: registered})
+					e.urgent = random.IntN(2) == 0
 					if random.IntN(2) == 0 {
-						e.task.LastPolledAt = now.Add(-time.Duration(random.IntN(200)) * time.Second)
+						e.asked = tickOf(now.Add(-time.Duration(random.IntN(200)) * time.Second))
 					} else if random.IntN(8) == 0 { // before the clock was set back
-						e.task.LastPolledAt = now.Add(10 * time.Hour)
+						e.asked = tickOf(now.Add(10 * time.Hour))
 					}
 					if random.IntN(3) == 0 {
-						e.task.ExpectedStopAt = now.Add(time.Duration(random.IntN(40000)-20000) * time.Second)
+						e.expected = now.Add(time.Duration(random.IntN(40000)-20000) * time.Second).UnixMicro()
 					}
 					s.put(e, now)
 					in[e] = true
@@ -263,11 +266,11 @@ func TestScheduleAtRandom(t *testing.T) {
 					}
 					delete(out, e)
 					if random.IntN(3) == 0 {
-						e.notBefore = now.Add(time.Duration(random.IntN(5000)) * time.Millisecond)
+						e.notBefore = tickOf(now.Add(time.Duration(random.IntN(5000)) * time.Millisecond))
 					}
-					e.task.Memory.Doubt.about = ""
+					e.memory.Doubt.about = ""
 					if random.IntN(5) == 0 {
-						e.task.Memory.Doubt.about = doubtNoStatus
+						e.memory.Doubt.about = doubtNoStatus
 					}
 					s.put(e, now)
 					in[e] = true
@@ -290,15 +293,15 @@ func TestScheduleAtRandom(t *testing.T) {
 					if !in[e] {
 						t.Fatal("take gives an entry that does not wait")
 					}
-					if rested := now.Sub(e.task.LastPolledAt); rested < s.rest && rested >= 0 {
+					if rested := tickOf(now).since(e.asked); rested < s.rest && rested >= 0 {
 						t.Fatalf("polled again after %s", rested)
 					}
-					if !asked[e] && now.Before(e.notBefore) {
-						t.Fatalf("polled %s before it may be", e.notBefore.Sub(now))
+					if !asked[e] && tickOf(now) < e.notBefore {
+						t.Fatalf("polled %s before it may be", e.notBefore.since(tickOf(now)))
 					}
 					delete(in, e)
 					out[e] = true
-					e.task.LastPolledAt = now
+					e.asked = tickOf(now)
 				}
 				now = now.Add(time.Duration(random.IntN(300)) * time.Millisecond)
 				if s.waiting != len(in) {

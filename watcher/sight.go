@@ -86,13 +86,12 @@ func (a *account) tellBlind(now time.Time) {
 	long := func(s *sight) bool {
 		return s != nil && !s.dark.IsZero() && now.Sub(s.dark) >= a.plan.BlindAfter
 	}
-	live := make(map[int64]int)
-	for _, e := range a.tasks {
-		live[e.task.SDKAppID]++
-		live[wholeAccount]++
-	}
+	var live map[int64]int
 	whole := a.sights[wholeAccount]
 	for app, s := range a.sights {
+		if !s.told && long(s) && live == nil { // rarely, so only then are they counted
+			live = a.live()
+		}
 		switch {
 		case s.told || !long(s):
 		case live[app] == 0: // nobody asks
@@ -102,6 +101,16 @@ func (a *account) tellBlind(now time.Time) {
 			a.announce(WatcherBlind, app, s, s.cause)
 		}
 	}
+}
+
+// live counts the live tasks of each application and, under wholeAccount, all.
+// a.mu is held.
+func (a *account) live() map[int64]int {
+	n := map[int64]int{wholeAccount: len(a.tasks)}
+	for _, e := range a.tasks {
+		n[e.key.SDKAppID]++
+	}
+	return n
 }
 
 // sightData is the data of watcher.blind and watcher.sighted.

@@ -47,9 +47,9 @@ func (a *account) status(now time.Time) AccountStatus {
 	defer a.mu.Unlock()
 	live := make(map[int64]int)
 	for _, e := range a.tasks {
-		s.Tasks[e.task.State]++
-		s.Stalest = max(s.Stalest, now.Sub(later(e.task.LastObservedAt, e.task.RegisteredAt)))
-		live[e.task.SDKAppID]++
+		s.Tasks[e.state]++
+		s.Stalest = max(s.Stalest, tickOf(now).since(max(e.observed, e.registered)))
+		live[e.key.SDKAppID]++
 	}
 	live[wholeAccount] = len(a.tasks)
 	s.Used = a.sent.rate(now)
@@ -148,5 +148,5 @@ func (a *account) inspect(now time.Time) {
 
 // waits reports whether an entry stands where it will be polled from. a.mu is held.
 func (a *account) waits(e *entry) bool {
-	return a.schedule.holds(e) || slices.Contains(a.parked[e.task.SDKAppID], e)
+	return a.schedule.holds(e) || e.parked
 }

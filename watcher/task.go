@@ -62,20 +62,6 @@ type Push struct {
 	RequestID      *string `json:"request_id"`
 }
 
-// same reports whether p and q tell the same of a push. Null, absent and empty
-// are one to it, since the API uses them as it likes, and RequestID is not
-// looked at, since it is new in every answer.
-func (p *Push) same(q *Push) bool {
-	if p == nil || q == nil {
-		return p == q
-	}
-	return value(p.Status) == value(q.Status) && value(p.FinishReason) == value(q.FinishReason) &&
-		value(p.RoomID) == value(q.RoomID) && value(p.GroupID) == value(q.GroupID) &&
-		value(p.PushUserID) == value(q.PushUserID) && value(p.PushStartTime) == value(q.PushStartTime) &&
-		value(p.PushStopTime) == value(q.PushStopTime) && value(p.ExceptionCount) == value(q.ExceptionCount) &&
-		value(p.IMSyncTime) == value(q.IMSyncTime) && p.backup() == q.backup()
-}
-
 // backup is the Backup result, or "" where it holds nothing. What is inside is
 // not documented, so nothing more is read into it.
 func (p *Push) backup() string {
@@ -98,6 +84,30 @@ func value[T any](p *T) T {
 type APIError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+}
+
+// shown is what is shown of a task and can change from poll to poll. Null, absent
+// and empty are one to it, since the API uses them as it likes, and RequestID is
+// left out, since it is new in every answer.
+type shown struct {
+	push                                                     bool // there was an answer that described it
+	status, finishReason, groupID, pushUserID, backup, error string
+	roomID, pushStart, pushStop, exceptions, imSync          int64
+}
+
+func shownOf(t *Task) shown {
+	var s shown
+	if p := t.Push; p != nil {
+		s = shown{
+			push: true, status: value(p.Status), finishReason: value(p.FinishReason), groupID: value(p.GroupID),
+			pushUserID: value(p.PushUserID), backup: p.backup(), roomID: value(p.RoomID), pushStart: value(p.PushStartTime),
+			pushStop: value(p.PushStopTime), exceptions: value(p.ExceptionCount), imSync: value(p.IMSyncTime),
+		}
+	}
+	if t.Error != nil {
+		s.error = t.Error.Code
+	}
+	return s
 }
 
 // A Task is a registered push: what was asked for, and what was last known of
@@ -127,13 +137,19 @@ type Task struct {
 // of it. It is saved with the task.
 type Memory struct {
 	Status        string    `json:"status,omitempty"`        // the last Status that was believed
-	Started       bool      `json:"started,omitempty"`       // push.started was told
 	PreparedSince time.Time `json:"prepared_since,omitzero"` // when PREPARED was first seen
+	Started       bool      `json:"started,omitempty"`       // push.started was told
 	Stalled       bool      `json:"stalled,omitempty"`       // push.stalled was told
 	Overdue       bool      `json:"overdue,omitempty"`       // push.overdue was told
 	Exceptions    int64     `json:"exceptions,omitempty"`    // the highest ExceptionCnt that was told
 	Backup        string    `json:"backup,omitempty"`        // the last Backup that was not empty
 	Doubt         doubt     `json:"-"`                       // lost in a crash: then it takes its confirmations anew
+}
+
+// alike reports whether what is saved of m and n is the same.
+func (m Memory) alike(n Memory) bool {
+	m.Doubt, n.Doubt = doubt{}, doubt{}
+	return m == n
 }
 
 // A doubt is an answer that is not believed before it is given again.

@@ -299,8 +299,8 @@ type TaskView struct {
 	NextPollAt time.Time // about; zero: ended, or watched by another process
 }
 
-// view adds to a saved task what its engine knows better: the newest
-// observation, which is not saved where it changed nothing.
+// view adds to a saved task what its engine knows better: when it was last polled,
+// which is not saved where that changed nothing.
 func (w *Watcher) view(t Task) TaskView {
 	a := w.owned(t.Account)
 	if a == nil || t.State.Ended() {
@@ -312,10 +312,11 @@ func (w *Watcher) view(t Task) TaskView {
 	if e == nil {
 		return TaskView{Task: t}
 	}
-	if e.task.Version == t.Version {
-		t = e.task
+	now := time.Now()
+	if e.version == t.Version {
+		t.LastObservedAt, t.LastPolledAt = e.observed.time(now), e.asked.time(now)
 	}
-	return TaskView{Task: t, NextPollAt: a.schedule.expected(e, time.Now())}
+	return TaskView{Task: t, NextPollAt: a.schedule.expected(e, now)}
 }
 
 // Task returns one task; [ErrNoTask] where there is none.

@@ -13,7 +13,12 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
+
+// maxConnections is how many connections are served at once; others wait.
+const maxConnections = 2048
 
 // A listener is the address of the API, with TLS where the settings have it.
 type listener struct {
@@ -53,6 +58,7 @@ func listen(s httpSettings) (*listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
 	}
+	l = netutil.LimitListener(l, maxConnections)
 	out := &listener{Listener: l}
 	if s.TLSCertFile == "" {
 		return out, nil

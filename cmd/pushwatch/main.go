@@ -81,18 +81,26 @@ Run it:                            pushwatch serve --config /etc/pushwatch/confi
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServe(), newCheck(), newDemo(), newSim(), newListen(), newQuery(), newVersion())
-	for _, c := range root.Commands() {
-		if args := c.Args; args != nil { // wrong arguments are wrong usage
+	root.AddCommand(newServe(), newCheck(), newDemo(), newSim(), newListen(), newQuery(),
+		newTask(), newEvent(), newDelivery(), newNotifier(), newStatus(), newVersion(), newMan())
+	refuseArguments(root)
+	return root
+}
+
+// refuseArguments makes wrong arguments of the commands below cmd wrong usage.
+func refuseArguments(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, given []string) error {
-				if err := args(cmd, given); err != nil {
-					return usagef("%w: see %s --help", err, cmd.CommandPath())
+				err := args(cmd, given)
+				if _, ok := errors.AsType[*usageError](err); err == nil || ok {
+					return err
 				}
-				return nil
+				return usagef("%w: see %s --help", err, cmd.CommandPath())
 			}
 		}
+		refuseArguments(c)
 	}
-	return root
 }
 
 // configFlag adds the flag that every command with settings has.

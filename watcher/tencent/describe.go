@@ -81,9 +81,13 @@ type lenientText struct{ text *string }
 // UnmarshalJSON implements [json.Unmarshaler], and with it the same interface
 // of the SDK's own JSON package.
 func (t *lenientText) UnmarshalJSON(raw []byte) error {
-	if raw[0] == '"' || raw[0] == 'n' {
+	switch {
+	case string(raw) == `""`: // as it mostly is: every poll comes by here
+		t.text = new("")
+	case raw[0] == '"' || raw[0] == 'n':
 		return json.Unmarshal(raw, &t.text)
+	default:
+		t.text = new(string(raw))
 	}
-	t.text = new(string(raw))
 	return nil
 }

@@ -68,16 +68,15 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	defer response.Body.Close()
 
-	code := fmt.Sprintf("http %d", response.StatusCode)
 	if response.StatusCode < 400 && response.StatusCode != http.StatusOK {
-		return nil, &watcher.CloudError{Code: code, Message: "not an answer of the API; redirects are refused"}
+		return nil, &watcher.CloudError{Code: statusCode(response), Message: "not an answer of the API; redirects are refused"}
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	switch {
 	case err != nil:
 		return nil, err
 	case response.StatusCode != http.StatusOK:
-		return nil, &watcher.CloudError{Code: code, Message: string(body)}
+		return nil, &watcher.CloudError{Code: statusCode(response), Message: string(body)}
 	case len(body) > maxBody:
 		return nil, unreadable(fmt.Sprintf("the answer is longer than %d bytes", maxBody))
 	}
@@ -87,6 +86,9 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
 }
+
+// statusCode is the code of an error that only the HTTP status tells.
+func statusCode(r *http.Response) string { return fmt.Sprintf("http %d", r.StatusCode) }
 
 // dial opens a connection and notes how long the network took for it. The clock
 // starts anew with each address tried: looking the name up, and addresses that

@@ -29,8 +29,9 @@ type deliveryAPI struct {
 	log        *zap.Logger
 }
 
-// delivery is one event on its way to one notifier.
-type delivery struct {
+// A Delivery is one event on its way to one notifier. It is exported since it is
+// embedded, and huma looks into exported fields only.
+type Delivery struct {
 	ID            string     `json:"id" example:"dlv_1_42"`
 	EventID       string     `json:"event_id" example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
 	Type          string     `json:"type" doc:"The event's type." example:"push.stopped"`
@@ -46,7 +47,7 @@ type delivery struct {
 
 // deliveryDetail is a delivery with its attempts.
 type deliveryDetail struct {
-	delivery
+	Delivery
 	Log []attempt `json:"log" doc:"The attempts, oldest first; the newest ones, where there were many."`
 }
 
@@ -57,8 +58,8 @@ type attempt struct {
 	DurationMS int64     `json:"duration_ms" minimum:"0" doc:"How long it took, in milliseconds." example:"35"`
 }
 
-func showDelivery(r notify.Record) delivery {
-	return delivery{
+func showDelivery(r notify.Record) Delivery {
+	return Delivery{
 		ID: r.ID.String(), EventID: r.EventID, Type: string(r.Type), Subject: r.Subject, Notifier: r.Notifier,
 		State: string(r.State), Attempts: r.Attempts, NextAttemptAt: moment(r.NextAttemptAt), LastError: r.LastError,
 		CreatedAt: *moment(r.CreatedAt), SettledAt: moment(r.SettledAt),
@@ -87,7 +88,7 @@ func (a *deliveryAPI) register(api huma.API) {
 
 type deliveriesAnswer struct {
 	Body struct {
-		Deliveries []delivery `json:"deliveries"`
+		Deliveries []Delivery `json:"deliveries"`
 		NextCursor string     `json:"next_cursor" doc:"Cursor of the next page; empty: this is the last."`
 	}
 }
@@ -111,7 +112,7 @@ func (a *deliveryAPI) list(ctx context.Context, in *struct {
 		return nil, a.failure(ctx, err)
 	}
 	out := &deliveriesAnswer{}
-	out.Body.Deliveries = make([]delivery, 0, len(records))
+	out.Body.Deliveries = make([]Delivery, 0, len(records))
 	for i, r := range records {
 		if i == in.Limit { // one more than asked for: there is a next page
 			out.Body.NextCursor = records[i-1].ID.String()
@@ -136,7 +137,7 @@ func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*struct{ Body 
 	if err != nil {
 		return nil, a.failure(ctx, err)
 	}
-	out := &struct{ Body deliveryDetail }{deliveryDetail{delivery: showDelivery(record), Log: []attempt{}}}
+	out := &struct{ Body deliveryDetail }{deliveryDetail{Delivery: showDelivery(record), Log: []attempt{}}}
 	for _, t := range attempts {
 		out.Body.Log = append(out.Body.Log, attempt{At: *moment(t.At), Status: t.Status, Error: t.Error, DurationMS: t.Duration.Milliseconds()})
 	}

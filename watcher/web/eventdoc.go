@@ -13,6 +13,8 @@ import (
 // eventBody is an event: at once a CloudEvents 1.0 event in structured mode and a
 // Standard Webhooks payload.
 type eventBody struct {
+	_ struct{} `additionalProperties:"true"` // fields may be added
+
 	SpecVersion     string    `json:"specversion" enum:"1.0" doc:"Version of CloudEvents."`
 	ID              string    `json:"id" pattern:"^msg_[A-Za-z0-9_-]{1,60}$" doc:"The same wherever the event is told, and the webhook-id of its webhooks." example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
 	Source          string    `json:"source" doc:"The installation: urn:pushwatch: and the settings' instance." example:"urn:pushwatch:classroom-sg-1"`
@@ -40,6 +42,8 @@ func (eventData) Schema(r huma.Registry) *huma.Schema {
 }
 
 type taskEventData struct {
+	_ struct{} `additionalProperties:"true"` // fields may be added
+
 	Sequence        int64             `json:"sequence" minimum:"1" doc:"1, 2, 3 … within the task, without a gap." example:"2"`
 	Account         string            `json:"account" doc:"The account that watches it." example:"school"`
 	SDKAppID        int64             `json:"sdk_app_id" example:"1400000001"`
@@ -55,6 +59,8 @@ type taskEventData struct {
 }
 
 type watcherEventData struct {
+	_ struct{} `additionalProperties:"true"` // fields may be added
+
 	Account  string    `json:"account" example:"school"`
 	SDKAppID *int64    `json:"sdk_app_id" doc:"The application; null: the whole account." example:"1400000001"`
 	Error    *apiError `json:"error" doc:"Why nothing can be observed; null where it can again."`

@@ -49,14 +49,15 @@ func (event) Schema(r huma.Registry) *huma.Schema {
 	return r.Schema(reflect.TypeFor[eventBody](), true, "Event")
 }
 
-// eventFilter chooses events in a query.
-type eventFilter struct {
+// An EventFilter chooses events in a query. It is exported since it is embedded, and
+// huma looks into exported fields only.
+type EventFilter struct {
 	Type    []string `query:"type,explode" maxItems:"20" doc:"A type, or a pattern such as push.*; may be repeated, then one has to match. Default: all." example:"[\"push.stopped\",\"push.failed\"]"`
 	Subject string   `query:"subject" maxLength:"200" doc:"The subject: {sdk_app_id}/{task_id} for the events of a task." example:"1400000001/ghucnligqtgtvk2624mb"`
 }
 
 // query is the filter as the store takes it.
-func (f eventFilter) query() (watcher.EventQuery, error) {
+func (f EventFilter) query() (watcher.EventQuery, error) {
 	q := watcher.EventQuery{Subject: f.Subject}
 	for _, pattern := range f.Type {
 		known := false
@@ -128,7 +129,7 @@ type eventsAnswer struct {
 }
 
 func (a *eventAPI) list(ctx context.Context, in *struct {
-	eventFilter
+	EventFilter
 	After string `query:"after" maxLength:"16384" doc:"The cursor of the page before; \"now\": only what comes from now on; left out: from the oldest." example:"AQEq"`
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many events."`
 }) (*eventsAnswer, error) {
@@ -154,7 +155,7 @@ func (a *eventAPI) list(ctx context.Context, in *struct {
 }
 
 func (a *eventAPI) stream(ctx context.Context, in *struct {
-	eventFilter
+	EventFilter
 	After       string `query:"after" maxLength:"16384" doc:"As for the list." example:"now"`
 	LastEventID string `header:"Last-Event-ID" maxLength:"16384" doc:"The id of the last event that was read; it counts more than after. Browsers send it by themselves."`
 }) (*huma.StreamResponse, error) {

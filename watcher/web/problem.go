@@ -52,6 +52,20 @@ func (c *caught) Header() http.Header         { return c.header }
 func (c *caught) WriteHeader(status int)      { c.status = status }
 func (c *caught) Write(b []byte) (int, error) { return len(b), nil }
 
+// shorten is a [huma.Transformer] that cuts the values in a problem to a length
+// that is fit to be read and logged.
+func shorten(_ huma.Context, _ string, v any) (any, error) {
+	const most = 200
+	if p, ok := v.(*huma.ErrorModel); ok {
+		for _, e := range p.Errors {
+			if text, err := json.Marshal(e.Value); err == nil && len(text) > most {
+				e.Value = strings.ToValidUTF8(string(text[:most]), "") + "…"
+			}
+		}
+	}
+	return v, nil
+}
+
 // fault is the answer to a request with one wrong value.
 func fault(location string, value any, want string) error {
 	return huma.Error422UnprocessableEntity("the request is faulty", &huma.ErrorDetail{Location: location, Value: value, Message: want})

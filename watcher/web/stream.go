@@ -120,13 +120,15 @@ func (s streamWriter) page(at watcher.Position, page watcher.EventPage) error {
 		return nil
 	}
 	at = maps.Clone(at)
-	s.SetWriteDeadline(time.Now().Add(s.patience))
+	var text []byte
 	for _, e := range page.Events {
 		at[e.Shard] = e.Number
 		// A body is JSON on one line.
-		if _, err := fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", eventCursor(at), e.Type, e.Body); err != nil {
-			return err
-		}
+		text = fmt.Appendf(text, "id: %s\nevent: %s\ndata: %s\n\n", eventCursor(at), e.Type, e.Body)
+	}
+	s.SetWriteDeadline(time.Now().Add(s.patience))
+	if _, err := s.w.Write(text); err != nil {
+		return err
 	}
 	return s.Flush()
 }

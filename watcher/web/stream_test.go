@@ -248,7 +248,11 @@ func TestStreamStops(t *testing.T) {
 // TestManyStreams has a hundred readers follow while ten thousand events pass.
 // What is held for them all is less than what one page each takes.
 func TestManyStreams(t *testing.T) {
-	const readers, total, size = 100, 10_000, 50
+	const readers, size = 100, 200
+	total := 10_000
+	if raced {
+		total = 1_000
+	}
 	j := newJournal(size)
 	s := streams(t, j, streamPace{patience: time.Minute}, nil)
 	var all sync.WaitGroup

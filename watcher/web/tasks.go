@@ -94,13 +94,14 @@ func moment(t time.Time) *time.Time {
 	return new(t.UTC().Truncate(time.Microsecond))
 }
 
-// taskPath names a task in a URL.
-type taskPath struct {
+// A TaskPath names a task in a URL. It is exported since it is embedded, and huma
+// looks into exported fields only.
+type TaskPath struct {
 	SDKAppID int64  `path:"sdk_app_id" minimum:"1" example:"1400000001"`
 	TaskID   string `path:"task_id" pattern:"^[A-Za-z0-9_-]{1,128}$" patternDescription:"1 to 128 of A-Z a-z 0-9 _ -"`
 }
 
-func (p taskPath) key() watcher.Key { return watcher.Key{SDKAppID: p.SDKAppID, TaskID: p.TaskID} }
+func (p TaskPath) key() watcher.Key { return watcher.Key{SDKAppID: p.SDKAppID, TaskID: p.TaskID} }
 
 func (a *taskAPI) register(api huma.API) {
 	huma.Register(api, huma.Operation{
@@ -232,7 +233,7 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 	return out, nil
 }
 
-func (a *taskAPI) get(ctx context.Context, in *taskPath) (*struct{ Body task }, error) {
+func (a *taskAPI) get(ctx context.Context, in *TaskPath) (*struct{ Body task }, error) {
 	view, err := a.tasks.Task(ctx, in.key())
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
@@ -240,7 +241,7 @@ func (a *taskAPI) get(ctx context.Context, in *taskPath) (*struct{ Body task }, 
 	return &struct{ Body task }{show(view)}, nil
 }
 
-func (a *taskAPI) remove(ctx context.Context, in *taskPath) (*struct{}, error) {
+func (a *taskAPI) remove(ctx context.Context, in *TaskPath) (*struct{}, error) {
 	return nil, failure(ctx, a.log, a.tasks.Remove(ctx, in.key()))
 }
 
@@ -270,7 +271,7 @@ func (optional[T]) Schema(r huma.Registry) *huma.Schema {
 }
 
 func (a *taskAPI) amend(ctx context.Context, in *struct {
-	taskPath
+	TaskPath
 	Body amendment
 }) (*struct{ Body task }, error) {
 	var change watcher.Amendment
@@ -290,6 +291,6 @@ func (a *taskAPI) amend(ctx context.Context, in *struct {
 	return &struct{ Body task }{show(view)}, nil
 }
 
-func (a *taskAPI) poll(ctx context.Context, in *taskPath) (*struct{}, error) {
+func (a *taskAPI) poll(ctx context.Context, in *TaskPath) (*struct{}, error) {
 	return nil, failure(ctx, a.log, a.tasks.PollNow(ctx, in.key()))
 }

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+)
+
+const defaultServer = "http://127.0.0.1:8465"
+
+// A client asks a running daemon for something and prints the answer.
+type client struct {
+	server    string // as it was given
+	tokenFile string
+	output    string // "table" or "json"
+
+	out, errs io.Writer
+	http      *http.Client
+	base      string
+	token     string
+}
+
+// newClient makes a group of commands that talk to a running daemon.
+func newClient(use, short string, commands ...func(*client) *cobra.Command) *cobra.Command {
+	c := &client{}
+	group := &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("%q is not a command: see %s --help", args[0], cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, command := range commands {
+		group.AddCommand(command(c))
+	}
+	c.flags(group)
+	return group
+}
+
+// flags adds what says where the daemon is and how to print.
+func (c *client) flags(cmd *cobra.Command) {
+	f := cmd.PersistentFlags()
+	f.StringVar(&c.server, "server", "", "the daemon's address, `URL`, or unix:/path (default $PUSHWATCH_SERVER or "+defaultServer+")")
+	f.StringVar(&c.tokenFile, "token-file", "", "the `FILE` with a token (default: the token in $PUSHWATCH_TOKEN)")
+	f.StringVarP(&c.output, "output", "o", "table", "table, for people: times are relative; or json, for programs")
+	cmd.MarkPersistentFlagFilename("token-file")
+	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return c.prepare(cmd) }
+}
+
+// prepare reads the flags and the environment.
+func (c *client) prepare(cmd *cobra.Command) error {
+	c.out, c.errs = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if c.output != "table" && c.output != "json" {
+		return usagef("--output %s: want table or json", c.output)
+	}
+	c.server = cmp.Or(c.server, os.Getenv("PUSHWATCH_SERVER"), defaultServer)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	c.http, c.base = &http.Client{Transport: transport}, strings.TrimSuffix(c.server, "/")
+	if path, ok := strings.CutPrefix(c.server, "unix:"); ok {
+		c.base = "http://localhost"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+	} else if u, err := url.Parse(c.server); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return usagef("--server %s: want a URL such as %s, or unix:/path", c.server, defaultServer)
+	}
+	c.token = os.Getenv("PUSHWATCH_TOKEN")
+	if c.tokenFile != "" {
+		text, err := os.ReadFile(c.tokenFile)
+		if err != nil {
+			return usagef("read token: %w", err)
+		}
+		c.token = string(text)
+	}
+	c.token = strings.TrimSpace(c.token)
+	return nil
+}
+
+// answerTimeout is for a whole answer, but for a stream's.
+const answerTimeout = time.Minute
+
+// call sends a request and reads the answer into out; nil: nothing is read. body
+// is sent as JSON; nil: nothing is sent.
+func (c *client) call(ctx context.Context, method, path string, body, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	answer, err := c.send(ctx, method, path, body, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.server, err)
+	}
+	return nil
+}
+
+// send sends a request. An answer that is not a success is an error.
+func (c *client) send(ctx context.Context, method, path string, body any, header http.Header) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
+	if err != nil {
+		return nil, err
+	}
+	if header != nil {
+		r.Header = header
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		if cause, ok := errors.AsType[*url.Error](err); ok {
+			err = cause.Err // without the URL, which stands there already
+		}
+		return nil, &unreachableError{c.server, err}
+	}
+	if answer.StatusCode < 300 {
+		return answer, nil
+	}
+	defer answer.Body.Close()
+	return nil, c.refusal(answer)
+}
+
+// An unreachableError means that nobody answers.
+type unreachableError struct {
+	server string
+	err    error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("no pushwatch answers at %s: %v: start it with \"pushwatch serve\", or say where it is with --server or PUSHWATCH_SERVER", e.server, e.err)
+}
+
+func (e *unreachableError) Unwrap() error { return e.err }
+
+// refusal is an answer that is not a success, as an error that says what to do.
+func (c *client) refusal(answer *http.Response) error {
+	var problem struct {
+		Detail string
+		Errors []struct {
+			Location, Message string
+			Value             any
+		}
+	}
+	if answer.Header.Get("Content-Type") != "application/problem+json" || json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&problem) != nil {
+		return fmt.Errorf("%s answers %s, and not as pushwatch does: is that its address?", c.server, answer.Status)
+	}
+	text := problem.Detail
+	for _, e := range problem.Errors {
+		value, _ := json.Marshal(e.Value)
+		text += fmt.Sprintf("; %s = %s: %s", e.Location, value, e.Message)
+	}
+	text = oneLine(text)
+	switch {
+	case answer.StatusCode == http.StatusUnauthorized && c.token == "":
+		return usagef("%s wants a token: give one with --token-file or PUSHWATCH_TOKEN", c.server)
+	case answer.StatusCode == http.StatusUnauthorized:
+		return usagef("%s does not know this token: give another with --token-file or PUSHWATCH_TOKEN", c.server)
+	case answer.StatusCode == http.StatusNotFound, answer.StatusCode == http.StatusConflict, answer.StatusCode >= 500:
+		return errors.New(text)
+	default:
+		return usagef("%s", text)
+	}
+}
+
+// print prints an answer: as JSON where that is asked for, else as table does.
+func (c *client) print(answer json.RawMessage, table func(w io.Writer) error) error {
+	if c.output == "json" {
+		var b bytes.Buffer
+		if err := json.Indent(&b, answer, "", "  "); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(c.out, b.String())
+		return err
+	}
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	if err := table(w); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// list reads pages and prints the items: as JSON, one a line, or as a table. The
+// answers have the items under that name. A limit of 0 is none; a nil query is for what
+// has no pages.
+func list[T any](ctx context.Context, c *client, path, items string, query url.Values, limit int, heading string, row func(T) string) error {
+	const most = 500 // of what has pages
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	if c.output == "table" {
+		fmt.Fprintln(w, heading)
+	}
+	for left := limit; ; {
+		size := most
+		if limit > 0 {
+			size = min(most, left)
+		}
+		if query != nil {
+			query.Set("limit", fmt.Sprint(size))
+		}
+		var answer map[string]json.RawMessage
+		if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &answer); err != nil {
+			return err
+		}
+		var page []json.RawMessage
+		if err := json.Unmarshal(answer[items], &page); err != nil {
+			return fmt.Errorf("read the answer of %s: %w", c.server, err)
+		}
+		for _, item := range page {
+			if c.output == "json" {
+				fmt.Fprintln(w, string(item))
+				continue
+			}
+			var v T
+			if err := json.Unmarshal(item, &v); err != nil {
+				return fmt.Errorf("read the answer of %s: %w", c.server, err)
+			}
+			fmt.Fprintln(w, oneLine(row(v)))
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		left -= len(page)
+		var next string
+		name := "cursor"
+		if cursor, ok := answer["cursor"]; ok { // events have no last page: one that is not full is
+			name = "after"
+			json.Unmarshal(cursor, &next)
+			if len(page) < size {
+				next = ""
+			}
+		} else {
+			json.Unmarshal(answer["next_cursor"], &next)
+		}
+		if next == "" || limit > 0 && left <= 0 {
+			return nil
+		}
+		query.Set(name, next)
+	}
+}
+
+// oneLine is text that cannot write to the terminal but where it stands. Tabs
+// stay: they part the columns.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, s)
+}
+
+// short cuts text to a width that leaves a table on its lines.
+func short(s string) string {
+	const width = 50
+	if runes := []rune(s); len(runes) > width {
+		return string(runes[:width-1]) + "…"
+	}
+	return cmp.Or(s, "-")
+}
+
+// ago is a time as people compare it: "12s ago", "in 3m0s", "-" for none.
+func ago(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	d := time.Since(*t)
+	unit := time.Second
+	if d.Abs() > time.Hour {
+		unit = time.Minute
+	}
+	if d < 0 {
+		return "in " + d.Abs().Round(unit).String()
+	}
+	return d.Round(unit).String() + " ago"
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// deliveryView is a delivery as the API shows it.
+type deliveryView struct {
+	ID            string     `json:"id"`
+	EventID       string     `json:"event_id"`
+	Type          string     `json:"type"`
+	Subject       string     `json:"subject"`
+	Notifier      string     `json:"notifier"`
+	State         string     `json:"state"`
+	Attempts      int        `json:"attempts"`
+	NextAttemptAt *time.Time `json:"next_attempt_at"`
+	LastError     string     `json:"last_error"`
+	CreatedAt     *time.Time `json:"created_at"`
+	SettledAt     *time.Time `json:"settled_at"`
+	Log           []struct {
+		At         time.Time `json:"at"`
+		Status     int       `json:"status"`
+		Error      string    `json:"error"`
+		DurationMS int64     `json:"duration_ms"`
+	} `json:"log"`
+}
+
+func newDelivery() *cobra.Command {
+	return newClient("delivery", "List, look at and retry deliveries in a running daemon", deliveryList, deliveryShow, deliveryRetry)
+}
+
+func deliveryList(c *client) *cobra.Command {
+	var state, notifier, event string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "list", Short: "List deliveries, the newest first", Args: cobra.NoArgs,
+		Example: "  pushwatch delivery list --state dead",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			query := url.Values{}
+			for name, value := range map[string]string{"state": state, "notifier": notifier, "event": event} {
+				if value != "" {
+					query.Set(name, value)
+				}
+			}
+			return list(cmd.Context(), c, "/v1/deliveries", "deliveries", query, limit, "DELIVERY\tNOTIFIER\tSTATE\tMADE\tATTEMPTS\tTYPE\tSUBJECT\tLAST ERROR", func(d deliveryView) string {
+				return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s", d.ID, d.Notifier, d.State, ago(d.CreatedAt), d.Attempts, d.Type, d.Subject, short(d.LastError))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&state, "state", "", "only those in this `STATE`: pending, delivered, dead")
+	cmd.Flags().StringVar(&notifier, "notifier", "", "only those to this `NOTIFIER`")
+	cmd.Flags().StringVar(&event, "event", "", "only those of this event, a msg_… `ID`")
+	limitFlag(cmd, &limit)
+	cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"pending", "delivered", "dead"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func deliveryShow(c *client) *cobra.Command {
+	return &cobra.Command{
+		Use: "show DELIVERY", Short: "Show one delivery with its attempts", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var answer json.RawMessage
+			if err := c.call(cmd.Context(), http.MethodGet, "/v1/deliveries/"+url.PathEscape(args[0]), nil, &answer); err != nil {
+				return err
+			}
+			return c.print(answer, func(w io.Writer) error {
+				var d deliveryView
+				if err := json.Unmarshal(answer, &d); err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nnext attempt\t%s\nsettled\t%s\n",
+					d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(d.CreatedAt), ago(d.NextAttemptAt), ago(d.SettledAt))
+				for i, a := range d.Log {
+					outcome := fmt.Sprintf("status %d", a.Status)
+					if a.Error != "" {
+						outcome = oneLine(a.Error)
+					}
+					fmt.Fprintf(w, "attempt %d\t%s, %d ms: %s\n", i+1+d.Attempts-len(d.Log), ago(&a.At), a.DurationMS, outcome)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func deliveryRetry(c *client) *cobra.Command {
+	var notifier, since, until string
+	cmd := &cobra.Command{
+		Use: "retry [DELIVERY]", Short: "Deliver again what was delivered or given up", Args: cobra.MaximumNArgs(1),
+		Long: `Retry delivers again: one delivery, or with --notifier all that was given up for
+a notifier. It is the same event, byte for byte, under the same id.`,
+		Example: "  pushwatch delivery retry dlv_1_42\n  pushwatch delivery retry --notifier classroom --since 24h",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (notifier != "") {
+				return usagef("want either a DELIVERY or --notifier: see %s --help", cmd.CommandPath())
+			}
+			if len(args) == 1 {
+				return c.call(cmd.Context(), http.MethodPost, "/v1/deliveries/"+url.PathEscape(args[0])+"/retry", nil, nil)
+			}
+			body := map[string]string{"notifier": notifier}
+			for name, value := range map[string]string{"since": since, "until": until} {
+				if value == "" {
+					continue
+				}
+				if d, err := time.ParseDuration(value); err == nil {
+					value = time.Now().Add(-d).UTC().Format(time.RFC3339)
+				}
+				body[name] = value
+			}
+			var answer json.RawMessage
+			if err := c.call(cmd.Context(), http.MethodPost, "/v1/deliveries/retry", body, &answer); err != nil {
+				return err
+			}
+			return c.print(answer, func(w io.Writer) error {
+				var v struct{ Replayed int }
+				if err := json.Unmarshal(answer, &v); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(w, "%d are delivered again\n", v.Replayed)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&notifier, "notifier", "", "all that was given up for this `NOTIFIER`")
+	cmd.Flags().StringVar(&since, "since", "", "with --notifier: only what was made since a `TIME` ago, such as 24h, or 2026-11-22T18:00:00Z")
+	cmd.Flags().StringVar(&until, "until", "", "with --notifier: only what was made before a `TIME` ago, or a time")
+	return cmd
+}

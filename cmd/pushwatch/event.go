@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/spf13/cobra"
+)
+
+// eventView is an event as the API shows it.
+type eventView struct {
+	ID      string    `json:"id"`
+	Type    string    `json:"type"`
+	Subject string    `json:"subject"`
+	Time    time.Time `json:"time"`
+	Data    struct {
+		Sequence int64             `json:"sequence"`
+		Labels   map[string]string `json:"labels"`
+		Error    *struct {
+			Code string `json:"code"`
+		} `json:"error"`
+	} `json:"data"`
+}
+
+// row is the event as a line of a table, with the local time.
+func (e eventView) row() string {
+	sequence, note := "-", taskView{Labels: e.Data.Labels}.labels()
+	if e.Data.Sequence > 0 {
+		sequence = fmt.Sprint(e.Data.Sequence)
+	}
+	if e.Data.Error != nil {
+		note = e.Data.Error.Code
+	}
+	return fmt.Sprintf("%s\t%-19s\t%s\t%s\t%s", e.Time.Local().Format("2006-01-02 15:04:05.000"), e.Type, e.Subject, sequence, note)
+}
+
+const eventHeading = "TIME\tTYPE\tSUBJECT\tSEQUENCE\tLABELS OR ERROR"
+
+func newEvent() *cobra.Command {
+	return newClient("event", "List or follow events of a running daemon", eventList, eventFollow)
+}
+
+// eventFilter adds the flags that choose events, and returns the query that they
+// make.
+func eventFilter(cmd *cobra.Command, after string) func() url.Values {
+	var types []string
+	var subject string
+	cmd.Flags().StringSliceVar(&types, "type", nil, "only events of this `TYPE`, such as push.stopped or push.*; may be repeated")
+	cmd.Flags().StringVar(&subject, "subject", "", "only events of this `SUBJECT`, such as 1400000001/ghucnligqtgtvk2624mb")
+	cmd.Flags().StringVar(&after, "after", after, "begin behind this `CURSOR`; \"now\": with what comes; empty: with the oldest")
+	return func() url.Values {
+		query := url.Values{"type": types}
+		if subject != "" {
+			query.Set("subject", subject)
+		}
+		if after != "" {
+			query.Set("after", after)
+		}
+		return query
+	}
+}
+
+func eventList(c *client) *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{Use: "list", Short: "List events, oldest first", Args: cobra.NoArgs}
+	query := eventFilter(cmd, "")
+	limitFlag(cmd, &limit)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return list(cmd.Context(), c, "/v1/events", "events", query(), limit, eventHeading, eventView.row)
+	}
+	return cmd
+}
+
+func eventFollow(c *client) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "follow", Short: "Print events as they come", Args: cobra.NoArgs,
+		Long: `Follow prints events as they come, until it is stopped. Where the connection is
+lost it connects again and goes on behind the last event, without loss or repeat.`,
+	}
+	query := eventFilter(cmd, "now")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.follow(cmd.Context(), query()) }
+	return cmd
+}
+
+// errOutput means that nobody takes what is printed.
+var errOutput = errors.New("print event")
+
+// silence is how long a stream may say nothing: the daemon says something every 10 s.
+const silence = 30 * time.Second
+
+// follow prints events until ctx ends. Only the first connection has to succeed.
+func (c *client) follow(ctx context.Context, query url.Values) error {
+	pauses := backoff.NewExponentialBackOff(backoff.WithMaxInterval(15*time.Second), backoff.WithMaxElapsedTime(0))
+	cursor := ""
+	for connected := false; ; {
+		err := c.stream(ctx, query, &cursor, func() {
+			connected = true
+			pauses.Reset()
+		})
+		_, refused := errors.AsType[*usageError](err)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case !connected, refused, errors.Is(err, errOutput):
+			return err
+		}
+		pause := pauses.NextBackOff()
+		fmt.Fprintf(c.errs, "connection lost: %v: trying again in %s\n", err, pause.Round(100*time.Millisecond))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// stream prints events until the connection is lost. It begins behind cursor,
+// where that is not empty, and leaves there what it has come to.
+func (c *client) stream(ctx context.Context, query url.Values, cursor *string, connected func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	quiet := time.AfterFunc(silence, func() { cancel(fmt.Errorf("nothing has come for %s", silence)) })
+	defer quiet.Stop()
+	header := http.Header{"Accept": {"text/event-stream"}}
+	if *cursor != "" {
+		header.Set("Last-Event-ID", *cursor)
+	}
+	answer, err := c.send(ctx, http.MethodGet, "/v1/events/stream?"+query.Encode(), nil, header)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	connected()
+	lines := bufio.NewReader(answer.Body)
+	id, data := *cursor, ""
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
+			return err
+		}
+		quiet.Reset(silence)
+		switch name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); {
+		case name == "id":
+			id = value
+		case name == "data":
+			data = value
+		case line == "\n": // only now it is whole
+			if data != "" {
+				if err := c.printEvent(c.out, data); err != nil {
+					return err
+				}
+			}
+			*cursor, data = id, ""
+		}
+	}
+}
+
+func (c *client) printEvent(w io.Writer, data string) error {
+	if c.output == "table" {
+		var e eventView
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return fmt.Errorf("read event: %w", err)
+		}
+		data = oneLine(strings.ReplaceAll(e.row(), "\t", "  "))
+	}
+	if _, err := fmt.Fprintln(w, data); err != nil {
+		return fmt.Errorf("%w: %w", errOutput, err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// statusView is the status as the API shows it.
+type statusView struct {
+	Instance string `json:"instance"`
+	Version  string `json:"version"`
+	Accounts []struct {
+		Name  string `json:"name"`
+		Blind bool   `json:"blind"`
+		Dark  []struct {
+			SDKAppID *int64     `json:"sdk_app_id"`
+			Since    *time.Time `json:"since"`
+			Tasks    int        `json:"tasks"`
+			Error    *struct {
+				Code    string `json:"code"`
+				Message string `json:"message"`
+			} `json:"error"`
+		} `json:"dark"`
+		Limit   float64 `json:"requests_per_second_limit"`
+		Granted float64 `json:"requests_per_second_granted"`
+		Used    float64 `json:"requests_per_second_used"`
+		Tasks   struct {
+			Registered, Preparing, Pushing int
+		} `json:"tasks"`
+		StalenessSeconds  float64    `json:"staleness_seconds"`
+		LapSeconds        float64    `json:"lap_seconds"`
+		StoreFailingSince *time.Time `json:"store_failing_since"`
+	} `json:"accounts"`
+	Notifiers []notifierView `json:"notifiers"`
+}
+
+func newStatus() *cobra.Command {
+	c := &client{}
+	cmd := &cobra.Command{
+		Use: "status", Short: "Tell how a running daemon does", Args: cobra.NoArgs,
+		Long: `Status tells in one screen whether each account can be observed, how much of its
+limit is used, what is watched and how old the oldest observation is, and what
+waits for each notifier or was given up.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var answer json.RawMessage
+			if err := c.call(cmd.Context(), http.MethodGet, "/v1/status", nil, &answer); err != nil {
+				return err
+			}
+			return c.print(answer, func(w io.Writer) error {
+				var s statusView
+				if err := json.Unmarshal(answer, &s); err != nil {
+					return err
+				}
+				return s.table(w)
+			})
+		},
+	}
+	c.flags(cmd)
+	return cmd
+}
+
+func (s statusView) table(w io.Writer) error {
+	fmt.Fprintf(w, "%s, pushwatch %s\n\n", oneLine(s.Instance), oneLine(s.Version))
+	fmt.Fprintln(w, "ACCOUNT\tSIGHT\tREQUESTS/S\tREGISTERED\tPREPARING\tPUSHING\tOLDEST LOOK\tEVERY")
+	var notes strings.Builder
+	for _, a := range s.Accounts {
+		sight := "sees"
+		switch {
+		case a.Blind:
+			sight = "BLIND"
+		case len(a.Dark) > 0:
+			sight = "failing"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.1f of %g\t%d\t%d\t%d\t%.1fs ago\t%.1fs\n", oneLine(a.Name), sight, a.Used, a.Granted,
+			a.Tasks.Registered, a.Tasks.Preparing, a.Tasks.Pushing, a.StalenessSeconds, a.LapSeconds)
+		if a.Granted < a.Limit {
+			fmt.Fprintf(&notes, "! %s: others use its quota too: %.1f of %g requests a second are granted\n", oneLine(a.Name), a.Granted, a.Limit)
+		}
+		if a.StoreFailingSince != nil {
+			fmt.Fprintf(&notes, "! %s: the database has taken no writes since %s\n", oneLine(a.Name), ago(a.StoreFailingSince))
+		}
+		for _, d := range a.Dark {
+			what, why := a.Name, "no answer"
+			if d.SDKAppID != nil {
+				what = fmt.Sprintf("%s, application %d", a.Name, *d.SDKAppID)
+			}
+			if d.Error != nil {
+				why = d.Error.Code + ": " + d.Error.Message
+			}
+			fmt.Fprintf(&notes, "! %s: nothing was seen of %d tasks, first %s: %s\n", oneLine(what), d.Tasks, ago(d.Since), oneLine(why))
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n", notifierHeading)
+	for _, n := range s.Notifiers {
+		fmt.Fprintln(w, oneLine(n.row()))
+	}
+	if notes.Len() > 0 {
+		fmt.Fprintf(w, "\n%s", notes.String())
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// taskView is a task as the API shows it.
+type taskView struct {
+	SDKAppID       int64             `json:"sdk_app_id"`
+	TaskID         string            `json:"task_id"`
+	Account        string            `json:"account"`
+	State          string            `json:"state"`
+	Labels         map[string]string `json:"labels"`
+	ExpectedStopAt *time.Time        `json:"expected_stop_at"`
+	RegisteredAt   *time.Time        `json:"registered_at"`
+	Sequence       int64             `json:"sequence"`
+	Push           *struct {
+		Status         string `json:"status"`
+		FinishReason   string `json:"finish_reason"`
+		ExceptionCount int64  `json:"exception_count"`
+	} `json:"push"`
+	Error *struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	} `json:"error"`
+	LastObservedAt *time.Time `json:"last_observed_at"`
+	NextPollAt     *time.Time `json:"next_poll_at"`
+	EndedAt        *time.Time `json:"ended_at"`
+}
+
+func (t taskView) labels() string {
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(t.Labels)) {
+		all = append(all, k+"="+t.Labels[k])
+	}
+	return short(strings.Join(all, " "))
+}
+
+// details prints the task, a field a line.
+func (t taskView) details(w io.Writer) error {
+	fmt.Fprintf(w, "task\t%d/%s\naccount\t%s\nstate\t%s\n", t.SDKAppID, t.TaskID, oneLine(t.Account), t.State)
+	if p := t.Push; p != nil {
+		fmt.Fprintf(w, "push\t%s\nexceptions\t%d\n", oneLine(strings.TrimSpace(p.Status+" "+p.FinishReason)), p.ExceptionCount)
+	}
+	if e := t.Error; e != nil {
+		fmt.Fprintf(w, "error\t%s\n", oneLine(e.Code+": "+e.Message))
+	}
+	_, err := fmt.Fprintf(w, "labels\t%s\nevents\t%d\nregistered\t%s\nobserved\t%s\nnext poll\t%s\nexpected stop\t%s\nended\t%s\n", oneLine(t.labels()),
+		t.Sequence, ago(t.RegisteredAt), ago(t.LastObservedAt), ago(t.NextPollAt), ago(t.ExpectedStopAt), ago(t.EndedAt))
+	return err
+}
+
+// printTask prints an answer that is one task.
+func (c *client) printTask(answer json.RawMessage) error {
+	return c.print(answer, func(w io.Writer) error {
+		var t taskView
+		if err := json.Unmarshal(answer, &t); err != nil {
+			return err
+		}
+		return t.details(w)
+	})
+}
+
+func newTask() *cobra.Command {
+	return newClient("task", "Register, list and look at pushes in a running daemon", taskAdd, taskList, taskShow, taskRemove, taskPoll)
+}
+
+// taskPath is the path of the task that is named by the arguments: SDK_APP_ID and
+// TASK_ID, or both with a slash as they stand in an event's subject.
+func taskPath(args []string) (path string, app int64, id string, err error) {
+	name := strings.Join(args, "/")
+	text, id, ok := strings.Cut(name, "/")
+	app, err = strconv.ParseInt(text, 10, 64)
+	if !ok || err != nil {
+		return "", 0, "", usagef("task %s: want SDK_APP_ID TASK_ID, such as 1400000001 ghucnligqtgtvk2624mb", name)
+	}
+	return fmt.Sprintf("/v1/tasks/%d/%s", app, url.PathEscape(id)), app, id, nil
+}
+
+func taskAdd(c *client) *cobra.Command {
+	var body struct {
+		SDKAppID       int64             `json:"sdk_app_id"`
+		TaskID         string            `json:"task_id"`
+		ExpectedStopAt string            `json:"expected_stop_at,omitempty"`
+		Labels         map[string]string `json:"labels,omitempty"`
+	}
+	var reopen bool
+	cmd := &cobra.Command{
+		Use: "add SDK_APP_ID TASK_ID", Short: "Have a push watched", Args: cobra.RangeArgs(1, 2),
+		Long:    "Add has a push watched. Repeating it is harmless: a task that is known already is shown as it is.",
+		Example: "  pushwatch task add 1400000001 ghucnligqtgtvk2624mb --label course=math-3b --stops 90m",
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if _, body.SDKAppID, body.TaskID, err = taskPath(args); err != nil {
+				return err
+			}
+			if d, err := time.ParseDuration(body.ExpectedStopAt); err == nil {
+				body.ExpectedStopAt = time.Now().Add(d).UTC().Format(time.RFC3339)
+			}
+			var answer json.RawMessage
+			if err := c.call(cmd.Context(), http.MethodPost, fmt.Sprintf("/v1/tasks?reopen=%t", reopen), body, &answer); err != nil {
+				return err
+			}
+			return c.printTask(answer)
+		},
+	}
+	cmd.Flags().StringToStringVar(&body.Labels, "label", nil, "a label, `KEY=VALUE`, that comes back in each event; may be repeated")
+	cmd.Flags().StringVar(&body.ExpectedStopAt, "stops", "", "when the push is planned to end: in a `TIME` such as 90m, or at 2026-11-22T19:00:00Z")
+	cmd.Flags().BoolVar(&reopen, "reopen", false, "watch a task anew that has ended")
+	return cmd
+}
+
+func taskList(c *client) *cobra.Command {
+	var state string
+	var app int64
+	var labels map[string]string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "list", Short: "List tasks", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			query := url.Values{}
+			if state != "" {
+				query.Set("state", state)
+			}
+			if app != 0 {
+				query.Set("sdk_app_id", strconv.FormatInt(app, 10))
+			}
+			for k, v := range labels {
+				query.Add("label", k+":"+v)
+			}
+			return list(cmd.Context(), c, "/v1/tasks", "tasks", query, limit, "TASK\tSTATE\tOBSERVED\tNEXT POLL\tEVENTS\tLABELS", func(t taskView) string {
+				return fmt.Sprintf("%d/%s\t%s\t%s\t%s\t%d\t%s", t.SDKAppID, t.TaskID, t.State, ago(t.LastObservedAt), ago(t.NextPollAt), t.Sequence, t.labels())
+			})
+		},
+	}
+	cmd.Flags().StringVar(&state, "state", "", "only tasks in this `STATE`: registered, preparing, pushing, stopped, failed, not_found")
+	cmd.Flags().Int64Var(&app, "app", 0, "only tasks of this application, an `SDK_APP_ID`")
+	cmd.Flags().StringToStringVar(&labels, "label", nil, "only tasks with this label, `KEY=VALUE`; may be repeated")
+	limitFlag(cmd, &limit)
+	cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"registered", "preparing", "pushing", "stopped", "failed", "not_found"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// limitFlag adds the flag that every list has.
+func limitFlag(cmd *cobra.Command, limit *int) {
+	cmd.Flags().IntVar(limit, "limit", 100, "at most `N` of them; 0: all")
+}
+
+func taskShow(c *client) *cobra.Command {
+	return taskCommand("show SDK_APP_ID TASK_ID", "Show one task", func(cmd *cobra.Command, path string) error {
+		var answer json.RawMessage
+		if err := c.call(cmd.Context(), http.MethodGet, path, nil, &answer); err != nil {
+			return err
+		}
+		return c.printTask(answer)
+	})
+}
+
+func taskRemove(c *client) *cobra.Command {
+	return taskCommand("remove SDK_APP_ID TASK_ID", "Stop watching a push", func(cmd *cobra.Command, path string) error {
+		return c.call(cmd.Context(), http.MethodDelete, path, nil, nil)
+	})
+}
+
+func taskPoll(c *client) *cobra.Command {
+	return taskCommand("poll SDK_APP_ID TASK_ID", "Look at a push as soon as the account's limit allows", func(cmd *cobra.Command, path string) error {
+		return c.call(cmd.Context(), http.MethodPost, path+"/poll", nil, nil)
+	})
+}
+
+// taskCommand is a command about one task.
+func taskCommand(use, short string, run func(cmd *cobra.Command, path string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, _, _, err := taskPath(args)
+			if err != nil {
+				return err
+			}
+			return run(cmd, path)
+		},
+	}
+}

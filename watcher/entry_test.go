@@ -1,0 +1,113 @@
+package watcher
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// observedTask returns a task as a store reads it, each text with memory of its own.
+func observedTask(i int, now time.Time) Task {
+	return Task{
+		Key: Key{1400000001, fmt.Sprintf("ghucnligqtgtvk%06d", i)}, Account: fmt.Sprint("school"), State: State(fmt.Sprint("pushing")),
+		Labels:       map[string]string{"course": fmt.Sprintf("math-%d", i), "room": fmt.Sprint(i)},
+		RegisteredAt: now.Add(-time.Minute), LastObservedAt: now, LastPolledAt: now, Version: 3, Sequence: 2,
+		Push: &Push{
+			Status: new(fmt.Sprint(StatusPushing)), FinishReason: new(""), RoomID: new(int64(i)), GroupID: new(fmt.Sprint(i)),
+			PushUserID: new(fmt.Sprintf("tic_push_user_%d", i)), PushStartTime: new(now.Unix() - 50), PushStopTime: new(int64(0)),
+			ExceptionCount: new(int64(0)), IMSyncTime: new(int64(0)), Backup: new(""), RequestID: new(fmt.Sprintf("d290f1ee-6c54-4b01-90e6-%012d", i)),
+		},
+		Memory: Memory{Status: fmt.Sprint(StatusPushing), Started: true},
+	}
+}
+
+// A hundred thousand live tasks are to fit in 120 MB, with the program itself, the
+// database's caches, and as much again as they take for the garbage collector.
+func TestLiveTaskIsSmall(t *testing.T) {
+	const tasks, most = 20_000, 400 // bytes each
+	w := New(Config{Accounts: []AccountConfig{{Name: "school"}}})
+	a := newAccount(w, w.plan(), w.plan().Accounts[0], nil)
+	a.log = zap.NewNop()
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	now := time.Now()
+	for i := range tasks {
+		a.adopt(observedTask(i, now), false)
+	}
+	if got := float64(heap()-before) / tasks; got > most {
+		t.Errorf("a live task takes %.0f bytes, want at most %d", got, most)
+	}
+	if got := len(a.tasks); got != tasks {
+		t.Errorf("%d live tasks, want %d", got, tasks)
+	}
+}
+
+// An answer is news where the state machine would show or remember it, and only then.
+func TestEntryNews(t *testing.T) {
+	now := time.Now()
+	task := observedTask(1, now)
+	again := func(change func(p *Push)) Observation {
+		p := *task.Push
+		p.RequestID = new("another")
+		change(&p)
+		return Observation{At: now.Add(time.Second), Push: &p}
+	}
+	for _, c := range []struct {
+		name string
+		o    Observation
+		want bool
+	}{
+		{"the same", again(func(*Push) {}), false},
+		{"null for empty", again(func(p *Push) { p.FinishReason, p.Backup, p.PushStopTime = nil, new("{}"), nil }), false},
+		{"another room", again(func(p *Push) { p.RoomID = new(int64(2)) }), true},
+		{"another user", again(func(p *Push) { p.PushUserID = new("other") }), true},
+		{"an exception", again(func(p *Push) { p.ExceptionCount = new(int64(1)) }), true},
+		{"a backup", again(func(p *Push) { p.Backup = new("text") }), true},
+		{"another status", again(func(p *Push) { p.Status = new("RESTING") }), true},
+		{"an error", Observation{At: now, Error: &CloudError{Kind: BadTask, Code: "InvalidParameter"}}, true},
+	} {
+		e := newEntry(&task)
+		next, _ := Rules{}.Apply(e.brief(now), c.o)
+		if got := e.news(&next); got != c.want {
+			t.Errorf("%s: news = %t, want %t", c.name, got, c.want)
+		}
+		if whole, _ := (Rules{}).Apply(task, c.o); worthSaving(&task, &whole) != c.want {
+			t.Errorf("%s: worthSaving = %t, want %t", c.name, !c.want, c.want)
+		}
+	}
+}
+
+func TestBriefKeepsWhatItIsMadeOf(t *testing.T) {
+	now := time.Now()
+	task := observedTask(1, now.Add(-time.Hour))
+	task.ExpectedStopAt = time.UnixMicro(1795371300123456)
+	task.Memory.PreparedSince = now.Add(-2 * time.Hour)
+	got := newEntry(&task).brief(now)
+	if got.Key != task.Key || got.State != task.State || got.Version != task.Version || got.Memory != task.Memory {
+		t.Errorf("brief = %+v, want %+v", got, task)
+	}
+	for _, c := range []struct {
+		name      string
+		got, want time.Time
+	}{
+		{"RegisteredAt", got.RegisteredAt, task.RegisteredAt},
+		{"ExpectedStopAt", got.ExpectedStopAt, task.ExpectedStopAt},
+		{"LastObservedAt", got.LastObservedAt, task.LastObservedAt},
+		{"LastPolledAt", got.LastPolledAt, task.LastPolledAt},
+	} {
+		if !c.got.Equal(c.want) {
+			t.Errorf("brief: %s = %s, want %s", c.name, c.got, c.want)
+		}
+	}
+	if got := newEntry(&Task{}).brief(now); !got.RegisteredAt.IsZero() || !got.ExpectedStopAt.IsZero() || !got.LastPolledAt.IsZero() {
+		t.Errorf("brief of no times = %+v, want none", got)
+	}
+}
