@@ -71,6 +71,7 @@ type logSettings struct {
 type watchSettings struct {
 	MaxStaleness   setting.Duration `toml:"max_staleness"`
 	MinInterval    setting.Duration `toml:"min_interval"`
+	Thrift         setting.Duration `toml:"thrift"`
 	NotFoundGrace  setting.Duration `toml:"not_found_grace"`
 	Confirmations  int              `toml:"confirmations"`
 	StalledAfter   setting.Duration `toml:"stalled_after"`

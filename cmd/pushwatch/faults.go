@@ -110,6 +110,9 @@ func (w *watchSettings) check(d *document) {
 	if w.Confirmations < 1 || w.Confirmations > 10 {
 		d.fault("watch.confirmations", "= %d: want 1 to 10", w.Confirmations)
 	}
+	if w.Thrift < 0 || w.Thrift > w.MaxStaleness {
+		d.fault("watch.thrift", `= %q: want "0s" to use the whole quota, or at most watch.max_staleness, %q`, w.Thrift, w.MaxStaleness)
+	}
 	if w.MinInterval > w.MaxStaleness {
 		d.fault("watch.min_interval", "= %q: want at most watch.max_staleness, %q", w.MinInterval, w.MaxStaleness)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -20,13 +21,62 @@ import (
 // TestConsumers runs the consumers that the README shows: each must take what
 // verifies, refuse what does not, and refuse to start without a secret.
 func TestConsumers(t *testing.T) {
+	inEachLanguage(t, consuming, consume)
+}
+
+// TestRegistering runs the README's code that registers a push, against the API.
+func TestRegistering(t *testing.T) {
+	inEachLanguage(t, registering, func(t *testing.T, program string, args []string) {
+		address := freeAddress(t)
+		p := launch(t, "serve", "--config", settingsFile(t, fmt.Sprintf(`
+[http]
+listen = %q
+[[http.tokens]]
+name = "backend"
+secret = "a-token-of-some-length"
+role = "write"
+[store]
+url = "sqlite:%s/pushwatch.db"
+[[accounts]]
+name = "school"
+secret_id = "AKIDschool"
+secret_key = "key"
+endpoint = "http://127.0.0.1:1"
+sdk_app_ids = [1400000001]
+`, address, t.TempDir())))
+		awaitReady(t, p, address)
+		run := func(task, token string) error {
+			cmd := exec.Command(program, append(args, task)...)
+			cmd.Env = append(os.Environ(), "PUSHWATCH_SERVER=http://"+address, "PUSHWATCH_TOKEN="+token)
+			kill := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+			defer kill.Stop()
+			out, err := cmd.CombinedOutput()
+			t.Logf("%s", out)
+			return err
+		}
+		for range 2 { // the second time it is registered already
+			if err := run("class", "a-token-of-some-length"); err != nil {
+				t.Errorf("register: %v\n%s", err, p.log)
+			}
+		}
+		if run("class-2", "a-token-that-is-wrong") == nil {
+			t.Error("a wrong token gave no error")
+		}
+		if run("a b", "a-token-of-some-length") == nil {
+			t.Error("a faulty id gave no error")
+		}
+	})
+}
+
+// inEachLanguage runs a test with each program of the README.
+func inEachLanguage(t *testing.T, n int, test func(t *testing.T, program string, args []string)) {
 	for _, c := range []struct {
 		language, file string
 		run            []string
 	}{
 		{"go", "main.go", []string{"go", "run"}},
-		{"js", "consumer.mjs", []string{"node"}},
-		{"python", "consumer.py", []string{"python3"}},
+		{"js", "program.mjs", []string{"node"}},
+		{"python", "program.py", []string{"python3"}},
 	} {
 		t.Run(c.language, func(t *testing.T) {
 			t.Parallel()
@@ -35,15 +85,15 @@ func TestConsumers(t *testing.T) {
 				if os.Getenv("CI") != "" {
 					t.Fatal(err)
 				}
-				t.Skipf("%v: install it to test the README's consumer in it", err)
+				t.Skipf("%v: install it to test the README's code in it", err)
 			}
 			file := filepath.Join(t.TempDir(), c.file)
-			if err := os.WriteFile(file, []byte(block(t, c.language)), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte(block(t, c.language, n)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			args := append(append([]string{}, c.run[1:]...), file)
 			if c.language == "go" { // built first: `go run` would not pass on the kill
-				binary := filepath.Join(t.TempDir(), "consumer")
+				binary := filepath.Join(t.TempDir(), "program")
 				build := exec.Command(program, "build", "-o", binary, file)
 				build.Dir = "../.."
 				if out, err := build.CombinedOutput(); err != nil {
@@ -51,23 +101,29 @@ func TestConsumers(t *testing.T) {
 				}
 				program, args = binary, nil
 			}
-			consume(t, program, args)
+			test(t, program, args)
 		})
 	}
 }
 
-// block is the README's code in a language; there must be one.
-func block(t *testing.T, language string) string {
+// The README's code in each language: first what registers, then what consumes.
+const (
+	registering = iota
+	consuming
+)
+
+// block is the README's n-th code in a language; there must be one.
+func block(t *testing.T, language string, n int) string {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "\n```"+language+"\n")
-	code, _, closed := strings.Cut(rest, "\n```\n")
-	if !ok || !closed {
-		t.Fatalf("the README has no code in %s", language)
+	blocks := strings.Split(string(text), "\n```"+language+"\n")
+	if len(blocks) != 3 {
+		t.Fatalf("the README has %d blocks of code in %s, want 2", len(blocks)-1, language)
 	}
+	code, _, _ := strings.Cut(blocks[n+1], "\n```\n")
 	return code
 }
 

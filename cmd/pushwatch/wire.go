@@ -20,7 +20,7 @@ import (
 // config is the watching as the watcher takes it, but for the accounts.
 func (w watchSettings) config() watcher.Config {
 	return watcher.Config{
-		MaxStaleness: w.MaxStaleness.Std(), MinInterval: w.MinInterval.Std(),
+		MaxStaleness: w.MaxStaleness.Std(), MinInterval: w.MinInterval.Std(), Thrift: w.Thrift.Std(),
 		RequestTimeout: w.RequestTimeout.Std(), BlindAfter: w.BlindAfter.Std(),
 		Rules: watcher.Rules{
 			NotFoundGrace: w.NotFoundGrace.Std(), Confirmations: w.Confirmations,
