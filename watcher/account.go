@@ -38,13 +38,15 @@ type account struct {
 	parked   map[int64][]*entry // tasks of a denied application, out of the schedule
 	turned   time.Time          // when the loop last went round
 	sent     meter              // requests
+	starts   lateness           // how late they are seen
+	stops    lateness           // likewise
 
 	storeFailed time.Time // since when nothing can be saved; zero: it can
 	overloaded  bool      // there are more tasks than can be polled often enough
 }
 
 func newAccount(w *Watcher, p *plan, cfg AccountConfig, store Store) *account {
-	return &account{
+	a := &account{
 		AccountConfig: cfg, watcher: w, plan: p, store: store,
 		limiter:  NewLimiter(cfg.RequestsPerSecond),
 		log:      w.log.With(zap.String("account", cfg.Name)),
@@ -61,6 +63,8 @@ func newAccount(w *Watcher, p *plan, cfg AccountConfig, store Store) *account {
 		parked:   make(map[int64][]*entry),
 		turned:   time.Now(),
 	}
+	a.schedule.floor = floor(p.Thrift)
+	return a
 }
 
 // load reads the account's live tasks from the store.
@@ -636,6 +640,7 @@ func (a *account) reload(ctx context.Context, e *entry, attempt int) (Task, bool
 func (a *account) learn(e *entry, before, next *Task) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.time(e, before, next)
 	a.schedule.hazards.learn(before, next)
 	e.keep(next)
 }

@@ -107,14 +107,14 @@ type countingStore struct {
 var errAfter = errors.New("the connection broke after the commit")
 
 func (s *countingStore) Save(ctx context.Context, c watcher.Change) error {
+	var err error
 	s.mu.Lock()
 	s.saves++
-	n, fail := s.saves, s.fail
-	s.mu.Unlock()
-	if fail == nil {
-		return s.Account.Save(ctx, c)
+	if s.fail != nil {
+		err = s.fail(s.saves)
 	}
-	switch err := fail(n); {
+	s.mu.Unlock()
+	switch {
 	case err == nil:
 		return s.Account.Save(ctx, c)
 	case errors.Is(err, errAfter):
@@ -122,6 +122,13 @@ func (s *countingStore) Save(ctx context.Context, c watcher.Change) error {
 	default:
 		return err
 	}
+}
+
+// failWith has f asked before each save.
+func (s *countingStore) failWith(f func(n int) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = f
 }
 
 func (s *countingStore) count() int {
@@ -536,9 +543,9 @@ func TestStoreFails(t *testing.T) {
 	})
 	run(t, c, func(t *testing.T, s *scene) {
 		began = time.Now()
-		s.store.fail = func(n int) error {
+		s.store.failWith(func(n int) error {
 			return []error{nil, errors.New("disk full"), errAfter}[n%3]
-		}
+		})
 		keys := s.register(10, "class")
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()

@@ -73,6 +73,8 @@ var (
 		"Age of the oldest observation of a live task.", []string{"account"}, nil)
 	rateDesc = prometheus.NewDesc("pushwatch_rate_limit",
 		"Requests per second granted now: the account's limit, or less while others use its quota.", []string{"account"}, nil)
+	expectedDesc = prometheus.NewDesc("pushwatch_detection_expected_seconds",
+		"How late a change (start, stop) of a push is seen on average, as the schedule expects it of late.", []string{"account", "change"}, nil)
 	blindDesc = prometheus.NewDesc("pushwatch_blind",
 		"1 while the account, or an application of it, is told as blind.", []string{"account"}, nil)
 )
@@ -82,6 +84,7 @@ func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {
 	descs <- tasksDesc
 	descs <- staleDesc
 	descs <- rateDesc
+	descs <- expectedDesc
 	descs <- blindDesc
 }
 
@@ -100,6 +103,8 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 		}
 		gauge(staleDesc, s.Stalest.Seconds(), a.Name)
 		gauge(rateDesc, s.Granted, a.Name)
+		gauge(expectedDesc, s.Starts.Expected.Seconds(), a.Name, "start")
+		gauge(expectedDesc, s.Stops.Expected.Seconds(), a.Name, "stop")
 		blind := 0.0
 		if slices.ContainsFunc(s.Dark, func(d Darkness) bool { return d.Told }) {
 			blind = 1

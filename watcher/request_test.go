@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,24 +221,24 @@ func TestReady(t *testing.T) {
 	})
 	run(t, c, func(t *testing.T, s *scene) {
 		began = time.Now()
-		full := false
-		s.store.fail = func(int) error {
-			if full {
+		var full atomic.Bool
+		s.store.failWith(func(int) error {
+			if full.Load() {
 				return errors.New("disk full")
 			}
 			return nil
-		}
+		})
 		keys := s.register(50, "class")
 		time.Sleep(9 * time.Second)
 		if err := s.Ready(time.Now()); err != nil {
 			t.Errorf("Ready = %v, want nil", err)
 		}
-		full = true
+		full.Store(true)
 		time.Sleep(time.Minute)
 		if err := s.Ready(time.Now()); err == nil {
 			t.Error("Ready = nil while nothing can be saved")
 		}
-		full = false
+		full.Store(false)
 		time.Sleep(time.Minute)
 		if err := s.Ready(time.Now()); err != nil {
 			t.Errorf("Ready = %v after the disk has room again, want nil", err)

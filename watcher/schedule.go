@@ -289,6 +289,16 @@ func (s *schedule) pick(at tick) *entry {
 	}
 }
 
+// floor returns the floor with which a task that changes once an hour is polled
+// every so often, where 0 is none. A poll is worth about h·t^2⅞/2, so one that is a
+// hundred times as likely to change is polled five times as often.
+func floor(every time.Duration) float64 {
+	if every <= 0 {
+		return 0
+	}
+	return worth(ordinary, ordinary*every.Seconds())
+}
+
 // patience is how long a task waits at most while the others are worth more.
 func (s *schedule) patience() time.Duration {
 	round := float64(s.waiting) / s.rate
@@ -316,7 +326,11 @@ func seconds(k tick) float64 { return float64(k) / 1e9 }
 func (c *curve) worth(from, to float64) float64 {
 	_, before := c.at(from)
 	h, now := c.at(to)
-	x := now - before
+	return worth(h, now-before)
+}
+
+// worth is what a poll is worth with the hazard h and x changes expected.
+func worth(h, x float64) float64 {
 	var gain float64 // eˣ − 1 − x
 	switch {
 	case x <= 0:
@@ -369,10 +383,12 @@ func (s *schedule) expected(e *entry, now time.Time) time.Time {
 		return now
 	case e.queue.curve == nil:
 		return now.Add(max(0, e.due.since(at)))
+	case s.floor == 0 && float64(s.waiting) < s.rate*s.rest.Seconds(): // the limit allows all of them
+		return now.Add(max(0, (e.polled + tick(s.rest)).since(at)))
 	}
 	soon, late := max(at, e.polled+tick(s.rest)), max(at, e.polled+tick(s.patience()))
 	for soon < late {
-		if mid := soon + (late-soon)/2; late-soon < tick(time.Millisecond) || e.worth(e.queue.curve, mid) >= s.price {
+		if mid := soon + (late-soon)/2; late-soon < tick(time.Millisecond) || e.worth(e.queue.curve, mid) >= max(s.price, s.floor) {
 			late = mid
 		} else {
 			soon = mid + 1

@@ -312,3 +312,34 @@ func TestScheduleMatchesAFullScan(t *testing.T) {
 	atMost(t, "mean delay of stops, of that of a full scan", cohorts.stops.mean(), all.stops.mean(), 1.03)
 	atMost(t, "mean delay of starts, of that of a full scan", cohorts.starts.mean(), all.starts.mean(), 1.03)
 }
+
+// counting counts the polls of another policy.
+type counting struct {
+	policy
+	polls int
+}
+
+func (c *counting) take(now time.Time, rate float64) *entry {
+	e := c.policy.take(now, rate)
+	if e != nil {
+		c.polls++
+	}
+	return e
+}
+
+// With thrift there are as many polls as there would be at a fixed interval, and
+// changes are seen far sooner.
+func TestScheduleThrift(t *testing.T) {
+	t.Parallel()
+	lives := school(1, 100, ordinaryDay)
+	thrifty := newLearning()
+	thrifty.floor = floor(15 * time.Second)
+	ours, fixed := &counting{policy: thrifty}, &counting{policy: &rotation{every: 30 * time.Second}}
+	got, other := simulate(lives, ours, 10)[0], simulate(lives, fixed, 10)[0]
+	if ours.polls > fixed.polls {
+		t.Errorf("polls = %d, want at most the %d of every 30 s", ours.polls, fixed.polls)
+	}
+	atMost(t, "mean delay of stops, of that of every 30 s", got.stops.mean(), other.stops.mean(), 0.6)
+	atMost(t, "mean delay of starts, of that of every 30 s", got.starts.mean(), other.starts.mean(), 0.3)
+	t.Logf("polls %d of %d, stops %.1f s of %.1f s, starts %.1f s of %.1f s", ours.polls, fixed.polls, got.stops.mean(), other.stops.mean(), got.starts.mean(), other.starts.mean())
+}

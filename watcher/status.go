@@ -18,6 +18,8 @@ type AccountStatus struct {
 	Tasks       map[State]int // live ones by state
 	Stalest     time.Duration // age of the oldest observation of a live task
 	Lap         time.Duration // time in which every live task could be polled once
+	Starts      Lateness      // of the starts of pushes
+	Stops       Lateness      // of their ends
 	Dark        []Darkness    // what cannot be observed now
 	StoreFailed time.Time     // since when nothing can be saved; zero: it can
 }
@@ -54,6 +56,7 @@ func (a *account) status(now time.Time) AccountStatus {
 	live[wholeAccount] = len(a.tasks)
 	s.Used = a.sent.rate(now)
 	s.Lap = time.Duration(float64(len(a.tasks)) / s.Granted * float64(time.Second))
+	s.Starts, s.Stops = a.starts.show(), a.stops.show()
 	s.StoreFailed = a.storeFailed
 	for app, sight := range a.sights {
 		if !sight.dark.IsZero() {

@@ -37,6 +37,7 @@ type Config struct {
 
 	MaxStaleness   time.Duration // every live task is due this often; default 1 m
 	MinInterval    time.Duration // and polled no more often than this; default 1 s
+	Thrift         time.Duration // a push with a change an hour is polled this often, the others as they deserve; 0: the whole quota is used
 	RequestTimeout time.Duration // of one request, its answer included; default 5 s
 	BlindAfter     time.Duration // what can't be observed for this long is told as blind; default 1 m
 
@@ -159,7 +160,7 @@ func (a *account) followPlan(p *plan) {
 // alike reports whether an account's engine works the same in p and q, in which
 // its settings are a and b.
 func (p *plan) alike(q *plan, a, b AccountConfig) bool {
-	return p.Rules == q.Rules && p.MaxStaleness == q.MaxStaleness && p.MinInterval == q.MinInterval &&
+	return p.Rules == q.Rules && p.MaxStaleness == q.MaxStaleness && p.MinInterval == q.MinInterval && p.Thrift == q.Thrift &&
 		p.RequestTimeout == q.RequestTimeout && p.BlindAfter == q.BlindAfter &&
 		a.Cloud == b.Cloud && a.RequestsPerSecond == b.RequestsPerSecond
 }

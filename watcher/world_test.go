@@ -119,7 +119,7 @@ func world(t *testing.T, random *rand.Rand) {
 	saves := 0
 	for pending := order; ; {
 		s, stop := start(t, path, c)
-		s.store.fail = func(int) error {
+		s.store.failWith(func(int) error {
 			saves++
 			switch {
 			case saves%29 == 0:
@@ -128,7 +128,7 @@ func world(t *testing.T, random *rand.Rand) {
 				return errAfter
 			}
 			return nil
-		}
+		})
 		for until := time.Now().Add(within(40 * time.Minute)); time.Now().Before(until); {
 			var due []watcher.Registration
 			pending = slices.DeleteFunc(slices.Clone(pending), func(l *life) bool {

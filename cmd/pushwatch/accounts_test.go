@@ -125,7 +125,7 @@ type bareRequest struct {
 type bareResponse struct {
 	*tchttp.BaseResponse
 	Response *struct {
-		Status, FinishReason, GroupId, PushUserId, Backup, RequestId   *string
+		Status, FinishReason, GroupId, PushUserId, Backup, RequestId  *string
 		RoomId, PushStartTime, PushStopTime, ExceptionCnt, IMSyncTime *int64
 	}
 }

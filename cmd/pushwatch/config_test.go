@@ -89,6 +89,8 @@ func TestFaults(t *testing.T) {
 		{`min_interval = "1s"`, `min_interval = "soon"`, `config.toml:9:1: watch.min_interval = "soon": want a number with its unit, such as "90s", "15m" or "1h30m"`},
 		{`min_interval = "1s"`, `min_interval = "-1s"`, `config.toml:9:1: watch.min_interval = "-1s": want more than zero, such as "30s"`},
 		{`min_interval = "1s"`, `min_interval = "2m"`, `config.toml:9:1: watch.min_interval = "2m": want at most watch.max_staleness, "1m"`},
+		{`min_interval = "1s"`, `thrift = "-1s"`, `config.toml:9:1: watch.thrift = "-1s": want "0s" to use the whole quota, or at most watch.max_staleness, "1m"`},
+		{`min_interval = "1s"`, `thrift = "2m"`, `config.toml:9:1: watch.thrift = "2m": want "0s" to use the whole quota, or at most watch.max_staleness, "1m"`},
 		{`min_interval = "1s"`, `confirmations = 0`, `config.toml:9:1: watch.confirmations = 0: want 1 to 10`},
 		{`name = "school"`, ``, `config.toml:10:3: accounts[0].name is missing: want a name of its own`},
 		{`secret_key = { file = "key" }`, `secret_key = { file = "none" }`, `config.toml:13:1: accounts[0].secret_key: read secret: stat FOLDER/none: no such file or directory`},
