@@ -1,0 +1,187 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// poll sends one request for e and takes in what it tells. It returns an error
+// where the account is no longer this process's.
+func (a *account) poll(ctx context.Context, permit *Permit, e *entry) error {
+	sent := time.Now()
+	push, err := a.describe(ctx, permit, e.key)
+	if err != nil && err.Stale {
+		if permit, ended := a.limiter.Acquire(ctx); ended == nil {
+			sent = time.Now()
+			push, err = a.describe(ctx, permit, e.key)
+		}
+	}
+	now := time.Now()
+	var lost error
+	if ctx.Err() == nil { // else the answer may be our own cancellation
+		if o, ok := a.judge(now, e, push, err); ok {
+			lost = a.observe(ctx, e, o, sent)
+		}
+	}
+	a.putBack(ctx, e)
+	return lost
+}
+
+// putBack has e wait for its next poll, unless its task has ended or gone.
+func (a *account) putBack(ctx context.Context, e *entry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for e.stale && !e.removed && ctx.Err() == nil {
+		e.stale = false
+		a.mu.Unlock()
+		a.reload(ctx, e, 0)
+		a.mu.Lock()
+	}
+	e.polling = false
+	if e.removed || e.state.Ended() {
+		delete(a.tasks, e.key)
+	} else {
+		a.enqueue(e)
+	}
+	a.notify()
+}
+
+// describe sends the request and returns its permit.
+func (a *account) describe(ctx context.Context, permit *Permit, key Key) (Push, *CloudError) {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.plan.RequestTimeout, a.timeout)
+	defer cancel()
+	start := time.Now()
+	push, err := a.Cloud.Describe(ctx, key)
+	a.metrics.pollSeconds.Observe(time.Since(start).Seconds())
+	if err == nil {
+		permit.Answered(a.Cloud.RoundTrip())
+		return push, nil
+	}
+	fault, ok := errors.AsType[*CloudError](err)
+	if !ok {
+		fault = &CloudError{Code: "internal", Message: err.Error(), Unanswered: true, Err: err}
+	}
+	switch {
+	case fault.Unanswered:
+		permit.Abandoned()
+	case fault.Unsent:
+		permit.Unsent()
+	default:
+		permit.Answered(a.Cloud.RoundTrip())
+	}
+	return Push{}, fault
+}
+
+// judge decides what an answer tells: of the task, which it returns as an
+// observation, or only of the way to it.
+func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (Observation, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case fault == nil:
+		a.metrics.polls.ok.Inc()
+		a.sighted(now, e)
+		return Observation{At: now, Push: &push}, true
+
+	case fault.Kind == FailedTask || fault.Kind == UnknownTask || fault.Kind == BadTask:
+		a.metrics.polls.taskError.Inc()
+		a.sighted(now, e)
+		if fault.Kind == BadTask { // another poll will hardly mend it
+			e.putOff(now, time.Minute)
+		}
+		return Observation{At: now, Error: fault}, true
+
+	}
+	a.darken(now, e.key.SDKAppID, fault)
+	switch {
+	case fault.Kind == Throttled: // the task's last poll stays what it was, so it is soon first again
+		a.metrics.polls.throttled.Inc()
+		a.reached()
+		if b := a.apps[e.key.SDKAppID]; b != nil {
+			b.undecided(now)
+		}
+		if a.limiter.Throttled(now) {
+			a.log.Warn("others use the account's quota: polling slower", zap.Float64("requests_per_second", a.limiter.Rate()), zap.String("error", fault.Code))
+		}
+
+	case fault.Kind == Denied:
+		a.metrics.polls.denied.Inc()
+		a.denied(now, e, fault)
+
+	default:
+		a.metrics.polls.transient.Inc()
+		e.putOff(now, 10*time.Second)
+		if a.whole.failed(now, fault) {
+			a.log.Warn("the service cannot be reached: probing", zap.Error(fault))
+		}
+		if b := a.apps[e.key.SDKAppID]; b != nil {
+			b.undecided(now)
+		}
+	}
+	return Observation{}, false
+}
+
+// putOff keeps a task that told nothing from being asked again at once.
+func (e *entry) putOff(now time.Time, most time.Duration) {
+	e.notBefore = tickOf(now.Add(min(most, time.Second<<min(e.failures, 10))))
+	e.failures = min(e.failures+1, maxFailures)
+}
+
+// reached notes that the service answers. a.mu is held.
+func (a *account) reached() {
+	if cause := a.whole.cause; a.whole.answered() {
+		a.log.Info("the service can be reached again", zap.NamedError("was", cause))
+	}
+}
+
+// sighted notes that e's account and application can be observed. a.mu is held.
+func (a *account) sighted(now time.Time, e *entry) {
+	a.reached()
+	a.brighten(now, e.key.SDKAppID)
+	e.failures, e.notBefore = 0, never
+	app := e.key.SDKAppID
+	b := a.apps[app]
+	if b == nil {
+		return
+	}
+	if b.answered() {
+		a.log.Info("application can be observed again", zap.Int64("sdk_app_id", app), zap.Int("tasks", len(a.parked[app])+1))
+	}
+	delete(a.apps, app)
+	for _, p := range a.parked[app] {
+		p.parked = false
+		a.schedule.put(p, time.Now())
+	}
+	delete(a.parked, app)
+}
+
+// denied notes that the service refuses to tell of e's application, or of the
+// whole account. It says nothing of any task. a.mu is held.
+func (a *account) denied(now time.Time, e *entry, fault *CloudError) {
+	if fault.WholeAccount {
+		if a.whole.failed(now, fault) {
+			a.log.Error("account is denied: probing", zap.Error(fault))
+		}
+		return
+	}
+	a.reached()
+	app := e.key.SDKAppID
+	b := a.apps[app]
+	if b == nil {
+		b = newBreaker(deniedThreshold)
+		a.apps[app] = b
+	}
+	if !b.failed(now, fault) {
+		return
+	}
+	for _, other := range a.tasks {
+		if other.key.SDKAppID == app && !other.polling && !other.parked {
+			a.schedule.remove(other)
+			a.park(other)
+		}
+	}
+	a.log.Error("application is denied: probing", zap.Int64("sdk_app_id", app), zap.Int("tasks", len(a.parked[app])+1), zap.Error(fault))
+}
