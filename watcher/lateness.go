@@ -33,11 +33,14 @@ func (l *lateness) polled(at tick, c *curve, from, to float64) {
 		*sum *= keep
 	}
 	_, before := c.at(from)
-	h, now := c.at(to)
-	x := max(0, now-before)
-	came := -math.Expm1(-x) // the chance that it has come, had the hazard always been h
+	_, now := c.at(to)
+	x := now - before
+	if x <= 0 {
+		return
+	}
+	came := -math.Expm1(-x) // the chance that it has come
 	l.chances += came
-	l.hoped += (x - came) / h
+	l.hoped += (x - came) / x * (to - from) // with a hazard that is the same all the while
 }
 
 // saw notes that a change was seen so long after it had come.

@@ -266,12 +266,16 @@ func TestStatus(t *testing.T) {
 		if a.Used < 19 || a.Used > 20 || a.Granted != 20 || a.Limit != 20 || a.Tasks[watcher.Pushing] != 2000 || a.Lap != 100*time.Second || a.Stalest < time.Minute || len(a.Dark) > 0 {
 			t.Errorf("Status = %+v", a)
 		}
+		// What was just registered gets every second poll: all of it has waited up to 200 s.
+		if a.Starts.Expected < 10*time.Second || a.Starts.Expected > 200*time.Second || a.Stops.Expected < 10*time.Second || a.Stops.Expected > 100*time.Second {
+			t.Errorf("Starts = %+v, Stops = %+v, want 10 to 200 s and 10 to 100 s expected", a.Starts, a.Stops)
+		}
 		registry := prometheus.NewRegistry()
 		if err := registry.Register(s.Watcher); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := registry.Gather(); err != nil || len(n) != 4 {
-			t.Errorf("Gather = %v, %v, want 4 metrics", n, err)
+		if n, err := registry.Gather(); err != nil || len(n) != 5 {
+			t.Errorf("Gather = %v, %v, want 5 metrics", n, err)
 		}
 	})
 }

@@ -173,8 +173,9 @@ func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (response
 	return response, sdk.Send(newDescribeRequest(ctx, key), response)
 }
 
-// RoundTrip is the shortest time that opening a connection has taken; see
-// [watcher.Cloud]. It is 0 before the first connection. Where a proxy stands
+// RoundTrip is the shortest round trip that the opening of a connection has shown;
+// see [watcher.Cloud]. It is 0 before the first connection, and where the system
+// does not tell. Where a proxy stands
 // between, it is the time to the proxy, which is shorter still.
 func (c *Client) RoundTrip() time.Duration {
 	return time.Duration(c.transport.fastest.Load())

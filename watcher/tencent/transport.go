@@ -11,7 +11,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"pushwatch/watcher"
@@ -29,7 +28,7 @@ const (
 	// began it no longer waits for.
 	openTimeout = 10 * time.Second
 	// synTimeout is the time after which TCP repeats a lost SYN (RFC 6298): a
-	// connect that took longer does not tell the round trip.
+	// handshake that took longer does not tell the round trip.
 	synTimeout = time.Second
 )
 
@@ -37,7 +36,7 @@ const (
 // status 200. Every other outcome is an error.
 type transport struct {
 	http    *http.Transport
-	fastest atomic.Int64 // shortest connect in nanoseconds; 0: none yet
+	fastest atomic.Int64 // shortest round trip in nanoseconds; 0: none known yet
 }
 
 func newTransport(proxy *url.URL) *transport {
@@ -90,29 +89,19 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 // statusCode is the code of an error that only the HTTP status tells.
 func statusCode(r *http.Response) string { return fmt.Sprintf("http %d", r.StatusCode) }
 
-// dial opens a connection and notes how long the network took for it. The clock
-// starts anew with each address tried: looking the name up, and addresses that
-// did not answer, must not make the round trip seem longer than it is.
+// dial opens a connection and notes how long the network took there and back.
 func (t *transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	begun := time.Now()
-	var tried atomic.Int64 // since begun; addresses can be tried in parallel
-	dialer := net.Dialer{
-		Timeout: openTimeout,
-		Control: func(string, string, syscall.RawConn) error {
-			tried.Store(int64(time.Since(begun)))
-			return nil
-		},
-	}
+	dialer := net.Dialer{Timeout: openTimeout}
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err == nil {
-		t.connected(time.Since(begun) - time.Duration(tried.Load()))
+		t.connected(roundTrip(conn))
 	}
 	return conn, err
 }
 
-// connected notes the time that a connect took.
+// connected notes the round trip of a connection, where it is known.
 func (t *transport) connected(took time.Duration) {
-	if took >= synTimeout {
+	if took <= 0 || took >= synTimeout {
 		return
 	}
 	for {
