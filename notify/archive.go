@@ -9,7 +9,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// ErrNoDelivery: no delivery has that id.
+// ErrNoDelivery means that no delivery has that id.
 var ErrNoDelivery = errors.New("no such delivery")
 
 // An Archive keeps the deliveries of all accounts, and the standings of the

@@ -3,6 +3,7 @@ package watcher
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // observedTask returns a task as a store reads it, each text with memory of its own.
 func observedTask(i int, now time.Time) Task {
 	return Task{
-		Key: Key{1400000001, fmt.Sprintf("ghucnligqtgtvk%06d", i)}, Account: fmt.Sprint("school"), State: State(fmt.Sprint("pushing")),
+		Key: Key{1400000001, fmt.Sprintf("ghucnligqtgtvk%06d", i)}, Account: strings.Clone("school"), State: State(strings.Clone("pushing")),
 		Labels:       map[string]string{"course": fmt.Sprintf("math-%d", i), "room": fmt.Sprint(i)},
 		RegisteredAt: now.Add(-time.Minute), LastObservedAt: now, LastPolledAt: now, Version: 3, Sequence: 2,
 		Push: &Push{

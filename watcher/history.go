@@ -8,7 +8,7 @@ import "errors"
 // position. The zero Position is before all events.
 type Position map[int64]int64
 
-// ErrPosition: the position lies past what the store holds, so it is of another
+// ErrPosition means that the position lies past what the store holds, so it is of another
 // store, or of one that has lost its last events since.
 var ErrPosition = errors.New("no position in these events")
 

@@ -3,6 +3,7 @@ package watcher
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -30,15 +31,15 @@ func named(e *entry, id string) *entry {
 // taken takes an entry every 50 ms, so many times, and returns their names; a dot
 // stands for a moment at which none may be polled.
 func taken(s *schedule, moments int) string {
-	names := ""
+	var names strings.Builder
 	for i := range moments {
 		if e := s.take(sinceNoon(time.Duration(i)*50*time.Millisecond+time.Microsecond), 20); e != nil {
-			names += e.key.TaskID
+			names.WriteString(e.key.TaskID)
 		} else {
-			names += "."
+			names.WriteString(".")
 		}
 	}
-	return names
+	return names.String()
 }
 
 func TestScheduleOrder(t *testing.T) {

@@ -161,8 +161,8 @@ type replayAnswer struct {
 func (a *deliveryAPI) retryAll(ctx context.Context, in *struct {
 	Body struct {
 		Notifier string    `json:"notifier" minLength:"1" maxLength:"100" doc:"Its name in the settings." example:"classroom"`
-		Since    time.Time `json:"since,omitempty" doc:"Only what was made then or later." example:"2026-11-22T18:00:00Z"`
-		Until    time.Time `json:"until,omitempty" doc:"Only what was made before." example:"2026-11-22T19:00:00Z"`
+		Since    time.Time `json:"since,omitzero" doc:"Only what was made then or later." example:"2026-11-22T18:00:00Z"`
+		Until    time.Time `json:"until,omitzero" doc:"Only what was made before." example:"2026-11-22T19:00:00Z"`
 	}
 }) (*replayAnswer, error) {
 	n, err := a.deliveries.RetryAll(ctx, in.Body.Notifier, in.Body.Since, in.Body.Until)

@@ -38,7 +38,15 @@ type accountStatus struct {
 	Tasks             stateCounts `json:"tasks" doc:"Live tasks by state."`
 	StalenessSeconds  float64     `json:"staleness_seconds" doc:"Age of the oldest observation of a live task." example:"1.9"`
 	LapSeconds        float64     `json:"lap_seconds" doc:"In how many seconds every live task can be polled once." example:"6.1"`
+	Starts            lateness    `json:"starts" doc:"How late the start of a push is seen."`
+	Stops             lateness    `json:"stops" doc:"How late the stop of a push is seen. Where this is more than a class can bear, ask Tencent for a higher limit."`
 	StoreFailingSince *time.Time  `json:"store_failing_since" doc:"Since when nothing that is observed can be saved; null: it can."`
+}
+
+// lateness is how long after it happened a change is seen, on average.
+type lateness struct {
+	ExpectedSeconds float64 `json:"expected_seconds" doc:"As the schedule expects it of late; 0: nothing of the kind was due." example:"2.4"`
+	SeenSeconds     float64 `json:"seen_seconds" doc:"From the push's own PushStartTime or PushStopTime to the poll that saw it, of late; 0: none was seen." example:"2.1"`
 }
 
 type stateCounts struct {
@@ -79,7 +87,9 @@ func showAccount(s watcher.AccountStatus) accountStatus {
 		Name: s.Name, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
 		Tasks:            stateCounts{s.Tasks[watcher.Registered], s.Tasks[watcher.Preparing], s.Tasks[watcher.Pushing]},
 		StalenessSeconds: s.Stalest.Seconds(), LapSeconds: s.Lap.Seconds(), StoreFailingSince: moment(s.StoreFailed),
-		Dark: []darkness{},
+		Starts: lateness{s.Starts.Expected.Seconds(), s.Starts.Seen.Seconds()},
+		Stops:  lateness{s.Stops.Expected.Seconds(), s.Stops.Seen.Seconds()},
+		Dark:   []darkness{},
 	}
 	for _, d := range s.Dark {
 		shown := darkness{Since: *moment(d.Since), Error: (*apiError)(d.Cause), Told: d.Told, Tasks: d.Tasks}

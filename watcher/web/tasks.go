@@ -247,8 +247,8 @@ func (a *taskAPI) remove(ctx context.Context, in *TaskPath) (*struct{}, error) {
 
 // amendment is a change of a registration, as the API takes it.
 type amendment struct {
-	ExpectedStopAt optional[time.Time]         `json:"expected_stop_at,omitempty" doc:"When the push is planned to end now (RFC 3339); null: not known any more. push.overdue can be told again." example:"2026-11-22T20:00:00Z"`
-	Labels         optional[map[string]string] `json:"labels,omitempty" doc:"All the labels from now on, within the limits of a registration; null: none." example:"{\"course\":\"math-3b\"}"`
+	ExpectedStopAt optional[time.Time]         `json:"expected_stop_at,omitzero" doc:"When the push is planned to end now (RFC 3339); null: not known any more. push.overdue can be told again." example:"2026-11-22T20:00:00Z"`
+	Labels         optional[map[string]string] `json:"labels,omitzero" doc:"All the labels from now on, within the limits of a registration; null: none." example:"{\"course\":\"math-3b\"}"`
 }
 
 // An optional field tells null from being left out.
