@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 )
 
 // TestKill kills the daemon with kill -9 again and again, while 200 pushes change
-// and the receiver fails one attempt in ten, and then holds that every fact was
+// and the receiver fails one attempt in ten and is down every few seconds, and then holds that every fact was
 // told, under one id, with numbers without a gap, and first told in order.
 func TestKill(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
@@ -39,6 +40,47 @@ const (
 	tasksPerTruth = 20 // tasks of an account
 )
 
+// TestFreeze stops the daemon's process as a frozen machine does, and has it go on:
+// nothing is lost, and no more is repeated than was under way.
+func TestFreeze(t *testing.T) {
+	t.Parallel()
+	scenario, settings := killScenario()
+	tiw, err := tiwsim.New(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := httptest.NewServer(tiw)
+	defer service.Close()
+	receiver := notifytest.New(notifytest.Config{})
+	webhooks := httptest.NewServer(receiver)
+	defer webhooks.Close()
+	address := freeAddress(t)
+	store := "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")
+	p := launch(t, "serve", "--config", settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", address, "TIW", service.URL,
+		"RECEIVER", webhooks.URL, "SECRET", signing.GenerateSecret()).Replace(settings)))
+	awaitReady(t, p, address)
+	const freezes, inFlight = 3, 16 // the notifier's max_in_flight
+	for range freezes {
+		time.Sleep(3 * time.Second)
+		p.Process.Signal(syscall.SIGSTOP)
+		time.Sleep(3 * time.Second)
+		p.Process.Signal(syscall.SIGCONT)
+	}
+	time.Sleep(5 * time.Second)
+	summary, err := receiver.Check()
+	if err != nil {
+		t.Error(err)
+	}
+	if summary.Repeats > freezes*inFlight || summary.Events < 100 {
+		t.Errorf("%d events and %d repeats, want at least 100 and at most %d", summary.Events, summary.Repeats, freezes*inFlight)
+	}
+	for name, s := range tiw.Stats() {
+		if s.MaxInSecond > 20 {
+			t.Errorf("account %s: %d requests in one second, want at most 20", name, s.MaxInSecond)
+		}
+	}
+}
+
 func killLoop(t *testing.T, store string) {
 	scenario, settings := killScenario()
 	tiw, err := tiwsim.New(scenario)
@@ -54,7 +96,7 @@ func killLoop(t *testing.T, store string) {
 		t.Fatal(err)
 	}
 	receiver := notifytest.New(notifytest.Config{Keys: []signing.Key{key}, Fail: func(d notifytest.Delivery) notifytest.Answer {
-		if d.Attempt == 1 && crc32.ChecksumIEEE([]byte(d.ID))%10 == 0 {
+		if down := d.At.Second()%7 == 0; down || d.Attempt == 1 && crc32.ChecksumIEEE([]byte(d.ID))%10 == 0 {
 			return notifytest.Answer{Status: http.StatusServiceUnavailable}
 		}
 		return notifytest.Answer{}
