@@ -57,7 +57,7 @@ type outage struct {
 }
 
 // TestWorlds runs random worlds for hours each: pushes of every kind, outages of
-// every kind, a database that fails, and restarts at any moment. What is told must
+// every kind, a database that fails, restarts and other settings at any moment. What is told must
 // be the truth of the world: each fact once, in order, and nothing else.
 func TestWorlds(t *testing.T) {
 	for seed := range uint64(8) {
@@ -142,6 +142,12 @@ func world(t *testing.T, random *rand.Rand) {
 				if _, _, err := s.Register(t.Context(), due, false); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if random.IntN(600) == 0 {
+				s.Reconfigure(watcher.Config{
+					Accounts:    []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: c, RequestsPerSecond: 5 + 15*random.Float64()}},
+					MinInterval: time.Second + within(2*time.Second),
+				})
 			}
 			time.Sleep(time.Second)
 		}

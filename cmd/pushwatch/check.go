@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -66,7 +68,9 @@ func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "%s: ok\n", what)
 	}
 	for _, a := range s.Accounts {
-		report("account "+a.Name, a.try(ctx, s.Watch.RequestTimeout.Std()))
+		for _, app := range a.SDKAppIDs {
+			report(fmt.Sprintf("account %s, application %d", a.Name, app), a.try(ctx, app, s.Watch.RequestTimeout.Std()))
+		}
 	}
 	for _, n := range s.Notifiers {
 		if n.Type != "webhook" {
@@ -79,23 +83,48 @@ func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 		report("notifier "+n.Name, err)
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d checks failed", failed, len(s.Accounts)+len(s.Notifiers))
+		return fmt.Errorf("%d checks failed", failed)
 	}
 	return nil
 }
 
 // try asks for a task that does not exist: where TIW says so, the credentials,
 // the permission and the application are in order.
-func (a *accountSettings) try(ctx context.Context, timeout time.Duration) error {
+func (a *accountSettings) try(ctx context.Context, app int64, timeout time.Duration) error {
 	cloud, err := a.cloud()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, err = cloud.Describe(ctx, watcher.Key{SDKAppID: a.SDKAppIDs[0], TaskID: "pushwatch-check"})
-	if fault, ok := err.(*watcher.CloudError); ok && (fault.Kind == watcher.UnknownTask || fault.Kind == watcher.BadTask) {
+	_, err = cloud.Describe(ctx, watcher.Key{SDKAppID: app, TaskID: "pushwatch-check"})
+	fault, ok := errors.AsType[*watcher.CloudError](err)
+	switch {
+	case !ok:
+		return err
+	case fault.Kind == watcher.UnknownTask || fault.Kind == watcher.BadTask:
 		return nil
+	}
+	for _, r := range remedies {
+		if strings.HasPrefix(fault.Code, r.code) {
+			return fmt.Errorf("%w: %s", err, r.remedy)
+		}
 	}
 	return err
 }
+
+// remedies are what to do about an error, the longer codes first.
+var remedies = []struct{ code, remedy string }{
+	{"AuthFailure.SignatureExpire", "set this machine's clock: it is off by more than five minutes"},
+	{"AuthFailure.SignatureFailure", "secret_key does not belong to secret_id"},
+	{"AuthFailure.SecretIdNotFound", "secret_id is unknown or disabled"},
+	{"AuthFailure.TokenFailure", "session_token is wrong or has expired"},
+	{"AuthFailure.UnauthorizedOperation", grant},
+	{"UnauthorizedOperation.SdkAppId", "the application does not belong to this account"},
+	{"UnauthorizedOperation", grant},
+	{"ResourceUnavailable.NotRegistered", "TIW is not enabled for this application"},
+	{"ResourceUnavailable.ServiceExpired", "the account is in arrears, or TIW has expired"},
+	{"RequestLimitExceeded", "others use the account's 20 requests a second: give pushwatch less with requests_per_second"},
+}
+
+const grant = "the permission is missing: allow the action name/tiw:DescribeWhiteboardPush to these credentials"

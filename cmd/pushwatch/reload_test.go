@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,9 +54,11 @@ func TestReload(t *testing.T) {
 	}
 	base := fmt.Sprintf("[store]\nurl = \"sqlite:%s/pushwatch.db\"\n", t.TempDir())
 	file := settingsFile(t, base+fmt.Sprintf("[http]\nlisten = %q\n", address)+account(1, "school")+hook("a", hookA.URL)+task(1400000001, "class"))
+	systemd := listenAsSystemd(t)
 	p := launch(t, "serve", "--config", file)
 	awaitReady(t, p, address)
 	awaitEvents(t, p, first, 1)
+	systemd.expect("READY=1")
 
 	reload := func(text, logged string) {
 		t.Helper()
@@ -73,6 +77,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("the log does not say that the settings stay:\n%s", p.log)
 	}
 	awaitReady(t, p, address)
+	systemd.expect("RELOADING=1", "READY=1")
 
 	const token = "a-token-of-some-length"
 	reload(base+"[http]\nlisten = \"127.0.0.1:1\"\n[[http.tokens]]\nname = \"backend\"\nsecret = \""+token+"\"\nrole = \"write\"\n"+
@@ -81,6 +86,7 @@ func TestReload(t *testing.T) {
 	if !strings.Contains(p.log.String(), `"settings":["http.listen"]`) {
 		t.Errorf("the log does not name the setting that needs a restart:\n%s", p.log)
 	}
+	systemd.expect("RELOADING=1", "READY=1")
 	awaitEvents(t, p, first, 2)  // the lecture's, by the notifier that stayed
 	awaitEvents(t, p, second, 1) // and by the new one
 	for _, c := range []struct {
@@ -119,6 +125,39 @@ func TestReload(t *testing.T) {
 	p.Process.Signal(os.Interrupt)
 	if err := p.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, p.log)
+	}
+	systemd.expect("RELOADING=1", "READY=1", "STOPPING=1")
+}
+
+// A fakeSystemd hears what a service tells of itself.
+type fakeSystemd struct {
+	*net.UnixConn
+	t *testing.T
+}
+
+// listenAsSystemd has the services that the test launches report to it.
+func listenAsSystemd(t *testing.T) *fakeSystemd {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	return &fakeSystemd{conn, t}
+}
+
+// expect waits for messages that begin so, in this order and with no other between.
+func (s *fakeSystemd) expect(want ...string) {
+	s.t.Helper()
+	for _, w := range want {
+		buffer := make([]byte, 1024)
+		s.SetReadDeadline(time.Now().Add(20 * time.Second))
+		n, err := s.Read(buffer)
+		if got := string(buffer[:n]); err != nil || !strings.HasPrefix(got, w) {
+			s.t.Errorf("systemd is told %q, %v, want %s", got, err, w)
+		}
 	}
 }
 
