@@ -176,7 +176,7 @@ const idle = 2 * time.Second
 // the service may still count the requests of the owner before it (a process that
 // was killed a moment ago, or another machine), and a little for those that were
 // late on their way.
-const silence = 1200 * time.Millisecond
+const silence = 1050 * time.Millisecond
 
 // run polls until ctx ends, or until the account has another owner: then it
 // returns [ErrFenced]. What is being saved then is awaited.
