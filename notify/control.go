@@ -168,7 +168,7 @@ func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string,
 	if box == nil {
 		return "", fmt.Errorf("test notifier %s: %w", notifier, ErrNoAccount)
 	}
-	e := d.event(watcher.WebhookTest, factID(rand.Text()), notifier, account, time.Now(), []string{notifier}, struct {
+	e := d.event(watcher.WebhookTest, watcher.FactID(rand.Text()), notifier, account, time.Now(), []string{notifier}, struct {
 		Notifier string `json:"notifier"`
 	}{notifier})
 	if err := box.Announce(ctx, *e); err != nil {

@@ -1,8 +1,6 @@
 package notify
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +32,7 @@ func (d *Dispatcher) exhausted(given *Delivery, o *Outcome, gone *Standing) *wat
 		fact, subject = fmt.Sprintf("gone|%s|%d", gone.Notifier, gone.Version), given.Notifier
 	}
 	at := o.Attempt.At.Add(o.Attempt.Duration)
-	return d.event(watcher.DeliveryExhausted, factID(fact), subject, given.Account, at, d.toldOf(given.Notifier), Exhausted{
+	return d.event(watcher.DeliveryExhausted, watcher.FactID(fact), subject, given.Account, at, d.toldOf(given.Notifier), Exhausted{
 		Account: given.Account, Notifier: given.Notifier, Gone: gone != nil, EventID: given.EventID, EventType: given.Type,
 		Subject: given.Subject, Attempts: o.Attempts, LastError: o.Attempt.Error,
 	})
@@ -51,12 +49,6 @@ func (d *Dispatcher) event(kind watcher.EventType, id, subject, account string, 
 // An exhauster makes the event that tells of a delivery given up, nil for none. A
 // standing is given where the notifier itself is gone.
 type exhauster func(*Delivery, *Outcome, *Standing) *watcher.Event
-
-// factID derives an event's id from the fact it tells.
-func factID(fact string) string {
-	sum := sha256.Sum256([]byte(fact))
-	return "msg_" + strings.ToLower(base32.HexEncoding.EncodeToString(sum[:]))[:26]
-}
 
 // toldOf names who is told that a notifier gave something up: its fallback,
 // whatever that one's own events, and every log.

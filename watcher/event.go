@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -147,14 +146,20 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 // saving leads to the same id when the same is seen again; a database that lost
 // its last commits leads to another id where something else is seen.
 func eventID(t *Task, e *Event) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s|%d|%d|%s|%s|", t.Key, t.RegisteredAt.UnixMilli(), e.Sequence, e.Type, e.State)
+	var fact strings.Builder
+	fmt.Fprintf(&fact, "%s|%d|%d|%s|%s|", t.Key, t.RegisteredAt.UnixMilli(), e.Sequence, e.Type, e.State)
 	if p := e.Push; p != nil {
-		fmt.Fprintf(h, "%s|%s|%d|%d|%d|%q|", value(p.Status), value(p.FinishReason), value(p.PushStartTime),
+		fmt.Fprintf(&fact, "%s|%s|%d|%d|%d|%q|", value(p.Status), value(p.FinishReason), value(p.PushStartTime),
 			value(p.PushStopTime), value(p.ExceptionCount), value(p.Backup))
 	}
 	if e.Error != nil {
-		io.WriteString(h, e.Error.Code)
+		fact.WriteString(e.Error.Code)
 	}
-	return "msg_" + strings.ToLower(base32.HexEncoding.EncodeToString(h.Sum(nil)))[:26]
+	return FactID(fact.String())
+}
+
+// FactID derives the id of an event from the fact that it tells.
+func FactID(fact string) string {
+	sum := sha256.Sum256([]byte(fact))
+	return "msg_" + strings.ToLower(base32.HexEncoding.EncodeToString(sum[:]))[:26]
 }

@@ -2,11 +2,8 @@ package watcher
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base32"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -151,8 +148,7 @@ func (a *account) announce(kind EventType, app int64, s *sight, cause *CloudErro
 
 // sightID derives the id of such an event from what it tells.
 func sightID(kind EventType, instance, subject string, since time.Time) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%d", kind, instance, subject, since.UnixMicro()))
-	return "msg_" + strings.ToLower(base32.HexEncoding.EncodeToString(sum[:]))[:26]
+	return FactID(fmt.Sprintf("%s|%s|%s|%d", kind, instance, subject, since.UnixMicro()))
 }
 
 // announcements writes what is to be announced, in order, for as long as the
