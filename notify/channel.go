@@ -57,7 +57,7 @@ type position struct {
 // ones leave room for new ones.
 const (
 	window    = 4096    // deliveries with their bodies
-	maxHeld   = 1 << 15 // deliveries
+	maxHeld   = 1 << 17 // deliveries, and at most a page more
 	page      = 512     // deliveries read from the table at a time
 	stopGrace = 5 * time.Second
 	sweepTime = time.Minute // between looks for deliveries that are too old

@@ -70,6 +70,49 @@ func TestBacklog(t *testing.T) {
 	})
 }
 
+// BenchmarkBacklog has a million deliveries wait for a notifier that is paused, and
+// then delivers them: what the heap grows by in either state.
+func BenchmarkBacklog(b *testing.B) {
+	for b.Loop() {
+		var received atomic.Int64
+		n := to("n", &receiver{})
+		n.Sender, n.MaxInFlight = sendFunc(func() { received.Add(1) }), 64
+		w := startWorld(b, n)
+		if err := w.dispatcher.Pause(b.Context(), "n"); err != nil {
+			b.Fatal(err)
+		}
+		const tasks, events = 2000, 500
+		w.padding = strings.Repeat("x", 500)
+		before := heap()
+		for i := range tasks {
+			w.push(fmt.Sprint(i), events, "n")
+		}
+		waiting := heap() - before
+		if err := w.dispatcher.Resume(b.Context(), "n"); err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		var most int64
+		for received.Load() < tasks*events {
+			time.Sleep(time.Second)
+			most = max(most, heap()-before)
+		}
+		b.ReportMetric(float64(waiting)/(1<<20), "MB-waiting")
+		b.ReportMetric(float64(most)/(1<<20), "MB-delivering")
+		b.ReportMetric(tasks*events/time.Since(start).Seconds(), "deliveries/s")
+		w.stop()
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// A sendFunc is a Sender whose receiver takes all; it is called for each.
+type sendFunc func()
+
+func (f sendFunc) Send(context.Context, *notify.Delivery) (int, error) {
+	f()
+	return http.StatusNoContent, nil
+}
+
 // heap returns how many bytes are in use.
 func heap() int64 {
 	runtime.GC()

@@ -28,7 +28,15 @@ type Feed struct {
 
 const (
 	settleBatch = 512 // outcomes written at a time, and deliveries buried
-	settleWait  = 5 * time.Millisecond
+
+	// settleWait is how long an outcome waits for others to be written with. A crash
+	// before repeats the delivery.
+	settleWait = 5 * time.Millisecond
+
+	// retryWait is the same for one that only counts an attempt. So those of
+	// notifiers that fail are written with those of the others, and not between
+	// the events that the others wait for.
+	retryWait = 250 * time.Millisecond
 )
 
 func newFeed(box Outbox, r *roster, log *zap.Logger, leave func()) *Feed {
@@ -131,41 +139,57 @@ func (f *Feed) settle(ctx context.Context, o Outcome) {
 
 // write writes outcomes, several at a time: nobody waits for them.
 func (f *Feed) write(ctx context.Context) error {
-	expired := make(chan time.Time)
-	close(expired)
+	var batch []Outcome
+	var due time.Time // of the batch
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		var err error
 		select {
 		case o := <-f.outcomes:
-			err = f.save(ctx, f.gather([]Outcome{o}, time.After(settleWait)))
+			first, now := len(batch), time.Now()
+			batch = f.gather(append(batch, o))
+			for _, o := range batch[first:] {
+				due = earlier(due, now.Add(o.patience()))
+			}
+			timer.Reset(time.Until(due))
+			if len(batch) < settleBatch {
+				continue
+			}
+			err = f.save(ctx, batch)
+		case <-timer.C:
+			err = f.save(ctx, batch)
 		case c := <-f.goners: // after the last outcomes of its attempts
-			if err = f.save(ctx, f.gather(nil, expired)); err == nil {
+			if err = f.save(ctx, f.gather(batch)); err == nil {
 				err = f.bury(ctx, c)
 			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 			defer cancel()
-			return f.save(last, f.gather(nil, expired))
+			return f.save(last, f.gather(batch))
 		}
 		if err != nil {
 			return err
 		}
+		batch, due = nil, time.Time{}
 	}
 }
 
-// gather adds the outcomes that come until enough, or what is there already.
-func (f *Feed) gather(batch []Outcome, enough <-chan time.Time) []Outcome {
+// patience is how long the writing of an outcome may wait for others.
+func (o *Outcome) patience() time.Duration {
+	if o.State == Pending && o.Standing == nil && o.Announce == nil {
+		return retryWait
+	}
+	return settleWait
+}
+
+// gather adds the outcomes that are there already to a batch.
+func (f *Feed) gather(batch []Outcome) []Outcome {
 	for len(batch) < settleBatch {
 		select {
 		case o := <-f.outcomes:
 			batch = append(batch, o)
-			continue
 		default:
-		}
-		select {
-		case o := <-f.outcomes:
-			batch = append(batch, o)
-		case <-enough:
 			return batch
 		}
 	}

@@ -59,7 +59,7 @@ func (c *channel) wants(f *Feed) (after, newest int64, w want) {
 		return 0, 0, nothing
 	case c.standing.State == Gone:
 		return 0, 0, burying
-	case c.full(page):
+	case c.lanes.loaded+page > window || c.full(1):
 		return 0, 0, nothing
 	}
 	return p.taken, p.newest, reading
@@ -85,10 +85,10 @@ func (c *channel) fill(f *Feed, deliveries []Delivery, after, newest int64) {
 	c.poke()
 }
 
-// refill has the feeds that are behind read on, once there is room for some
-// pages. c.mu is held.
+// refill has the feeds that are behind read on, once there is room for some bodies.
+// c.mu is held.
 func (c *channel) refill() {
-	if c.full(window/2) && c.standing.State != Gone {
+	if (c.lanes.loaded > window/2 || c.full(1)) && c.standing.State != Gone {
 		return
 	}
 	for f, p := range c.positions {

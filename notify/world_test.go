@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/sqlstore"
@@ -26,12 +28,13 @@ type receiver struct {
 }
 
 type sent struct {
-	at      time.Time
-	id      string
-	subject string
-	attempt int
-	body    string
-	taken   bool
+	at       time.Time
+	answered time.Time
+	id       string
+	subject  string
+	attempt  int
+	body     string
+	taken    bool
 }
 
 func (r *receiver) Send(ctx context.Context, d *notify.Delivery) (int, error) {
@@ -40,7 +43,7 @@ func (r *receiver) Send(ctx context.Context, d *notify.Delivery) (int, error) {
 	if r.answer != nil {
 		err = r.answer(ctx, d)
 	}
-	s.taken = err == nil
+	s.answered, s.taken = time.Now(), err == nil
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, s)
@@ -74,6 +77,7 @@ type world struct {
 	db         *sqlstore.DB
 	account    *sqlstore.Account
 	dispatcher *notify.Dispatcher
+	metrics    *prometheus.Registry
 	stop       func()
 	padding    string // in the bodies of events that push makes
 }
@@ -102,7 +106,8 @@ func (w *world) start(notifiers ...notify.Notifier) {
 	if w.account, err = w.db.Own(w.Context(), "school"); err != nil {
 		w.Fatal(err)
 	}
-	w.dispatcher = notify.New(notify.Config{Instance: "test", Notifiers: notifiers, Archive: w.db})
+	w.metrics = prometheus.NewRegistry()
+	w.dispatcher = notify.New(notify.Config{Instance: "test", Notifiers: notifiers, Archive: w.db, Metrics: w.metrics})
 	feed := w.dispatcher.Feed("school", w.account)
 	var stops []func()
 	for _, run := range []func(context.Context) error{w.account.Run, feed.Run, w.dispatcher.Run} {

@@ -1,0 +1,91 @@
+package notify_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"pushwatch/notify"
+)
+
+// TestMetrics has one event taken at its second attempt, one refused for good, and
+// one wait for a notifier that is paused.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
+			switch {
+			case d.EventID == "msg_final":
+				return final
+			case d.Attempts == 0:
+				return refused
+			}
+			return nil
+		}}
+		w := newWorld(t, to("n", r), to("paused", &receiver{}))
+		if err := w.dispatcher.Pause(t.Context(), "paused"); err != nil {
+			t.Fatal(err)
+		}
+		w.tell("msg_second", "a", "n")
+		w.tell("msg_final", "b", "n")
+		w.tell("msg_waits", "c", "paused")
+		rest(100 * time.Second)
+
+		const want = `
+			# HELP pushwatch_deliveries_dead Deliveries in dead letter.
+			# TYPE pushwatch_deliveries_dead gauge
+			pushwatch_deliveries_dead{notifier="n"} 1
+			pushwatch_deliveries_dead{notifier="paused"} 0
+			# HELP pushwatch_deliveries_pending Deliveries that a notifier has still to be told of.
+			# TYPE pushwatch_deliveries_pending gauge
+			pushwatch_deliveries_pending{notifier="n"} 0
+			pushwatch_deliveries_pending{notifier="paused"} 1
+			# HELP pushwatch_deliveries_total Deliveries that were settled: delivered or dead.
+			# TYPE pushwatch_deliveries_total counter
+			pushwatch_deliveries_total{notifier="n",outcome="dead"} 1
+			pushwatch_deliveries_total{notifier="n",outcome="delivered"} 1
+			pushwatch_deliveries_total{notifier="paused",outcome="dead"} 0
+			pushwatch_deliveries_total{notifier="paused",outcome="delivered"} 0
+			# HELP pushwatch_delivery_attempts_total Attempts to deliver an event, by what came of them.
+			# TYPE pushwatch_delivery_attempts_total counter
+			pushwatch_delivery_attempts_total{notifier="n",result="2xx"} 1
+			pushwatch_delivery_attempts_total{notifier="n",result="4xx"} 2
+			pushwatch_delivery_attempts_total{notifier="paused",result="2xx"} 0
+			# HELP pushwatch_oldest_pending_seconds Since when the oldest delivery waits that a notifier has still to be told of.
+			# TYPE pushwatch_oldest_pending_seconds gauge
+			pushwatch_oldest_pending_seconds{notifier="n"} 0
+			pushwatch_oldest_pending_seconds{notifier="paused"} 100
+		`
+		if err := testutil.GatherAndCompare(w.metrics, strings.NewReader(want), "pushwatch_deliveries_dead", "pushwatch_deliveries_pending",
+			"pushwatch_deliveries_total", "pushwatch_delivery_attempts_total", "pushwatch_oldest_pending_seconds"); err != nil {
+			t.Error(err)
+		}
+		if seconds := secondsToDeliver(t, w.metrics); seconds < 5 || seconds > 7 { // the first retry's delay, with its jitter
+			t.Errorf("pushwatch_delivery_seconds = %v, want 5 to 6", seconds)
+		}
+		w.stop()
+	})
+}
+
+// secondsToDeliver is how long all deliveries took that a registry tells of.
+func secondsToDeliver(t *testing.T, r prometheus.Gatherer) (sum float64) {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "pushwatch_delivery_seconds" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			sum += m.GetHistogram().GetSampleSum()
+		}
+	}
+	return sum
+}
