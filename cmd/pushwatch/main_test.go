@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -108,18 +107,27 @@ func freeAddress(t testing.TB) string {
 // awaitReady waits until the daemon at an address can serve.
 func awaitReady(t testing.TB, p *process, address string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for ctx.Err() == nil {
-		if answer, err := http.Get("http://" + address + "/readyz"); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return
-			}
+	awaitReadiness(t, p, address, http.StatusOK)
+}
+
+// awaitReadiness waits until /readyz answers with a status.
+func awaitReadiness(t testing.TB, p *process, address string, status int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); readiness(address) != status; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("/readyz = %d, want %d\n%s", readiness(address), status, p.log)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("pushwatch did not get ready:\n%s", p.log)
+}
+
+// readiness is the status that /readyz answers with; 0: nobody answers.
+func readiness(address string) int {
+	answer, err := http.Get("http://" + address + "/readyz")
+	if err != nil {
+		return 0
+	}
+	answer.Body.Close()
+	return answer.StatusCode
 }
 
 // TestSignals stops the daemon in each of the ways it can be asked to.

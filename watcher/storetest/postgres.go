@@ -25,20 +25,63 @@ import (
 // but fails there if the environment says CI=true.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	bin := postgresBin()
-	if bin == "" {
-		const missing = "no PostgreSQL server found: install one, such as Debian's package postgresql"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	server.once.Do(func() { server.err = server.start(bin) })
+	bin := postgresBin(t)
+	server.once.Do(func() { server.err = server.create(bin) })
 	if server.err != nil {
 		t.Fatal(server.err)
 	}
-	name := fmt.Sprintf("test%d", server.databases.Add(1))
-	conn, err := pgx.Connect(t.Context(), server.url("postgres"))
+	return server.database(t)
+}
+
+// A PostgresServer is a server of one test, which can have it fail.
+type PostgresServer struct {
+	URL    string // of its only database
+	server *postgresServer
+}
+
+// NewPostgres starts a server that ends with the test. Where none is installed it
+// does as [Postgres].
+func NewPostgres(t testing.TB) *PostgresServer {
+	t.Helper()
+	s := new(postgresServer)
+	if err := s.create(postgresBin(t)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.life.Close(); s.shell.Wait() })
+	return &PostgresServer{s.database(t), s}
+}
+
+// Crash ends the server at once, as a fault of its machine would. It returns when
+// nothing answers any more.
+func (s *PostgresServer) Crash(t testing.TB) {
+	t.Helper()
+	s.server.order(t, "crash")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := pgx.Connect(t.Context(), s.URL)
+		if err != nil {
+			return
+		}
+		conn.Close(t.Context())
+		if time.Now().After(deadline) {
+			t.Fatal("PostgreSQL does not end")
+		}
+	}
+}
+
+// Start starts the server again, and returns when it accepts connections.
+func (s *PostgresServer) Start(t testing.TB) {
+	t.Helper()
+	s.server.order(t, "start")
+	if err := s.server.await(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// database makes a new database and returns its URL.
+func (s *postgresServer) database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test%d", s.databases.Add(1))
+	conn, err := pgx.Connect(t.Context(), s.url("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +89,7 @@ func Postgres(t testing.TB) string {
 	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
-	return server.url(name)
+	return s.url(name)
 }
 
 // server is the one that the process has.
@@ -54,9 +97,10 @@ var server postgresServer
 
 type postgresServer struct {
 	once      sync.Once
-	err       error     // why it did not start
-	folder    string    // its data and its socket
-	life      io.Closer // it runs until this is closed, by the end of the process
+	err       error          // why it did not start
+	folder    string         // its data and its socket
+	life      io.WriteCloser // it runs until this is closed, by the end of the process
+	shell     *exec.Cmd      // reads orders from the other end
 	databases atomic.Int64
 }
 
@@ -66,14 +110,27 @@ func (s *postgresServer) url(database string) string {
 	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: query.Encode()}).String()
 }
 
-// postgresBin is the folder of the newest server's programs; empty: there is none.
-func postgresBin() string {
+// order has the shell do what serve knows.
+func (s *postgresServer) order(t testing.TB, what string) {
+	t.Helper()
+	if _, err := fmt.Fprintln(s.life, what); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// postgresBin is the folder of the newest server's programs.
+func postgresBin(t testing.TB) string {
+	t.Helper()
 	if path, err := exec.LookPath("initdb"); err == nil {
 		return filepath.Dir(path)
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
-		return ""
+		const missing = "no PostgreSQL server found: install one, such as Debian's package postgresql"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
 	}
 	version := func(path string) int {
 		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
@@ -83,16 +140,19 @@ func postgresBin() string {
 }
 
 // serve runs a server until its input ends, which is when the process that holds
-// the other end is gone, however it went; then it leaves nothing behind.
-const serve = `"$1/postgres" -D "$2/data" -k "$2" -h "" >"$2/log" 2>&1 </dev/null &
-cat >/dev/null
-kill -QUIT $!
-wait
-rm -rf "$2"`
+// the other end is gone, however it went; then it leaves nothing behind. Until
+// then the lines of the input are orders.
+const serve = `bin=$1 folder=$2
+start() { "$bin/postgres" -D "$folder/data" -k "$folder" -h "" >>"$folder/log" 2>&1 </dev/null & }
+crash() { kill -QUIT $! && wait; }
+start
+while read -r order; do "$order"; done
+crash
+rm -rf "$folder"`
 
-// start makes a server that listens on a socket in a folder of its own. It syncs
+// create makes a server that listens on a socket in a folder of its own. It syncs
 // as servers do by default.
-func (s *postgresServer) start(bin string) (err error) {
+func (s *postgresServer) create(bin string) (err error) {
 	if s.folder, err = os.MkdirTemp("", "storetest-"); err != nil {
 		return err
 	}
@@ -110,12 +170,12 @@ func (s *postgresServer) start(bin string) (err error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	shell := exec.Command("/bin/sh", "-c", serve, "sh", bin, s.folder)
-	shell.SysProcAttr, shell.Dir = attributes, s.folder
-	if s.life, err = shell.StdinPipe(); err != nil {
+	s.shell = exec.Command("/bin/sh", "-c", serve, "sh", bin, s.folder)
+	s.shell.SysProcAttr, s.shell.Dir = attributes, s.folder
+	if s.life, err = s.shell.StdinPipe(); err != nil {
 		return err
 	}
-	if err := shell.Start(); err != nil {
+	if err := s.shell.Start(); err != nil {
 		return err
 	}
 	return s.await()

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pushwatch/notify/notifytest"
+	"pushwatch/notify/signing"
+	"pushwatch/watcher/storetest"
+	"pushwatch/watcher/tiwsim"
+)
+
+// TestDatabaseOutage takes the database away from a running daemon while pushes
+// change, and gives it back.
+func TestDatabaseOutage(t *testing.T) {
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		server := storetest.NewPostgres(t)
+		databaseOutage(t, server.URL, func(*process) { server.Crash(t) }, func(*process) { server.Start(t) })
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		largestFile := func(bytes uint64) func(*process) {
+			return func(p *process) {
+				if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		// To the process this is a full disk: no file takes a byte more.
+		databaseOutage(t, "sqlite:"+filepath.Join(t.TempDir(), "pushwatch.db"), largestFile(0), largestFile(unix.RLIM_INFINITY))
+	})
+}
+
+func databaseOutage(t *testing.T, store string, fail, mend func(*process)) {
+	const app, tasks = 1400000001, 60
+	scenario := tiwsim.Config{Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDschool", SecretKey: "key", SDKAppIDs: []int64{app}}}}
+	settings := `
+[http]
+listen = "LISTEN"
+[store]
+url = "STORE"
+[watch]
+not_found_grace = "10m"
+[[accounts]]
+name = "school"
+secret_id = "AKIDschool"
+secret_key = "key"
+endpoint = "TIW"
+sdk_app_ids = [1400000001]
+[[notifiers]]
+name = "classroom"
+type = "webhook"
+url = "RECEIVER"
+secrets = ["SECRET"]
+events = ["*"]
+allow_cidrs = ["127.0.0.1/32"]
+`
+	random := rand.New(rand.NewPCG(5, 6))
+	between := func(low, high float64) tiwsim.Duration {
+		return tiwsim.Duration((low + random.Float64()*(high-low)) * float64(time.Second))
+	}
+	for i := range tasks {
+		id := fmt.Sprintf("class-%d", i+1)
+		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: id, StartAfter: between(0, 8), PreparedFor: between(1, 4), PushingFor: between(1, 8)})
+		settings += fmt.Sprintf("[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id)
+	}
+	tiw, err := tiwsim.New(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := httptest.NewServer(tiw)
+	defer service.Close()
+	receiver := notifytest.New(notifytest.Config{})
+	webhooks := httptest.NewServer(receiver)
+	defer webhooks.Close()
+	address := freeAddress(t)
+	p := launch(t, "serve", "--config", settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", address, "TIW", service.URL,
+		"RECEIVER", webhooks.URL, "SECRET", signing.GenerateSecret()).Replace(settings)))
+	awaitReady(t, p, address)
+	awaitEvents(t, p, receiver, 5)
+
+	fail(p)
+	failed := time.Now()
+	awaitReadiness(t, p, address, http.StatusServiceUnavailable)
+	for time.Since(failed) < 6*time.Second {
+		if got := readiness(address); got != http.StatusServiceUnavailable {
+			t.Errorf("without a database /readyz = %d, want %d", got, http.StatusServiceUnavailable)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	mended := time.Now()
+	mend(p)
+	awaitReady(t, p, address)
+
+	want := make(map[string]bool) // the subjects whose end is still to be told
+	missed := 0                   // changes in the outage
+	for _, life := range scenario.Tasks {
+		want[fmt.Sprintf("%d/%s", app, life.TaskID)] = true
+		for _, c := range tiw.Truth(app, life.TaskID) {
+			if c.At.After(failed) && c.At.Before(mended) {
+				missed++
+			}
+		}
+	}
+	if missed < tasks/2 {
+		t.Fatalf("%d changes in the outage, want at least %d", missed, tasks/2)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err = receiver.Wait(ctx, func(ds []notifytest.Delivery) bool {
+		for _, d := range ds {
+			if d.Event.Type == "push.stopped" {
+				delete(want, d.Event.Subject)
+			}
+		}
+		return len(want) == 0
+	})
+	if err != nil {
+		t.Errorf("the ends of %v were not told: %v\n%s", want, err, p.log)
+	}
+	if _, err := receiver.Check(); err != nil {
+		t.Error(err)
+	}
+	told := make(map[string][]string) // by subject
+	seen := make(map[string]bool)
+	for _, d := range receiver.Deliveries() {
+		if !seen[d.ID] {
+			seen[d.ID] = true
+			told[d.Event.Subject] = append(told[d.Event.Subject], d.Event.Type)
+		}
+	}
+	for subject, types := range told {
+		// PREPARED may have passed unseen.
+		if got := strings.TrimPrefix(strings.Join(types, " "), "push.preparing "); got != "push.started push.stopped" {
+			t.Errorf("%s: told %v, want its start and its stop", subject, types)
+		}
+	}
+	for _, line := range []string{"the database takes no writes: look at its disk and its connection", "the database takes writes again"} {
+		if n := strings.Count(p.log.String(), line); n != 1 {
+			t.Errorf("the log says %q %d times, want once:\n%s", line, n, p.log)
+		}
+	}
+	if got := tiw.Stats()["school"].MaxInSecond; got > 20 {
+		t.Errorf("%d requests in one second, want at most 20", got)
+	}
+}
