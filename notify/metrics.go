@@ -53,11 +53,12 @@ func (m *metrics) channel(notifier string) *channelMetrics {
 	}
 }
 
-// succeeded counts an attempt that delivered what waited so long.
+// succeeded counts an attempt that delivered what waited so long: less than no
+// time where the wall clock was set back meanwhile.
 func (m *channelMetrics) succeeded(after time.Duration) {
 	m.success.Inc()
 	m.delivered.Inc()
-	m.seconds.Observe(after.Seconds())
+	m.seconds.Observe(max(0, after.Seconds()))
 }
 
 // attempt counts an attempt that failed.

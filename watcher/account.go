@@ -30,7 +30,6 @@ type account struct {
 	mu       sync.Mutex
 	tasks    map[Key]*entry // every live task
 	schedule *schedule
-	clock    clock
 	whole    *breaker           // of the account
 	apps     map[int64]*breaker // of its applications; one that never failed has none
 	sights   map[int64]*sight   // of both, likewise
@@ -93,12 +92,13 @@ func (a *account) load(ctx context.Context) error {
 // adopt takes in a live task as it is saved now, and polls it soon where that is
 // asked for.
 func (a *account) adopt(t Task, soon bool) {
-	t.anchor(time.Now())
+	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.tasks[t.Key]
 	switch {
 	case e == nil:
+		t.anchor(now)
 		e = newEntry(&t)
 		e.urgent = soon
 		a.tasks[t.Key] = e
@@ -109,9 +109,10 @@ func (a *account) adopt(t Task, soon bool) {
 	default:
 		a.dequeue(e)
 		if t.Version > e.version {
-			asked := e.asked
+			e.anchor(&t, now)
+			asked, observed := e.asked, e.observed
 			e.keep(&t)
-			e.asked = max(asked, e.asked)
+			e.asked, e.observed = max(asked, e.asked), max(observed, e.observed)
 		}
 		e.urgent = e.urgent || soon
 		a.enqueue(e)
@@ -246,11 +247,10 @@ func (a *account) sleep(ctx context.Context) bool {
 		a.mu.Lock()
 		a.turned = now
 		a.tellBlind(now)
-		jump := a.clock.jumped(now)
 		wait := a.wait(now)
 		a.mu.Unlock()
-		if jump != 0 {
-			a.log.Warn("the wall clock was set: polling is not disturbed, but times in events jump with it", zap.Duration("by", jump))
+		if jump := a.watcher.clock.jumped(now); jump != 0 {
+			a.watcher.log.Warn("the wall clock was set: polling is not disturbed, but times in events jump with it", zap.Duration("by", jump))
 		}
 		if wait <= 0 {
 			return true

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"math"
+	"sync"
 	"time"
 )
 
@@ -25,7 +26,7 @@ func past(t, now time.Time) time.Time {
 }
 
 // anchor does so for what is judged by age of a task that was read from the store.
-// RegisteredAt keeps its exact reading: ids are derived from it.
+// RegisteredAt keeps its exact reading: ids are derived from it. (See too [entry.anchor].)
 func (t *Task) anchor(now time.Time) {
 	t.RegisteredAt = anchored(t.RegisteredAt, now)
 	t.LastObservedAt = past(t.LastObservedAt, now)
@@ -34,26 +35,34 @@ func (t *Task) anchor(now time.Time) {
 }
 
 // A clock notices that the wall clock was set.
-type clock struct{ last time.Time }
+type clock struct {
+	mu   sync.Mutex
+	last time.Time // the newest that it was shown
+}
 
 // jumpOver is by how much the wall clock must run away from the monotonic one
 // before it counts as set. Slewing by NTP stays far below.
 const jumpOver = 5 * time.Second
 
 // jumped returns by how much the wall clock was set since the last call, 0 where
-// it was not.
+// it was not. Many may ask, of whom one is told.
 func (c *clock) jumped(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Before(c.last) { // it was read before another's, and comes after it
+		return 0
+	}
 	by := c.between(now.Round(0), now)
 	c.last = now
 	return by
 }
 
-// between compares how far each clock has come since the last call.
+// between compares how far each clock has come since the last call. c.mu is held.
 func (c *clock) between(wall, monotonic time.Time) time.Duration {
 	if c.last.IsZero() {
 		return 0
 	}
-	by := wall.Sub(c.last.Round(0)) - monotonic.Sub(c.last)
+	by := (wall.Sub(c.last.Round(0)) - monotonic.Sub(c.last)).Round(time.Millisecond)
 	if by.Abs() < jumpOver {
 		return 0
 	}

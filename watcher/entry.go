@@ -17,7 +17,7 @@ type entry struct {
 	version int64
 	memory  Memory
 
-	registered tick
+	registered time.Time
 	observed   tick   // when the last answer about the task came
 	asked      tick   // when the last poll was sent
 	expected   int64  // ExpectedStopAt in unix microseconds; 0: not told
@@ -49,7 +49,7 @@ func (e *entry) keep(t *Task) {
 	e.key, e.version, e.memory = t.Key, t.Version, t.Memory
 	e.state = one(States, t.State)
 	e.memory.Status = one(statuses, t.Memory.Status)
-	e.registered, e.observed, e.asked = tickOf(t.RegisteredAt), tickOf(t.LastObservedAt), tickOf(t.LastPolledAt)
+	e.registered, e.observed, e.asked = t.RegisteredAt, tickOf(t.LastObservedAt), tickOf(t.LastPolledAt)
 	e.expected, e.started = 0, 0
 	if !t.ExpectedStopAt.IsZero() {
 		e.expected = t.ExpectedStopAt.UnixMicro()
@@ -64,12 +64,25 @@ func (e *entry) keep(t *Task) {
 func (e *entry) brief(now time.Time) Task {
 	t := Task{
 		Key: e.key, State: e.state, Version: e.version, Memory: e.memory,
-		RegisteredAt: e.registered.time(now), LastObservedAt: e.observed.time(now), LastPolledAt: e.asked.time(now),
+		RegisteredAt: e.registered, LastObservedAt: e.observed.time(now), LastPolledAt: e.asked.time(now),
 	}
 	if e.expected != 0 {
 		t.ExpectedStopAt = time.UnixMicro(e.expected)
 	}
 	return t
+}
+
+// anchor anchors e's task as it was read from the store now. How long ago something
+// was that e knows of, e knows better: the wall clock may have been set since.
+func (e *entry) anchor(t *Task, now time.Time) {
+	registered, prepared := t.RegisteredAt, t.Memory.PreparedSince
+	t.anchor(now)
+	if registered.UnixMicro() == e.registered.UnixMicro() {
+		t.RegisteredAt = e.registered
+	}
+	if prepared.UnixMicro() == e.memory.PreparedSince.UnixMicro() {
+		t.Memory.PreparedSince = e.memory.PreparedSince
+	}
 }
 
 // news reports whether an answer that led from e's brief task to next changed what

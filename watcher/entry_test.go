@@ -86,6 +86,31 @@ func TestEntryNews(t *testing.T) {
 	}
 }
 
+// What an engine knows of a task stays as old as it is when the task is read again
+// after the wall clock was set; what is new to it is judged by the wall clock.
+func TestEntryAnchor(t *testing.T) {
+	now := time.Now()
+	known := observedTask(1, now)
+	known.Memory.PreparedSince = now.Add(-30 * time.Second)
+	e := newEntry(&known)
+	read := func(t time.Time) time.Time { return time.UnixMicro(t.UnixMicro()).UTC() } // as from a store
+	for _, set := range []time.Duration{3 * time.Hour, -3 * time.Hour} {
+		saved := known
+		saved.RegisteredAt, saved.Memory.PreparedSince = read(known.RegisteredAt), read(known.Memory.PreparedSince)
+		e.anchor(&saved, now.Round(0).Add(set))
+		if saved.RegisteredAt != known.RegisteredAt || saved.Memory.PreparedSince != known.Memory.PreparedSince {
+			t.Errorf("set by %v: registered at %v, prepared since %v, want %v, %v as before", set,
+				saved.RegisteredAt, saved.Memory.PreparedSince, known.RegisteredAt, known.Memory.PreparedSince)
+		}
+	}
+	saved := known
+	saved.RegisteredAt = read(now.Add(-time.Second)) // anew
+	e.anchor(&saved, now)
+	if got := now.Sub(saved.RegisteredAt).Round(time.Millisecond); got != time.Second {
+		t.Errorf("registered anew a second ago: %v ago, want 1s", got)
+	}
+}
+
 func TestBriefKeepsWhatItIsMadeOf(t *testing.T) {
 	now := time.Now()
 	task := observedTask(1, now.Add(-time.Hour))

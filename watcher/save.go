@@ -91,9 +91,9 @@ func (a *account) reload(ctx context.Context, e *entry, attempt int) (Task, bool
 		switch {
 		case err == nil:
 			now := time.Now()
-			saved.anchor(now)
 			a.mu.Lock()
 			defer a.mu.Unlock()
+			e.anchor(&saved, now)
 			saved.Memory.Doubt = e.memory.Doubt
 			if saved.Version == e.version { // the times of the last polls are saved only now and then
 				saved.LastObservedAt, saved.LastPolledAt = e.observed.time(now), e.asked.time(now)

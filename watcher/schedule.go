@@ -96,10 +96,10 @@ func (s *schedule) put(e *entry, now time.Time) {
 	at := tickOf(now)
 	e.polled = e.asked
 	if e.asked == never {
-		e.polled = e.registered
+		e.polled = tickOf(e.registered)
 	}
 	e.polled = min(at, e.polled)
-	e.reference = e.registered
+	e.reference = tickOf(e.registered)
 	switch {
 	case e.state != Pushing:
 	case e.expected != 0:

@@ -50,7 +50,7 @@ func (a *account) status(now time.Time) AccountStatus {
 	live := make(map[int64]int)
 	for _, e := range a.tasks {
 		s.Tasks[e.state]++
-		s.Stalest = max(s.Stalest, tickOf(now).since(max(e.observed, e.registered)))
+		s.Stalest = max(s.Stalest, tickOf(now).since(max(e.observed, tickOf(e.registered))))
 		live[e.key.SDKAppID]++
 	}
 	live[wholeAccount] = len(a.tasks)
@@ -74,8 +74,8 @@ func (a *account) status(now time.Time) AccountStatus {
 // A meter counts what happens, by the second, over the last minute.
 type meter struct {
 	counts [60]int
-	newest int64 // unix second of the newest count
-	since  time.Time
+	newest int64     // second of the newest count
+	since  time.Time // when the seconds began
 }
 
 // add counts one.
@@ -89,7 +89,7 @@ func (m *meter) add(now time.Time) {
 
 // turn empties the seconds that have passed without a count.
 func (m *meter) turn(now time.Time) {
-	second := now.Unix()
+	second := int64(now.Sub(m.since) / time.Second) // whatever the wall clock is set to
 	if second-m.newest >= int64(len(m.counts)) {
 		m.counts = [60]int{}
 		m.newest = second

@@ -72,6 +72,7 @@ type Watcher struct {
 	log     *zap.Logger
 	metrics *metrics
 	current atomic.Pointer[plan]
+	clock   clock
 
 	mu       sync.Mutex
 	accounts map[string]*account // those that this process owns now
