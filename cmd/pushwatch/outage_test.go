@@ -71,7 +71,7 @@ allow_cidrs = ["127.0.0.1/32"]
 	}
 	for i := range tasks {
 		id := fmt.Sprintf("class-%d", i+1)
-		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: id, StartAfter: between(0, 8), PreparedFor: between(1, 4), PushingFor: between(1, 8)})
+		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: id, StartAfter: between(0, 5), PreparedFor: between(1, 3), PushingFor: between(1, 5)})
 		settings += fmt.Sprintf("[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id)
 	}
 	tiw, err := tiwsim.New(scenario)
@@ -92,7 +92,7 @@ allow_cidrs = ["127.0.0.1/32"]
 	fail(p)
 	failed := time.Now()
 	awaitReadiness(t, p, address, http.StatusServiceUnavailable)
-	for time.Since(failed) < 6*time.Second {
+	for time.Since(failed) < 5*time.Second {
 		if got := readiness(address); got != http.StatusServiceUnavailable {
 			t.Errorf("without a database /readyz = %d, want %d", got, http.StatusServiceUnavailable)
 		}
