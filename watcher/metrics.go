@@ -71,6 +71,8 @@ var (
 	tasksDesc = prometheus.NewDesc("pushwatch_tasks", "Live tasks by state.", []string{"account", "state"}, nil)
 	staleDesc = prometheus.NewDesc("pushwatch_staleness_seconds",
 		"Age of the oldest observation of a live task.", []string{"account"}, nil)
+	overloadedDesc = prometheus.NewDesc("pushwatch_overloaded",
+		"1 while there are more live tasks than the limit allows to poll within watch.max_staleness.", []string{"account"}, nil)
 	rateDesc = prometheus.NewDesc("pushwatch_rate_limit",
 		"Requests per second granted now: the account's limit, or less while others use its quota.", []string{"account"}, nil)
 	expectedDesc = prometheus.NewDesc("pushwatch_detection_expected_seconds",
@@ -83,6 +85,7 @@ var (
 func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {
 	descs <- tasksDesc
 	descs <- staleDesc
+	descs <- overloadedDesc
 	descs <- rateDesc
 	descs <- expectedDesc
 	descs <- blindDesc
@@ -105,10 +108,15 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 		gauge(rateDesc, s.Granted, a.Name)
 		gauge(expectedDesc, s.Starts.Expected.Seconds(), a.Name, "start")
 		gauge(expectedDesc, s.Stops.Expected.Seconds(), a.Name, "stop")
-		blind := 0.0
-		if slices.ContainsFunc(s.Dark, func(d Darkness) bool { return d.Told }) {
-			blind = 1
-		}
-		gauge(blindDesc, blind, a.Name)
+		gauge(overloadedDesc, truth(s.Overloaded), a.Name)
+		gauge(blindDesc, truth(slices.ContainsFunc(s.Dark, func(d Darkness) bool { return d.Told })), a.Name)
 	}
+}
+
+// truth is 1 for what is so and 0 for what is not.
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

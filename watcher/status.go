@@ -18,6 +18,7 @@ type AccountStatus struct {
 	Tasks       map[State]int // live ones by state
 	Stalest     time.Duration // age of the oldest observation of a live task
 	Lap         time.Duration // time in which every live task could be polled once
+	Overloaded  bool          // that is longer than MaxStaleness, and a warning was logged
 	Starts      Lateness      // of the starts of pushes
 	Stops       Lateness      // of their ends
 	Dark        []Darkness    // what cannot be observed now
@@ -56,6 +57,7 @@ func (a *account) status(now time.Time) AccountStatus {
 	live[wholeAccount] = len(a.tasks)
 	s.Used = a.sent.rate(now)
 	s.Lap = time.Duration(float64(len(a.tasks)) / s.Granted * float64(time.Second))
+	s.Overloaded = a.overloaded
 	s.Starts, s.Stops = a.starts.show(), a.stops.show()
 	s.StoreFailed = a.storeFailed
 	for app, sight := range a.sights {
@@ -139,7 +141,11 @@ func (a *account) inspect(now time.Time) {
 		}
 	}
 	lap := time.Duration(float64(len(a.tasks)) / a.limiter.Rate() * float64(time.Second))
-	overloaded := lap > a.plan.MaxStaleness
+	most := a.plan.MaxStaleness
+	if a.overloaded {
+		most -= most / 10 // for what lies about the limit not to be told again and again
+	}
+	overloaded := lap > most
 	if overloaded && !a.overloaded {
 		a.log.Warn("more tasks than the limit allows to poll within watch.max_staleness: ask Tencent for a higher limit, or spread the applications over more accounts",
 			zap.Int("tasks", len(a.tasks)), zap.Float64("requests_per_second", a.limiter.Rate()), zap.Duration("each_polled_every", lap.Round(time.Second)))
