@@ -97,3 +97,11 @@ type Tally struct {
 	Dead    int
 	Oldest  time.Time // since when the oldest pending one waits; zero: none does
 }
+
+// waiting is for how long the oldest pending delivery has waited; 0: none does.
+func (t Tally) waiting(now time.Time) time.Duration {
+	if t.Oldest.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(t.Oldest)) // less where the wall clock was set back
+}

@@ -30,7 +30,8 @@ type Status struct {
 	PausedUntil time.Time // while the notifier itself has asked for silence; else zero
 	Pending     int
 	Dead        int
-	LastError   string // of its last attempt, or why it is gone; empty where that succeeded
+	Waiting     time.Duration // for how long the oldest pending delivery has waited; 0: none does
+	LastError   string        // of its last attempt, or why it is gone; empty where that succeeded
 }
 
 // Notifiers tells how the notifiers are, in the order of the settings. The counts
@@ -47,8 +48,8 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	var list []Status
 	now := time.Now()
 	for _, c := range d.roster.all() {
-		n := c.now()
-		s := Status{Name: c.Name, Type: n.Type, Pending: tallies[c.Name].Pending, Dead: tallies[c.Name].Dead}
+		n, t := c.now(), tallies[c.Name]
+		s := Status{Name: c.Name, Type: n.Type, Pending: t.Pending, Dead: t.Dead, Waiting: t.waiting(now)}
 		if at, ok := n.Sender.(interface{ Target() string }); ok {
 			s.URL = at.Target()
 		}

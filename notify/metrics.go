@@ -132,13 +132,10 @@ func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, v float64, notifier string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, notifier)
 	}
+	now := time.Now()
 	for _, c := range d.roster.all() {
 		t := tallies[c.Name]
-		oldest := 0.0
-		if !t.Oldest.IsZero() {
-			oldest = max(0, time.Since(t.Oldest).Seconds())
-		}
-		gauge(oldestDesc, oldest, c.Name)
+		gauge(oldestDesc, t.waiting(now).Seconds(), c.Name)
 		gauge(pendingDesc, float64(t.Pending), c.Name)
 		gauge(deadDesc, float64(t.Dead), c.Name)
 	}

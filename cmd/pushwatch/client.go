@@ -296,12 +296,16 @@ func ago(t *time.Time) string {
 		return "-"
 	}
 	d := time.Since(*t)
-	unit := time.Second
-	if d.Abs() > time.Hour {
-		unit = time.Minute
-	}
 	if d < 0 {
-		return "in " + d.Abs().Round(unit).String()
+		return "in " + age(-d)
 	}
-	return d.Round(unit).String() + " ago"
+	return age(d) + " ago"
+}
+
+// age is a time span as people read it: to the second, a long one to the minute.
+func age(d time.Duration) string {
+	if d > time.Hour {
+		return d.Round(time.Minute).String()
+	}
+	return d.Round(time.Second).String()
 }

@@ -19,18 +19,23 @@ type notifierView struct {
 	State       string     `json:"state"`
 	PausedUntil *time.Time `json:"paused_until"`
 	Pending     int        `json:"pending"`
+	Waiting     float64    `json:"oldest_pending_seconds"`
 	Dead        int        `json:"dead"`
 	LastError   string     `json:"last_error"`
 }
 
-const notifierHeading = "NOTIFIER\tTYPE\tSTATE\tPENDING\tDEAD\tWHERE\tLAST ERROR"
+const notifierHeading = "NOTIFIER\tTYPE\tSTATE\tPENDING\tOLDEST\tDEAD\tWHERE\tLAST ERROR"
 
 func (n notifierView) row() string {
 	state := n.State
 	if n.PausedUntil != nil {
 		state += ", on " + ago(n.PausedUntil)
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s", n.Name, n.Type, state, n.Pending, n.Dead, short(n.URL), short(n.LastError))
+	oldest := "-"
+	if n.Pending > 0 {
+		oldest = age(time.Duration(n.Waiting * float64(time.Second)))
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%d\t%s\t%d\t%s\t%s", n.Name, n.Type, state, n.Pending, oldest, n.Dead, short(n.URL), short(n.LastError))
 }
 
 func newNotifier() *cobra.Command {

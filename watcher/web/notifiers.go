@@ -37,6 +37,7 @@ type notifier struct {
 	State       string     `json:"state" enum:"active,paused,gone" doc:"paused: its deliveries wait. gone: it has answered 410, and its deliveries go to dead letter until it is resumed."`
 	PausedUntil *time.Time `json:"paused_until" doc:"Until when it has asked for silence (Retry-After); null: it has not."`
 	Pending     int        `json:"pending" minimum:"0" doc:"Deliveries that wait. May be some seconds old." example:"0"`
+	Waiting     float64    `json:"oldest_pending_seconds" minimum:"0" doc:"For how long the oldest of them has waited; 0: none does." example:"0"`
 	Dead        int        `json:"dead" minimum:"0" doc:"Deliveries that were given up. May be some seconds old." example:"0"`
 	LastError   string     `json:"last_error" doc:"What its last attempt met, or why it is gone; empty: nothing."`
 }
@@ -47,7 +48,7 @@ func showNotifiers(ctx context.Context, from Notifiers) ([]notifier, error) {
 	for i, s := range list {
 		out[i] = notifier{
 			Name: s.Name, Type: s.Type, URL: s.URL, State: string(s.State), PausedUntil: moment(s.PausedUntil),
-			Pending: s.Pending, Dead: s.Dead, LastError: s.LastError,
+			Pending: s.Pending, Dead: s.Dead, Waiting: s.Waiting.Seconds(), LastError: s.LastError,
 		}
 	}
 	return out, err
