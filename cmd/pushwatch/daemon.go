@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +28,7 @@ type daemon struct {
 	db         *sqlstore.DB
 	listener   *listener
 	server     *http.Server
-	handler    atomic.Pointer[http.Handler]
+	handler    *web.Handler
 	stopping   chan struct{} // closed when the server stops
 	watcher    *watcher.Watcher
 	dispatcher *notify.Dispatcher
@@ -79,12 +78,11 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	config.Instance, config.Registry, config.Route = s.Instance, d.db, d.dispatcher.Route
 	config.Log, config.Metrics = log, d.metrics
 	d.watcher = watcher.New(config)
-	if err := d.serveWith(s); err != nil {
+	if d.handler, err = d.serves(s); err != nil {
 		return nil, err
 	}
 	d.server = &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*d.handler.Load()).ServeHTTP(w, r) }),
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		Handler: d.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		WriteTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: zap.NewStdLog(log),
 	}
 	d.server.RegisterOnShutdown(func() { close(d.stopping) }) // for streams to end
@@ -139,21 +137,19 @@ func (d *daemon) telling(s settings) ([]notify.Notifier, error) {
 	return all, nil
 }
 
-// serveWith serves with the tokens and certificates of the settings from now on.
-func (d *daemon) serveWith(s settings) error {
+// serves returns what answers requests.
+func (d *daemon) serves(s settings) (*web.Handler, error) {
 	tokens, err := s.tokens()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	release, _ := build()
-	h := web.New(web.Config{
+	return web.New(web.Config{
 		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Deliveries: d.dispatcher, Notifiers: d.dispatcher,
 		Tokens: tokens, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
 		Alive: func() error { return d.watcher.Alive(time.Now()) },
 		Ready: d.ready,
-	})
-	d.handler.Store(&h)
-	return nil
+	}), nil
 }
 
 // close gives back what newDaemon opened.

@@ -13,7 +13,8 @@ import (
 func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCauseFunc) {
 	d.keepFixed(&s)
 	if reflect.DeepEqual(s, d.settings) {
-		d.log.Info("settings read again: nothing to put in force")
+		d.admit(s)
+		d.log.Info("settings read again: nothing to put in force but what their files hold")
 		return
 	}
 	notifiers, err := d.telling(s)
@@ -26,20 +27,13 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 		d.log.Error("the settings cannot be put in force: those before stay", zap.Error(err))
 		return
 	}
-	if s.HTTP.TLSCertFile != "" {
-		if err := d.listener.present(s.HTTP); err != nil {
-			d.log.Error("the certificate stays as it was", zap.Error(err))
-		}
-	}
+	d.admit(s)
 	before := d.settings
 	d.mu.Lock()
 	d.settings = s
 	d.mu.Unlock()
 	if err := d.level.UnmarshalText([]byte(s.Log.Level)); err != nil {
 		d.log.Error("the log's level stays as it was", zap.Error(err))
-	}
-	if err := d.serveWith(s); err != nil {
-		d.log.Error("the tokens stay as they were", zap.Error(err))
 	}
 	if !reflect.DeepEqual(before.Notifiers, s.Notifiers) {
 		d.dispatcher.Reconfigure(notifiers)
@@ -50,6 +44,22 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 		d.log.Error("register the tasks of the settings", zap.Error(err))
 	}
 	d.log.Info("settings put in force", zap.Int("accounts", len(s.Accounts)), zap.Int("notifiers", len(s.Notifiers)))
+}
+
+// admit puts the certificate and the tokens in force. They stand in files that may
+// have changed where the settings have not.
+func (d *daemon) admit(s settings) {
+	if s.HTTP.TLSCertFile != "" {
+		if err := d.listener.present(s.HTTP); err != nil {
+			d.log.Error("the certificate stays as it was", zap.Error(err))
+		}
+	}
+	tokens, err := s.tokens()
+	if err != nil {
+		d.log.Error("the tokens stay as they were", zap.Error(err))
+		return
+	}
+	d.handler.SetTokens(tokens)
 }
 
 // keepFixed puts back, and names, the settings that only a start can change.

@@ -79,35 +79,48 @@ func TestReload(t *testing.T) {
 	awaitReady(t, p, address)
 	systemd.expect("RELOADING=1", "READY=1")
 
-	const token = "a-token-of-some-length"
-	reload(base+"[http]\nlisten = \"127.0.0.1:1\"\n[[http.tokens]]\nname = \"backend\"\nsecret = \""+token+"\"\nrole = \"write\"\n"+
-		account(1, "school")+account(2, "college")+hook("b", hookB.URL)+hook("a", hookA.URL)+task(1400000001, "class")+task(1400000002, "lecture"),
-		"settings put in force")
+	const token, other = "a-token-of-some-length", "another-token-of-some-length"
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	write := func(token string) {
+		t.Helper()
+		if err := os.WriteFile(tokenFile, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(token)
+	withToken := base + "[http]\nlisten = \"127.0.0.1:1\"\n[[http.tokens]]\nname = \"backend\"\nsecret = { file = \"" + tokenFile + "\" }\nrole = \"write\"\n" +
+		account(1, "school") + account(2, "college") + hook("b", hookB.URL) + hook("a", hookA.URL) + task(1400000001, "class") + task(1400000002, "lecture")
+	reload(withToken, "settings put in force")
 	if !strings.Contains(p.log.String(), `"settings":["http.listen"]`) {
 		t.Errorf("the log does not name the setting that needs a restart:\n%s", p.log)
 	}
 	systemd.expect("RELOADING=1", "READY=1")
 	awaitEvents(t, p, first, 2)  // the lecture's, by the notifier that stayed
 	awaitEvents(t, p, second, 1) // and by the new one
-	for _, c := range []struct {
-		header string
-		want   int
-	}{{"", 401}, {"Bearer " + token, 200}} {
+	answers := func(header string, want int) {
+		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v1/tasks", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Authorization", c.header)
+		r.Header.Set("Authorization", header)
 		answer, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(answer.Body)
 		answer.Body.Close()
-		if answer.StatusCode != c.want {
-			t.Errorf("with %q: answered %d %s, want %d", c.header, answer.StatusCode, body, c.want)
+		if answer.StatusCode != want {
+			t.Errorf("with %q: answered %d %s, want %d", header, answer.StatusCode, body, want)
 		}
 	}
+	answers("", 401)
+	answers("Bearer "+token, 200)
+	write(other)
+	reload(withToken, "nothing to put in force but what their files hold")
+	answers("Bearer "+token, 401)
+	answers("Bearer "+other, 200)
+	systemd.expect("RELOADING=1", "READY=1")
 
 	// An account and a notifier fewer.
 	reload(base+account(2, "college")+hook("b", hookB.URL), "account is not watched any more")

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // A Role says what a token's bearer may do.
@@ -28,6 +29,32 @@ func NewToken(name, secret string, role Role) Token {
 	return Token{Name: name, Role: role, hash: sha256.Sum256([]byte(secret))}
 }
 
+// tokens are those in force, which can be replaced while requests are served.
+type tokens struct {
+	mu       sync.Mutex
+	list     []Token
+	replaced chan struct{} // closed when they are
+}
+
+func newTokens(list []Token) *tokens {
+	return &tokens{list: list, replaced: make(chan struct{})}
+}
+
+func (t *tokens) replace(list []Token) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = list
+	close(t.replaced)
+	t.replaced = make(chan struct{})
+}
+
+// now returns the tokens, and a channel that is closed when there are others.
+func (t *tokens) now() ([]Token, <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.list, t.replaced
+}
+
 // public reports whether a path needs no token: probes have none, and TIW has none
 // either (see [callback]).
 func public(path string) bool {
@@ -36,16 +63,14 @@ func public(path string) bool {
 
 // authorize lets through who bears a token of the role that the request needs.
 // Without tokens everybody may do everything.
-func authorize(tokens []Token, next http.Handler) http.Handler {
-	if len(tokens) == 0 {
-		return next
-	}
+func authorize(tokens *tokens, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if public(r.URL.Path) {
+		list, _ := tokens.now()
+		if len(list) == 0 || public(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		role, ok := bearer(tokens, r)
+		role, ok := bearer(list, r)
 		switch {
 		case !ok:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="pushwatch"`)
@@ -56,6 +81,12 @@ func authorize(tokens []Token, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// admits reports whether a request that reads may still be served.
+func admits(list []Token, r *http.Request) bool {
+	_, ok := bearer(list, r)
+	return ok || len(list) == 0
 }
 
 // bearer finds the role of the request's token. Every token is compared, in

@@ -31,6 +31,7 @@ type Events interface {
 // eventAPI serves /v1/events.
 type eventAPI struct {
 	events Events
+	tokens *tokens
 	log    *zap.Logger
 	done   <-chan struct{} // closed when the daemon stops
 	pace   streamPace
@@ -181,6 +182,6 @@ func (a *eventAPI) stream(ctx context.Context, in *struct {
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		defer a.open.Add(-1)
 		r, w := humago.Unwrap(c)
-		a.follow(r.Context(), w, q)
+		a.follow(w, r, q)
 	}}, nil
 }

@@ -30,9 +30,10 @@ const (
 
 // guard refuses what no honest client sends, whatever it asks for, and says what
 // a browser may do with the answers: nothing.
-func guard(withoutTokens bool, next http.Handler) http.Handler {
+func guard(tokens *tokens, next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		list, _ := tokens.now()
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -44,7 +45,7 @@ func guard(withoutTokens bool, next http.Handler) http.Handler {
 			problem(w, http.StatusBadRequest, "want a path without empty, . or .. parts and with nothing but text")
 		case !textQuery(r.URL.RawQuery):
 			problem(w, http.StatusBadRequest, "want a query of percent-encoded UTF-8 without control characters")
-		case withoutTokens && !local(r) && !public(r.URL.Path):
+		case len(list) == 0 && !local(r) && !public(r.URL.Path):
 			problem(w, http.StatusMisdirectedRequest, fmt.Sprintf("Host = %.100q: without [[http.tokens]] want localhost or an IP address, "+
 				"since a browser can be led here by any other name: set a token, or have the proxy send Host: localhost", r.Host))
 		case origins.Check(r) != nil:

@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -48,10 +47,11 @@ func (a *eventAPI) enter() bool {
 	return true
 }
 
-// follow writes events until the reader goes away, takes nothing, or the daemon
-// stops. Between two pages it holds none: a reader is woken and reads what there
+// follow writes events until the reader goes away, takes nothing, or may not read
+// any more, or the daemon stops. Between two pages it holds none: a reader is woken and reads what there
 // is, at its own speed.
-func (a *eventAPI) follow(ctx context.Context, w http.ResponseWriter, q watcher.EventQuery) {
+func (a *eventAPI) follow(w http.ResponseWriter, r *http.Request, q watcher.EventQuery) {
+	ctx := r.Context()
 	out := streamWriter{http.NewResponseController(w), w, a.pace.patience}
 	out.SetReadDeadline(time.Time{}) // the request has been read; what follows is only its end
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -61,6 +61,11 @@ func (a *eventAPI) follow(ctx context.Context, w http.ResponseWriter, q watcher.
 	beat := time.NewTicker(a.pace.beat)
 	defer beat.Stop()
 	for err == nil {
+		tokens, replaced := a.tokens.now()
+		if !admits(tokens, r) {
+			out.say("this token is not valid any more: connect again with another", q.After)
+			return
+		}
 		changed := a.events.Changed() // before the reading, or something between them would go unnoticed
 		page, failed := a.events.Events(ctx, q)
 		if failed != nil {
@@ -83,6 +88,7 @@ func (a *eventAPI) follow(ctx context.Context, w http.ResponseWriter, q watcher.
 		}
 		select {
 		case <-changed:
+		case <-replaced:
 		case <-time.After(pause):
 		case <-beat.C:
 			err = out.say("alive", q.After)

@@ -245,6 +245,42 @@ func TestStreamStops(t *testing.T) {
 	}
 }
 
+// TestStreamToken holds that a stream ends when the token that opened it is taken
+// away, and no other does.
+func TestStreamToken(t *testing.T) {
+	first, second := NewToken("first", "a-first-token", Read), NewToken("second", "a-second-token", Read)
+	j := newJournal(1)
+	stopping := make(chan struct{})
+	h := New(Config{Events: j, Metrics: prometheus.NewRegistry(), Stopping: stopping, Tokens: []Token{first, second}})
+	s := httptest.NewServer(h)
+	defer s.Close()
+	defer close(stopping)
+	open := func(secret string) reader {
+		r := connect(t, s, "/v1/events/stream", "Authorization: Bearer "+secret)
+		if m, err := r.next(); err != nil || m.comment == "" {
+			t.Fatalf("begins with %+v, %v, want a comment", m, err)
+		}
+		return r
+	}
+	taken, kept := open("a-first-token"), open("a-second-token")
+	h.SetTokens([]Token{NewToken("renamed", "a-second-token", Write), NewToken("first", "another-first-token", Read)})
+	m, err := taken.next()
+	if err != nil || !strings.Contains(m.comment, "not valid any more") {
+		t.Errorf("the stream of a changed token = %+v, %v, want to be told", m, err)
+	}
+	if _, err := taken.next(); err != io.EOF {
+		t.Errorf("after that = %v, want %v", err, io.EOF)
+	}
+	j.add(3)
+	if _, err := kept.numbers(0, 3); err != nil {
+		t.Errorf("the stream of a token that stays: %v", err)
+	}
+	h.SetTokens([]Token{first})
+	if m, err := kept.next(); err != nil || !strings.Contains(m.comment, "not valid any more") {
+		t.Errorf("the stream of a token that is gone = %+v, %v, want to be told", m, err)
+	}
+}
+
 // TestManyStreams has a hundred readers follow while ten thousand events pass.
 // What is held for them all is less than what one page each takes.
 func TestManyStreams(t *testing.T) {

@@ -56,13 +56,24 @@ type Config struct {
 	pace streamPace
 }
 
-// New returns the handler of everything.
-func New(cfg Config) http.Handler {
+// A Handler serves everything.
+type Handler struct {
+	http.Handler
+	tokens *tokens
+}
+
+// SetTokens puts other tokens in force. A stream that was opened with one that is
+// not among them ends.
+func (h *Handler) SetTokens(tokens []Token) { h.tokens.replace(tokens) }
+
+// New returns a handler.
+func New(cfg Config) *Handler {
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
+	tokens := newTokens(cfg.Tokens)
 	mux := http.NewServeMux()
 	api := humago.New(mux, describe(cfg.Version))
 	(&taskAPI{cfg.Tasks, cfg.Log}).register(api)
-	(&eventAPI{events: cfg.Events, log: cfg.Log, done: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(api)
+	(&eventAPI{events: cfg.Events, tokens: tokens, log: cfg.Log, done: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(api)
 	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(api)
 	(&notifierAPI{cfg.Notifiers, cfg.Log}).register(api)
 	(&statusAPI{cfg.Tasks, cfg.Notifiers, cfg.Instance, cfg.Version, cfg.Log}).register(api)
@@ -73,7 +84,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, cfg.Alive()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { health(w, cfg.Ready(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))
-	return guard(len(cfg.Tokens) == 0, authorize(cfg.Tokens, bodies(problems(mux))))
+	return &Handler{guard(tokens, authorize(tokens, bodies(problems(mux)))), tokens}
 }
 
 // describe begins the OpenAPI description.
