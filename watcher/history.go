@@ -18,6 +18,7 @@ type EventQuery struct {
 	Types   []EventType // one of them must match
 	Subject string      // must match exactly
 	Limit   int         // at most this many; 0: 100
+	Newest  bool        // the newest of them, instead of the oldest
 }
 
 // A SavedEvent is an event as it was saved.
@@ -34,6 +35,6 @@ type EventPage struct {
 	// by the time they were observed at.
 	Events []SavedEvent
 	// Next is where the page after this one begins. It passes by what the query
-	// leaves out.
+	// leaves out; where that asked for the newest, it lies past all that are saved.
 	Next Position
 }

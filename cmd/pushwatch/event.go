@@ -70,12 +70,27 @@ func eventFilter(cmd *cobra.Command, after string) func() url.Values {
 }
 
 func eventList(c *client) *cobra.Command {
-	var limit int
-	cmd := &cobra.Command{Use: "list", Short: "List events, oldest first", Args: cobra.NoArgs}
+	var limit, last int
+	cmd := &cobra.Command{
+		Use: "list", Short: "List events, oldest first", Args: cobra.NoArgs,
+		Example: "  pushwatch event list --last 20 --type push.failed",
+	}
 	query := eventFilter(cmd, "")
 	limitFlag(cmd, &limit)
+	cmd.Flags().IntVar(&last, "last", 0, "the newest `N` events, at most 500, instead of the oldest ones")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return list(cmd.Context(), c, "/v1/events", "events", query(), limit, eventHeading, eventView.row)
+		query := query()
+		if cmd.Flags().Changed("last") {
+			switch {
+			case last < 1 || last > 500:
+				return usagef("--last %d: want between 1 and 500", last)
+			case cmd.Flags().Changed("limit"):
+				return usagef("want either --last or --limit")
+			}
+			query.Set("newest", "true")
+			limit = last
+		}
+		return list(cmd.Context(), c, "/v1/events", "events", query, limit, eventHeading, eventView.row)
 	}
 	return cmd
 }

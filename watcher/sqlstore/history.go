@@ -86,7 +86,7 @@ func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPa
 	}
 	var page watcher.EventPage
 	for len(page.Events) < limit {
-		next, err := oldest(ctx, shards)
+		next, err := first(ctx, shards)
 		if err != nil {
 			return watcher.EventPage{}, fmt.Errorf("read events: %w", err)
 		}
@@ -94,6 +94,11 @@ func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPa
 			break
 		}
 		page.Events = append(page.Events, next.take())
+	}
+	if q.Newest {
+		slices.Reverse(page.Events)
+		page.Next = last
+		return page, nil
 	}
 	page.Next = make(watcher.Position, len(last))
 	maps.Copy(page.Next, q.After)
@@ -105,28 +110,29 @@ func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPa
 	return page, nil
 }
 
-// oldest returns the shard whose next event was observed first; nil where no
-// shard has one.
-func oldest(ctx context.Context, shards []*shardReader) (*shardReader, error) {
-	var first *shardReader
+// first returns the shard whose next event was observed first, or last where the
+// newest are read; nil where no shard has one.
+func first(ctx context.Context, shards []*shardReader) (*shardReader, error) {
+	var found *shardReader
 	for _, s := range shards {
 		if err := s.fill(ctx); err != nil {
 			return nil, err
 		}
-		if len(s.ahead) > 0 && (first == nil || s.ahead[0].at < first.ahead[0].at) {
-			first = s
+		if len(s.ahead) > 0 && (found == nil || s.before(found)) {
+			found = s
 		}
 	}
-	return first, nil
+	return found, nil
 }
 
-// A shardReader reads the events of one shard in the order of their numbers.
+// A shardReader reads the events of one shard in the order of their numbers, or
+// against it where the newest are asked for.
 type shardReader struct {
 	db    *DB
 	query watcher.EventQuery
 	shard int64
-	after int64 // the number of the event that was taken last
-	last  int64 // where reading ends
+	after int64 // what is not yet taken lies above this number
+	last  int64 // and not above this one
 	chunk int   // how many are read at once
 
 	ahead []timedEvent // read, and not yet taken
@@ -142,8 +148,20 @@ type timedEvent struct {
 func (s *shardReader) take() watcher.SavedEvent {
 	e := s.ahead[0].SavedEvent
 	s.ahead = s.ahead[1:]
-	s.after = e.Number
+	if s.query.Newest {
+		s.last = e.Number - 1
+	} else {
+		s.after = e.Number
+	}
 	return e
+}
+
+// before reports whether the next event of s comes before that of other.
+func (s *shardReader) before(other *shardReader) bool {
+	if s.query.Newest {
+		return s.ahead[0].at > other.ahead[0].at
+	}
+	return s.ahead[0].at < other.ahead[0].at
 }
 
 // position is the number up to which there is nothing more to take.
@@ -171,26 +189,59 @@ func (s *shardReader) fill(ctx context.Context) error {
 	return err
 }
 
-// statement reads the next chunk. Its "+" keeps SQLite from walking through the
-// shard where the columns of a subject have an index that leads to few rows.
+// statement reads the next chunk. Types are read one by one, as an index has them,
+// and merged: a rare one is found among very many events, and of a frequent one no
+// more is read than the chunk.
 func (s *shardReader) statement() (query string, args []any) {
-	number, where := `number`, ``
+	if s.query.Subject != "" {
+		return s.ofSubject()
+	}
+	types := slices.Compact(slices.Sorted(slices.Values(s.query.Types))) // each once, or its events would be there twice
+	if len(types) == 0 || len(types) == len(watcher.EventTypes) {
+		return s.chunkOf("", "")
+	}
+	var parts []string
+	for i, t := range types {
+		// Said so, the range is one of an index and of no other, whatever a planner
+		// without statistics thinks of them.
+		parts = append(parts, fmt.Sprintf(`SELECT * FROM (SELECT number, at, type, body FROM events
+			WHERE (shard, type, number) > (?, ?, ?) AND (shard, type, number) <= (?, ?, ?)
+			ORDER BY shard%[2]s, type%[2]s, number%[2]s LIMIT ?) AS t%[1]d`, i, s.order()))
+		args = append(args, s.shard, string(t), s.after, s.shard, string(t), s.last, s.chunk)
+	}
+	return `SELECT number, at, type, body FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged ORDER BY number` + s.order() + ` LIMIT ?`, append(args, s.chunk)
+}
+
+// ofSubject is the statement for a subject. Its "+" keeps SQLite from walking
+// through the shard where the columns of a subject have an index that leads to few
+// rows.
+func (s *shardReader) ofSubject() (query string, args []any) {
+	where := ` AND subject = ?`
+	args = append(args, s.query.Subject)
 	if types := s.query.Types; len(types) > 0 {
-		where = ` AND type IN (?` + strings.Repeat(", ?", len(types)-1) + `)`
+		where += ` AND type IN (?` + strings.Repeat(", ?", len(types)-1) + `)`
 		for _, t := range types {
 			args = append(args, string(t))
 		}
 	}
-	if subject := s.query.Subject; subject != "" {
-		where, args = where+` AND subject = ?`, append(args, subject)
-		app, task, _ := strings.Cut(subject, "/")
-		if id, err := strconv.ParseInt(app, 10, 64); err == nil && task != "" {
-			number, where, args = `+number`, where+` AND sdk_app_id = ? AND task_id = ?`, append(args, id, task)
-		} else {
-			where += ` AND sdk_app_id IS NULL`
-		}
+	app, task, _ := strings.Cut(s.query.Subject, "/")
+	if id, err := strconv.ParseInt(app, 10, 64); err == nil && task != "" {
+		return s.chunkOf("+", where+` AND sdk_app_id = ? AND task_id = ?`, append(args, id, task)...)
 	}
-	query = `SELECT number, at, type, body FROM events WHERE shard = ? AND ` + number + ` > ? AND ` + number + ` <= ?` + where +
-		` ORDER BY ` + number + ` LIMIT ?`
+	return s.chunkOf("", where+` AND sdk_app_id IS NULL`, args...)
+}
+
+// chunkOf reads the next chunk of those events for which a condition holds. With a
+// "+" as the sign no index of shard and number is used.
+func (s *shardReader) chunkOf(sign, where string, args ...any) (string, []any) {
+	query := `SELECT number, at, type, body FROM events WHERE ` + sign + `shard = ? AND ` + sign + `number > ? AND ` + sign + `number <= ?` + where +
+		` ORDER BY ` + sign + `number` + s.order() + ` LIMIT ?`
 	return query, slices.Concat([]any{s.shard, s.after, s.last}, args, []any{s.chunk})
+}
+
+func (s *shardReader) order() string {
+	if s.query.Newest {
+		return " DESC"
+	}
+	return ""
 }

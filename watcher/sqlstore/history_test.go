@@ -20,7 +20,10 @@ func TestEventsPlan(t *testing.T) {
 		want  string
 	}{
 		{watcher.EventQuery{}, "SEARCH events USING INDEX sqlite_autoindex_events_2 (shard=? AND number>? AND number<?)"},
-		{watcher.EventQuery{Types: []watcher.EventType{watcher.PushFailed}}, "(shard=? AND number>? AND number<?)"},
+		{watcher.EventQuery{Newest: true}, "SEARCH events USING INDEX sqlite_autoindex_events_2 (shard=? AND number>? AND number<?)"},
+		{watcher.EventQuery{Types: []watcher.EventType{watcher.PushFailed}}, "events_type ((shard,type,number)>(?,?,?) AND (shard,type,number)<(?,?,?))"},
+		{watcher.EventQuery{Types: []watcher.EventType{watcher.PushFailed, watcher.PushStopped}, Newest: true}, "events_type ((shard,type,number)>(?,?,?) AND (shard,type,number)<(?,?,?))"},
+		{watcher.EventQuery{Subject: "1400000001/a", Types: []watcher.EventType{watcher.PushFailed}}, "(sdk_app_id=? AND task_id=?)"},
 		{watcher.EventQuery{Subject: "1400000001/a"}, "(sdk_app_id=? AND task_id=?)"},
 		{watcher.EventQuery{Subject: "school"}, "events_announced (shard=? AND number>? AND number<?)"},
 	} {
@@ -36,7 +39,7 @@ func TestEventsPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(plan, "; "); !strings.Contains(got, test.want) {
+		if got := strings.Join(plan, "; "); !strings.Contains(got, test.want) || strings.Contains(got, "SCAN events") {
 			t.Errorf("plan of %+v = %s, want %s", test.query, got, test.want)
 		}
 	}

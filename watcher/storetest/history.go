@@ -75,6 +75,7 @@ func testEvents(t *testing.T, b *bench) {
 	}{
 		{watcher.EventQuery{}, []string{"msg_a-1", "msg_b-1", "msg_a-2", "msg_b-2", "msg_a-3", "msg_b-3", "msg_blind", "msg_a-4"}},
 		{watcher.EventQuery{Types: []watcher.EventType{watcher.PushStarted, watcher.PushStopped}}, []string{"msg_a-2", "msg_b-2", "msg_a-4"}},
+		{watcher.EventQuery{Types: []watcher.EventType{watcher.PushStopped, watcher.PushStarted, watcher.PushStopped}}, []string{"msg_a-2", "msg_b-2", "msg_a-4"}},
 		{watcher.EventQuery{Subject: key("b").String()}, []string{"msg_b-1", "msg_b-2", "msg_b-3"}},
 		{watcher.EventQuery{Subject: key("b").String(), Types: []watcher.EventType{watcher.PushStarted}}, []string{"msg_b-2"}},
 		{watcher.EventQuery{Subject: "school"}, []string{"msg_blind"}},
@@ -101,6 +102,31 @@ func testEvents(t *testing.T, b *bench) {
 		last[shard]++
 		if _, err := b.db.Events(t.Context(), watcher.EventQuery{After: last}); !errors.Is(err, watcher.ErrPosition) {
 			t.Errorf("Events(after %v) = %v, want %v", last, err, watcher.ErrPosition)
+		}
+	}
+
+	all := watcher.EventTypes
+	for _, c := range []struct {
+		query watcher.EventQuery
+		want  []string
+	}{
+		{watcher.EventQuery{Limit: 2}, []string{"msg_a-3", "msg_a-4"}},
+		{watcher.EventQuery{Limit: 2, Types: []watcher.EventType{watcher.PushPreparing, watcher.PushException}}, []string{"msg_b-3", "msg_a-3"}},
+		{watcher.EventQuery{Limit: 2, Types: all[:len(all)-1], Subject: key("b").String()}, []string{"msg_b-2", "msg_b-3"}},
+		{watcher.EventQuery{Limit: 9, Types: []watcher.EventType{watcher.PushStarted}}, []string{"msg_b-2", "msg_a-2"}},
+	} {
+		c.query.Newest = true
+		page, err := b.db.Events(t.Context(), c.query)
+		if err != nil {
+			t.Fatalf("Events(%+v) = %v", c.query, err)
+		}
+		var got []string
+		for _, e := range page.Events {
+			id, _, _ := envelope(t, e)
+			got = append(got, id)
+		}
+		if last, err := b.db.LastEvents(t.Context()); !slices.Equal(got, c.want) || err != nil || !maps.Equal(page.Next, last) {
+			t.Errorf("Events(%+v) = %v and ends at %v, want %v and the last: %v, %v", c.query, got, page.Next, c.want, last, err)
 		}
 	}
 }

@@ -131,8 +131,9 @@ type eventsAnswer struct {
 
 func (a *eventAPI) list(ctx context.Context, in *struct {
 	EventFilter
-	After string `query:"after" maxLength:"16384" doc:"The cursor of the page before; \"now\": only what comes from now on; left out: from the oldest." example:"AQEq"`
-	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many events."`
+	After  string `query:"after" maxLength:"16384" doc:"The cursor of the page before; \"now\": only what comes from now on; left out: from the oldest." example:"AQEq"`
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many events."`
+	Newest bool   `query:"newest" doc:"The newest events that match, instead of the oldest; also oldest first. The cursor is that of the newest event, to go on with what comes."`
 }) (*eventsAnswer, error) {
 	q, err := in.query()
 	if err != nil {
@@ -141,7 +142,7 @@ func (a *eventAPI) list(ctx context.Context, in *struct {
 	if q.After, err = a.position(ctx, "query.after", in.After); err != nil {
 		return nil, err
 	}
-	q.Limit = in.Limit
+	q.Limit, q.Newest = in.Limit, in.Newest
 	page, err := a.page(ctx, q, "query.after", in.After)
 	if err != nil {
 		return nil, err
