@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tiwsim"
+)
+
+// busySchools runs a daemon in this process, over a simulated service in which so
+// many accounts have so many pushes each that do not end. What is to be polled is
+// more than the limit allows.
+func busySchools(t testing.TB, accounts, tasks int) (*daemon, *tiwsim.Service) {
+	t.Helper()
+	s := defaults()
+	s.HTTP.Listen = "127.0.0.1:0"
+	s.Store.URL = storeURL{setting.Plain("sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db"))}
+	s.Watch.RequestTimeout = setting.Duration(time.Second)
+	scenario := tiwsim.Config{Latency: tiwsim.Duration(20 * time.Millisecond)}
+	for i := range accounts {
+		app := int64(1400000001 + i)
+		a := accountSettings{Name: fmt.Sprintf("school-%d", i), SecretID: setting.Plain(fmt.Sprintf("AKID%d", i)), SecretKey: setting.Plain("key"), SDKAppIDs: []int64{app}}
+		a.setDefaults()
+		s.Accounts = append(s.Accounts, a)
+		scenario.Accounts = append(scenario.Accounts, tiwsim.Account{Name: a.Name, SecretID: fmt.Sprintf("AKID%d", i), SecretKey: "key", SDKAppIDs: a.SDKAppIDs})
+		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: "class-{n}", Count: tasks, PreparedFor: tiwsim.Duration(time.Millisecond)})
+		for j := range tasks {
+			s.Tasks = append(s.Tasks, taskSettings{SDKAppID: app, TaskID: fmt.Sprintf("class-%d", j+1)})
+		}
+	}
+	tiw, err := tiwsim.New(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := httptest.NewServer(tiw)
+	t.Cleanup(service.Close)
+	for i := range s.Accounts {
+		s.Accounts[i].Endpoint = service.URL
+	}
+
+	d, err := newDaemon(t.Context(), s, zap.NewNop(), zap.NewAtomicLevel())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	up, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- d.run(ctx, func() { close(up) }, nil) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		d.close()
+	})
+	select {
+	case <-up:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second) // a new owner is silent at first, and then opens its connections
+	return d, tiw
+}
+
+// pace waits, and returns how many requests a second the accounts make meanwhile.
+func pace(tiw *tiwsim.Service, wait time.Duration, accounts ...string) float64 {
+	sum := func() (n int) {
+		stats := tiw.Stats()
+		for _, name := range accounts {
+			n += stats[name].Requests
+		}
+		return n
+	}
+	before, begun := sum(), time.Now()
+	time.Sleep(wait)
+	return float64(sum()-before) / time.Since(begun).Seconds()
+}
+
+// TestSlowAccount has the service not answer one account any more, so that each of
+// its requests takes as long as it may: the others go on at their pace.
+func TestSlowAccount(t *testing.T) {
+	t.Parallel()
+	_, tiw := busySchools(t, 4, 60)
+	others := []string{"school-1", "school-2", "school-3"}
+	const turns = 3 // by turns, so that a busy machine slows both
+	var with, without, slow float64
+	for range turns {
+		without += pace(tiw, 2*time.Second, others...) / turns
+		end, err := tiw.Inject(tiwsim.Fault{Kind: tiwsim.FaultHang, Account: "school-0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := tiw.Stats()["school-0"].Requests
+		with += pace(tiw, 2*time.Second, others...) / turns
+		slow += float64(tiw.Stats()["school-0"].Requests-before) / (2 * turns)
+		end()
+	}
+	t.Logf("polls a second of the others: %.1f, and %.1f beside an account that hangs (%.1f)", without, with, slow)
+	if ratio := with / without; ratio < 0.9 {
+		t.Errorf("the others make %.1f polls a second beside an account that hangs, and %.1f without: ratio %.2f, want about 1", with, without, ratio)
+	}
+	if slow > 15 {
+		t.Errorf("the account that hangs makes %.1f polls a second: it does not hang", slow)
+	}
+}
+
+// TestFirstPoll holds that a push that has just been registered is polled before
+// those that wait: within a second.
+func TestFirstPoll(t *testing.T) {
+	t.Parallel()
+	const app, tasks = 1400000001, 100
+	d, tiw := busySchools(t, 1, tasks)
+	await := func(id string) {
+		t.Helper()
+		for begun := time.Now(); tiw.TaskStats(app, id).Polls == 0; time.Sleep(time.Millisecond) {
+			if time.Since(begun) > time.Minute {
+				t.Fatalf("%s is not polled", id)
+			}
+		}
+	}
+	for i := range tasks { // they were registered all at once, and so wait themselves
+		await(fmt.Sprintf("class-%d", i+1))
+	}
+	var waits []time.Duration
+	for i := range 9 {
+		key := watcher.Key{SDKAppID: app, TaskID: fmt.Sprintf("new-%d", i)}
+		if err := tiw.Add(tiwsim.Life{SDKAppID: key.SDKAppID, TaskID: key.TaskID}); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if _, _, err := d.watcher.Register(t.Context(), []watcher.Registration{{Key: key}}, false); err != nil {
+			t.Fatal(err)
+		}
+		await(key.TaskID)
+		waits = append(waits, time.Since(begun))
+	}
+	slices.Sort(waits)
+	t.Logf("from a registration to its first poll: %v", waits)
+	if got := waits[len(waits)/2]; got > time.Second { // the middle one: a busy machine may stop for a while
+		t.Errorf("a registered push is first polled after %v, want within a second", got)
+	}
+}
+
+// BenchmarkMixedRequests sends 1,000 requests a second to a daemon that polls 2,000
+// live pushes at the pace of its limit: two of ten register a push, six read one,
+// one lists tasks and one events. It reports the polls a second without them and
+// beside them, and how long the requests took. Client, service and daemon share
+// the machine.
+func BenchmarkMixedRequests(b *testing.B) {
+	d, tiw := busySchools(b, 1, 2000)
+	base := "http://" + d.listener.Addr().String()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	const measured = 10 * time.Second
+	next := 0
+	for b.Loop() {
+		alone := pace(tiw, measured, "school-0")
+
+		var mu sync.Mutex
+		var took []time.Duration
+		var all sync.WaitGroup
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			begun := time.Now()
+			for n := 0; time.Since(begun) < measured; n++ {
+				due := begun.Add(time.Duration(n) * time.Millisecond)
+				time.Sleep(time.Until(due))
+				request := mixed(b, base, next)
+				next++
+				all.Go(func() {
+					answer, err := client.Do(request)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					defer answer.Body.Close()
+					if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode >= 300 {
+						b.Errorf("%s %s = %s, %v", request.Method, request.URL, answer.Status, err)
+					}
+					mu.Lock()
+					took = append(took, time.Since(due)) // a late start counts
+					mu.Unlock()
+				})
+			}
+		}()
+		beside := pace(tiw, measured, "school-0")
+		<-sent
+		all.Wait()
+		slices.Sort(took)
+		at := func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1000 }
+		b.ReportMetric(float64(len(took))/measured.Seconds(), "requests/s")
+		b.ReportMetric(at(0.5), "p50-ms")
+		b.ReportMetric(at(0.99), "p99-ms")
+		b.ReportMetric(alone, "polls/s-alone")
+		b.ReportMetric(beside, "polls/s-beside")
+		b.ReportMetric(beside/alone, "ratio")
+	}
+	b.ReportMetric(0, "ns/op") // the clock decides it
+}
+
+// mixed is the n-th request of the mix.
+func mixed(b *testing.B, base string, n int) *http.Request {
+	method, path, body := http.MethodGet, "", ""
+	switch n % 10 {
+	case 0, 5:
+		method, path = http.MethodPost, "/v1/tasks"
+		body = fmt.Sprintf(`{"sdk_app_id":1400000001,"task_id":"more-%d","labels":{"course":"math-%d"}}`, n, n%50)
+	case 1:
+		path = "/v1/tasks?limit=50&state=pushing"
+	case 2:
+		path = "/v1/events?newest=true&limit=50"
+	default:
+		path = fmt.Sprintf("/v1/tasks/1400000001/class-%d", 1+rand.IntN(2000))
+	}
+	r, err := http.NewRequestWithContext(b.Context(), method, base+path, strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r
+}
