@@ -103,26 +103,15 @@ func TestRegister(t *testing.T) {
 
 func TestBatch(t *testing.T) {
 	h := serve(t)
-	batch := func(n int) string {
-		var b strings.Builder
-		b.WriteString(`{"tasks":[`)
-		for i := range n {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			fmt.Fprintf(&b, `{"sdk_app_id":1400000001,"task_id":"class-%d"}`, i)
-		}
-		return b.String() + `]}`
-	}
 	for _, c := range []struct {
 		body   string
 		status int
 		want   string
 	}{
-		{batch(10), 200, `{"created":10,"existing":0}`},
-		{batch(12), 200, `{"created":2,"existing":10}`},
-		{batch(10000), 200, `{"created":9988,"existing":12}`},
-		{batch(10001), 422, `tasks`},
+		{batch(0, 10), 200, `{"created":10,"existing":0}`},
+		{batch(0, 12), 200, `{"created":2,"existing":10}`},
+		{batch(0, 10000), 200, `{"created":9988,"existing":12}`},
+		{batch(0, 10001), 422, `tasks`},
 		{`{"tasks":[]}`, 422, `tasks`},
 		{`{"tasks":[{"sdk_app_id":1400000001,"task_id":"new"},{"sdk_app_id":7,"task_id":"b"}]}`, 422, `body.tasks[1].sdk_app_id`},
 	} {
