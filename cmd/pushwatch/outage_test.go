@@ -44,7 +44,8 @@ func TestDatabaseOutage(t *testing.T) {
 func databaseOutage(t *testing.T, store string, fail, mend func(*process)) {
 	const app, tasks = 1400000001, 60
 	scenario := tiwsim.Config{Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDschool", SecretKey: "key", SDKAppIDs: []int64{app}}}}
-	settings := `
+	var settings strings.Builder
+	settings.WriteString(`
 [http]
 listen = "LISTEN"
 [store]
@@ -64,7 +65,7 @@ url = "RECEIVER"
 secrets = ["SECRET"]
 events = ["*"]
 allow_cidrs = ["127.0.0.1/32"]
-`
+`)
 	random := rand.New(rand.NewPCG(5, 6))
 	between := func(low, high float64) tiwsim.Duration {
 		return tiwsim.Duration((low + random.Float64()*(high-low)) * float64(time.Second))
@@ -72,7 +73,7 @@ allow_cidrs = ["127.0.0.1/32"]
 	for i := range tasks {
 		id := fmt.Sprintf("class-%d", i+1)
 		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: id, StartAfter: between(0, 5), PreparedFor: between(1, 3), PushingFor: between(1, 5)})
-		settings += fmt.Sprintf("[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id)
+		settings.WriteString(fmt.Sprintf("[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id))
 	}
 	tiw, err := tiwsim.New(scenario)
 	if err != nil {
@@ -85,7 +86,7 @@ allow_cidrs = ["127.0.0.1/32"]
 	defer webhooks.Close()
 	address := freeAddress(t)
 	p := launch(t, "serve", "--config", settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", address, "TIW", service.URL,
-		"RECEIVER", webhooks.URL, "SECRET", signing.GenerateSecret()).Replace(settings)))
+		"RECEIVER", webhooks.URL, "SECRET", signing.GenerateSecret()).Replace(settings.String())))
 	awaitReady(t, p, address)
 	awaitEvents(t, p, receiver, 5)
 
