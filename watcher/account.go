@@ -78,7 +78,7 @@ func (a *account) load(ctx context.Context) error {
 	}
 	n := 0
 	err = a.store.Live(ctx, func(t Task) error {
-		a.adopt(t, false)
+		a.adopt(t)
 		n++
 		return nil
 	})
@@ -89,9 +89,8 @@ func (a *account) load(ctx context.Context) error {
 	return nil
 }
 
-// adopt takes in a live task as it is saved now, and polls it soon where that is
-// asked for.
-func (a *account) adopt(t Task, soon bool) {
+// adopt takes in a live task as it is saved now.
+func (a *account) adopt(t Task) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -100,12 +99,10 @@ func (a *account) adopt(t Task, soon bool) {
 	case e == nil:
 		t.anchor(now)
 		e = newEntry(&t)
-		e.urgent = soon
 		a.tasks[t.Key] = e
 		a.enqueue(e)
 	case e.polling:
 		e.removed, e.stale = false, e.stale || t.Version > e.version
-		e.urgent = e.urgent || soon
 	default:
 		a.dequeue(e)
 		if t.Version > e.version {
@@ -114,7 +111,6 @@ func (a *account) adopt(t Task, soon bool) {
 			e.keep(&t)
 			e.asked, e.observed = max(asked, e.asked), max(observed, e.observed)
 		}
-		e.urgent = e.urgent || soon
 		a.enqueue(e)
 	}
 	a.notify()

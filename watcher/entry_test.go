@@ -41,7 +41,7 @@ func TestLiveTaskIsSmall(t *testing.T) {
 	before := heap()
 	now := time.Now()
 	for i := range tasks {
-		a.adopt(observedTask(i, now), false)
+		a.adopt(observedTask(i, now))
 	}
 	if got := float64(heap()-before) / tasks; got > most {
 		t.Errorf("a live task takes %.0f bytes, want at most %d", got, most)

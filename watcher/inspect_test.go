@@ -14,7 +14,7 @@ func TestInspect(t *testing.T) {
 	p := w.plan()
 	a := newAccount(w, p, p.Accounts[0], nil)
 	for _, id := range []string{"kept", "lost"} {
-		a.adopt(Task{Key: Key{1, id}, Account: "school", State: Pushing, RegisteredAt: time.Now(), Version: 1}, false)
+		a.adopt(Task{Key: Key{1, id}, Account: "school", State: Pushing, RegisteredAt: time.Now(), Version: 1})
 	}
 	e := a.tasks[Key{1, "lost"}]
 	a.schedule.remove(e)

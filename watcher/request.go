@@ -44,7 +44,7 @@ func (w *Watcher) Amend(ctx context.Context, key Key, change Amendment) (TaskVie
 			return TaskView{}, fmt.Errorf("amend: %w", err)
 		}
 		if a := w.owned(t.Account); a != nil && !t.State.Ended() {
-			a.adopt(t, false)
+			a.adopt(t)
 		}
 		return w.view(t), nil
 	}

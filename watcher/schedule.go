@@ -18,9 +18,11 @@ import (
 // of what polling in turn gives, while the longest delay may be up to three times
 // that of polling in turn, which keeps the best worst case. A task rests for
 // min_interval after a poll. One that the next answer will settle (a doubt) goes
-// before all others, then come those that somebody waits for (just registered, or
-// asked for), but both get only every second poll while others wait too: a large
-// batch of new tasks does not stop the watching of the old.
+// before all others, then come those that somebody waits for (asked for, or new),
+// but both get only every second poll while others wait too: a large batch of new
+// tasks does not stop the watching of the old. A push hardly ever starts in the
+// moment that it is registered: so where polls are scarce a new one is let ripen for
+// some seconds, until its poll is worth what those of late were.
 //
 // Tasks on the same curve whose age differs by no more than a bin make a cohort.
 // In it the one that was polled longest ago is worth most, so a pick compares the
@@ -77,6 +79,10 @@ const (
 	// the gain where tasks are many, since a round may then last as long as a class.
 	laps = 3
 
+	// welcome is how long a new task is let ripen at most, however dear polls are:
+	// whoever registered it waits for a first answer.
+	welcome = 5 * time.Second
+
 	// fitEvery is how often what the polls taught is made to count.
 	fitEvery = time.Minute
 
@@ -131,6 +137,8 @@ func (s *schedule) queueUp(e *entry, at tick) {
 		s.doubted.push(e, free)
 	case e.urgent:
 		s.asked.push(e, max(at, free))
+	case e.asked == never:
+		s.asked.push(e, s.ripe(e, s.hazards.of(e), at, tickOf(e.registered)+tick(welcome)))
 	default:
 		s.cohort(e, at).push(e, e.polled)
 	}
@@ -383,18 +391,24 @@ func (s *schedule) expected(e *entry, now time.Time) time.Time {
 		return now
 	case e.queue.curve == nil:
 		return now.Add(max(0, e.due.since(at)))
-	case s.floor == 0 && float64(s.waiting) < s.rate*s.rest.Seconds(): // the limit allows all of them
-		return now.Add(max(0, (e.polled + tick(s.rest)).since(at)))
 	}
-	soon, late := max(at, e.polled+tick(s.rest)), max(at, e.polled+tick(s.patience()))
+	return now.Add(s.ripe(e, e.queue.curve, max(at, e.polled+tick(s.rest)), e.polled+tick(s.patience())).since(at))
+}
+
+// ripe returns when a poll of e, which is on the curve, will be worth what those of
+// late were: between two times, the latter only where it is not past.
+func (s *schedule) ripe(e *entry, c *curve, soon, late tick) tick {
+	if s.floor == 0 && float64(s.waiting) < s.rate*s.rest.Seconds() {
+		return soon // the limit allows all of them
+	}
 	for soon < late {
-		if mid := soon + (late-soon)/2; late-soon < tick(time.Millisecond) || e.worth(e.queue.curve, mid) >= max(s.price, s.floor) {
+		if mid := soon + (late-soon)/2; late-soon < tick(time.Millisecond) || e.worth(c, mid) >= max(s.price, s.floor) {
 			late = mid
 		} else {
 			soon = mid + 1
 		}
 	}
-	return now.Add(soon.since(at))
+	return soon
 }
 
 func later(a, b time.Time) time.Time {

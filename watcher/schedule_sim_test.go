@@ -64,7 +64,7 @@ func (s *scanning) learn(before, after *Task) { s.hazards.learn(before, after) }
 
 func (s *scanning) put(e *entry, now time.Time) {
 	s.schedule.put(e, now)
-	if !e.urgent {
+	if e.asked != never {
 		s.entries = append(s.entries, e)
 	}
 }
@@ -198,7 +198,6 @@ func simulate(lives []life, p policy, rate float64) []result {
 				task.ExpectedStopAt = at(l.hint)
 			}
 			e := newEntry(&task)
-			e.urgent = true
 			live[e] = &push{l, task}
 			p.put(e, now)
 			results[l.day].peak = max(results[l.day].peak, len(live))

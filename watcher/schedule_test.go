@@ -46,11 +46,7 @@ func TestScheduleOrder(t *testing.T) {
 	doubt := func(e *entry) *entry { e.memory.Doubt.about = doubtNotFound; return e }
 	urgent := func(e *entry) *entry { e.urgent = true; return e }
 	late := func(e *entry, d time.Duration) *entry { e.notBefore = tickOf(sinceNoon(d)); return e }
-	registered := func() *entry {
-		e := newEntry(&Task{State: Registered, RegisteredAt: noon})
-		e.urgent = true
-		return e
-	}
+	registered := func() *entry { return newEntry(&Task{State: Registered, RegisteredAt: noon}) }
 	ending := polledAgo(10 * time.Second)
 	ending.expected = noon.UnixMicro()
 	for _, c := range []struct {
@@ -94,6 +90,40 @@ func TestScheduleHurry(t *testing.T) {
 	}
 	if a.urgent || b.urgent || c.urgent {
 		t.Error("an entry that was taken is still urgent")
+	}
+}
+
+// Where polls are scarce, a new task is polled when its start may have come, and
+// soon all the same.
+func TestScheduleLetsRipen(t *testing.T) {
+	for _, c := range []struct {
+		price            float64 // of the polls of late
+		soonest, slowest time.Duration
+	}{
+		{0.001, 0, time.Second},
+		{1, 2 * time.Second, welcome},
+		{1000, welcome, welcome + time.Second}, // another goes first
+	} {
+		s := newSchedule(time.Second, time.Minute)
+		for i := range 400 {
+			s.put(polledAgo(time.Duration(i)*100*time.Millisecond), noon)
+		}
+		fresh := newEntry(&Task{State: Registered, RegisteredAt: noon})
+		s.price, s.rate = c.price, 4
+		s.put(fresh, noon)
+		for now := noon; ; now = now.Add(250 * time.Millisecond) {
+			e := s.take(now, 4)
+			if at := now.Sub(noon); e == fresh {
+				if at < c.soonest || at > c.slowest {
+					t.Errorf("at a price of %g a new task is polled after %s, want %s to %s", c.price, at, c.soonest, c.slowest)
+				}
+				break
+			} else if at > time.Minute {
+				t.Fatalf("at a price of %g a new task is not polled within %s", c.price, at)
+			}
+			e.asked = tickOf(now)
+			s.put(e, now)
+		}
 	}
 }
 

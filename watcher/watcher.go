@@ -276,7 +276,7 @@ func (w *Watcher) Register(ctx context.Context, wanted []Registration, reopen bo
 	for i, t := range saved {
 		if created[i] {
 			if a := w.owned(t.Account); a != nil {
-				a.adopt(t, true)
+				a.adopt(t)
 			}
 		}
 		views[i] = w.view(t)
