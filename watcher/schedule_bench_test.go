@@ -68,10 +68,13 @@ no policy has a smaller greatest delay of a stop.
 %6s  %-26s%32s%32s
 %6s  %-26s%8s%8s%8s%8s%8s%8s%8s%8s
 `, rate, "", "", "stops", "starts", "pushes", "policy", "mean", "p50", "p99", "max", "mean", "p50", "p99", "max")
-	for _, r := range rows {
+	for i, r := range rows {
+		if i == 0 || r.n != rows[i-1].n {
+			fmt.Println()
+		}
 		if r.name == "round robin" {
 			least := bound(school(1, r.n, ordinaryDay, ordinaryDay), 1, rate)
-			fmt.Printf("\n%6d  %-26s%8.1f\n", r.n, "least possible", least)
+			fmt.Printf("%6d  %-26s%8.1f\n", r.n, "least possible", least)
 		}
 		fmt.Printf("%6d  %-26s", r.n, r.name)
 		for _, d := range []delays{r.stops, r.starts} {
