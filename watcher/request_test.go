@@ -274,8 +274,8 @@ func TestStatus(t *testing.T) {
 		if err := registry.Register(s.Watcher); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := registry.Gather(); err != nil || len(n) != 5 {
-			t.Errorf("Gather = %v, %v, want 5 metrics", n, err)
+		if n, err := registry.Gather(); err != nil || len(n) != 6 {
+			t.Errorf("Gather = %v, %v, want 6 metrics", n, err)
 		}
 	})
 }
