@@ -73,7 +73,7 @@ allow_cidrs = ["127.0.0.1/32"]
 	for i := range tasks {
 		id := fmt.Sprintf("class-%d", i+1)
 		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: id, StartAfter: between(0, 5), PreparedFor: between(1, 3), PushingFor: between(1, 5)})
-		settings.WriteString(fmt.Sprintf("[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id))
+		fmt.Fprintf(&settings, "[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id)
 	}
 	tiw, err := tiwsim.New(scenario)
 	if err != nil {
