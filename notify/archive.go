@@ -9,8 +9,14 @@ import (
 	"pushwatch/watcher"
 )
 
-// ErrNoDelivery means that no delivery has that id.
-var ErrNoDelivery = errors.New("no such delivery")
+// Errors of an [Archive].
+var (
+	// ErrNoDelivery: no delivery has that id.
+	ErrNoDelivery = errors.New("no such delivery")
+	// ErrNoAccount: no process owns an account at the moment, and so nothing can be
+	// sent.
+	ErrNoAccount = errors.New("no process owns an account")
+)
 
 // An Archive keeps the deliveries of all accounts, and the standings of the
 // notifiers. Any process may use it, an account's owner or not.
@@ -27,6 +33,11 @@ type Archive interface {
 	// and returns how many. Their attempts and their age count anew; their events
 	// stay as they are. The accounts' owners hear of it through their outboxes.
 	Replay(ctx context.Context, which Selection) (int, error)
+
+	// Announce writes an event of no task, and its deliveries, by way of any account
+	// that some process owns; that one delivers it. [ErrNoAccount] where none is
+	// owned.
+	Announce(ctx context.Context, event watcher.Event) error
 
 	// Tallies counts the deliveries of each notifier that has any.
 	Tallies(ctx context.Context) (map[string]Tally, error)

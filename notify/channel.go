@@ -142,7 +142,11 @@ func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Ti
 		}
 		c.inFlight++
 		probe := c.gate.sent()
-		sends.Go(func() { c.attempt(ctx, l, probe) })
+		l.feed.sends.Add(1)
+		sends.Go(func() {
+			defer l.feed.sends.Done()
+			c.attempt(ctx, l, probe)
+		})
 	}
 	if c.lanes.ready() {
 		next = earlier(next, c.gate.opens(now))

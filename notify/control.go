@@ -13,14 +13,8 @@ import (
 	"pushwatch/watcher"
 )
 
-// Errors of what people ask a [Dispatcher] to do.
-var (
-	// ErrNoNotifier: the settings name no such notifier.
-	ErrNoNotifier = errors.New("no such notifier")
-	// ErrNoAccount: this process owns no account at the moment, and so nothing
-	// can be sent from here.
-	ErrNoAccount = errors.New("this process owns no account")
-)
+// ErrNoNotifier means that the settings name no such notifier.
+var ErrNoNotifier = errors.New("no such notifier")
 
 // Status is what can be told of a notifier.
 type Status struct {
@@ -141,8 +135,16 @@ func (c *channel) adopt(s Standing) bool {
 	return true
 }
 
-// refreshEvery is how often standings are read that other processes may have saved.
+// refreshEvery is how often standings are read that other processes may have saved,
+// besides when [Dispatcher.Refresh] is called.
 const refreshEvery = 30 * time.Second
+
+// Refresh takes over the standings that other processes have saved.
+func (d *Dispatcher) Refresh(ctx context.Context) {
+	if err := d.refresh(ctx); err != nil && ctx.Err() == nil {
+		d.log.Error("read standings", zap.Error(err))
+	}
+}
 
 // refresh takes over the standings that were saved.
 func (d *Dispatcher) refresh(ctx context.Context) error {
@@ -159,20 +161,22 @@ func (d *Dispatcher) refresh(ctx context.Context) error {
 }
 
 // Test sends a webhook.test event to one notifier, by way of an account that this
-// process owns, and returns the event's id once it is saved. It waits for its turn
-// like any other: behind a pause, for one.
+// process owns, or, where it owns none, that another does, and returns the event's
+// id once it is saved. It waits for its turn like any other: behind a pause, for one.
 func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string, err error) {
 	if _, err := d.channel(notifier); err != nil {
 		return "", fmt.Errorf("test notifier %s: %w", notifier, err)
 	}
 	account, box := d.anyAccount()
-	if box == nil {
-		return "", fmt.Errorf("test notifier %s: %w", notifier, ErrNoAccount)
-	}
 	e := d.event(watcher.WebhookTest, watcher.FactID(rand.Text()), notifier, account, time.Now(), []string{notifier}, struct {
 		Notifier string `json:"notifier"`
 	}{notifier})
-	if err := box.Announce(ctx, *e); err != nil {
+	if box != nil {
+		err = box.Announce(ctx, *e)
+	} else {
+		err = d.archive.Announce(ctx, *e)
+	}
+	if err != nil {
 		return "", fmt.Errorf("test notifier %s: %w", notifier, err)
 	}
 	return e.ID, nil

@@ -23,7 +23,8 @@ type Feed struct {
 	goners   chan *channel // whose deliveries are to be buried
 	wanted   chan struct{} // some channel has room for what waits in the table; holds at most one
 	closed   chan struct{}
-	leave    func() // the dispatcher forgets the feed
+	sends    sync.WaitGroup // attempts under way
+	leave    func()         // the dispatcher forgets the feed
 }
 
 const (
@@ -69,7 +70,8 @@ func (f *Feed) offer(deliveries []Delivery) {
 
 // Run brings deliveries and settles outcomes until ctx ends, when it returns nil,
 // or until the account has another owner: then it returns [watcher.ErrFenced].
-// For the last outcomes to be written, ctx has to outlive [Dispatcher.Run].
+// When ctx ends nothing more is sent, and what is under way is waited for, for some
+// seconds at most, and settled.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.drop()
 	var read sync.WaitGroup
@@ -164,15 +166,46 @@ func (f *Feed) write(ctx context.Context) error {
 				err = f.bury(ctx, c)
 			}
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-			defer cancel()
-			return f.save(last, f.gather(batch))
+			return f.drain(context.WithoutCancel(ctx), batch)
 		}
 		if err != nil {
 			return err
 		}
 		batch, due = nil, time.Time{}
 	}
+}
+
+// drain waits for the attempts that are under way and writes their outcomes, and the
+// batch before them, so that whoever sends next repeats none of them.
+func (f *Feed) drain(ctx context.Context, batch []Outcome) error {
+	f.roster.leave(f) // from here on no attempt begins
+	waiting, sent := context.WithTimeout(ctx, stopGrace)
+	defer sent()
+	go func() {
+		f.sends.Wait()
+		sent()
+	}()
+	saving, cancel := context.WithTimeout(ctx, 2*stopGrace)
+	defer cancel()
+	for waiting.Err() == nil {
+		select {
+		case o := <-f.outcomes:
+			batch = append(batch, o)
+		case <-waiting.Done():
+		}
+		if len(batch) == settleBatch {
+			if err := f.save(saving, batch); err != nil {
+				return err
+			}
+			batch = nil
+		}
+	}
+	for batch = f.gather(batch); len(batch) > 0; batch = f.gather(nil) {
+		if err := f.save(saving, batch); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // patience is how long the writing of an outcome may wait for others.

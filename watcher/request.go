@@ -62,8 +62,9 @@ func (w *Watcher) PollNow(ctx context.Context, key Key) error {
 	}
 	if a := w.owned(t.Account); a != nil {
 		a.hurry(key)
+		return nil
 	}
-	return nil
+	return w.plan().Registry.Hurry(ctx, t)
 }
 
 // hurryOnce is how often the same task can be asked for ahead of its turn.

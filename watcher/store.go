@@ -88,6 +88,10 @@ type Registry interface {
 	// Remove ends the watching of a task and hides it; [ErrNoTask] where there
 	// is none. Its events stay.
 	Remove(ctx context.Context, key Key) error
+
+	// Hurry has a task polled soon by the process that owns its account, where
+	// that is another: see [Watcher.Notice].
+	Hurry(ctx context.Context, task Task) error
 }
 
 // A TaskQuery selects tasks. Zero fields select all.

@@ -91,7 +91,7 @@ func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 // try asks for a task that does not exist: where TIW says so, the credentials,
 // the permission and the application are in order.
 func (a *accountSettings) try(ctx context.Context, app int64, timeout time.Duration) error {
-	cloud, err := a.cloud()
+	cloud, err := a.cloud(nil)
 	if err != nil {
 		return err
 	}

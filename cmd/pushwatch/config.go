@@ -41,6 +41,8 @@ type tokenSettings struct {
 type storeSettings struct {
 	URL       storeURL         `toml:"url"`
 	Retention setting.Duration `toml:"retention"`
+
+	TakeoverAfter setting.Duration `toml:"takeover_after"`
 }
 
 // A storeURL is a secret, since it may hold a password, of which the rest may be
@@ -133,7 +135,7 @@ func defaults() settings {
 	return settings{
 		Instance: host,
 		HTTP:     httpSettings{Listen: "127.0.0.1:8465"},
-		Store:    storeSettings{URL: storeURL{setting.Plain("sqlite:/var/lib/pushwatch/pushwatch.db")}, Retention: setting.Duration(720 * time.Hour)},
+		Store:    storeSettings{URL: storeURL{setting.Plain("sqlite:/var/lib/pushwatch/pushwatch.db")}, Retention: setting.Duration(720 * time.Hour), TakeoverAfter: setting.Duration(10 * time.Second)},
 		Log:      logSettings{Level: "info", Format: "json"},
 		Watch: watchSettings{
 			MaxStaleness: setting.Duration(time.Minute), MinInterval: setting.Duration(time.Second),

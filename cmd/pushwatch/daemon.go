@@ -26,6 +26,7 @@ type daemon struct {
 	level      zap.AtomicLevel // of log
 	metrics    *prometheus.Registry
 	db         *sqlstore.DB
+	replica    *sqlstore.Replica // nil: this process has the database for itself
 	listener   *listener
 	server     *http.Server
 	handler    *web.Handler
@@ -37,7 +38,7 @@ type daemon struct {
 	settings settings                         // in force
 	accounts map[string]watcher.AccountConfig // made from them
 	tell     map[string]notify.Notifier       // likewise
-	owned    map[string]*ownership
+	owned    map[string]*ownership            // by account; where there are no replicas
 }
 
 // newDaemon opens what the settings name: the database and the address.
@@ -51,14 +52,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 			d.close()
 		}
 	}()
-	url, err := s.Store.URL.Value()
-	if err != nil {
-		return nil, err
-	}
-	if d.db, err = sqlstore.Open(ctx, sqlstore.Config{URL: url, Log: log}); err != nil {
-		if errors.Is(err, sqlstore.ErrNewer) || errors.Is(err, sqlstore.ErrFolder) {
-			return nil, &usageError{err}
-		}
+	if d.db, err = openStore(ctx, s.Store, log); err != nil {
 		return nil, err
 	}
 	if d.listener, err = listen(s.HTTP); err != nil {
@@ -78,6 +72,9 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	config.Instance, config.Registry, config.Route = s.Instance, d.db, d.dispatcher.Route
 	config.Log, config.Metrics = log, d.metrics
 	d.watcher = watcher.New(config)
+	if d.db.Replicated() {
+		d.replica = d.join(s)
+	}
 	if d.handler, err = d.serves(s); err != nil {
 		return nil, err
 	}
@@ -100,7 +97,7 @@ func (d *daemon) watching(s settings) (watcher.Config, error) {
 				continue
 			}
 		}
-		account, err := a.config()
+		account, err := a.config(d.maySend(a.Name))
 		if err != nil {
 			return watcher.Config{}, err
 		}
@@ -144,12 +141,16 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 		return nil, err
 	}
 	release, _ := build()
-	return web.New(web.Config{
+	config := web.Config{
 		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Deliveries: d.dispatcher, Notifiers: d.dispatcher,
 		Tokens: tokens, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
 		Alive: func() error { return d.watcher.Alive(time.Now()) },
 		Ready: d.ready,
-	}), nil
+	}
+	if d.replica != nil {
+		config.Members, config.Member = d.db.Members, d.replica.Name()
+	}
+	return web.New(config), nil
 }
 
 // close gives back what newDaemon opened.
@@ -171,63 +172,12 @@ func (d *daemon) ready(ctx context.Context) error {
 	if err := d.db.Ping(ctx); err != nil {
 		return err
 	}
-	return d.watcher.Ready(time.Now())
-}
-
-// A stage is a part of the daemon that runs until it is stopped. The stages stop
-// one after the other, so that each still has what it needs below it.
-type stage struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	fail   context.CancelCauseFunc
-	parts  sync.WaitGroup
-}
-
-func newStage(ctx context.Context, fail context.CancelCauseFunc) *stage {
-	s := &stage{fail: fail}
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	return s
-}
-
-// start runs a part. Its error stops the daemon.
-func (s *stage) start(part func(context.Context) error) {
-	s.parts.Go(func() {
-		if err := part(s.ctx); err != nil {
-			s.fail(err)
+	if d.replica != nil {
+		if err := d.replica.Ready(); err != nil {
+			return err
 		}
-	})
-}
-
-func (s *stage) stop() {
-	s.cancel()
-	s.parts.Wait()
-}
-
-// An ownership is what runs for one account.
-type ownership struct{ writing, settling, polling *stage }
-
-// own takes over an account.
-func (d *daemon) own(ctx context.Context, name string, fail context.CancelCauseFunc) error {
-	account, err := d.db.Own(ctx, name)
-	if err != nil {
-		return err
 	}
-	feed := d.dispatcher.Feed(name, account)
-	o := &ownership{newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail)}
-	o.writing.start(account.Run)
-	o.settling.start(feed.Run)
-	o.polling.start(func(ctx context.Context) error { return d.watcher.Watch(ctx, name, account) })
-	d.owned[name] = o
-	return nil
-}
-
-// each calls f for what runs for every account, at the same time.
-func (d *daemon) each(f func(*ownership)) {
-	var all sync.WaitGroup
-	for _, o := range d.owned {
-		all.Go(func() { f(o) })
-	}
-	all.Wait()
+	return d.watcher.Ready(time.Now())
 }
 
 // run runs the daemon until parent ends, when it returns nil, or until it fails.
@@ -237,17 +187,21 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	defer fail(nil)
 
 	// Each stage needs the ones above it, and is stopped before them.
-	defer d.each(func(o *ownership) { o.writing.stop() })
-	defer d.each(func(o *ownership) { o.settling.stop() })
-	sending, serving := newStage(ctx, fail), newStage(ctx, fail)
+	sending, owning, serving := newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail)
 	defer sending.stop()
-	defer d.each(func(o *ownership) { o.polling.stop() })
+	defer d.disown()
+	defer owning.stop()
+	defer sending.cancel() // what is under way is sent while the accounts are given up
 	defer serving.stop()
 
 	sending.start(d.dispatcher.Run)
-	for _, a := range d.settings.Accounts {
-		if err := d.own(ctx, a.Name, fail); err != nil {
-			return err
+	if d.replica != nil {
+		owning.start(d.replica.Run)
+	} else {
+		for _, a := range d.settings.Accounts {
+			if err := d.own(ctx, a.Name, fail); err != nil {
+				return err
+			}
 		}
 	}
 	if err := d.registerConfigured(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 
@@ -49,6 +50,9 @@ func (s *settings) check(d *document) {
 		d.fault("store.url", `: want "sqlite:/path/file.db" or "postgres://user@host/database"`)
 	}
 	positive(d, "store.retention", s.Store.Retention)
+	if t := s.Store.TakeoverAfter.Std(); t < time.Second || t > 5*time.Minute {
+		d.fault("store.takeover_after", `= %q: want "1s" to "5m"`, s.Store.TakeoverAfter)
+	}
 	if _, err := zapcore.ParseLevel(s.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, s.Log.Level) {
 		d.fault("log.level", "= %q: want debug, info, warn or error", s.Log.Level)
 	}

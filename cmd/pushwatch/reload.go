@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"reflect"
-	"slices"
 
 	"go.uber.org/zap"
 )
@@ -39,7 +38,7 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 		d.dispatcher.Reconfigure(notifiers)
 	}
 	d.watcher.Reconfigure(config)
-	d.followAccounts(ctx, before, s, fail)
+	d.followAccounts(ctx, s, fail)
 	if err := d.registerConfigured(ctx); err != nil {
 		d.log.Error("register the tasks of the settings", zap.Error(err))
 	}
@@ -78,32 +77,9 @@ func (d *daemon) keepFixed(s *settings) {
 		s.HTTP.TLSCertFile, s.HTTP.TLSKeyFile = now.HTTP.TLSCertFile, now.HTTP.TLSKeyFile
 	})
 	keep("store.url", reflect.DeepEqual(s.Store.URL, now.Store.URL), func() { s.Store.URL = now.Store.URL })
+	keep("store.takeover_after", s.Store.TakeoverAfter == now.Store.TakeoverAfter, func() { s.Store.TakeoverAfter = now.Store.TakeoverAfter })
 	keep("log.format", s.Log.Format == now.Log.Format, func() { s.Log.Format = now.Log.Format })
 	if len(names) > 0 {
 		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", names))
-	}
-}
-
-// followAccounts takes over the accounts that are new in the settings, and lets go
-// of those that are gone.
-func (d *daemon) followAccounts(ctx context.Context, before, after settings, fail context.CancelCauseFunc) {
-	has := func(s settings, name string) bool {
-		return slices.ContainsFunc(s.Accounts, func(a accountSettings) bool { return a.Name == name })
-	}
-	for _, a := range after.Accounts {
-		if !has(before, a.Name) {
-			if err := d.own(ctx, a.Name, fail); err != nil {
-				d.log.Error("account is not watched: read the settings again to try again", zap.String("account", a.Name), zap.Error(err))
-			}
-		}
-	}
-	for _, a := range before.Accounts {
-		if o := d.owned[a.Name]; o != nil && !has(after, a.Name) {
-			o.polling.stop()
-			o.settling.stop()
-			o.writing.stop()
-			delete(d.owned, a.Name)
-			d.log.Info("account is not watched any more", zap.String("account", a.Name))
-		}
 	}
 }

@@ -37,6 +37,14 @@ type statusView struct {
 		LapSeconds        float64    `json:"lap_seconds"`
 		StoreFailingSince *time.Time `json:"store_failing_since"`
 	} `json:"accounts"`
+	Members []struct {
+		Name       string     `json:"name"`
+		Live       bool       `json:"live"`
+		Self       bool       `json:"self"`
+		Since      *time.Time `json:"since"`
+		LastBeatAt *time.Time `json:"last_beat_at"`
+		Accounts   []string   `json:"accounts"`
+	} `json:"members"`
 	Notifiers []notifierView `json:"notifiers"`
 }
 
@@ -46,7 +54,8 @@ func newStatus() *cobra.Command {
 		Use: "status", Short: "Tell how a running daemon does", Args: cobra.NoArgs,
 		Long: `Status tells in one screen whether each account can be observed, how much of its
 limit is used, what is watched and how old the oldest observation is, and what
-waits for each notifier or was given up.
+waits for each notifier or was given up. Where several daemons share a PostgreSQL
+database, any of them tells of all, and of who owns which accounts.
 
 With --ready it says nothing, needs no token, and fails where the daemon is not
 ready to serve: for the health checks of containers, whose image has no shell.`,
@@ -103,6 +112,19 @@ func (s statusView) table(w io.Writer) error {
 			fmt.Fprintf(&notes, "! %s: nothing was seen of %d tasks, first %s: %s\n", oneLine(what), d.Tasks, ago(d.Since), oneLine(why))
 		}
 	}
+	if len(s.Members) > 0 {
+		fmt.Fprintln(w, "\nMEMBER\tSTATE\tJOINED\tLAST HEARD OF\tACCOUNTS")
+		for _, m := range s.Members {
+			state := "lives"
+			switch {
+			case m.Self:
+				state = "lives, answers"
+			case !m.Live:
+				state = "DEAD"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", oneLine(m.Name), state, ago(m.Since), ago(m.LastBeatAt), oneLine(few(m.Accounts)))
+		}
+	}
 	fmt.Fprintf(w, "\n%s\n", notifierHeading)
 	for _, n := range s.Notifiers {
 		fmt.Fprintln(w, oneLine(n.row()))
@@ -111,4 +133,17 @@ func (s statusView) table(w io.Writer) error {
 		fmt.Fprintf(w, "\n%s", notes.String())
 	}
 	return nil
+}
+
+// few is a list with its count, of which no more is shown than fits on a line.
+func few(names []string) string {
+	const most = 4
+	shown := strings.Join(names[:min(most, len(names))], ", ")
+	switch {
+	case len(names) == 0:
+		return "none"
+	case len(names) > most:
+		shown += ", …"
+	}
+	return fmt.Sprintf("%d: %s", len(names), shown)
 }

@@ -39,9 +39,10 @@ func (s *settings) account(name string) accountSettings {
 	return accountSettings{}
 }
 
-// config is the account as the watcher takes it.
-func (a *accountSettings) config() (watcher.AccountConfig, error) {
-	cloud, err := a.cloud()
+// config is the account as the watcher takes it. maySend is asked before each
+// request.
+func (a *accountSettings) config(maySend func() bool) (watcher.AccountConfig, error) {
+	cloud, err := a.cloud(maySend)
 	if err != nil {
 		return watcher.AccountConfig{}, err
 	}
@@ -61,10 +62,10 @@ func (a *accountSettings) sameClient(b accountSettings) bool {
 }
 
 // cloud is the client that speaks for the account.
-func (a *accountSettings) cloud() (watcher.Cloud, error) {
+func (a *accountSettings) cloud(maySend func() bool) (watcher.Cloud, error) {
 	client, err := tencent.New(tencent.Config{
 		Endpoint: a.Endpoint, Region: a.Region,
-		Credentials: a.credentials(),
+		Credentials: a.credentials(), MaySend: maySend,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("account %s: %w", a.Name, err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
@@ -41,34 +42,61 @@ type Account struct {
 	end   context.CancelCauseFunc
 
 	subscriber func([]notify.Delivery)
-	told       int64 // the subscriber, or Pending at its start, has the deliveries up to this position
+	noted      int64         // the notes up to this number have been read; see [Replica]
+	told       *atomic.Int64 // the subscriber, or Pending at its start, has the deliveries up to this position
 }
 
 // Own makes the caller the owner of an account, which is created where there is
-// none. Every earlier owner, in this process or another, is fenced by it.
+// none. Every earlier owner, in this process or another, is fenced by it. Where
+// there are replicas, it is for [Replica] to say who owns what.
 func (db *DB) Own(ctx context.Context, account string) (*Account, error) {
-	a := &Account{db: db, name: account, queue: make(chan *request, queueLength), woken: make(chan struct{}, 1), subscriber: func([]notify.Delivery) {}}
-	err := db.write(ctx, func(tx transaction) error {
-		row, err := tx.account(ctx, account, 1)
-		a.shard, a.epoch, a.told = row.shard, row.epoch, row.lastDelivery
+	var row accountRow
+	err := db.write(ctx, func(tx transaction) (err error) {
+		row, err = tx.account(ctx, account, 1)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("own account %s: %w", account, err)
 	}
-	a.life, a.end = context.WithCancelCause(context.Background())
-	db.owned.Store(a.shard, a)
-	return a, nil
+	return db.newAccount(account, row), nil
 }
 
-// wake has the writer of an account look for replays, if it runs here.
+// newAccount is an account that has just been taken.
+func (db *DB) newAccount(name string, row accountRow) *Account {
+	a := &Account{
+		db: db, name: name, shard: row.shard, epoch: row.epoch, told: new(atomic.Int64),
+		queue: make(chan *request, queueLength), woken: make(chan struct{}, 1), subscriber: func([]notify.Delivery) {},
+	}
+	a.told.Store(row.lastDelivery)
+	a.life, a.end = context.WithCancelCause(context.Background())
+	db.owned.Store(a.shard, a)
+	return a
+}
+
+// Name is the account's name.
+func (a *Account) Name() string { return a.name }
+
+// wake has the writer of an account look for what others have made pending, if it
+// runs here; where it does not, its owner is given a hint.
 func (db *DB) wake(shard int64) {
 	if a, ok := db.owned.Load(shard); ok {
-		select {
-		case a.(*Account).woken <- struct{}{}:
-		default:
-		}
+		a.(*Account).wake()
 	}
+	db.hint()
+}
+
+func (a *Account) wake() {
+	select {
+	case a.woken <- struct{}{}:
+	default:
+	}
+}
+
+// owns reports whether this process owns the account of a row that it has locked:
+// then no other will before the transaction ends.
+func (db *DB) owns(row accountRow) bool {
+	a, ok := db.owned.Load(row.shard)
+	return ok && a.(*Account).epoch == row.epoch && a.(*Account).life.Err() == nil
 }
 
 type accountRow struct{ shard, epoch, lastDelivery int64 }

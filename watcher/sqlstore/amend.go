@@ -14,16 +14,24 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 		labels = encodeJSON(t.Labels)
 	}
 	err := db.write(ctx, func(tx transaction) error {
+		row, err := tx.account(ctx, t.Account, 0) // before the task's row, as everybody locks them
+		if err != nil {
+			return err
+		}
 		n, err := tx.exec(ctx, `UPDATE tasks SET labels = ?, expected_stop_at = ?, memory = ?, version = version + 1
 			WHERE sdk_app_id = ? AND task_id = ? AND version = ? AND removed_at IS NULL`,
 			labels, micros(t.ExpectedStopAt), encodeJSON(t.Memory), t.SDKAppID, t.TaskID, t.Version-1)
 		if err == nil && n == 0 {
 			err = watcher.ErrConflict
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.note(ctx, row, false, t.Key)
 	})
 	if err != nil {
 		return fmt.Errorf("amend task %s: %w", t.Key, err)
 	}
+	db.hint()
 	return nil
 }

@@ -24,7 +24,9 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 )
 
@@ -37,6 +39,12 @@ var (
 	// ErrNewer: a newer version of pushwatch has changed the tables. Nothing was
 	// written.
 	ErrNewer = errors.New("the database belongs to a newer version of pushwatch")
+	// ErrAway: PostgreSQL cannot be reached, or is just starting or stopping: it
+	// may be there if tried again.
+	ErrAway = errors.New("PostgreSQL is not there")
+	// ErrRefused: PostgreSQL, or its certificate, is there and does not accept what
+	// the URL says: its user, password, database or TLS mode.
+	ErrRefused = errors.New("PostgreSQL does not accept what the URL says")
 )
 
 // Config says which database to open.
@@ -44,6 +52,10 @@ type Config struct {
 	// URL is "sqlite:/path/file.db", whose folder must exist, or
 	// "postgres://user:password@host/database?…" with the parameters of libpq.
 	URL string
+
+	// TTL is how long a [Replica] may be silent before the others take its
+	// accounts; 0: 10 s. SQLite has no replicas.
+	TTL time.Duration
 
 	// Log is told of changes to the tables; nil: nobody is.
 	Log *zap.Logger
@@ -57,32 +69,47 @@ type DB struct {
 	lock     *os.File // beside a SQLite file, held for the life of the DB; else nil
 	saved    signal   // told of each commit with events
 	owned    sync.Map // shard to *Account: the newest owner of each account that this process owned
+
+	// Of PostgreSQL alone.
+	beats     *sql.DB         // for the heartbeat, and what goes with it
+	listening *pgx.ConnConfig // for the connection that hints come by
+	timeouts  string          // begins every writing transaction
+	ttl       time.Duration
+	hinted    chan struct{} // there is something that other replicas should see; holds at most one
 }
+
+// defaultTTL is short enough for a class not to miss much of a takeover, and long
+// enough for a restart of the database not to cause one.
+const defaultTTL = 10 * time.Second
+
+// Replicated reports whether other processes may use the database at the same
+// time. Then accounts are shared out by [DB.Join], and else taken by [DB.Own].
+func (db *DB) Replicated() bool { return db.postgres }
 
 // Open connects to the database and brings its tables up to date. Its errors
 // name the database but never a password.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	db, name, err := connect(c.URL)
+	db, name, err := connect(c)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
 	if err := db.migrate(ctx, cmp.Or(c.Log, zap.NewNop())); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())
 	}
 	return db, nil
 }
 
 // connect opens the database of a URL, and returns its name for messages too.
-func connect(url string) (db *DB, name string, err error) {
-	scheme, rest, _ := strings.Cut(url, ":")
+func connect(c Config) (db *DB, name string, err error) {
+	scheme, rest, _ := strings.Cut(c.URL, ":")
 	switch scheme {
 	case "sqlite":
 		db, err = openSQLite(strings.TrimPrefix(rest, "//"))
-		return db, url, err
+		return db, c.URL, err
 	case "postgres", "postgresql":
-		return openPostgres(url)
+		return openPostgres(c.URL, cmp.Or(c.TTL, defaultTTL))
 	}
-	return nil, redact(url), errors.New(`want "sqlite:/path/file.db" or "postgres://user@host/database"`)
+	return nil, redact(c.URL), errors.New(`want "sqlite:/path/file.db" or "postgres://user@host/database"`)
 }
 
 // Close closes the database. Every [Account.Run] must have returned.
@@ -90,6 +117,9 @@ func (db *DB) Close() error {
 	err := db.writer.Close()
 	if db.reader != db.writer {
 		err = errors.Join(err, db.reader.Close())
+	}
+	if db.beats != nil {
+		err = errors.Join(err, db.beats.Close())
 	}
 	if db.lock != nil {
 		err = errors.Join(err, db.lock.Close())
@@ -109,13 +139,18 @@ func (db *DB) Ping(ctx context.Context) error {
 // write runs f in a transaction that is committed where f returns nil. An error
 // from the commit itself leaves open whether it took place.
 func (db *DB) write(ctx context.Context, f func(transaction) error) error {
-	tx, err := db.writer.BeginTx(ctx, nil)
+	return db.writeBy(ctx, db.writer, f)
+}
+
+// writeBy is write over a pool.
+func (db *DB) writeBy(ctx context.Context, pool *sql.DB, f func(transaction) error) error {
+	tx, err := pool.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // after a commit it does nothing
 	if db.postgres {
-		if _, err := tx.ExecContext(ctx, postgresTimeouts); err != nil {
+		if _, err := tx.ExecContext(ctx, db.timeouts); err != nil {
 			return err
 		}
 	}

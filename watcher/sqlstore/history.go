@@ -38,7 +38,7 @@ func (s *signal) wake() {
 }
 
 // Changed returns a channel that is closed when this process next saves an
-// event. What other processes save is not told.
+// event, or, as a [Replica], notices that another has.
 func (db *DB) Changed() <-chan struct{} { return db.saved.wait() }
 
 // LastEvents returns the position of the newest event of each account.

@@ -2,51 +2,77 @@ package sqlstore
 
 import (
 	"cmp"
+	"database/sql"
 	"errors"
+	"fmt"
+	"net"
 	"net/url"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// The pool of PostgreSQL connections. Idle ones are kept, for opening one costs
+// The pools of PostgreSQL connections. Idle ones are kept, for opening one costs
 // more than a transaction; none grows old, so that a failover or a changed DNS
 // answer is noticed.
 const (
 	postgresConns       = 16
+	postgresBeatConns   = 2 // for the heartbeat, which must not wait behind the others
 	postgresConnAge     = 30 * time.Minute
 	postgresConnIdle    = 5 * time.Minute
 	postgresConnTimeout = 5 * time.Second
 )
 
-// postgresTimeouts begins every writing transaction. A process that is frozen in
-// the middle of one would otherwise keep the account's row locked, and block its
-// own replacement, for as long as its connection lives. They are set for each
-// transaction, since a pooler in transaction mode accepts them neither at the
-// start of a connection nor for a whole session.
-const postgresTimeouts = `SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL statement_timeout = '30s'`
+// postgresKeepAlive finds out within some 15 s that a server's machine is gone,
+// while a connection waits for its answer.
+var postgresKeepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 3 * time.Second, Count: 3}
 
-// openPostgres makes a pool. The name it returns is the URL without its secrets.
-func openPostgres(rawURL string) (*DB, string, error) {
+// openPostgres makes the pools. The name it returns is the URL without its secrets.
+func openPostgres(rawURL string, ttl time.Duration) (*DB, string, error) {
 	name := redact(rawURL)
 	config, err := pgx.ParseConfig(rawURL)
 	if err != nil {
 		return nil, name, errors.New("not a valid PostgreSQL URL, such as postgres://user@host:5432/database?sslmode=verify-full") // err may quote the password
 	}
 	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, postgresConnTimeout)
+	dialer := net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: postgresKeepAlive}
+	config.DialFunc = dialer.DialContext
 	// One round trip for a statement, and nothing that outlives it on the server:
 	// prepared statements would be lost behind a pooler in transaction mode.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity = 0
 	config.DescriptionCacheCapacity = 0
 
-	pool := stdlib.OpenDB(*config)
-	pool.SetMaxOpenConns(postgresConns)
-	pool.SetMaxIdleConns(postgresConns)
-	pool.SetConnMaxLifetime(postgresConnAge)
-	pool.SetConnMaxIdleTime(postgresConnIdle)
-	return &DB{postgres: true, writer: pool, reader: pool}, name, nil
+	listening := config.Copy()
+	// A pooler may have a notification meet any connection, where it would be kept
+	// for nobody.
+	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
+	pool := func(conns int) *sql.DB {
+		p := stdlib.OpenDB(*config)
+		p.SetMaxOpenConns(conns)
+		p.SetMaxIdleConns(conns)
+		p.SetConnMaxLifetime(postgresConnAge)
+		p.SetConnMaxIdleTime(postgresConnIdle)
+		return p
+	}
+	all := pool(postgresConns)
+	return &DB{
+		postgres: true, writer: all, reader: all, beats: pool(postgresBeatConns), listening: listening,
+		ttl: ttl, timeouts: timeouts(ttl), hinted: make(chan struct{}, 1),
+	}, name, nil
+}
+
+// timeouts are the statements that begin every writing transaction. A process that
+// is frozen in the middle of one would otherwise keep the account's row locked, and
+// block its own replacement, for as long as its connection lives: it loses the
+// connection well before it is replaced. They are set for each transaction, since a
+// pooler in transaction mode accepts them neither at the start of a connection nor
+// for a whole session.
+func timeouts(ttl time.Duration) string {
+	return fmt.Sprintf(`SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL statement_timeout = %d`,
+		(ttl / 2).Milliseconds(), commitTimeout.Milliseconds())
 }
 
 // redact is the part of a URL that may be shown: where it leads, and not by

@@ -27,16 +27,17 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	var now map[watcher.Key]watcher.Task
 	var begun []bool
 	err := db.write(ctx, func(tx transaction) error {
-		if err := tx.lockAccounts(ctx, tasks); err != nil {
+		accounts, err := tx.lockAccounts(ctx, tasks)
+		if err != nil {
 			return err
 		}
 		var hidden map[watcher.Key]bool
-		var err error
-		if now, hidden, err = tx.readTasks(ctx, tasks); err != nil {
+		if now, hidden, err = db.readTasks(ctx, tx.sql, tasks); err != nil {
 			return err
 		}
 		begun = make([]bool, len(tasks))
 		var fresh []watcher.Task
+		news := make(map[string][]watcher.Key) // by account
 		for i, t := range tasks {
 			old, exists := now[t.Key]
 			if exists && !hidden[t.Key] && (!old.State.Ended() || !reopen) {
@@ -46,12 +47,19 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 			now[t.Key] = begin(t, old)
 			delete(hidden, t.Key) // asked for twice, it is watched from the first
 			fresh = append(fresh, now[t.Key])
+			news[t.Account] = append(news[t.Account], t.Key)
+		}
+		for name, keys := range news {
+			if err := tx.note(ctx, accounts[name], false, keys...); err != nil {
+				return err
+			}
 		}
 		return tx.insertTasks(ctx, fresh)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("register tasks: %w", err)
 	}
+	db.hint()
 	all := make([]watcher.Task, len(tasks))
 	for i, t := range tasks {
 		all[i] = now[t.Key]
@@ -71,21 +79,23 @@ func begin(asked, old watcher.Task) watcher.Task {
 
 // lockAccounts locks the rows of the tasks' accounts, always in one order, so
 // that nothing else changes their tasks and no deadlock can arise.
-func (tx transaction) lockAccounts(ctx context.Context, tasks []watcher.Task) error {
-	names := make(map[string]bool)
+func (tx transaction) lockAccounts(ctx context.Context, tasks []watcher.Task) (map[string]accountRow, error) {
+	rows := make(map[string]accountRow)
 	for _, t := range tasks {
-		names[t.Account] = true
+		rows[t.Account] = accountRow{}
 	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if _, err := tx.account(ctx, name, 0); err != nil {
-			return err
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		row, err := tx.account(ctx, name, 0)
+		if err != nil {
+			return nil, err
 		}
+		rows[name] = row
 	}
-	return nil
+	return rows, nil
 }
 
 // readTasks reads those of the tasks that exist, and which of them are removed.
-func (tx transaction) readTasks(ctx context.Context, tasks []watcher.Task) (found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, err error) {
+func (db *DB) readTasks(ctx context.Context, from querier, tasks []watcher.Task) (found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, err error) {
 	found, hidden = make(map[watcher.Key]watcher.Task), make(map[watcher.Key]bool)
 	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
 		var args []any
@@ -94,7 +104,7 @@ func (tx transaction) readTasks(ctx context.Context, tasks []watcher.Task) (foun
 		}
 		// CROSS JOIN has SQLite take the keys one by one and look each up, where
 		// IN (VALUES …) would read the whole table.
-		err := tx.each(ctx, func(scan scanner) error {
+		err := db.each(ctx, from, func(scan scanner) error {
 			var removed bool
 			t, err := decodeTask(scan, &removed)
 			found[t.Key] = t
@@ -182,16 +192,28 @@ func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, e
 
 // Remove implements [watcher.Registry].
 func (db *DB) Remove(ctx context.Context, key watcher.Key) error {
-	err := db.write(ctx, func(tx transaction) error {
+	t, err := db.readTask(ctx, key)
+	if err != nil {
+		return fmt.Errorf("remove: %w", err)
+	}
+	err = db.write(ctx, func(tx transaction) error {
+		row, err := tx.account(ctx, t.Account, 0) // before the task's row, as everybody locks them
+		if err != nil {
+			return err
+		}
 		n, err := tx.exec(ctx, `UPDATE tasks SET removed_at = ?, version = version + 1
 			WHERE sdk_app_id = ? AND task_id = ? AND removed_at IS NULL`, time.Now().UnixMicro(), key.SDKAppID, key.TaskID)
 		if err == nil && n == 0 {
 			err = watcher.ErrNoTask
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.note(ctx, row, false, key)
 	})
 	if err != nil {
 		return fmt.Errorf("remove task %s: %w", key, err)
 	}
+	db.hint()
 	return nil
 }

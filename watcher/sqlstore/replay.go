@@ -2,11 +2,14 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"pushwatch/notify"
+	"pushwatch/watcher"
 )
 
 // replayRows is how many deliveries one transaction of a replay takes, for the
@@ -14,8 +17,7 @@ import (
 const replayRows = 500
 
 // Replay implements [notify.Archive]. A replayed delivery gets a position above
-// all that were given before, by which its account's owner finds it: at once
-// where that is this process, and else with its next write or look around.
+// all that were given before, by which its account's owner finds it.
 func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 	shards := []int64{which.ID.Shard}
 	var total int
@@ -105,4 +107,38 @@ func (tx transaction) replay(ctx context.Context, shard int64, which notify.Sele
 		}
 	}
 	return len(ids), nil
+}
+
+// Announce implements [notify.Archive].
+func (db *DB) Announce(ctx context.Context, e watcher.Event) error {
+	var r request
+	if err := r.announce(e); err != nil {
+		return fmt.Errorf("announce %s: %w", e.ID, err)
+	}
+	a := Account{db: db}
+	err := db.write(ctx, func(tx transaction) error {
+		var lastEvent, lastDelivery int64
+		n := int64(len(e.Notifiers))
+		err := tx.row(ctx, `UPDATE accounts SET last_event = last_event + 1, last_delivery = last_delivery + ?
+			WHERE name = (SELECT MIN(name) FROM accounts WHERE owner IS NOT NULL)
+			RETURNING name, shard, last_event, last_delivery`, n).Scan(&a.name, &a.shard, &lastEvent, &lastDelivery)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = notify.ErrNoAccount
+		}
+		if err != nil {
+			return err
+		}
+		written, err := tx.insertEvents(ctx, a.shard, number([]*request{&r}, lastEvent-1, lastDelivery-n))
+		if err != nil {
+			return err
+		}
+		_, err = a.insertDeliveries(ctx, tx, written)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("announce %s: %w", e.ID, err)
+	}
+	db.saved.wake()
+	db.wake(a.shard)
+	return nil
 }

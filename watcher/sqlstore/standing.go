@@ -31,6 +31,7 @@ func (db *DB) SaveStanding(ctx context.Context, s notify.Standing) error {
 	if err != nil {
 		return fmt.Errorf("save standing of notifier %s: %w", s.Notifier, err)
 	}
+	db.hint()
 	return nil
 }
 

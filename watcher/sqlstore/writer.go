@@ -23,9 +23,6 @@ const (
 	// looks for what may have been committed.
 	recheckDelay = time.Second
 
-	// lookDelay is how often the writer looks for replays by other processes.
-	lookDelay = 5 * time.Second
-
 	// toldRows is how many deliveries the subscriber is told of at a time.
 	toldRows = 512
 )
@@ -92,12 +89,6 @@ func (a *Account) submit(ctx context.Context, r *request) error {
 // called once.
 func (a *Account) Run(ctx context.Context) error {
 	var recheck <-chan time.Time // set while the outcome of a transaction is unknown
-	var look <-chan time.Time    // a SQLite file has no other processes
-	if a.db.postgres {
-		ticker := time.NewTicker(lookDelay)
-		defer ticker.Stop()
-		look = ticker.C
-	}
 	for {
 		var group []*request
 		select {
@@ -108,7 +99,6 @@ func (a *Account) Run(ctx context.Context) error {
 			group = a.gather(r)
 		case <-recheck:
 		case <-a.woken:
-		case <-look:
 		}
 		err := a.commit(ctx, group)
 		if errors.Is(err, watcher.ErrFenced) {
@@ -156,12 +146,13 @@ func (a *Account) commit(ctx context.Context, group []*request) error {
 		err = errors.Join(context.Cause(ctx), err)
 	}
 	if err == nil {
-		a.told = told
+		a.told.Store(told)
 		if len(deliveries) > 0 {
 			a.subscriber(deliveries)
 		}
 		if slices.ContainsFunc(group, func(r *request) bool { return len(r.events) > 0 }) {
 			a.db.saved.wake()
+			a.db.hint()
 		}
 	}
 	for _, r := range group {
@@ -232,7 +223,7 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 // tellOfOthers tells the subscriber of the pending deliveries with positions up
 // to last, of which it has not been told although they are committed.
 func (a *Account) tellOfOthers(ctx context.Context, tx transaction, last int64) error {
-	for a.told < last {
+	for told := a.told.Load(); told < last; a.told.Store(told) {
 		var list []notify.Delivery
 		err := tx.each(ctx, func(scan scanner) error {
 			d, err := a.decodeDelivery(scan)
@@ -241,7 +232,7 @@ func (a *Account) tellOfOthers(ctx context.Context, tx transaction, last int64) 
 		}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.id > ? AND d.id <= ? AND d.state = 'pending' AND d.replayed_at IS NULL
 			UNION ALL
 			SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.position > ? AND d.position <= ? AND d.state = 'pending' AND d.replayed_at IS NOT NULL
-			ORDER BY 2 LIMIT ?`, a.shard, a.told, last, a.shard, a.told, last, toldRows)
+			ORDER BY 2 LIMIT ?`, a.shard, told, last, a.shard, told, last, toldRows)
 		if err != nil {
 			return err
 		}
@@ -249,9 +240,9 @@ func (a *Account) tellOfOthers(ctx context.Context, tx transaction, last int64) 
 			a.subscriber(list)
 		}
 		if len(list) < toldRows {
-			a.told = last
+			told = last
 		} else {
-			a.told = list[len(list)-1].Position
+			told = list[len(list)-1].Position
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,7 +84,7 @@ func TestUnknownOutcome(t *testing.T) {
 		}
 	})
 	lost := *a // writes as a would, but a is not told
-	lost.subscriber = func([]notify.Delivery) {}
+	lost.subscriber, lost.told = func([]notify.Delivery) {}, new(atomic.Int64)
 	for _, step := range []struct {
 		by    *Account
 		group []*request
@@ -96,7 +97,7 @@ func TestUnknownOutcome(t *testing.T) {
 		{a, nil, []string{"msg_1", "msg_2", "msg_3", "msg_4", "msg_5"}},
 		{a, nil, []string{"msg_1", "msg_2", "msg_3", "msg_4", "msg_5"}},
 	} {
-		lost.told = max(lost.told, a.told)
+		lost.told.Store(max(lost.told.Load(), a.told.Load()))
 		if err := step.by.commit(t.Context(), step.group); err != nil {
 			t.Fatal(err)
 		}

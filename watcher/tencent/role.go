@@ -152,7 +152,7 @@ func (r *Role) get(ctx context.Context, url string) ([]byte, error) {
 		return nil, err
 	}
 	if r.via == nil {
-		r.via = newTransport(nil)
+		r.via = newTransport(nil, nil)
 	}
 	response, err := r.via.RoundTrip(request)
 	switch fault, ok := errors.AsType[*watcher.CloudError](err); {

@@ -50,6 +50,9 @@ type Config struct {
 	// Credentials are asked before each request: [Static], [Secrets], [*Role],
 	// [Profile], or others. Required.
 	Credentials Credentials
+	// MaySend is asked at the last moment before bytes of a request are written; where
+	// it says no, they are not, and the request fails. Nil: it is always allowed.
+	MaySend func() bool
 }
 
 // A Client asks for pushes with the credentials of one account. It implements
@@ -93,7 +96,7 @@ func New(config Config) (*Client, error) {
 	p.HttpProfile.Endpoint = endpoint.Host
 	p.HttpProfile.ReqTimeout = 0 // the caller's context is the only deadline
 
-	c := &Client{credentials: config.Credentials, transport: newTransport(proxy)}
+	c := &Client{credentials: config.Credentials, transport: newTransport(proxy, config.MaySend)}
 	c.sdk.Init(cmp.Or(config.Region, DefaultRegion)).
 		WithProfile(p).
 		WithRequestClient("pushwatch").

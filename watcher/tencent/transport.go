@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -37,10 +38,11 @@ const (
 type transport struct {
 	http    *http.Transport
 	fastest atomic.Int64 // shortest round trip in nanoseconds; 0: none known yet
+	maySend func() bool  // nil: always
 }
 
-func newTransport(proxy *url.URL) *transport {
-	t := new(transport)
+func newTransport(proxy *url.URL, maySend func() bool) *transport {
+	t := &transport{maySend: maySend}
 	t.http = &http.Transport{
 		Proxy:                  http.ProxyURL(proxy), // nil: none
 		DialContext:            t.dial,
@@ -93,10 +95,30 @@ func statusCode(r *http.Response) string { return fmt.Sprintf("http %d", r.Statu
 func (t *transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: openTimeout}
 	conn, err := dialer.DialContext(ctx, network, address)
-	if err == nil {
-		t.connected(roundTrip(conn))
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	t.connected(roundTrip(conn))
+	if t.maySend == nil {
+		return conn, nil
+	}
+	return guardedConn{conn, t.maySend}, nil
+}
+
+// A guardedConn asks before it writes. Nothing comes between the asking and the
+// writing: not the signing, not the wait for a connection, nor for its goroutine.
+type guardedConn struct {
+	net.Conn
+	maySend func() bool
+}
+
+var errMayNotSend = errors.New("requests may not be sent now")
+
+func (c guardedConn) Write(b []byte) (int, error) {
+	if !c.maySend() {
+		return 0, errMayNotSend
+	}
+	return c.Conn.Write(b)
 }
 
 // connected notes the round trip of a connection, where it is known.

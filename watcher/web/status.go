@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,6 +17,8 @@ import (
 type statusAPI struct {
 	tasks     Tasks
 	notifiers Notifiers
+	members   func(context.Context) ([]watcher.Member, error) // nil: there are none
+	member    string
 	instance  string
 	version   string
 	log       *zap.Logger
@@ -24,12 +28,23 @@ type statusAPI struct {
 type status struct {
 	Instance  string          `json:"instance" doc:"Names the installation." example:"classroom-sg-1"`
 	Version   string          `json:"version" doc:"Of the program." example:"1.4.0"`
-	Accounts  []accountStatus `json:"accounts" doc:"The accounts that this process watches, by name."`
+	Accounts  []accountStatus `json:"accounts" doc:"The accounts that are watched, by name: by this process, and by others as they were some seconds ago."`
+	Members   []member        `json:"members" doc:"The processes that share the database and the accounts, those that live first; empty with SQLite."`
 	Notifiers []notifier      `json:"notifiers" doc:"As in /v1/notifiers: the backlog of each, and what it lost."`
+}
+
+type member struct {
+	Name       string    `json:"name" doc:"Of the process: its host, and a part that differs with each start." example:"node-1-k7q2xw"`
+	Live       bool      `json:"live" doc:"It was heard of recently enough to keep its accounts."`
+	Self       bool      `json:"self" doc:"It is the process that answers."`
+	Since      time.Time `json:"since" doc:"When it joined, by the database's clock."`
+	LastBeatAt time.Time `json:"last_beat_at" doc:"When it was last heard of, by the database's clock."`
+	Accounts   []string  `json:"accounts" doc:"The accounts that it owns, by name." example:"[\"school\"]"`
 }
 
 type accountStatus struct {
 	Name              string      `json:"name" example:"school"`
+	Member            string      `json:"member" doc:"The process that watches it; empty with SQLite." example:"node-1-k7q2xw"`
 	Blind             bool        `json:"blind" doc:"The account, or an application of it, cannot be observed, and watcher.blind was told."`
 	Dark              []darkness  `json:"dark" doc:"What cannot be observed now, told or not yet told."`
 	Limit             float64     `json:"requests_per_second_limit" doc:"Requests a second that the settings allow." example:"20"`
@@ -71,20 +86,46 @@ func (a *statusAPI) register(api huma.API) {
 }
 
 func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*struct{ Body status }, error) {
-	out := status{Instance: a.instance, Version: a.version, Accounts: []accountStatus{}}
+	out := status{Instance: a.instance, Version: a.version, Accounts: []accountStatus{}, Members: []member{}}
 	for _, s := range a.tasks.Status() {
-		out.Accounts = append(out.Accounts, showAccount(s))
+		out.Accounts = append(out.Accounts, showAccount(s, a.member))
 	}
-	var err error
-	if out.Notifiers, err = showNotifiers(ctx, a.notifiers); err != nil {
+	err := a.others(ctx, &out)
+	if err == nil {
+		out.Notifiers, err = showNotifiers(ctx, a.notifiers)
+	}
+	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
 	return &struct{ Body status }{out}, nil
 }
 
-func showAccount(s watcher.AccountStatus) accountStatus {
+// others adds the members, and the accounts that others of them watch.
+func (a *statusAPI) others(ctx context.Context, out *status) error {
+	if a.members == nil {
+		return nil
+	}
+	members, err := a.members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		out.Members = append(out.Members, member{m.Name, m.Live, m.Name == a.member, m.Since, m.BeatAt, append([]string{}, m.Accounts...)})
+		for _, s := range m.Status {
+			if m.Name != a.member && slices.Contains(m.Accounts, s.Name) {
+				out.Accounts = append(out.Accounts, showAccount(s, m.Name))
+			}
+		}
+	}
+	slices.SortStableFunc(out.Accounts, func(a, b accountStatus) int { return strings.Compare(a.Name, b.Name) })
+	// Just after an account has moved, both may tell of it: this process knows better.
+	out.Accounts = slices.CompactFunc(out.Accounts, func(a, b accountStatus) bool { return a.Name == b.Name })
+	return nil
+}
+
+func showAccount(s watcher.AccountStatus, member string) accountStatus {
 	out := accountStatus{
-		Name: s.Name, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
+		Name: s.Name, Member: member, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
 		Tasks:            stateCounts{s.Tasks[watcher.Registered], s.Tasks[watcher.Preparing], s.Tasks[watcher.Pushing]},
 		StalenessSeconds: s.Stalest.Seconds(), LapSeconds: s.Lap.Seconds(), StoreFailingSince: moment(s.StoreFailed),
 		Starts: lateness{s.Starts.Expected.Seconds(), s.Starts.Seen.Seconds()},

@@ -48,10 +48,16 @@ type Config struct {
 	Alive      func() error                // an error: the process should be restarted
 	Ready      func(context.Context) error // an error: it can't serve now
 	Metrics    prometheus.Gatherer
-	Instance   string          // names this installation
-	Version    string          // of the program
-	Stopping   <-chan struct{} // closed when the daemon stops, for streams to end; nil: never
-	Log        *zap.Logger
+
+	// Members reads who shares the accounts, and Member is who this process is among
+	// them; nil: it has them for itself.
+	Members func(context.Context) ([]watcher.Member, error)
+	Member  string
+
+	Instance string          // names this installation
+	Version  string          // of the program
+	Stopping <-chan struct{} // closed when the daemon stops, for streams to end; nil: never
+	Log      *zap.Logger
 
 	pace streamPace
 }
@@ -76,7 +82,7 @@ func New(cfg Config) *Handler {
 	(&eventAPI{events: cfg.Events, tokens: tokens, log: cfg.Log, done: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(api)
 	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(api)
 	(&notifierAPI{cfg.Notifiers, cfg.Log}).register(api)
-	(&statusAPI{cfg.Tasks, cfg.Notifiers, cfg.Instance, cfg.Version, cfg.Log}).register(api)
+	(&statusAPI{cfg.Tasks, cfg.Notifiers, cfg.Members, cfg.Member, cfg.Instance, cfg.Version, cfg.Log}).register(api)
 
 	if cfg.Callbacks != nil {
 		mux.HandleFunc("POST "+callbackPath+"{sdk_app_id}", callback(cfg.Callbacks, cfg.Log))

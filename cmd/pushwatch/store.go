@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"go.uber.org/zap"
+
+	"pushwatch/watcher/sqlstore"
+)
+
+// The time between two tries to reach a database that is away.
+const (
+	firstStoreTry = 500 * time.Millisecond
+	lastStoreTry  = 15 * time.Second
+)
+
+// openStore opens the database that the settings name. One that is away is waited
+// for, until ctx ends; what only a person can mend is a [usageError].
+func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore.DB, error) {
+	url, err := s.URL.Value()
+	if err != nil {
+		return nil, err
+	}
+	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstStoreTry), backoff.WithMaxInterval(lastStoreTry), backoff.WithMaxElapsedTime(0))
+	for {
+		db, err := sqlstore.Open(ctx, sqlstore.Config{URL: url, TTL: s.TakeoverAfter.Std(), Log: log})
+		if err == nil {
+			return db, nil
+		}
+		for _, fault := range []error{sqlstore.ErrNewer, sqlstore.ErrFolder, sqlstore.ErrRefused} {
+			if errors.Is(err, fault) {
+				return nil, &usageError{err}
+			}
+		}
+		if !errors.Is(err, sqlstore.ErrAway) || ctx.Err() != nil {
+			return nil, err
+		}
+		wait := waits.NextBackOff()
+		log.Warn("the database is away: waiting for it", zap.Duration("next_try_in", wait.Round(time.Millisecond)), zap.Error(err))
+		// Systemd would otherwise take the waiting for a start that hangs.
+		systemd.SdNotify(false, "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=waiting for the database")
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,535 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+)
+
+const (
+	// beatEvery is how often a replica shows that it lives and looks at what the
+	// others do, at most; within a short TTL it does so beatsPerTTL times.
+	beatEvery   = 1500 * time.Millisecond
+	beatsPerTTL = 6
+
+	// statusEvery is how many heartbeats apart a replica's status is written.
+	statusEvery = 3
+
+	// burialTTLs is after how many TTLs a dead member is forgotten.
+	burialTTLs = 30
+)
+
+// clockNow is the database's time. It is the only one that members are judged by.
+const clockNow = `CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`
+
+// Why an account is not owned any more.
+var (
+	errGivenBack = errors.New("another replica has fewer accounts")
+	errNotNamed  = errors.New("the settings do not name it any more")
+	errStopping  = errors.New("this process stops")
+)
+
+// ReplicaConfig says what a [Replica] does with its accounts. All is required.
+type ReplicaConfig struct {
+	Accounts []string // that the settings name
+	Log      *zap.Logger
+
+	// Own begins an owner's work for an account. It must call lose when it cannot
+	// go on with it. end is called once ctx has ended, for whatever reason, and
+	// returns when the work has: polling stops at once, also before that call.
+	Own func(ctx context.Context, a *Account, lose context.CancelCauseFunc) (end func())
+	// Notice takes in what other processes wrote to an account's owner, and reports
+	// false where the work for the account has not got that far.
+	Notice func(account string, notes []watcher.Note) bool
+	// Standings is called when the standings of notifiers may have changed.
+	Standings func(ctx context.Context)
+	// Status returns the status of the accounts that this process owns.
+	Status func() []watcher.AccountStatus
+}
+
+// A Replica is this process as one of those that share a PostgreSQL database. The
+// accounts are shared out among them evenly: each owns a part, and takes over its
+// part of what a dead one leaves.
+//
+// A member lives as long as its heartbeat, a row, is younger than the TTL by the
+// database's clock. An account whose owner is dead, or that has none, is taken by a
+// statement that finds its epoch as it was when that was seen, raises it, and waits
+// for no lock. A replica that could not renew its own heartbeat for two thirds of
+// the TTL takes itself for dead (see [lease]): it stops polling at that moment,
+// before anyone else may begin, and lets go of everything. All this rests on one
+// assumption: that the clocks of the machines run about equally fast, and that of
+// the database does not jump ahead by a third of the TTL.
+type Replica struct {
+	db    *DB
+	cfg   ReplicaConfig
+	name  string
+	log   *zap.Logger
+	lease lease
+	woken chan struct{} // look now; holds at most one
+	alone atomic.Bool   // no other member lives
+	beats int
+
+	events, standings int64 // as they were when last seen
+
+	mu    sync.Mutex
+	names []string         // of the accounts that the settings name
+	holds map[string]*hold // by account
+	since time.Time        // since when no heartbeat succeeds; zero: the last one did
+}
+
+// A hold is an account that this process owns, or is about to let go.
+type hold struct {
+	account *Account
+	ctx     context.Context // ends with the ownership
+	lose    context.CancelCauseFunc
+}
+
+// Join returns this process as a member, which [Replica.Run] makes it.
+func (db *DB) Join(cfg ReplicaConfig) *Replica {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "pushwatch"
+	}
+	r := &Replica{
+		db: db, cfg: cfg, name: host + "-" + strings.ToLower(rand.Text()[:6]), woken: make(chan struct{}, 1),
+		names: cfg.Accounts, holds: make(map[string]*hold),
+	}
+	r.log = cfg.Log.With(zap.String("member", r.name))
+	r.lease.length = db.ttl * 2 / 3
+	return r
+}
+
+// Name names this process among the members: after its host, and different at each
+// start.
+func (r *Replica) Name() string { return r.name }
+
+// every is the time between heartbeats.
+func (r *Replica) every() time.Duration { return min(beatEvery, r.db.ttl/beatsPerTTL) }
+
+// Follow has the replica go by settings that name other accounts.
+func (r *Replica) Follow(accounts []string) {
+	r.mu.Lock()
+	r.names = accounts
+	r.mu.Unlock()
+	r.wake()
+}
+
+// Holds reports whether this process is sure to own an account at this moment. It
+// asks nobody, so it can be called right before each request that depends on it.
+func (r *Replica) Holds(account string) bool {
+	if !r.lease.holds() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.holds[account]
+	return h != nil && h.ctx.Err() == nil
+}
+
+// Ready returns an error where this process can own nothing, since it does not
+// reach the database.
+func (r *Replica) Ready() error {
+	if r.lease.holds() {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.since.IsZero() {
+		return errors.New("this process has not joined the other replicas yet")
+	}
+	return fmt.Errorf("the database has not been reached for %s: nothing is polled from here", time.Since(r.since).Round(time.Second))
+}
+
+// wake has the replica look at the database soon.
+func (r *Replica) wake() {
+	select {
+	case r.woken <- struct{}{}:
+	default:
+	}
+}
+
+// Run is a member until ctx ends. Then it ends the work for its accounts and gives
+// them back, for others to take at once, and returns nil.
+func (r *Replica) Run(ctx context.Context) error {
+	var parts, work sync.WaitGroup
+	parts.Go(func() { r.giveHints(ctx) })
+	parts.Go(func() { r.followHints(ctx) })
+	ticker := time.NewTicker(r.every())
+	defer ticker.Stop()
+	beat := true
+	for ctx.Err() == nil {
+		r.turn(ctx, &work, beat)
+		if !beat {
+			pause(ctx, hintRest)
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+			beat = true
+		case <-r.woken:
+			beat = false
+		}
+	}
+	r.lease.over(errStopping)
+	work.Wait()
+	parts.Wait()
+	r.leave(context.WithoutCancel(ctx))
+	return nil
+}
+
+// turn is one heartbeat, where it is time for one, and one look at what is to do.
+func (r *Replica) turn(ctx context.Context, work *sync.WaitGroup, beat bool) {
+	if beat {
+		sent := time.Now()
+		err := r.beat(ctx)
+		if err == nil {
+			r.lease.renew(sent)
+		}
+		if ctx.Err() == nil {
+			r.note(err)
+		}
+	}
+	term := r.lease.current()
+	if term == nil {
+		return
+	}
+	looking, cancel := context.WithTimeout(ctx, r.db.ttl/3)
+	defer cancel()
+	if err := r.look(looking, work, term); err != nil && ctx.Err() == nil {
+		r.log.Warn("look at what the other replicas do", zap.Error(err))
+	}
+}
+
+// note notes whether a heartbeat succeeded, and logs when that changes.
+func (r *Replica) note(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err != nil && r.since.IsZero():
+		r.since = time.Now()
+		r.log.Warn("the database is not reached: without it polling stops soon", zap.Duration("within", r.lease.length), zap.Error(err))
+	case err == nil && !r.since.IsZero():
+		r.log.Info("the database is reached again", zap.Duration("after", time.Since(r.since).Round(time.Millisecond)))
+		r.since = time.Time{}
+	}
+}
+
+// beat shows that this process lives. Now and then it writes its status too, and
+// buries the dead.
+func (r *Replica) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
+	defer cancel()
+	r.mu.Lock()
+	names := encodeJSON(r.names)
+	r.mu.Unlock()
+	var status any // null: as it was
+	if r.beats++; r.beats%statusEvery == 1 {
+		status = encodeJSON(r.cfg.Status())
+		_, err := r.db.beats.ExecContext(ctx, `DELETE FROM members WHERE beat_at < `+clockNow+` - CAST($1 AS BIGINT)`, (burialTTLs * r.db.ttl).Microseconds())
+		if err != nil {
+			return err
+		}
+	}
+	_, err := r.db.beats.ExecContext(ctx, `INSERT INTO members (name, since, beat_at, accounts, status)
+		VALUES (CAST($1 AS TEXT), `+clockNow+`, `+clockNow+`, CAST($2 AS TEXT), CAST($3 AS TEXT))
+		ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at, accounts = excluded.accounts,
+			status = COALESCE(excluded.status, members.status)`, r.name, names, status)
+	return err
+}
+
+// look takes in what other processes did, and takes and gives back accounts. What
+// it takes is owned in term.
+func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.Context) error {
+	c, err := r.census(ctx)
+	if err != nil {
+		return err
+	}
+	r.alone.Store(len(c.members) <= 1)
+	if err := r.followOthers(ctx, c); err != nil {
+		return err
+	}
+	r.dropLost(c)
+	take, give := r.plan(c)
+	for _, name := range give {
+		r.lose(name, errGivenBack)
+	}
+	if len(take) == 0 {
+		return nil
+	}
+	taken, err := r.take(ctx, take)
+	for _, a := range taken {
+		r.hold(term, a, work)
+	}
+	return err
+}
+
+// census reads who lives and who owns what. It reads the owners first: then it
+// knows every owner's heartbeat, for that is older than what the member owns.
+func (r *Replica) census(ctx context.Context) (*census, error) {
+	c := &census{members: make(map[string][]string)}
+	err := r.db.each(ctx, r.db.beats, func(scan scanner) error {
+		var a accountSeen
+		err := scan(&a.name, &a.shard, &a.owner, &a.epoch, &a.lastEvent, &a.lastDelivery, &a.lastNote)
+		c.accounts = append(c.accounts, a)
+		return err
+	}, `SELECT name, shard, COALESCE(owner, ''), epoch, last_event, last_delivery, last_note FROM accounts`)
+	if err != nil {
+		return nil, err
+	}
+	err = r.db.each(ctx, r.db.beats, func(scan scanner) error {
+		var member, names string
+		if err := scan(&member, &names); err != nil {
+			return err
+		}
+		var list []string
+		err := json.Unmarshal([]byte(names), &list)
+		c.members[member] = list
+		return err
+	}, `SELECT name, accounts FROM members WHERE beat_at > `+clockNow+` - CAST(? AS BIGINT)`, r.db.ttl.Microseconds())
+	return c, err
+}
+
+// followOthers has this process take in what others have written.
+func (r *Replica) followOthers(ctx context.Context, c *census) error {
+	var events int64
+	for _, a := range c.accounts {
+		events += a.lastEvent
+		r.mu.Lock()
+		h := r.holds[a.name]
+		r.mu.Unlock()
+		if h == nil {
+			continue
+		}
+		if h.account.told.Load() < a.lastDelivery {
+			h.account.wake()
+		}
+		if h.account.noted < a.lastNote {
+			if err := r.readNotes(ctx, h.account, a.lastNote); err != nil {
+				return err
+			}
+		}
+	}
+	if events != r.events {
+		r.events = events
+		r.db.saved.wake()
+	}
+	var standings int64
+	err := r.db.beats.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM notifiers`).Scan(&standings)
+	if err == nil && standings != r.standings {
+		r.standings = standings
+		r.cfg.Standings(ctx)
+	}
+	return err
+}
+
+// readNotes brings the notes to an account's owner, up to a number at least.
+func (r *Replica) readNotes(ctx context.Context, a *Account, newest int64) error {
+	for a.noted < newest {
+		notes, last, err := a.notes(ctx)
+		if err != nil {
+			return fmt.Errorf("read notes to account %s: %w", a.name, err)
+		}
+		if len(notes) == 0 { // they were read by the owner before
+			a.noted = newest
+			return nil
+		}
+		if !r.cfg.Notice(a.name, notes) {
+			return nil // it begins just now: they are read at the next look
+		}
+		a.noted = last
+		if err := a.forgetNotes(ctx, last); err != nil {
+			return fmt.Errorf("drop notes to account %s: %w", a.name, err)
+		}
+	}
+	return nil
+}
+
+// dropLost lets go of what others own by now, or the settings do not name.
+func (r *Replica) dropLost(c *census) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range c.accounts {
+		if h := r.holds[a.name]; h != nil && (a.epoch > h.account.epoch || a.owner != r.name && a.epoch == h.account.epoch) {
+			h.lose(watcher.ErrFenced)
+		}
+	}
+	for name, h := range r.holds {
+		if !slices.Contains(r.names, name) {
+			h.lose(errNotNamed)
+		}
+	}
+}
+
+// plan decides what to take and to give back. What stands as owned by this process
+// although it does not hold it, as after a taking of unknown outcome, is free; what
+// it is about to let go is not.
+func (r *Replica) plan(c *census) (take []accountSeen, give []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.members[r.name] = r.names // what the database has of them may be a heartbeat old
+	seen := make(map[string]bool)
+	for i := range c.accounts {
+		a := &c.accounts[i]
+		seen[a.name] = true
+		switch h := r.holds[a.name]; {
+		case h == nil && a.owner == r.name:
+			a.owner = ""
+		case h != nil:
+			a.owner = r.name
+		}
+	}
+	for _, name := range r.names {
+		if !seen[name] {
+			c.accounts = append(c.accounts, accountSeen{name: name})
+		}
+	}
+	return c.share(r.name)
+}
+
+// lose ends the ownership of an account, if there is one.
+func (r *Replica) lose(name string, cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h := r.holds[name]; h != nil {
+		h.lose(cause)
+	}
+}
+
+// take makes this process the owner of those of some accounts that are as they were
+// seen. It waits for no lock: what another is taking, or what its frozen owner keeps
+// locked, is left for the next time.
+func (r *Replica) take(ctx context.Context, wanted []accountSeen) ([]*Account, error) {
+	var fresh, args []any
+	for _, a := range wanted {
+		if a.shard == 0 {
+			fresh = append(fresh, a.name)
+		}
+		args = append(args, a.name, a.epoch)
+	}
+	if len(fresh) > 0 {
+		// Where another replica gives a shard to another account at the same moment,
+		// nothing is inserted, and the next look finds it missing again.
+		_, err := r.db.beats.ExecContext(ctx, r.db.bind(`WITH n (name) AS (VALUES `+values(len(fresh), "TEXT")+`)
+			INSERT INTO accounts (name, shard, epoch, last_event, last_delivery)
+			SELECT n.name, (SELECT COALESCE(MAX(shard), 0) FROM accounts) + ROW_NUMBER() OVER (ORDER BY n.name), 0, 0, 0 FROM n
+			ON CONFLICT DO NOTHING`), fresh...)
+		if err != nil {
+			return nil, fmt.Errorf("create accounts: %w", err)
+		}
+	}
+	var taken []*Account
+	err := r.db.each(ctx, r.db.beats, func(scan scanner) error {
+		var name string
+		var row accountRow
+		err := scan(&name, &row.shard, &row.epoch, &row.lastDelivery)
+		if err == nil {
+			taken = append(taken, r.db.newAccount(name, row))
+		}
+		return err
+	}, `WITH seen (name, epoch) AS (VALUES `+values(len(wanted), "TEXT", "BIGINT")+`),
+		free AS (SELECT a.name FROM accounts a JOIN seen ON seen.name = a.name AND seen.epoch = a.epoch FOR UPDATE OF a SKIP LOCKED)
+		UPDATE accounts SET owner = ?, epoch = epoch + 1 FROM free WHERE accounts.name = free.name
+		RETURNING accounts.name, shard, epoch, last_delivery`, append(args, r.name)...)
+	if err != nil {
+		return nil, fmt.Errorf("take accounts: %w", err) // what was taken all the same is found by the next look
+	}
+	return taken, nil
+}
+
+// hold owns an account until its term ends or it is lost, and then lets go of it.
+func (r *Replica) hold(term context.Context, a *Account, work *sync.WaitGroup) {
+	h := &hold{account: a}
+	h.ctx, h.lose = context.WithCancelCause(term)
+	r.mu.Lock()
+	r.holds[a.name] = h
+	r.mu.Unlock()
+	r.log.Info("account is owned here", zap.String("account", a.name), zap.Int64("epoch", a.epoch))
+	end := r.cfg.Own(h.ctx, a, h.lose)
+	work.Go(func() {
+		<-h.ctx.Done()
+		end()
+		cause := context.Cause(h.ctx)
+		if !errors.Is(cause, watcher.ErrFenced) {
+			if err := r.release(a); err != nil {
+				r.log.Warn("give account back: others take it later", zap.String("account", a.name), zap.Error(err))
+			}
+		}
+		r.mu.Lock()
+		delete(r.holds, a.name)
+		r.mu.Unlock()
+		if errors.Is(cause, errGivenBack) || errors.Is(cause, errNotNamed) || errors.Is(cause, errStopping) {
+			r.log.Info("account is given back", zap.String("account", a.name), zap.NamedError("cause", cause))
+		} else { // it is taken again no sooner than at the next heartbeat
+			r.log.Warn("account is lost", zap.String("account", a.name), zap.NamedError("cause", cause))
+		}
+	})
+}
+
+// release gives an account back for others to take.
+func (r *Replica) release(a *Account) error {
+	ctx, cancel := context.WithTimeout(context.Background(), r.db.ttl/3)
+	defer cancel()
+	_, err := r.db.beats.ExecContext(ctx, `UPDATE accounts SET owner = NULL WHERE name = $1 AND owner = $2 AND epoch = $3`, a.name, r.name, a.epoch)
+	r.db.hint()
+	return err
+}
+
+// leave ends the membership.
+func (r *Replica) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
+	defer cancel()
+	_, err := r.db.beats.ExecContext(ctx, `DELETE FROM members WHERE name = $1`, r.name)
+	if err == nil {
+		err = r.notify(ctx)
+	}
+	if err != nil {
+		r.log.Warn("leave the other replicas: they find out later", zap.Error(err))
+	}
+}
+
+// Members returns the members that live, and after them those that are dead but not
+// yet forgotten, each by name.
+func (db *DB) Members(ctx context.Context) ([]watcher.Member, error) {
+	owned := make(map[string][]string)
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		var owner, name string
+		err := scan(&owner, &name)
+		owned[owner] = append(owned[owner], name)
+		return err
+	}, `SELECT owner, name FROM accounts WHERE owner IS NOT NULL ORDER BY name`)
+	var members []watcher.Member
+	if err == nil {
+		err = db.each(ctx, db.reader, func(scan scanner) error {
+			var m watcher.Member
+			var since, beat sql.Null[int64]
+			var status string
+			if err := scan(&m.Name, &since, &beat, &status, &m.Live); err != nil {
+				return err
+			}
+			m.Since, m.BeatAt, m.Accounts = fromMicros(since), fromMicros(beat), owned[m.Name]
+			if err := json.Unmarshal([]byte(status), &m.Status); err != nil {
+				return fmt.Errorf("decode status of %s: %w", m.Name, err)
+			}
+			members = append(members, m)
+			return nil
+		}, `SELECT name, since, beat_at, COALESCE(status, '[]'), beat_at > `+clockNow+` - CAST(? AS BIGINT) AS live
+			FROM members ORDER BY live DESC, name`, db.ttl.Microseconds())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read members: %w", err)
+	}
+	return members, nil
+}

@@ -1,0 +1,95 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"pushwatch/watcher"
+)
+
+// notesPage is how many notes an owner reads at a time.
+const notesPage = 1000
+
+// note writes to the owner of an account, whose row must be locked, that some of
+// its tasks have changed, or want to be polled. Where that is this process it is
+// told directly, by the caller.
+func (tx transaction) note(ctx context.Context, row accountRow, urgent bool, keys ...watcher.Key) error {
+	if !tx.db.postgres || tx.db.owns(row) || len(keys) == 0 {
+		return nil
+	}
+	var number int64
+	err := tx.row(ctx, `UPDATE accounts SET last_note = last_note + ? WHERE shard = ? RETURNING last_note`, len(keys), row.shard).Scan(&number)
+	if err != nil {
+		return err
+	}
+	number -= int64(len(keys))
+	flag := 0
+	if urgent {
+		flag = 1
+	}
+	for chunk := range slices.Chunk(keys, rowsPerStatement) {
+		var args []any
+		for _, k := range chunk {
+			number++
+			args = append(args, row.shard, number, k.SDKAppID, k.TaskID, flag)
+		}
+		_, err := tx.exec(ctx, `INSERT INTO notes (shard, number, sdk_app_id, task_id, urgent)
+			VALUES `+values(len(chunk), "BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT"), args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Hurry implements [watcher.Registry].
+func (db *DB) Hurry(ctx context.Context, t watcher.Task) error {
+	err := db.write(ctx, func(tx transaction) error {
+		row, err := tx.account(ctx, t.Account, 0)
+		if err != nil {
+			return err
+		}
+		return tx.note(ctx, row, true, t.Key)
+	})
+	if err != nil {
+		return fmt.Errorf("hurry task %s: %w", t.Key, err)
+	}
+	db.hint()
+	return nil
+}
+
+// notes reads the oldest notes to the account's owner, with their tasks as they
+// are now, and the number of the last one.
+func (a *Account) notes(ctx context.Context) (notes []watcher.Note, last int64, err error) {
+	var tasks []watcher.Task
+	err = a.db.each(ctx, a.db.reader, func(scan scanner) error {
+		var n watcher.Note
+		var urgent int64
+		err := scan(&last, &n.Key.SDKAppID, &n.Key.TaskID, &urgent)
+		n.Urgent = urgent != 0
+		notes, tasks = append(notes, n), append(tasks, watcher.Task{Key: n.Key})
+		return err
+	}, `SELECT number, sdk_app_id, task_id, urgent FROM notes WHERE shard = ? ORDER BY number LIMIT ?`, a.shard, notesPage)
+	if err != nil || len(notes) == 0 {
+		return nil, 0, err
+	}
+	found, hidden, err := a.db.readTasks(ctx, a.db.reader, tasks)
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := range notes {
+		if t, ok := found[notes[i].Key]; ok && !hidden[t.Key] && t.Account == a.name {
+			notes[i].Task = &t
+		}
+	}
+	return notes, last, nil
+}
+
+// forgetNotes drops the notes up to a number, unless the account has another owner,
+// who may not have read them.
+func (a *Account) forgetNotes(ctx context.Context, last int64) error {
+	_, err := a.db.writer.ExecContext(ctx, a.db.bind(`DELETE FROM notes WHERE shard = ? AND number <= ?
+		AND EXISTS (SELECT 1 FROM accounts WHERE shard = ? AND epoch = ?)`), a.shard, last, a.shard, a.epoch)
+	return err
+}
