@@ -262,9 +262,14 @@ func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.C
 		return err
 	}
 	r.dropLost(c)
-	take, give := r.plan(c)
+	take, give, astray := r.plan(c)
 	for _, name := range give {
 		r.lose(name, errGivenBack)
+	}
+	for _, a := range astray {
+		if err := r.release(ctx, a.name, a.epoch); err != nil {
+			return fmt.Errorf("give back account %s: %w", a.name, err)
+		}
 	}
 	if len(take) == 0 {
 		return nil
@@ -374,9 +379,10 @@ func (r *Replica) dropLost(c *census) {
 }
 
 // plan decides what to take and to give back. What stands as owned by this process
-// although it does not hold it, as after a taking of unknown outcome, is free; what
-// it is about to let go is not.
-func (r *Replica) plan(c *census) (take []accountSeen, give []string) {
+// although it does not hold it, as after a taking of unknown outcome, or when it
+// could not be given back, is free: it is taken, or else astray. What the process is
+// about to let go is not free yet.
+func (r *Replica) plan(c *census) (take []accountSeen, give []string, astray []accountSeen) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c.members[r.name] = r.names // what the database has of them may be a heartbeat old
@@ -387,6 +393,7 @@ func (r *Replica) plan(c *census) (take []accountSeen, give []string) {
 		switch h := r.holds[a.name]; {
 		case h == nil && a.owner == r.name:
 			a.owner = ""
+			astray = append(astray, *a)
 		case h != nil:
 			a.owner = r.name
 		}
@@ -396,7 +403,9 @@ func (r *Replica) plan(c *census) (take []accountSeen, give []string) {
 			c.accounts = append(c.accounts, accountSeen{name: name})
 		}
 	}
-	return c.share(r.name)
+	take, give = c.share(r.name)
+	astray = slices.DeleteFunc(astray, func(a accountSeen) bool { return slices.Contains(take, a) })
+	return take, give, astray
 }
 
 // lose ends the ownership of an account, if there is one.
@@ -463,7 +472,7 @@ func (r *Replica) hold(term context.Context, a *Account, work *sync.WaitGroup) {
 		end()
 		cause := context.Cause(h.ctx)
 		if !errors.Is(cause, watcher.ErrFenced) {
-			if err := r.release(a); err != nil {
+			if err := r.release(context.Background(), a.name, a.epoch); err != nil {
 				r.log.Warn("give account back: others take it later", zap.String("account", a.name), zap.Error(err))
 			}
 		}
@@ -479,10 +488,10 @@ func (r *Replica) hold(term context.Context, a *Account, work *sync.WaitGroup) {
 }
 
 // release gives an account back for others to take.
-func (r *Replica) release(a *Account) error {
-	ctx, cancel := context.WithTimeout(context.Background(), r.db.ttl/3)
+func (r *Replica) release(ctx context.Context, account string, epoch int64) error {
+	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
-	_, err := r.db.beats.ExecContext(ctx, `UPDATE accounts SET owner = NULL WHERE name = $1 AND owner = $2 AND epoch = $3`, a.name, r.name, a.epoch)
+	_, err := r.db.beats.ExecContext(ctx, `UPDATE accounts SET owner = NULL WHERE name = $1 AND owner = $2 AND epoch = $3`, account, r.name, epoch)
 	r.db.hint()
 	return err
 }
