@@ -18,7 +18,7 @@ import (
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
 	scenario, settings := killScenario(2, 5)
-	proxy := storetest.NewProxy(t, storetest.Postgres(t), 0)
+	proxy := storetest.NewProxy(t, storetest.Postgres(t))
 	tiw, receiver, r := replicaOf(t, scenario, settings, proxy.URL)
 	requests := func() int {
 		n := 0
@@ -60,13 +60,14 @@ func TestStoreAway(t *testing.T) {
 func TestStoreSlow(t *testing.T) {
 	t.Parallel()
 	scenario, settings := killScenario(5, 10)
-	proxy := storetest.NewProxy(t, storetest.Postgres(t), 200*time.Millisecond)
+	proxy := storetest.NewProxy(t, storetest.Postgres(t))
 	proxy.Open(t)
 	settings = strings.Replace(settings, `takeover_after = "1s"`, `takeover_after = "10s"`, 1)
 	tiw, receiver, r := replicaOf(t, scenario, settings, proxy.URL)
 	for _, a := range scenario.Accounts {
 		within(t, "its account is polled", func() bool { return tiw.Stats()[a.Name].Requests > 0 })
 	}
+	proxy.Slow(200 * time.Millisecond)
 	before := tiw.Stats()
 	const seconds = 5
 	time.Sleep(seconds * time.Second)

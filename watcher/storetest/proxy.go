@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,7 +18,7 @@ type Proxy struct {
 	// URL leads to the server by way of the proxy.
 	URL string
 
-	delay          time.Duration
+	delay          atomic.Int64 // nanoseconds
 	socket, server string
 
 	mu       sync.Mutex
@@ -25,9 +26,8 @@ type Proxy struct {
 	conns    map[net.Conn]bool
 }
 
-// NewProxy returns a closed proxy to the server of a URL that [Postgres] gave. What
-// it passes on to the server it passes on after a delay.
-func NewProxy(t testing.TB, rawURL string, delay time.Duration) *Proxy {
+// NewProxy returns a closed proxy to the server of a URL that [Postgres] gave.
+func NewProxy(t testing.TB, rawURL string) *Proxy {
 	t.Helper()
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -40,7 +40,7 @@ func NewProxy(t testing.TB, rawURL string, delay time.Duration) *Proxy {
 	const socket = ".s.PGSQL.5432"
 	query := u.Query()
 	p := &Proxy{
-		delay: delay, socket: filepath.Join(folder, socket), server: filepath.Join(query.Get("host"), socket), conns: make(map[net.Conn]bool),
+		socket: filepath.Join(folder, socket), server: filepath.Join(query.Get("host"), socket), conns: make(map[net.Conn]bool),
 	}
 	query.Set("host", folder)
 	u.RawQuery = query.Encode()
@@ -51,6 +51,9 @@ func NewProxy(t testing.TB, rawURL string, delay time.Duration) *Proxy {
 	})
 	return p
 }
+
+// Slow has what is passed on to the server from now on be passed on after a delay.
+func (p *Proxy) Slow(delay time.Duration) { p.delay.Store(int64(delay)) }
 
 // Open has the proxy serve.
 func (p *Proxy) Open(t testing.TB) {
@@ -73,8 +76,8 @@ func (p *Proxy) Open(t testing.TB) {
 				client.Close()
 				continue
 			}
-			go p.pass(server, client, p.delay)
-			go p.pass(client, server, 0)
+			go p.pass(delayed{server, &p.delay}, client)
+			go p.pass(client, server)
 		}
 	}()
 }
@@ -92,15 +95,15 @@ func (p *Proxy) Close() {
 	}
 }
 
-// pass copies, each piece after a delay, until either end is closed.
-func (p *Proxy) pass(to, from net.Conn, delay time.Duration) {
+// pass copies until either end is closed.
+func (p *Proxy) pass(to io.WriteCloser, from net.Conn) {
 	p.mu.Lock()
 	p.conns[from] = true
 	if p.listener == nil {
 		from.Close()
 	}
 	p.mu.Unlock()
-	io.Copy(delayed{to, delay}, from)
+	io.Copy(to, from)
 	to.Close()
 	from.Close()
 	p.mu.Lock()
@@ -108,13 +111,13 @@ func (p *Proxy) pass(to, from net.Conn, delay time.Duration) {
 	p.mu.Unlock()
 }
 
-// delayed is a writer that waits before each write.
+// delayed is an end that is written to after a delay.
 type delayed struct {
-	io.Writer
-	delay time.Duration
+	io.WriteCloser
+	delay *atomic.Int64
 }
 
 func (d delayed) Write(b []byte) (int, error) {
-	time.Sleep(d.delay)
-	return d.Writer.Write(b)
+	time.Sleep(time.Duration(d.delay.Load()))
+	return d.WriteCloser.Write(b)
 }
