@@ -2,9 +2,10 @@ package sqlstore
 
 import (
 	"cmp"
+	"maps"
 	"math"
-	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 // A census is what a replica sees of all accounts and members at a time.
@@ -25,63 +26,63 @@ type accountSeen struct {
 
 // share decides what a member should take of what nobody has, and give back of what
 // it has, for the accounts to be spread evenly among the live members whose settings
-// name them. Members decide at the same time and alone, so this is what to try: who
-// takes what, the database decides.
+// name them. Every member decides alone and at about the same time, from what it sees:
+// where they see the same, no two take the same. Where they do not, the database
+// decides.
 //
-// A member's quota is its fair part, rounded up: an account that k members could own
-// counts 1/k for each. Accounts that few could own are taken first, and beyond the
-// quota too where all others that could own them have theirs, so that none is left
-// over. Nothing is given back but to a member that is below its quota.
+// What nobody has goes to whoever could own it and has least; what few could own is
+// dealt out first. A member's fair part counts 1/k for each account that k could own.
+// It gives back what is more than that, rounded up, or rounded down where somebody
+// has less than that.
 func (c *census) share(me string) (take []accountSeen, give []string) {
 	candidates := make(map[string][]string)
-	for member, names := range c.members {
-		for _, name := range names {
+	for _, member := range slices.Sorted(maps.Keys(c.members)) {
+		for _, name := range c.members[member] {
 			candidates[name] = append(candidates[name], member)
 		}
 	}
-	load, parts := make(map[string]int), make(map[string]float64)
+	load, part := make(map[string]int), make(map[string]float64)
 	var free, mine []accountSeen
 	for _, a := range c.accounts {
 		for _, m := range candidates[a.name] {
-			parts[m] += 1 / float64(len(candidates[a.name]))
+			part[m] += 1 / float64(len(candidates[a.name]))
 		}
-		_, live := c.members[a.owner]
-		switch {
-		case a.owner == me:
-			mine = append(mine, a)
-			load[me]++
+		switch _, live := c.members[a.owner]; {
 		case live:
 			load[a.owner]++
-		case slices.Contains(candidates[a.name], me):
+			if a.owner == me {
+				mine = append(mine, a)
+			}
+		case len(candidates[a.name]) > 0:
 			free = append(free, a)
 		}
 	}
-	below := func(m string) bool {
-		const rounding = 1e-9 // of the sums
-		return load[m] < int(math.Ceil(parts[m]-rounding))
+	hasLeast := func(name string) string {
+		return slices.MinFunc(candidates[name], func(m, n string) int { return cmp.Compare(load[m], load[n]) })
+	}
+	slices.SortFunc(free, func(a, b accountSeen) int {
+		return cmp.Or(cmp.Compare(len(candidates[a.name]), len(candidates[b.name])), strings.Compare(a.name, b.name))
+	})
+	for _, a := range free {
+		to := hasLeast(a.name)
+		load[to]++
+		if to == me {
+			take = append(take, a)
+		}
 	}
 
-	byCandidates := func(a, b accountSeen) int { return cmp.Compare(len(candidates[a.name]), len(candidates[b.name])) }
-	rand.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] }) // members are seldom after the same
-	slices.SortStableFunc(free, byCandidates)
-	for _, a := range free {
-		if below(me) || !slices.ContainsFunc(candidates[a.name], below) {
-			take = append(take, a)
-			load[me]++
-		}
-	}
-	slices.SortStableFunc(mine, func(a, b accountSeen) int { return byCandidates(b, a) })
+	const rounding = 1e-9 // of the sums
+	most := func(m string) int { return int(math.Ceil(part[m] - rounding)) }
+	least := func(m string) int { return int(math.Floor(part[m] + rounding)) }
 	for _, a := range mine {
-		load[me]--
-		if below(me) { // it needs this one
-			load[me]++
-			break
+		if !slices.Contains(candidates[a.name], me) {
+			continue // it is given up for that
 		}
-		if i := slices.IndexFunc(candidates[a.name], below); i >= 0 && candidates[a.name][i] != me {
-			load[candidates[a.name][i]]++
+		to := hasLeast(a.name)
+		if load[me] > most(me) && load[to] < most(to) || load[me] > least(me) && load[to] < least(to) {
 			give = append(give, a.name)
-		} else {
-			load[me]++
+			load[me]--
+			load[to]++
 		}
 	}
 	return take, give
