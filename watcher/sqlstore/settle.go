@@ -34,13 +34,7 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 			for _, o := range chunk {
 				args = append(args, encodeOutcome(shard, o)...)
 			}
-			_, err := tx.exec(ctx, `WITH o (shard, id, position, state, attempts, next_attempt_at, last_error, log, settled_at)
-				AS (VALUES `+values(len(chunk), outcomeTypes...)+`)
-				UPDATE deliveries SET state = o.state, attempts = o.attempts, next_attempt_at = o.next_attempt_at,
-					last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at
-				FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id AND deliveries.position = o.position
-					AND deliveries.state = 'pending' AND deliveries.attempts < o.attempts`, args...)
-			if err != nil {
+			if _, err := tx.exec(ctx, settleStatement(len(chunk)), args...); err != nil {
 				return err
 			}
 		}
@@ -53,6 +47,16 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 		}
 	}
 	return nil
+}
+
+// settleStatement writes so many outcomes.
+func settleStatement(n int) string {
+	return `WITH o (shard, id, position, state, attempts, next_attempt_at, last_error, log, settled_at)
+			AS (VALUES ` + values(n, outcomeTypes...) + `)
+		UPDATE deliveries SET state = o.state, attempts = o.attempts, next_attempt_at = o.next_attempt_at,
+			last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at
+		FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id AND deliveries.position = o.position
+			AND deliveries.state = 'pending' AND deliveries.attempts < o.attempts`
 }
 
 // bury makes the first pending deliveries of a notifier dead.
