@@ -13,20 +13,18 @@ import (
 	"pushwatch/watcher/tiwsim"
 )
 
-// TestStoreAway starts the daemon while PostgreSQL is away, which it waits for. When
-// it is away later, polling stops and readiness is lost, until it is back.
-func TestStoreAway(t *testing.T) {
+// TestStoreTroubled starts the daemon while PostgreSQL is away, which it waits for.
+// Then the server takes 200 ms for each statement, which slows no polls. Then it is
+// away again: polling stops and readiness is lost, until it is back. What is told is
+// true all the same.
+func TestStoreTroubled(t *testing.T) {
 	t.Parallel()
-	scenario, settings := killScenario(2, 5)
+	const accounts, tasks = 4, 10
+	scenario, settings := killScenario(accounts, tasks)
+	settings = strings.Replace(settings, `takeover_after = "1s"`, `takeover_after = "5s"`, 1)
 	proxy := storetest.NewProxy(t, storetest.Postgres(t))
 	tiw, receiver, r := replicaOf(t, scenario, settings, proxy.URL)
-	requests := func() int {
-		n := 0
-		for _, s := range tiw.Stats() {
-			n += s.Requests
-		}
-		return n
-	}
+	requests := func(account string) int { return tiw.Stats()[account].Requests }
 	ready := func() bool {
 		answer, err := http.Get("http://" + r.address + "/readyz")
 		if err != nil {
@@ -40,47 +38,40 @@ func TestStoreAway(t *testing.T) {
 	})
 	proxy.Open(t)
 	awaitReady(t, r.process, r.address)
-	within(t, "it polls", func() bool { return requests() > 0 })
-
-	proxy.Close()
-	within(t, "it is not ready without the database", func() bool { return !ready() })
-	within(t, "it does not own the accounts any more", func() bool { return strings.Count(r.log.String(), "account is lost") == 2 })
-	before := requests()
-	time.Sleep(2 * time.Second)
-	if after := requests(); after > before {
-		t.Errorf("%d requests without the database, want none", after-before)
-	}
-	proxy.Open(t)
-	awaitReady(t, r.process, r.address)
-	t.Log(checkTruth(t, scenario, tiw, receiver, 20, r.log))
-}
-
-// TestStoreSlow has PostgreSQL take 200 ms for each statement: it is polled as ever,
-// and what is told is true.
-func TestStoreSlow(t *testing.T) {
-	t.Parallel()
-	scenario, settings := killScenario(5, 10)
-	proxy := storetest.NewProxy(t, storetest.Postgres(t))
-	proxy.Open(t)
-	settings = strings.Replace(settings, `takeover_after = "1s"`, `takeover_after = "10s"`, 1)
-	tiw, receiver, r := replicaOf(t, scenario, settings, proxy.URL)
 	for _, a := range scenario.Accounts {
-		within(t, "its account is polled", func() bool { return tiw.Stats()[a.Name].Requests > 0 })
+		within(t, "its account is polled", func() bool { return requests(a.Name) > 0 })
 	}
+
 	proxy.Slow(200 * time.Millisecond)
 	before := tiw.Stats()
 	const seconds = 5
 	time.Sleep(seconds * time.Second)
-	for name, s := range tiw.Stats() {
-		// Each of the ten tasks could be polled once a second.
-		if n := s.Requests - before[name].Requests; name != "" && n < 3*seconds {
-			t.Errorf("account %s: %d requests in %d s, want many more", name, n, seconds)
+	for _, a := range scenario.Accounts {
+		// Each task could be polled once a second.
+		if n := requests(a.Name) - before[a.Name].Requests; n < tasks*seconds/3 {
+			t.Errorf("account %s: %d requests in %d s, want many more", a.Name, n, seconds)
 		}
 	}
-	t.Log(checkTruth(t, scenario, tiw, receiver, 20, r.log))
 	if strings.Contains(r.log.String(), "account is lost") {
 		t.Errorf("an account was lost to slowness:\n%s", r.log)
 	}
+	proxy.Slow(0)
+
+	proxy.Close()
+	within(t, "it is not ready without the database", func() bool { return !ready() })
+	within(t, "it does not own the accounts any more", func() bool {
+		return strings.Count(r.log.String(), "account is lost") == accounts
+	})
+	before = tiw.Stats()
+	time.Sleep(2 * time.Second)
+	for _, a := range scenario.Accounts {
+		if n := requests(a.Name) - before[a.Name].Requests; n > 0 {
+			t.Errorf("account %s: %d requests without the database, want none", a.Name, n)
+		}
+	}
+	proxy.Open(t)
+	awaitReady(t, r.process, r.address)
+	t.Log(checkTruth(t, scenario, tiw, receiver, 20, r.log))
 }
 
 // TestStoreRefuses has settings that PostgreSQL does not accept: a restart will not

@@ -13,6 +13,21 @@
 //
 // Both databases run the same statements over the same tables. What differs is
 // how a parameter is written (see bind), and how a connection is opened.
+//
+// # Several processes
+//
+// A SQLite file belongs to one process. A PostgreSQL database can have several, each
+// of which answers for all accounts and owns a part of them: see [Replica]. What one
+// asks of an account that another owns goes through the tables: deliveries that wait,
+// and notes about tasks. Every process looks at the tables each 1.5 s at least, and at
+// once when another gives it a hint (LISTEN and NOTIFY), which may get lost. Nothing
+// depends on the session of a connection, so that a pooler in transaction mode may
+// stand between, behind which there are no hints.
+//
+// Of each process PostgreSQL has 19 connections at most: 16 for work, two for the
+// heartbeat, and one for hints. Connecting takes 5 s at most, a transaction 30 s, and
+// one that does nothing half of the TTL. TLS is as sslmode in the URL says; without
+// it, TLS is tried and not required ("prefer"), so over a network say "verify-full".
 package sqlstore
 
 import (

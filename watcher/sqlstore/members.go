@@ -87,6 +87,7 @@ type Replica struct {
 	mu    sync.Mutex
 	names []string         // of the accounts that the settings name
 	holds map[string]*hold // by account
+	moved bool             // those that it owns have changed since its status was written
 	since time.Time        // since when no heartbeat succeeds; zero: the last one did
 }
 
@@ -227,26 +228,26 @@ func (r *Replica) note(err error) {
 	}
 }
 
-// beat shows that this process lives. Now and then it writes its status too, and
-// buries the dead.
+// beat shows that this process lives, and buries who is long dead. When the accounts
+// have changed hands, and now and then, it writes its status too.
 func (r *Replica) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
 	r.mu.Lock()
 	names := encodeJSON(r.names)
+	due := r.moved || r.beats%statusEvery == 0
+	r.moved = false
 	r.mu.Unlock()
+	r.beats++
 	var status any // null: as it was
-	if r.beats++; r.beats%statusEvery == 1 {
+	if due {
 		status = encodeJSON(r.cfg.Status())
-		_, err := r.db.beats.ExecContext(ctx, `DELETE FROM members WHERE beat_at < `+clockNow+` - CAST($1 AS BIGINT)`, (burialTTLs * r.db.ttl).Microseconds())
-		if err != nil {
-			return err
-		}
 	}
-	_, err := r.db.beats.ExecContext(ctx, `INSERT INTO members (name, since, beat_at, accounts, status)
-		VALUES (CAST($1 AS TEXT), `+clockNow+`, `+clockNow+`, CAST($2 AS TEXT), CAST($3 AS TEXT))
+	_, err := r.db.beats.ExecContext(ctx, `WITH buried AS (DELETE FROM members WHERE beat_at < `+clockNow+` - CAST($1 AS BIGINT))
+		INSERT INTO members (name, since, beat_at, accounts, status)
+		VALUES (CAST($2 AS TEXT), `+clockNow+`, `+clockNow+`, CAST($3 AS TEXT), CAST($4 AS TEXT))
 		ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at, accounts = excluded.accounts,
-			status = COALESCE(excluded.status, members.status)`, r.name, names, status)
+			status = COALESCE(excluded.status, members.status)`, (burialTTLs * r.db.ttl).Microseconds(), r.name, names, status)
 	return err
 }
 
@@ -463,7 +464,7 @@ func (r *Replica) hold(term context.Context, a *Account, work *sync.WaitGroup) {
 	h := &hold{account: a}
 	h.ctx, h.lose = context.WithCancelCause(term)
 	r.mu.Lock()
-	r.holds[a.name] = h
+	r.holds[a.name], r.moved = h, true
 	r.mu.Unlock()
 	r.log.Info("account is owned here", zap.String("account", a.name), zap.Int64("epoch", a.epoch))
 	end := r.cfg.Own(h.ctx, a, h.lose)
@@ -478,6 +479,7 @@ func (r *Replica) hold(term context.Context, a *Account, work *sync.WaitGroup) {
 		}
 		r.mu.Lock()
 		delete(r.holds, a.name)
+		r.moved = true
 		r.mu.Unlock()
 		if errors.Is(cause, errGivenBack) || errors.Is(cause, errNotNamed) || errors.Is(cause, errStopping) {
 			r.log.Info("account is given back", zap.String("account", a.name), zap.NamedError("cause", cause))
