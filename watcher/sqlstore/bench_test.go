@@ -3,7 +3,9 @@ package sqlstore_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,19 +77,24 @@ func BenchmarkSave(b *testing.B) {
 	})
 }
 
-// BenchmarkSaveTogether is 100 callers that save at once.
+// BenchmarkSaveTogether is many callers, each of which saves one change after the
+// other: the writer commits together what has gathered meanwhile.
 func BenchmarkSaveTogether(b *testing.B) {
-	const callers = 100
-	each(b, func(b *testing.B, _ *sqlstore.DB, a *sqlstore.Account, tasks []watcher.Task) {
-		for b.Loop() {
-			var all sync.WaitGroup
-			for i := range callers {
-				all.Go(func() { move(b, a, &tasks[i]) })
-			}
-			all.Wait()
-		}
-		b.ReportMetric(float64(b.N*callers)/b.Elapsed().Seconds(), "changes/s")
-	})
+	for _, callers := range []int{16, 256} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			each(b, func(b *testing.B, _ *sqlstore.DB, a *sqlstore.Account, tasks []watcher.Task) {
+				var next atomic.Int64
+				b.SetParallelism(max(1, callers/runtime.GOMAXPROCS(0)))
+				b.RunParallel(func(pb *testing.PB) {
+					t := &tasks[next.Add(1)-1]
+					for pb.Next() {
+						move(b, a, t)
+					}
+				})
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+			})
+		})
+	}
 }
 
 // BenchmarkSettle settles 100 deliveries a turn, which are made outside its time.
