@@ -69,9 +69,10 @@ func openPostgres(rawURL string, ttl time.Duration) (*DB, string, error) {
 // block its own replacement, for as long as its connection lives: it loses the
 // connection well before it is replaced. They are set for each transaction, since a
 // pooler in transaction mode accepts them neither at the start of a connection nor
-// for a whole session.
+// for a whole session. Every statement finds its rows by an index, which the planner
+// may miss for as long as its statistics do not know what was just registered.
 func timeouts(ttl time.Duration) string {
-	return fmt.Sprintf(`SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL statement_timeout = %d`,
+	return fmt.Sprintf(`SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL statement_timeout = %d; SET LOCAL enable_seqscan = off`,
 		(ttl / 2).Milliseconds(), commitTimeout.Milliseconds())
 }
 
