@@ -304,7 +304,7 @@ func TestNotes(t *testing.T) {
 		}
 	}
 	a := ask(other, "a")
-	noticed("a urgent")
+	noticed("a")
 	ask(owner.db, "b")
 	ask(other, "a") // it is known: nobody need be told
 	a.Version++
@@ -318,7 +318,7 @@ func TestNotes(t *testing.T) {
 	owner.leave()
 	ask(other, "c")
 	owner = join(t, url, "school")
-	noticed("c urgent")
+	noticed("c")
 }
 
 // TestPgBouncer runs the suite of the store by way of a PgBouncer in transaction mode.
