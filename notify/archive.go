@@ -88,8 +88,9 @@ type Query struct {
 	State    State
 	Notifier string
 	EventID  string
-	After    DeliveryID // the last of the page before; zero: the first page
-	Limit    int        // at most this many; 0: 100
+	Task     watcher.Key // of whose events
+	After    DeliveryID  // the last of the page before; zero: the first page
+	Limit    int         // at most this many; 0: 100
 }
 
 // A Selection says which deliveries to replay: one by its ID, settled in either

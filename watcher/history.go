@@ -1,6 +1,9 @@
 package watcher
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // A Position says how far the saved events have been read: for each account,
 // named by its shard, the number of the last one. Numbers are given in the order
@@ -38,3 +41,28 @@ type EventPage struct {
 	// leaves out; where that asked for the newest, it lies past all that are saved.
 	Next Position
 }
+
+// A RecentQuery selects saved events from the newest one back. Zero fields select
+// all. It is for people to look at: who must miss nothing reads with an
+// [EventQuery].
+type RecentQuery struct {
+	Types  []EventType // one of them must match
+	Key    Key         // of this task
+	Before EventMark   // only what comes before it; zero: from the newest
+	Limit  int         // at most this many; 0: 100
+}
+
+// An EventMark is the place of an event in the order of their times.
+type EventMark struct {
+	At            time.Time
+	Shard, Number int64 // which comes first of those at one time
+}
+
+// A RecentEvent is a saved event with the time at which it was observed.
+type RecentEvent struct {
+	SavedEvent
+	At time.Time
+}
+
+// Mark is the event's place.
+func (e RecentEvent) Mark() EventMark { return EventMark{e.At, e.Shard, e.Number} }

@@ -17,8 +17,10 @@ type AccountStatus struct {
 	Used        float64       // requests a second that it made in the last minute
 	Tasks       map[State]int // live ones by state
 	Stalest     time.Duration // age of the oldest observation of a live task
+	LastSeen    time.Time     // the newest observation of a live task; zero: none yet
 	Lap         time.Duration // time in which every live task could be polled once
-	Overloaded  bool          // that is longer than MaxStaleness, and a warning was logged
+	MaxLap      time.Duration // what that must not exceed for watch.max_staleness to be kept
+	Overloaded  bool          // Lap is longer than that, and a warning was logged
 	Starts      Lateness      // of the starts of pushes
 	Stops       Lateness      // of their ends
 	Dark        []Darkness    // what cannot be observed now
@@ -29,6 +31,7 @@ type AccountStatus struct {
 type Darkness struct {
 	SDKAppID int64 // 0: the whole account
 	Since    time.Time
+	LastSeen time.Time // the newest observation of a live task of it; zero: none yet
 	Cause    *APIError
 	Told     bool // as watcher.blind
 	Tasks    int
@@ -48,21 +51,39 @@ func (a *account) status(now time.Time) AccountStatus {
 	s := AccountStatus{Name: a.Name, Limit: a.RequestsPerSecond, Granted: a.limiter.Rate(), Tasks: make(map[State]int)}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	live := make(map[int64]int)
+	type share struct {
+		live int
+		seen tick // the newest observation
+	}
+	shares := map[int64]*share{wholeAccount: {seen: never}} // by application
 	for _, e := range a.tasks {
 		s.Tasks[e.state]++
 		s.Stalest = max(s.Stalest, tickOf(now).since(max(e.observed, tickOf(e.registered))))
-		live[e.key.SDKAppID]++
+		of := shares[e.key.SDKAppID]
+		if of == nil {
+			of = &share{seen: never}
+			shares[e.key.SDKAppID] = of
+		}
+		of.live++
+		of.seen = max(of.seen, e.observed)
 	}
-	live[wholeAccount] = len(a.tasks)
+	whole := shares[wholeAccount]
+	whole.live = len(a.tasks)
+	for _, of := range shares {
+		whole.seen = max(whole.seen, of.seen)
+	}
+	s.LastSeen = whole.seen.time(now)
 	s.Used = a.sent.rate(now)
-	s.Lap = time.Duration(float64(len(a.tasks)) / s.Granted * float64(time.Second))
+	s.Lap, s.MaxLap = time.Duration(float64(len(a.tasks))/s.Granted*float64(time.Second)), a.plan.MaxStaleness
 	s.Overloaded = a.overloaded
 	s.Starts, s.Stops = a.starts.show(), a.stops.show()
 	s.StoreFailed = a.storeFailed
 	for app, sight := range a.sights {
 		if !sight.dark.IsZero() {
-			d := Darkness{SDKAppID: app, Since: sight.dark, Told: sight.told, Tasks: live[app]}
+			d := Darkness{SDKAppID: app, Since: sight.dark, Told: sight.told}
+			if of := shares[app]; of != nil {
+				d.LastSeen, d.Tasks = of.seen.time(now), of.live
+			}
 			if sight.cause != nil {
 				d.Cause = sight.cause.api()
 			}

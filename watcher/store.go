@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Errors of a [Store].
@@ -78,7 +79,7 @@ type Registry interface {
 	// Task reads one task; [ErrNoTask] where there is none.
 	Task(ctx context.Context, key Key) (Task, error)
 
-	// Tasks reads a page of tasks, ordered by their keys.
+	// Tasks reads a page of tasks, in the order that the query says.
 	Tasks(ctx context.Context, query TaskQuery) ([]Task, error)
 
 	// Amend writes a task's Labels, ExpectedStopAt and Memory. Its Version is one
@@ -97,9 +98,17 @@ type Registry interface {
 // A TaskQuery selects tasks. Zero fields select all.
 type TaskQuery struct {
 	Account  string
-	State    State
+	States   []State // one of them must match
 	SDKAppID int64
+	Contains string            // stands somewhere in the task id
 	Labels   map[string]string // all must match exactly
-	After    Key               // only keys above this one
+	Newest   bool              // the newest registration first; else ordered by key
+	After    TaskMark          // only what comes after it in that order; zero: from the beginning
 	Limit    int               // at most this many; 0: 100
+}
+
+// A TaskMark is the place of a task in the order of a [TaskQuery].
+type TaskMark struct {
+	Key
+	RegisteredAt time.Time // read only where the newest come first
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pushwatch/notify"
+	"pushwatch/watcher"
 )
 
 var _ notify.Archive = (*DB)(nil)
@@ -51,6 +52,9 @@ func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, 
 	}
 	if q.EventID != "" {
 		filter(`e.id = ?`, q.EventID)
+	}
+	if q.Task != (watcher.Key{}) {
+		filter(`e.sdk_app_id = ? AND e.task_id = ?`, q.Task.SDKAppID, q.Task.TaskID)
 	}
 	args = append(args, cmp.Or(q.Limit, defaultPage))
 

@@ -156,23 +156,38 @@ func (db *DB) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
 // Tasks implements [watcher.Registry]. Task ids are ordered as the database
 // orders text.
 func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, error) {
-	where := []string{`removed_at IS NULL`, `(sdk_app_id, task_id) > (?, ?)`}
-	args := []any{q.After.SDKAppID, q.After.TaskID}
-	filter := func(condition string, arg any) {
-		where, args = append(where, condition), append(args, arg)
+	where, args := []string{`removed_at IS NULL`}, []any(nil)
+	filter := func(condition string, values ...any) {
+		where, args = append(where, condition), append(args, values...)
+	}
+	after, order := q.After, `sdk_app_id, task_id`
+	if q.Newest {
+		order = `registered_at DESC, sdk_app_id DESC, task_id DESC`
+		if !after.RegisteredAt.IsZero() {
+			filter(`(registered_at, sdk_app_id, task_id) < (?, ?, ?)`, after.RegisteredAt.UnixMicro(), after.SDKAppID, after.TaskID)
+		}
+	} else {
+		filter(`(sdk_app_id, task_id) > (?, ?)`, after.SDKAppID, after.TaskID)
 	}
 	if q.Account != "" {
 		filter(`account = ?`, q.Account)
 	}
-	if q.State != "" {
-		filter(`state = ?`, string(q.State))
+	if len(q.States) > 0 {
+		states := make([]any, len(q.States))
+		for i, s := range q.States {
+			states[i] = string(s)
+		}
+		filter(`state IN (?`+strings.Repeat(", ?", len(states)-1)+`)`, states...)
 	}
 	if q.SDKAppID != 0 {
 		filter(`sdk_app_id = ?`, q.SDKAppID)
 	}
+	if q.Contains != "" { // LIKE would ignore case in SQLite, and take "_" for any letter
+		filter(`REPLACE(task_id, ?, '') <> task_id`, q.Contains)
+	}
 	for k, v := range q.Labels {
 		// The label as it stands in the JSON: a quote within a value is escaped,
-		// so this text is found nowhere else. LIKE would ignore case in SQLite.
+		// so this text is found nowhere else.
 		filter(`REPLACE(labels, ?, '') <> labels`, encodeJSON(k)+":"+encodeJSON(v))
 	}
 	args = append(args, cmp.Or(q.Limit, defaultPage))
@@ -183,7 +198,7 @@ func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, e
 		tasks = append(tasks, t)
 		return err
 	}, `SELECT `+taskColumns+` FROM tasks WHERE `+strings.Join(where, ` AND `)+`
-		ORDER BY sdk_app_id, task_id LIMIT ?`, args...)
+		ORDER BY `+order+` LIMIT ?`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read tasks: %w", err)
 	}

@@ -62,6 +62,7 @@ func testDeliveries(t *testing.T, b *bench) {
 		{notify.Query{Notifier: "n"}, 3}, {notify.Query{EventID: "msg_a-2"}, 2}, {notify.Query{State: notify.Dead}, 1},
 		{notify.Query{State: notify.Pending}, 4}, {notify.Query{State: notify.Delivered, Notifier: "m"}, 0},
 		{notify.Query{Notifier: "n", EventID: "msg_a-1", State: notify.Dead}, 1}, {notify.Query{EventID: "msg_none"}, 0},
+		{notify.Query{Task: key("a")}, 6}, {notify.Query{Task: key("none")}, 0},
 	} {
 		if got := b.deliveries(test.query); len(got) != test.want {
 			t.Errorf("Deliveries(%+v) = %+v, want %d", test.query, got, test.want)

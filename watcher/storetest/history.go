@@ -19,6 +19,10 @@ type History interface {
 	Events(ctx context.Context, query watcher.EventQuery) (watcher.EventPage, error)
 	LastEvents(ctx context.Context) (watcher.Position, error)
 	Changed() <-chan struct{}
+	// RecentEvents reads a page, the newest first.
+	RecentEvents(ctx context.Context, query watcher.RecentQuery) ([]watcher.RecentEvent, error)
+	// LastChanges reads the event of each task's Sequence, where there is one.
+	LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error)
 }
 
 // registerWith registers a task of an account and returns it.

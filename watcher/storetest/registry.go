@@ -193,6 +193,7 @@ func testTasks(t *testing.T, b *bench) {
 	for i := range 250 {
 		x := task(fmt.Sprintf("t%03d", i))
 		x.SDKAppID += int64(i % 2)
+		x.RegisteredAt = start.Add(time.Duration(i*7%100) * time.Second) // in another order, some at one time
 		x.Labels = map[string]string{"course": []string{"math", "Math", "ma%h", `a","course":"math`, "m"}[i%5], "n": fmt.Sprint(i)}
 		asked = append(asked, x)
 	}
@@ -212,12 +213,19 @@ func testTasks(t *testing.T, b *bench) {
 	}{
 		{"all", watcher.TaskQuery{}, 250},
 		{"account", watcher.TaskQuery{Account: "college"}, 1},
-		{"state", watcher.TaskQuery{State: watcher.Pushing}, 1},
+		{"state", watcher.TaskQuery{States: []watcher.State{watcher.Pushing}}, 1},
+		{"one of two states", watcher.TaskQuery{States: []watcher.State{watcher.Pushing, watcher.Registered}}, 250},
 		{"application", watcher.TaskQuery{SDKAppID: 1400000002}, 125},
 		{"label", watcher.TaskQuery{Labels: map[string]string{"course": "math"}}, 50},
 		{"label with a wildcard", watcher.TaskQuery{Labels: map[string]string{"course": "ma%h"}}, 50},
 		{"label with quotes", watcher.TaskQuery{Labels: map[string]string{"course": `a","course":"math`}}, 50},
 		{"two labels", watcher.TaskQuery{Labels: map[string]string{"course": "math", "n": "5"}}, 1},
+		{"newest first", watcher.TaskQuery{Newest: true}, 250},
+		{"newest of an application", watcher.TaskQuery{Newest: true, SDKAppID: 1400000002}, 125},
+		{"part of the id", watcher.TaskQuery{Contains: "t00", Newest: true}, 10},
+		{"id", watcher.TaskQuery{Contains: "t123"}, 1},
+		{"part in another case", watcher.TaskQuery{Contains: "T"}, 0},
+		{"part with a wildcard", watcher.TaskQuery{Contains: "t_1"}, 0},
 		{"no such label", watcher.TaskQuery{Labels: map[string]string{"curse": "math"}}, 0},
 	} {
 		seen := make(map[watcher.Key]bool)
@@ -229,11 +237,12 @@ func testTasks(t *testing.T, b *bench) {
 				t.Fatalf("Tasks(%s) = %v", test.name, err)
 			}
 			for _, x := range page {
-				if seen[x.Key] || x.SDKAppID < query.After.SDKAppID {
+				if after := query.After; seen[x.Key] || !query.Newest && x.SDKAppID < after.SDKAppID ||
+					query.Newest && !after.RegisteredAt.IsZero() && x.RegisteredAt.After(after.RegisteredAt) {
 					t.Errorf("Tasks(%s): %s comes after %s", test.name, x.Key, query.After)
 				}
 				seen[x.Key] = true
-				query.After = x.Key
+				query.After = watcher.TaskMark{Key: x.Key, RegisteredAt: x.RegisteredAt}
 			}
 			if len(page) < query.Limit {
 				break

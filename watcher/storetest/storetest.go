@@ -82,6 +82,7 @@ func Run(t *testing.T, b Backend) {
 		{"Events", testEvents},
 		{"EventsBody", testEventsBody},
 		{"EventsWhileSaving", testEventsWhileSaving},
+		{"RecentEvents", testRecentEvents},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := &bench{T: t, backend: b, url: b.Fresh(t)}

@@ -202,7 +202,10 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 	Limit    int      `query:"limit" default:"100" minimum:"1" maximum:"1000"`
 	Cursor   string   `query:"cursor" doc:"next_cursor of the page before."`
 }) (*pageAnswer, error) {
-	query := watcher.TaskQuery{State: watcher.State(in.State), SDKAppID: in.SDKAppID, Limit: in.Limit + 1, Labels: make(map[string]string)}
+	query := watcher.TaskQuery{SDKAppID: in.SDKAppID, Limit: in.Limit + 1, Labels: make(map[string]string)}
+	if in.State != "" {
+		query.States = []watcher.State{watcher.State(in.State)}
+	}
 	for _, label := range in.Label {
 		name, value, ok := strings.Cut(label, ":")
 		if !ok {
@@ -215,7 +218,7 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 		if err != nil {
 			return nil, fault("query.cursor", in.Cursor, "want the next_cursor of the page before")
 		}
-		query.After = after
+		query.After.Key = after
 	}
 	views, err := a.tasks.Tasks(ctx, query)
 	if err != nil {

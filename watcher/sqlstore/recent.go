@@ -1,0 +1,78 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+// RecentEvents reads a page of events, the newest first.
+func (db *DB) RecentEvents(ctx context.Context, q watcher.RecentQuery) ([]watcher.RecentEvent, error) {
+	where, args := []string{`true`}, []any(nil)
+	filter := func(condition string, values ...any) {
+		where, args = append(where, condition), append(args, values...)
+	}
+	if b := q.Before; !b.At.IsZero() {
+		filter(`(at, shard, number) < (?, ?, ?)`, b.At.UnixMicro(), b.Shard, b.Number)
+	}
+	if len(q.Types) > 0 {
+		types := make([]any, len(q.Types))
+		for i, t := range q.Types {
+			types[i] = string(t)
+		}
+		filter(`type IN (?`+strings.Repeat(", ?", len(types)-1)+`)`, types...)
+	}
+	if q.Key != (watcher.Key{}) {
+		filter(`sdk_app_id = ? AND task_id = ?`, q.Key.SDKAppID, q.Key.TaskID)
+	}
+	args = append(args, cmp.Or(q.Limit, defaultPage))
+	var events []watcher.RecentEvent
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		e, err := decodeRecent(scan)
+		events = append(events, e)
+		return err
+	}, `SELECT shard, number, type, body, at FROM events WHERE `+strings.Join(where, ` AND `)+`
+		ORDER BY at DESC, shard DESC, number DESC LIMIT ?`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read recent events: %w", err)
+	}
+	return events, nil
+}
+
+// decodeRecent reads a row of an event, and what more is asked for.
+func decodeRecent(scan scanner, more ...any) (watcher.RecentEvent, error) {
+	var e watcher.RecentEvent
+	var at int64
+	err := scan(append([]any{&e.Shard, &e.Number, &e.Type, &e.Body, &at}, more...)...)
+	e.At = time.UnixMicro(at).UTC()
+	return e, err
+}
+
+// LastChanges reads the last event of each of the tasks, by its Sequence. A task
+// without one, or whose events are past their retention, is left out.
+func (db *DB) LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error) {
+	last := make(map[watcher.Key]watcher.RecentEvent)
+	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
+		var args []any
+		for _, t := range chunk {
+			args = append(args, t.SDKAppID, t.TaskID, t.Sequence)
+		}
+		err := db.each(ctx, db.reader, func(scan scanner) error {
+			var key watcher.Key
+			e, err := decodeRecent(scan, &key.SDKAppID, &key.TaskID)
+			last[key] = e
+			return err
+		}, `WITH k (app, task, n) AS (VALUES `+values(len(chunk), "BIGINT", "TEXT", "BIGINT")+`)
+			SELECT shard, number, type, body, at, app, task FROM k CROSS JOIN events
+			WHERE sdk_app_id = app AND task_id = task AND sequence = n`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("read last changes: %w", err)
+		}
+	}
+	return last, nil
+}
