@@ -18,6 +18,7 @@ import (
 	"pushwatch/watcher"
 	"pushwatch/watcher/sqlstore"
 	"pushwatch/watcher/web"
+	"pushwatch/watcher/web/page"
 )
 
 // A daemon is pushwatch put together from its settings, ready to run.
@@ -33,6 +34,7 @@ type daemon struct {
 	stopping   chan struct{} // closed when the server stops
 	watcher    *watcher.Watcher
 	dispatcher *notify.Dispatcher
+	hour       *page.Hour
 
 	mu       sync.Mutex
 	settings settings                         // in force
@@ -75,6 +77,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	if d.db.Replicated() {
 		d.replica = d.join(s)
 	}
+	d.hour = page.NewHour(d.watcher.Status)
 	if d.handler, err = d.serves(s); err != nil {
 		return nil, err
 	}
@@ -143,7 +146,7 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 	release, _ := build()
 	config := web.Config{
 		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Deliveries: d.dispatcher, Notifiers: d.dispatcher,
-		Tokens: tokens, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
+		Tokens: tokens, Hour: d.hour, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
 		Alive: func() error { return d.watcher.Alive(time.Now()) },
 		Ready: d.ready,
 	}
@@ -208,6 +211,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 		return err
 	}
 	serving.start(d.sweep)
+	serving.start(d.hour.Run)
 	serving.start(d.serveHTTP)
 	ready()
 	d.log.Info("ready", zap.String("instance", d.settings.Instance), zap.String("listen", d.settings.HTTP.Listen),

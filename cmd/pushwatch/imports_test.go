@@ -21,7 +21,8 @@ var mayImport = map[string][]string{
 	"watcher/storetest": {"notify", "watcher", "watcher/setting"},
 	"watcher/tencent":   {"watcher", "watcher/setting"},
 	"watcher/tiwsim":    {},
-	"watcher/web":       {"notify", "watcher"},
+	"watcher/web":       {"notify", "watcher", "watcher/web/page"},
+	"watcher/web/page":  {"notify", "watcher"},
 }
 
 // stdOnly are the packages without third-party imports: consumers import signing,

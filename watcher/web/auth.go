@@ -2,7 +2,6 @@ package web
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"net/http"
 	"strings"
 	"sync"
@@ -62,15 +61,19 @@ func public(path string) bool {
 }
 
 // authorize lets through who bears a token of the role that the request needs.
-// Without tokens everybody may do everything.
-func authorize(tokens *tokens, next http.Handler) http.Handler {
+// Without tokens everybody may do everything. Who has signed in on the page may
+// read the stream of events, for which no script can send a header.
+func authorize(d *door, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		list, _ := tokens.now()
+		list, _ := d.now()
 		if len(list) == 0 || public(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		role, ok := bearer(list, r)
+		if !ok && r.URL.Path == streamPath {
+			role, ok = Read, d.admits(r)
+		}
 		switch {
 		case !ok:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="pushwatch"`)
@@ -83,24 +86,15 @@ func authorize(tokens *tokens, next http.Handler) http.Handler {
 	})
 }
 
-// admits reports whether a request that reads may still be served.
-func admits(list []Token, r *http.Request) bool {
-	_, ok := bearer(list, r)
-	return ok || len(list) == 0
-}
-
-// bearer finds the role of the request's token. Every token is compared, in
-// constant time, whichever it is.
+// bearer finds the role of the request's token.
 func bearer(tokens []Token, r *http.Request) (role Role, ok bool) {
 	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return "", false
 	}
-	hash := sha256.Sum256([]byte(strings.TrimSpace(secret)))
-	for i := range tokens {
-		if subtle.ConstantTimeCompare(hash[:], tokens[i].hash[:]) == 1 {
-			role, ok = tokens[i].Role, true
-		}
+	token := find(tokens, sha256.Sum256([]byte(strings.TrimSpace(secret))))
+	if token == nil {
+		return "", false
 	}
-	return role, ok
+	return token.Role, true
 }

@@ -14,10 +14,12 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/web/page"
 )
 
-// Events is what the API needs of the saved events.
+// Events is what the API and the page need of the saved events.
 type Events interface {
+	page.Events
 	// Events reads a page; [watcher.ErrPosition] where it begins past the newest
 	// event.
 	Events(ctx context.Context, query watcher.EventQuery) (watcher.EventPage, error)
@@ -31,7 +33,7 @@ type Events interface {
 // eventAPI serves /v1/events.
 type eventAPI struct {
 	events Events
-	tokens *tokens
+	door   *door
 	log    *zap.Logger
 	done   <-chan struct{} // closed when the daemon stops
 	pace   streamPace

@@ -61,8 +61,8 @@ func (a *eventAPI) follow(w http.ResponseWriter, r *http.Request, q watcher.Even
 	beat := time.NewTicker(a.pace.beat)
 	defer beat.Stop()
 	for err == nil {
-		tokens, replaced := a.tokens.now()
-		if !admits(tokens, r) {
+		_, replaced := a.door.now()
+		if !a.door.admits(r) {
 			out.say("this token is not valid any more: connect again with another", q.After)
 			return
 		}

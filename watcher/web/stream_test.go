@@ -22,15 +22,19 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/web/page"
 )
 
 // journal is a store of events that takes them as fast as they come.
 type journal struct {
+	recent  // which nobody asks here
 	mu      sync.Mutex
 	padding string // in each body
 	last    int64
 	changed chan struct{}
 }
+
+type recent interface{ page.Events }
 
 func newJournal(padding int) *journal {
 	return &journal{padding: strings.Repeat("x", padding), changed: make(chan struct{})}

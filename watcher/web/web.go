@@ -1,7 +1,8 @@
 // Package web is what pushwatch shows over HTTP: the API that classroom backends
-// register their pushes with, its OpenAPI description, health and metrics.
+// register their pushes with, its OpenAPI description, health and metrics, and the
+// page for people, which package page renders.
 //
-// Every error, those of the router too, is application/problem+json (RFC 9457)
+// Every error of the API, those of the router too, is application/problem+json (RFC 9457)
 // and names the field at fault.
 package web
 
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/web/page"
 )
 
 // Tasks is what the API needs of the watching; [watcher.Watcher] has it.
@@ -45,6 +47,7 @@ type Config struct {
 	Notifiers  Notifiers
 	Callbacks  Callbacks                   // nil: TIW's callbacks are not taken
 	Tokens     []Token                     // none: anyone who reaches the address may do anything
+	Hour       *page.Hour                  // the account's last hour, for the page; nil: only now is shown
 	Alive      func() error                // an error: the process should be restarted
 	Ready      func(context.Context) error // an error: it can't serve now
 	Metrics    prometheus.Gatherer
@@ -75,11 +78,11 @@ func (h *Handler) SetTokens(tokens []Token) { h.tokens.replace(tokens) }
 // New returns a handler.
 func New(cfg Config) *Handler {
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
-	tokens := newTokens(cfg.Tokens)
+	door := &door{newTokens(cfg.Tokens), new(sessions)}
 	mux := http.NewServeMux()
 	api := humago.New(mux, describe(cfg.Version))
 	(&taskAPI{cfg.Tasks, cfg.Log}).register(api)
-	(&eventAPI{events: cfg.Events, tokens: tokens, log: cfg.Log, done: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(api)
+	(&eventAPI{events: cfg.Events, door: door, log: cfg.Log, done: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(api)
 	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(api)
 	(&notifierAPI{cfg.Notifiers, cfg.Log}).register(api)
 	(&statusAPI{cfg.Tasks, cfg.Notifiers, cfg.Members, cfg.Member, cfg.Instance, cfg.Version, cfg.Log}).register(api)
@@ -90,7 +93,24 @@ func New(cfg Config) *Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, cfg.Alive()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { health(w, cfg.Ready(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))
-	return &Handler{guard(tokens, authorize(tokens, bodies(problems(mux)))), tokens}
+
+	site := page.New(page.Config{
+		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Door: door,
+		Hour: cmp.Or(cfg.Hour, page.NewHour(nil)), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
+	})
+	everything := split(page.Owns, bodies(site), authorize(door, bodies(problems(mux))))
+	return &Handler{guard(door.tokens, everything), door.tokens}
+}
+
+// split sends the requests of some paths to one handler, and all others to another.
+func split(some func(path string) bool, those, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if some(r.URL.Path) {
+			those.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // describe begins the OpenAPI description.

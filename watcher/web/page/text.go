@@ -1,0 +1,117 @@
+package page
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// clean is s with each character that cannot be seen, or that changes how others
+// are seen, made visible: "␛" for an escape, "⟨U+202E⟩" for a mark that turns the
+// direction of writing. The joiners of scripts and emoji stay.
+func clean(s string) string {
+	var b strings.Builder
+	for _, c := range s {
+		switch {
+		case c < ' ':
+			b.WriteRune('␀' + c)
+		case c == 0x7f:
+			b.WriteRune('␡')
+		case c == '\u200c' || c == '\u200d':
+			b.WriteRune(c)
+		case unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co):
+			fmt.Fprintf(&b, "⟨U+%04X⟩", c)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+// span writes a duration as people say it, in its two largest units at most:
+// "35 ms", "4.2 s", "3 m 12 s", "1 h 4 m", "2 d 3 h".
+func span(d time.Duration) string {
+	if d < 0 {
+		d = 0
+	}
+	two := func(large time.Duration, a string, small time.Duration, b string) string {
+		if rest := d % large / small; rest > 0 {
+			return fmt.Sprintf("%d %s %d %s", d/large, a, rest, b)
+		}
+		return fmt.Sprintf("%d %s", d/large, a)
+	}
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return strings.TrimSuffix(strconv.FormatFloat(float64(d/(100*time.Millisecond))/10, 'f', 1, 64), ".0") + " s"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return two(time.Minute, "m", time.Second, "s")
+	case d < 24*time.Hour:
+		return two(time.Hour, "h", time.Minute, "m")
+	}
+	return two(24*time.Hour, "d", time.Hour, "h")
+}
+
+// ago writes how long ago t was: "now", "12 s ago"; or how far ahead it lies: "in
+// 3 s".
+func ago(t time.Time) string {
+	switch d := time.Since(t); {
+	case d <= -time.Second:
+		return "in " + span(-d)
+	case d < time.Second:
+		return "now"
+	default:
+		return span(d) + " ago"
+	}
+}
+
+// clock writes a time of day in UTC, and the date where that is not today's.
+func clock(t time.Time) string {
+	t = t.UTC()
+	if now := time.Now().UTC(); t.YearDay() != now.YearDay() || t.Year() != now.Year() {
+		return t.Format("2 Jan 2006 15:04:05")
+	}
+	return t.Format("15:04:05")
+}
+
+// precise is a time with its fraction of a second, where that tells something.
+func precise(t time.Time) string { return clock(t) + t.UTC().Format(".000") }
+
+// iso is a time as machines and tooltips want it.
+func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// decimal writes a number with a decimal where it is small.
+func decimal(f float64) string {
+	if f < 10 {
+		return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0")
+	}
+	return strconv.FormatFloat(f, 'f', 0, 64)
+}
+
+// count writes a whole number in groups of three digits.
+func count(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "\u202f" + digits[i:]
+	}
+	return digits
+}
+
+// plural is a number with the noun that it counts.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return count(n) + " " + many
+}
+
+// words is a name of the API as people read it: "not found" for not_found.
+func words(name any) string { return strings.ReplaceAll(fmt.Sprint(name), "_", " ") }
+
+// percent is a length in a picture.
+func percent(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) + "%" }

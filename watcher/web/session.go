@@ -1,0 +1,145 @@
+package web
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"sync"
+	"time"
+
+	"pushwatch/watcher/web/page"
+)
+
+const (
+	sessionCookie = "pushwatch_session"
+	sessionLength = 12 * time.Hour
+	// maxSessions is how many people are signed in at once. The one that would be
+	// too much has the oldest session end.
+	maxSessions = 1000
+)
+
+// sessions remembers, in memory, who has signed in on the page. What a browser
+// holds is a random id and not the token. The zero value is ready to use.
+type sessions struct {
+	mu  sync.Mutex
+	all map[[sha256.Size]byte]session // by the hash of the id
+}
+
+// A session is one signing in with a token.
+type session struct {
+	token [sha256.Size]byte // the hash of its secret
+	ends  time.Time
+}
+
+// begin begins a session and returns its id.
+func (s *sessions) begin(token [sha256.Size]byte, now time.Time) (id string) {
+	id = rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = make(map[[sha256.Size]byte]session)
+	}
+	var oldest [sha256.Size]byte
+	for key, one := range s.all {
+		if !one.ends.After(now) {
+			delete(s.all, key)
+		} else if first, ok := s.all[oldest]; !ok || one.ends.Before(first.ends) {
+			oldest = key
+		}
+	}
+	if len(s.all) >= maxSessions {
+		delete(s.all, oldest)
+	}
+	s.all[sha256.Sum256([]byte(id))] = session{token, now.Add(sessionLength)}
+	return id
+}
+
+// token returns the hash of the token that a session was begun with.
+func (s *sessions) token(id string, now time.Time) (hash [sha256.Size]byte, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, ok := s.all[sha256.Sum256([]byte(id))]
+	return one.token, ok && one.ends.After(now)
+}
+
+func (s *sessions) end(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, sha256.Sum256([]byte(id)))
+}
+
+// A door knows who is let in: who bears a token of the settings and, as
+// [page.Door], who has signed in with one. A session counts for as long as the
+// settings have its token, with the role that it has there.
+type door struct {
+	*tokens
+	sessions *sessions
+}
+
+// admits reports whether a request that reads events may be served, and go on.
+func (d *door) admits(r *http.Request) bool {
+	list, _ := d.now()
+	_, bears := bearer(list, r)
+	_, signedIn := d.Visitor(r)
+	return bears || signedIn
+}
+
+// Visitor implements [page.Door].
+func (d *door) Visitor(r *http.Request) (page.Visitor, bool) {
+	list, _ := d.now()
+	if len(list) == 0 {
+		return page.Visitor{MayAct: true}, true
+	}
+	cookie, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return page.Visitor{}, false
+	}
+	hash, ok := d.sessions.token(cookie.Value, time.Now())
+	token := find(list, hash)
+	if !ok || token == nil {
+		return page.Visitor{}, false
+	}
+	return page.Visitor{Name: token.Name, MayAct: token.Role == Write}, true
+}
+
+// Enter implements [page.Door].
+func (d *door) Enter(w http.ResponseWriter, r *http.Request, secret string) bool {
+	hash := sha256.Sum256([]byte(secret))
+	list, _ := d.now()
+	if find(list, hash) == nil {
+		return false
+	}
+	d.Leave(w, r)
+	http.SetCookie(w, cookie(r, d.sessions.begin(hash, time.Now()), int(sessionLength.Seconds())))
+	return true
+}
+
+// Leave implements [page.Door].
+func (d *door) Leave(w http.ResponseWriter, r *http.Request) {
+	if old, err := r.Cookie(sessionCookie); err == nil {
+		d.sessions.end(old.Value)
+		http.SetCookie(w, cookie(r, "", -1))
+	}
+}
+
+// cookie is one that no script reads and no other site has sent. It is kept from
+// plain HTTP where the visitor came by HTTPS, to us or to the proxy before us.
+func cookie(r *http.Request, value string, seconds int) *http.Cookie {
+	return &http.Cookie{
+		Name: sessionCookie, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
+	}
+}
+
+// find returns the token whose secret has a hash, nil where there is none. Every
+// token is compared, in constant time, whichever it is.
+func find(tokens []Token, hash [sha256.Size]byte) *Token {
+	var found *Token
+	for i := range tokens {
+		if subtle.ConstantTimeCompare(hash[:], tokens[i].hash[:]) == 1 {
+			found = &tokens[i]
+		}
+	}
+	return found
+}
