@@ -70,10 +70,9 @@ func ago(t time.Time) string {
 	}
 }
 
-// clock writes a time of day in UTC, and the date where that is not today's.
+// clock writes a time of day in UTC, with the date where that is in doubt.
 func clock(t time.Time) string {
-	t = t.UTC()
-	if now := time.Now().UTC(); t.YearDay() != now.YearDay() || t.Year() != now.Year() {
+	if t = t.UTC(); time.Since(t).Abs() > 12*time.Hour {
 		return t.Format("2 Jan 2006 15:04:05")
 	}
 	return t.Format("15:04:05")
