@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -61,8 +62,6 @@ func startChrome(t *testing.T) *chrome {
 	cmd := exec.CommandContext(ctx, path, "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-dev-shm-usage",
 		"--disable-gpu", "--no-first-run", "--disable-background-networking", "--force-color-profile=srgb", "--user-data-dir="+t.TempDir())
 	cmd.ExtraFiles = []*os.File{toChrome, fromChrome} // 3 and 4 there
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +83,6 @@ func startChrome(t *testing.T) *chrome {
 		cmd.Wait()
 		messages.Close()
 		commands.Close()
-		if t.Failed() {
-			t.Logf("chromium: %s", stderr.String())
-		}
 	})
 	return c
 }
@@ -234,6 +230,14 @@ func (c *chrome) open(t *testing.T, origin string) *tab {
 		}
 	})
 	return tb
+}
+
+// browse serves a world over a socket and opens a tab there.
+func (c *chrome) browse(t *testing.T, w *world) *tab {
+	t.Helper()
+	server := httptest.NewServer(w)
+	t.Cleanup(server.Close) // after the tab, which has a stream open
+	return c.open(t, server.URL)
 }
 
 // hear takes in an event of the tab.

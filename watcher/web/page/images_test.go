@@ -3,7 +3,6 @@ package page_test
 import (
 	"fmt"
 	"math"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,9 +43,7 @@ func TestImages(t *testing.T) {
 		w.happen(w.register(fmt.Sprintf("ghucnligqtgtvk%04db", i), time.Duration(i)*21*time.Second, map[string]string{"course": fmt.Sprintf("math-%d%c", i%6+1, 'a'+i%4), "room": fmt.Sprint(i)}),
 			seen{kind: watcher.PushStarted, ago: time.Duration(i) * 20 * time.Second, window: time.Second, push: pushing(time.Hour, 0)})
 	}
-	server := httptest.NewServer(w)
-	defer server.Close()
-	tb := startChrome(t).open(t, server.URL)
+	tb := startChrome(t).browse(t, w)
 	take := func(name, path string) {
 		for _, width := range []int{1280, 390} {
 			tb.size(width, 900)

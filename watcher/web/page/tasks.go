@@ -40,6 +40,9 @@ func (f taskFilter) address(after string) string {
 	return address("/tasks", "state", f.State, "id", f.ID, "app", f.App, "label", f.Label, "after", after)
 }
 
+// Ended reports whether only tasks at an end are listed.
+func (f taskFilter) Ended() bool { return f.State == "ended" || watcher.State(f.State).Ended() }
+
 // Narrow reports whether more is asked for than a state.
 func (f taskFilter) Narrow() bool { return f.ID != "" || f.App != "" || f.Label != "" }
 

@@ -2,6 +2,8 @@ package page
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,11 +64,11 @@ func span(d time.Duration) string {
 func ago(t time.Time) string {
 	switch d := time.Since(t); {
 	case d <= -time.Second:
-		return "in " + span(-d)
+		return "in " + span((-d).Truncate(time.Second))
 	case d < time.Second:
 		return "now"
 	default:
-		return span(d) + " ago"
+		return span(d.Truncate(time.Second)) + " ago"
 	}
 }
 
@@ -114,3 +116,25 @@ func words(name any) string { return strings.ReplaceAll(fmt.Sprint(name), "_", "
 
 // percent is a length in a picture.
 func percent(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) + "%" }
+
+// fewLabels are those that a row of a list shows.
+type fewLabels struct {
+	Shown []label
+	More  int // are left out
+}
+
+type label struct{ Key, Value string }
+
+// some are the first labels by their keys.
+func some(labels map[string]string) fewLabels {
+	const most = 3
+	var few fewLabels
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if len(few.Shown) == most {
+			few.More = len(labels) - most
+			break
+		}
+		few.Shown = append(few.Shown, label{key, labels[key]})
+	}
+	return few
+}

@@ -24,6 +24,9 @@ type segment struct {
 	State    watcher.State
 }
 
+// Wide reports whether the name of the state has room.
+func (s segment) Wide() bool { return s.Width >= 7 }
+
 // A mark is an event: it was seen at X, and happened within the Width before.
 type mark struct {
 	fact
@@ -43,7 +46,7 @@ type scaleTick struct {
 const (
 	ribbonHeight = 28 // of the states, at the top
 	rowHeight    = 24 // of the marks, below
-	markWidth    = 4  // percent that a mark takes at least
+	markWidth    = 6  // percent that a mark takes at least
 	scaleHeight  = 22
 )
 

@@ -27,7 +27,7 @@ type views map[string]*template.Template
 
 func (s *site) parse() views {
 	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{
-		"clean": func(v any) string { return clean(fmt.Sprint(v)) }, "words": words, "percent": percent,
+		"clean": func(v any) string { return clean(fmt.Sprint(v)) }, "words": words, "percent": percent, "some": some,
 		"span": span, "ago": ago, "clock": clock, "precise": precise, "iso": iso,
 		"decimal": decimal, "count": count, "plural": plural,
 		"asset": func(name string) string { return s.assets.paths[name] },

@@ -25,7 +25,7 @@ const app = 1400000001
 // A world is a pushwatch whose polling is played: what a test says was seen is
 // saved, and told by a real dispatcher, and shown.
 type world struct {
-	*testing.T
+	testing.TB
 	http.Handler
 	config     web.Config
 	db         *sqlstore.DB
@@ -81,13 +81,13 @@ func fine(name string) watcher.AccountStatus {
 	}
 }
 
-func newWorld(t *testing.T, tokens ...web.Token) *world {
+func newWorld(t testing.TB, tokens ...web.Token) *world {
 	t.Helper()
 	db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "w.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, db: db, status: []watcher.AccountStatus{fine("school")}}
+	w := &world{TB: t, db: db, status: []watcher.AccountStatus{fine("school")}}
 	if w.account, err = db.Own(t.Context(), "school"); err != nil {
 		t.Fatal(err)
 	}
@@ -223,5 +223,5 @@ func dark(name string, application int64, since time.Duration, told bool) watche
 // hostile is text that would like to be more, or less, or elsewhere.
 const hostile = "<script>alert(1)</script>\"'&\u202egnp.x\u0000\x1b[31m\u200b"
 
-// class is a label value of 256 bytes without a space.
+// long is a label's value of 256 bytes without a space.
 var long = strings.Repeat("數學", 42) + "3b-x"

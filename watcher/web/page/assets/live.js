@@ -92,6 +92,7 @@ function look() {
   stream = null;
   if (document.hidden) return;
   stream = new EventSource(`${document.documentElement.dataset.stream}?after=now`);
+  stream.onerror = () => ask(100); // is it gone?
   for (const type of ["push.preparing", "push.started", "push.exception", "push.stalled", "push.overdue",
     "push.backup_changed", "push.changed", "push.stopped", "push.failed", "push.not_found",
     "watcher.blind", "watcher.sighted", "delivery.exhausted", "webhook.test"]) {
@@ -100,6 +101,7 @@ function look() {
   ask(patience);
 }
 
+addEventListener("online", () => ask(0));
 document.addEventListener("visibilitychange", () => {
   look();
   if (!document.hidden) ask(0);

@@ -1,0 +1,387 @@
+package page_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+// TestBrowser looks at the page through a real browser. In each tab nothing may be
+// asked for from elsewhere, and no error may come to the console.
+func TestBrowser(t *testing.T) {
+	c := startChrome(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *chrome)
+	}{
+		{"Banner", testBanner},
+		{"Live", testLive},
+		{"Gone", testGone},
+		{"Filters", testFilters},
+		{"Doing", testDoing},
+		{"WithoutScript", testWithoutScript},
+		{"Accessible", testAccessible},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, c) })
+	}
+}
+
+// text is what a part of the view says.
+func (tb *tab) text(selector string) string {
+	tb.Helper()
+	return fmt.Sprint(tb.eval(fmt.Sprintf("document.querySelector(%q)?.innerText", selector)))
+}
+
+// testBanner shows each of the truths, the second one to a view that is open: it
+// follows by itself.
+func testBanner(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	tb := c.browse(t, w)
+	tb.goTo("/")
+	slow := fine("college")
+	slow.Granted = 12
+	crowded := fine("college")
+	crowded.Lap = 2 * time.Minute
+	full := fine("college")
+	full.StoreFailed = time.Now().Add(-time.Minute)
+	for i, step := range []struct {
+		word     string
+		want     []string
+		accounts []watcher.AccountStatus
+	}{
+		{"Seeing", []string{"122 live pushes on 1 account"}, []watcher.AccountStatus{fine("school")}},
+		{"Slowed", []string{"Account college", "beyond 12 a second"}, []watcher.AccountStatus{fine("school"), slow}},
+		{"Slowed", []string{"A round through all live pushes takes 2 m"}, []watcher.AccountStatus{crowded}},
+		{"Slowed", []string{"Account school", "The newest polls told nothing.", "AuthFailure"}, []watcher.AccountStatus{dark("school", 0, 10*time.Second, false)}},
+		{"Partly blind", []string{"Application 1400000001 of account school", "AuthFailure.SecretIdNotFound"}, []watcher.AccountStatus{dark("school", app, time.Hour, true)}},
+		{"Partly blind", []string{"Account school", "Last good data"}, []watcher.AccountStatus{dark("school", 0, time.Hour, true), slow}},
+		{"Partly blind", []string{"Account college", "The database takes no writes"}, []watcher.AccountStatus{fine("school"), full}},
+		{"Blind", []string{"Since", "1 h ago", "The last good data is of", "Account school"}, []watcher.AccountStatus{dark("school", 0, time.Hour, true)}},
+		{"Watching nothing", []string{"This process watches no account"}, nil},
+		{"Seeing", []string{"122 live pushes on 1 account"}, []watcher.AccountStatus{fine("school")}},
+	} {
+		w.show(step.accounts...)
+		if i != 1 { // then it comes about by itself
+			tb.goTo("/")
+		}
+		tb.until(fmt.Sprintf("document.querySelector('h1').innerText === %q && %s", step.word, says("#banner", step.want...)))
+		if chip := tb.text("#chip"); chip != step.word {
+			t.Errorf("the header says %q, want %q", chip, step.word)
+		}
+		if title := fmt.Sprint(tb.eval("document.title")); strings.HasPrefix(title, step.word) != (step.word != "Seeing" && step.word != "Watching nothing") {
+			t.Errorf("the title is %q while the banner says %q", title, step.word)
+		}
+	}
+}
+
+// says is true where a part of the view has all the texts.
+func says(selector string, texts ...string) string {
+	conditions := []string{"true"}
+	for _, text := range texts {
+		conditions = append(conditions, fmt.Sprintf("document.querySelector(%q).innerText.includes(%q)", selector, text))
+	}
+	return strings.Join(conditions, " && ")
+}
+
+// testLive has a view show what happens while it is open, without losing what its
+// reader has begun.
+func testLive(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	tb := c.browse(t, w)
+	tb.goTo("/events")
+	tb.until(says("#list", "Nothing has happened yet."))
+	task := w.register("math-3b", time.Minute, map[string]string{"course": hostile})
+	task = w.happen(task, seen{kind: watcher.PushPreparing})
+	tb.until(says("#list", "push.preparing", "math-3b", "<script>alert(1)</script>"))
+	tb.eval("document.querySelector('#list a').focus()")
+	task = w.happen(task, seen{kind: watcher.PushStarted, push: pushing(time.Minute, 0)})
+	tb.until(says("#list", "push.preparing", "push.started"))
+	if got := tb.eval("document.activeElement.closest('li').innerText.includes('push.preparing')"); got != true {
+		t.Error("the focus has not stayed with the event that had it")
+	}
+
+	tb.goTo("/tasks/" + task.Key.String())
+	tb.eval("document.querySelector('details').open = true")
+	task = w.happen(task, seen{kind: watcher.PushException, push: pushing(time.Minute, 1)})
+	tb.until(says("#line", "push.exception"))
+	tb.until("document.querySelectorAll('.timeline .mark').length === 3")
+	if tb.eval("document.querySelector('details').open") != true {
+		t.Error("what was unfolded is folded again")
+	}
+	w.happen(task, seen{kind: watcher.PushFailed, push: ended(time.Minute, 0, "EXCEPTION")})
+	tb.until(says("#head", "failed", "EXCEPTION"))
+	tb.until("document.querySelector('#actions form[action$=reopen]') && !document.querySelector('#actions form[action$=poll]')")
+	tb.until(says("#told", "oncall"))
+}
+
+// testGone has the daemon go away under a view, and come back.
+func testGone(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	tb := c.browse(t, w)
+	tb.goTo("/")
+	tb.until("document.getElementById('pulse').hidden")
+	tb.do("Network.emulateNetworkConditions", params{"offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}, nil)
+	tb.until("document.getElementById('pulse').innerText.startsWith('pushwatch does not answer. What you see is of ')")
+	tb.do("Network.emulateNetworkConditions", params{"offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}, nil)
+	tb.until("document.getElementById('pulse').hidden")
+	tb.expect("ERR_INTERNET_DISCONNECTED")
+}
+
+// testFilters uses the list of pushes: states, search, pages.
+func testFilters(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	w.story()
+	for i := range 120 {
+		w.register(fmt.Sprintf("class-%03d", i), time.Duration(i)*time.Second, map[string]string{"group": []string{"even", "odd"}[i%2]})
+	}
+	tb := c.browse(t, w)
+	tb.goTo("/tasks")
+	ids := func() (ids []string) {
+		for _, id := range tb.eval("[...document.querySelectorAll('tbody th .id')].map((a) => a.innerText)").([]any) {
+			ids = append(ids, fmt.Sprint(id))
+		}
+		return ids
+	}
+	var all []string
+	for pages := 1; ; pages++ {
+		all = append(all, ids()...)
+		if tb.eval("document.querySelector('[rel=next]') === null") == true {
+			if pages != 3 {
+				t.Errorf("%d pages, want 3", pages)
+			}
+			break
+		}
+		tb.click("[rel=next]")
+	}
+	if len(all) != 122 || all[0] != "class-000" || all[120] != "class-119" || all[121] != "math-3b" {
+		t.Errorf("live pushes in pages = %d %v, want 122, the newest first", len(all), all)
+	}
+
+	tb.click(".tabs a:nth-child(5)")
+	if got := ids(); !slices.Equal(got, []string{"mistyped", "music-4d", "physics-2a"}) {
+		t.Errorf("ended pushes = %v", got)
+	}
+	tb.click(".tabs a:last-child")
+	tb.eval("document.querySelector('[name=id]').value = '-00'; document.querySelector('[name=label]').value = 'group:odd'")
+	tb.click(".filter button")
+	if got := ids(); !slices.Equal(got, []string{"class-001", "class-003", "class-005", "class-007", "class-009"}) {
+		t.Errorf("pushes that contain -00 of group odd = %v", got)
+	}
+	if state := tb.text(".tabs [aria-current]"); state != "all" {
+		t.Errorf("the search has left the state all for %s", state)
+	}
+
+	tb.goTo("/events")
+	tb.eval("document.querySelector('select').value = 'push.failed'")
+	tb.click(".filter button")
+	if got := tb.text("#list"); !strings.Contains(got, "physics-2a") || strings.Contains(got, "math-3b") {
+		t.Errorf("failed = %s", got)
+	}
+}
+
+// testDoing acts as an operator does, by keyboard where that differs, and looks
+// as somebody does who may only look.
+func testDoing(t *testing.T, c *chrome) {
+	w := newWorld(t, reader, writer)
+	w.story()
+	w.mu.Lock()
+	w.refuse = &notify.SendError{Reason: "answer 400 " + hostile, Final: true, Err: errors.New("400")}
+	w.mu.Unlock()
+	w.happen(w.register("lost", time.Minute, nil), seen{kind: watcher.PushStopped})
+	tb := c.browse(t, w)
+
+	// In, by keyboard alone.
+	tb.goTo("/tasks/1400000001/math-3b")
+	if got := tb.eval("location.pathname"); got != "/signin" {
+		t.Fatalf("shown %v without a token", got)
+	}
+	tb.do("Input.insertText", params{"text": "wrong"}, nil) // the field has the focus
+	tb.loading(func() { tb.press("Enter", 13, "\r") })
+	tb.expect("401")
+	if got := tb.text("main"); !strings.Contains(got, "No token in the settings has this secret.") {
+		t.Errorf("after a wrong token: %s", got)
+	}
+	tb.do("Input.insertText", params{"text": "write-write-write"}, nil)
+	tb.loading(func() { tb.press("Enter", 13, "\r") })
+	if got := tb.eval("location.pathname"); got != "/tasks/1400000001/math-3b" {
+		t.Fatalf("signed in, shown %v", got)
+	}
+	if cookies := tb.eval("document.cookie"); cookies != "" {
+		t.Errorf("scripts see the cookies %v", cookies)
+	}
+	tb.press("Tab", 9, "")
+	if got := tb.eval("document.activeElement.innerText"); got != "Skip to the content" {
+		t.Errorf("the first Tab leads to %v", got)
+	}
+
+	tb.click("#actions form[action$=poll] button")
+	if got := tb.text(".done"); !strings.Contains(got, "polled as soon as") || len(w.polled) != 1 {
+		t.Errorf("Poll now says %q and polls %v", got, w.polled)
+	}
+	tb.goTo("/notifiers")
+	tb.until(says("#notifier-classroom", "Given up", "1", "answer 400 <script>"))
+	tb.click("#notifier-classroom form[action$=pause] button")
+	tb.until(says("#notifier-classroom", "paused", "Resume"))
+	tb.click("#notifier-classroom form[action$=resume] button")
+	tb.until(says("#notifier-classroom", "active"))
+	w.mu.Lock()
+	w.refuse = nil
+	w.mu.Unlock()
+	tb.click("#notifier-classroom form[action$=replay] button")
+	tb.goTo("/deliveries?notifier=classroom")
+	tb.until("!document.querySelector('#list .bad') && !document.querySelector('#list .odd')")
+	tb.click("#list tbody th a")
+	tb.until(says("#detail", "204"))
+	tb.goTo("/tasks/1400000001/math-3b")
+	tb.eval("document.querySelector('summary').click()")
+	tb.click("details button")
+	if got := tb.text(".done"); !strings.Contains(got, "not watched any more") {
+		t.Errorf("Stop watching says %q", got)
+	}
+	tb.click(".aside form button")
+	if got := tb.eval("location.pathname"); got != "/signin" {
+		t.Errorf("signed out, shown %v", got)
+	}
+
+	tb.eval("document.querySelector('#token').focus()")
+	tb.do("Input.insertText", params{"text": "read-read-read-read"}, nil)
+	tb.loading(func() { tb.press("Enter", 13, "\r") })
+	for _, path := range []string{"/tasks/1400000001/music-4d", "/notifiers", "/deliveries/dlv_1_1"} {
+		tb.goTo(path)
+		if n := tb.eval("document.querySelectorAll('main form').length"); n != 0.0 {
+			t.Errorf("%s has %v actions for somebody who may only look", path, n)
+		}
+	}
+	tb.eval("fetch('/tasks/1400000001/music-4d/reopen', {method: 'POST'}).then((r) => r.status)")
+	tb.expect("403")
+	tb.goTo("/events")
+	w.happen(w.register("after", time.Minute, nil), seen{kind: watcher.PushStarted}) // the stream is for readers too
+	tb.until(says("#list", "after"))
+}
+
+// testWithoutScript holds that what is there without a script is whole.
+func testWithoutScript(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	w.story()
+	tb := c.browse(t, w)
+	tb.do("Emulation.setScriptExecutionDisabled", params{"value": true}, nil)
+	tb.goTo("/")
+	tb.do("Emulation.setScriptExecutionDisabled", params{"value": false}, nil) // for the looking
+	if got := tb.text("main"); !strings.Contains(got, "Seeing") || !strings.Contains(got, "push.failed") {
+		t.Errorf("the overview without a script says %s", got)
+	}
+}
+
+// testAccessible measures every view, in both themes, wide and narrow: contrast,
+// names, headings, and that nothing is wider than the window.
+func testAccessible(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	w.anHour()
+	w.story()
+	task := w.register("long", time.Minute, map[string]string{"course": hostile, "title": long, "a": "1", "b": "2"})
+	w.happen(task, seen{kind: watcher.PushFailed, push: ended(time.Minute, 0, strings.Repeat("x", 256)), err: &watcher.APIError{Code: "FailedOperation.WhiteboardPush", Message: strings.Repeat("long", 100)}})
+	blind, slow := dark("school", 0, time.Hour, true), fine("college")
+	slow.Granted = 12
+	tb := c.browse(t, w)
+	for _, view := range []struct {
+		path     string
+		accounts []watcher.AccountStatus
+	}{
+		{"/", []watcher.AccountStatus{fine("school")}},
+		{"/", []watcher.AccountStatus{blind}},
+		{"/", []watcher.AccountStatus{blind, slow}},
+		{"/", []watcher.AccountStatus{slow}},
+		{"/", nil},
+		{"/tasks?state=all", []watcher.AccountStatus{fine("school")}},
+		{"/tasks?id=none", []watcher.AccountStatus{fine("school")}},
+		{"/tasks/1400000001/math-3b?done=polled", []watcher.AccountStatus{fine("school")}},
+		{"/tasks/1400000001/long", []watcher.AccountStatus{fine("school")}},
+		{"/events", []watcher.AccountStatus{fine("school")}},
+		{"/deliveries", []watcher.AccountStatus{fine("school")}},
+		{"/deliveries/dlv_1_1", []watcher.AccountStatus{fine("school")}},
+		{"/notifiers", []watcher.AccountStatus{fine("school")}},
+	} {
+		w.show(view.accounts...)
+		tb.goTo(view.path)
+		for _, theme := range []string{"light", "dark"} {
+			tb.theme(theme)
+			for _, width := range []int{1280, 390, 320} {
+				tb.size(width, 900)
+				for _, fault := range tb.eval(audit).([]any) {
+					t.Errorf("%s with %d accounts, %s, %d wide: %v", view.path, len(view.accounts), theme, width, fault)
+				}
+			}
+		}
+		if names := tb.nameless(); len(names) > 0 {
+			t.Errorf("%s: without a name are %v", view.path, names)
+		}
+	}
+}
+
+// audit lists what is hard to read, or wider than the window. The contrast is that
+// of WCAG 2.2, which wants 4.5 for text, or 3 where it is large.
+// https://www.w3.org/TR/WCAG22/#contrast-minimum
+const audit = `(() => {
+	const faults = [];
+	const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+	const rgba = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+	const light = ([r, g, b]) => { const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4); return .2126 * x + .7152 * y + .0722 * z; };
+	const ground = (e) => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor); if (c[3] > 250) return c; } return [255, 255, 255]; };
+	const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	while (walker.nextNode()) {
+		const e = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
+		if (!text || e.closest(".hidden, .skip, svg, option") || !e.checkVisibility()) continue;
+		const style = getComputedStyle(e), size = parseFloat(style.fontSize);
+		const a = light(rgba(style.color)), b = light(ground(e));
+		const contrast = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+		const enough = size >= 24 || size >= 18.66 && style.fontWeight >= 700 ? 3 : 4.5;
+		if (contrast < enough) faults.push("contrast " + contrast.toFixed(2) + " of " + text.slice(0, 40));
+		if (size < 11.9) faults.push(size + " px: " + text.slice(0, 40));
+	}
+	for (const text of document.querySelectorAll("svg text")) {
+		const shape = text.parentElement.querySelector("rect, circle, path");
+		const a = light(rgba(getComputedStyle(text).fill)), b = light(shape ? rgba(getComputedStyle(shape).fill) : ground(text.closest(".card")));
+		const contrast = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+		if (contrast < 4.5) faults.push("contrast " + contrast.toFixed(2) + " of the picture's " + text.textContent);
+	}
+	if (document.documentElement.scrollWidth > innerWidth) faults.push("it is " + document.documentElement.scrollWidth + " wide");
+	if (document.querySelectorAll("h1").length !== 1) faults.push("it has " + document.querySelectorAll("h1").length + " main headings");
+	const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+	for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) faults.push("the id " + id + " comes twice");
+	return faults;
+})()`
+
+// nameless lists what a screen reader finds to use or look at and cannot name.
+func (tb *tab) nameless() (roles []string) {
+	tb.Helper()
+	type value struct{ Value any }
+	var tree struct {
+		Nodes []struct {
+			Ignored    bool
+			Role, Name value
+			NodeID     string
+		}
+	}
+	tb.do("Accessibility.getFullAXTree", nil, &tree)
+	used := []any{"button", "link", "textbox", "searchbox", "combobox", "image", "img", "heading", "navigation", "table", "DisclosureTriangle", "RootWebArea"}
+	found := 0
+	for _, n := range tree.Nodes {
+		if n.Ignored || !slices.Contains(used, n.Role.Value) {
+			continue
+		}
+		found++
+		if name, _ := n.Name.Value.(string); strings.TrimSpace(name) == "" {
+			roles = append(roles, fmt.Sprint(n.Role.Value))
+		}
+	}
+	if found < 8 {
+		tb.Errorf("a screen reader finds %d things to use, want the navigation at least", found)
+	}
+	return roles
+}
