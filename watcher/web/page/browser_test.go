@@ -47,7 +47,7 @@ func testBanner(t *testing.T, c *chrome) {
 	slow := fine("college")
 	slow.Granted = 12
 	crowded := fine("college")
-	crowded.Lap = 2 * time.Minute
+	crowded.Lap, crowded.Overloaded = 2*time.Minute, true
 	full := fine("college")
 	full.StoreFailed = time.Now().Add(-time.Minute)
 	for i, step := range []struct {

@@ -67,7 +67,7 @@ func TestImages(t *testing.T) {
 	w.show(dark("school", 0, 4*time.Minute, true))
 	take("blind", "/")
 	slow := fine("college")
-	slow.Granted, slow.Lap = 12, 2*time.Minute
+	slow.Granted, slow.Lap, slow.Overloaded = 12, 2*time.Minute, true
 	w.show(dark("school", app, 3*time.Minute, true), slow)
 	take("partly", "/")
 }

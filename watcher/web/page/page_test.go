@@ -289,14 +289,11 @@ func TestSignIn(t *testing.T) {
 	}
 
 	// A session is for as long as its token, and with the role that it has then.
-	config := w.config
-	config.Tokens = []web.Token{reader, web.NewToken("operator", "write-write-write", web.Read)}
-	w.Handler = web.New(config)
+	w.SetTokens([]web.Token{reader, web.NewToken("operator", "write-write-write", web.Read)})
 	if got := w.post(push+"/poll", nil, act); got.Code != http.StatusForbidden {
 		t.Errorf("POST poll after the token has lost its role = %d, want 403", got.Code)
 	}
-	config.Tokens = []web.Token{reader}
-	w.Handler = web.New(config)
+	w.SetTokens([]web.Token{reader})
 	if got := w.get("/", act); got.Code != http.StatusSeeOther {
 		t.Errorf("GET / after the token is gone = %d, want the way in", got.Code)
 	}

@@ -123,7 +123,7 @@ func lookAt(a watcher.AccountStatus, now time.Time) seeing {
 		because(reason{Sight: slowed, What: "TIW refuses requests beyond " + decimal(a.Granted) + " a second of the " + decimal(a.Limit) + " allowed: others use this account's quota.",
 			Do: "Find who else calls TIW with this account, or lower requests_per_second so that the shares are certain."})
 	}
-	if a.MaxLap > 0 && a.Lap > a.MaxLap {
+	if a.Overloaded {
 		because(reason{Sight: slowed, What: "A round through all live pushes takes " + span(a.Lap) + ", more than the " + span(a.MaxLap) + " of watch.max_staleness.", Tasks: s.Live,
 			Do: "Ask Tencent for a higher limit, or spread the applications over more accounts."})
 	}

@@ -3,7 +3,6 @@ package page_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,8 +25,7 @@ const app = 1400000001
 // saved, and told by a real dispatcher, and shown.
 type world struct {
 	testing.TB
-	http.Handler
-	config     web.Config
+	*web.Handler
 	db         *sqlstore.DB
 	account    *sqlstore.Account
 	dispatcher *notify.Dispatcher
@@ -112,12 +110,11 @@ func newWorld(t testing.TB, tokens ...web.Token) *world {
 	engine := watcher.New(watcher.Config{Registry: db, Instance: "test", Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app, app + 1}}}})
 	tasks := watching{engine, w}
 	w.hour = page.NewHour(tasks.Status)
-	w.config = web.Config{
-		Tasks: tasks, Events: db, Deliveries: w.dispatcher, Notifiers: w.dispatcher, Tokens: tokens, Sessions: new(web.Sessions), Hour: w.hour,
+	w.Handler = web.New(web.Config{
+		Tasks: tasks, Events: db, Deliveries: w.dispatcher, Notifiers: w.dispatcher, Tokens: tokens, Hour: w.hour,
 		Metrics: prometheus.NewRegistry(), Instance: "classroom-sg-1", Version: "1.0.0", Stopping: stopping,
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
-	}
-	w.Handler = web.New(w.config)
+	})
 	return w
 }
 
