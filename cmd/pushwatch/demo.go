@@ -213,11 +213,11 @@ func (s *story) introduce(tiw, api, receiver string) {
 	fmt.Fprintf(s.out, `pushwatch demo: everything runs in this process, and nothing leaves this machine.
 
   TIW        http://%s  a simulation: it checks signatures and allows 20 requests a second
-  pushwatch  %s  watches it; see it with: curl -s %s/v1/tasks
+  pushwatch  %s  watches it: look at this address with a browser
   receiver   http://%s  stands for the classroom backend and verifies each webhook
 
 %8s  %-9s %-18s what happens
-`, tiw, api, api, receiver, "seconds", "where", "push")
+`, tiw, api, receiver, "seconds", "where", "push")
 }
 
 // line prints one line. The color is an ANSI code.

@@ -59,8 +59,10 @@ func startChrome(t *testing.T) *chrome {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // outlives the test's, for its cleanups
+	home := t.TempDir()
 	cmd := exec.CommandContext(ctx, path, "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-dev-shm-usage",
-		"--disable-gpu", "--no-first-run", "--disable-background-networking", "--force-color-profile=srgb", "--user-data-dir="+t.TempDir())
+		"--disable-gpu", "--no-first-run", "--disable-background-networking", "--force-color-profile=srgb", "--user-data-dir="+home)
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home, "XDG_CONFIG_HOME="+home)
 	cmd.ExtraFiles = []*os.File{toChrome, fromChrome} // 3 and 4 there
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

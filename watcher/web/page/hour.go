@@ -49,7 +49,7 @@ func (h *Hour) Run(ctx context.Context) error {
 	}
 }
 
-// Sample takes one sample, and forgets those that are older than an hour.
+// Sample takes one sample, and forgets those that are an hour old.
 func (h *Hour) Sample(now time.Time) {
 	status := h.status()
 	h.mu.Lock()
@@ -60,7 +60,7 @@ func (h *Hour) Sample(now time.Time) {
 		}
 	}
 	for name, list := range h.accounts {
-		list = slices.DeleteFunc(list, func(s sample) bool { return now.Sub(s.at) > time.Hour })
+		list = slices.DeleteFunc(list, func(s sample) bool { return now.Sub(s.at) >= time.Hour })
 		if h.accounts[name] = list; len(list) == 0 {
 			delete(h.accounts, name)
 		}

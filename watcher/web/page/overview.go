@@ -51,6 +51,7 @@ func tell(notifiers []notify.Status, err error) telling {
 	for _, n := range notifiers {
 		t.Pending += n.Pending
 		t.Dead += n.Dead
+		t.Waiting = max(t.Waiting, n.Waiting)
 		if n.State != notify.Active {
 			t.Troubled = append(t.Troubled, n.Name)
 		}
