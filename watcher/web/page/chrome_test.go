@@ -61,7 +61,7 @@ func startChrome(t *testing.T) *chrome {
 	ctx, cancel := context.WithCancel(context.Background()) // outlives the test's, for its cleanups
 	home := t.TempDir()
 	cmd := exec.CommandContext(ctx, path, "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-dev-shm-usage",
-		"--disable-gpu", "--no-first-run", "--disable-background-networking", "--force-color-profile=srgb", "--user-data-dir="+home)
+		"--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-background-networking", "--force-color-profile=srgb", "--user-data-dir="+home)
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home, "XDG_CONFIG_HOME="+home)
 	cmd.ExtraFiles = []*os.File{toChrome, fromChrome} // 3 and 4 there
 	if err := cmd.Start(); err != nil {
@@ -186,7 +186,6 @@ type tab struct {
 	loaded   int      // how often a page was
 	trouble  []string // errors on the console and uncaught ones
 	requests []string // addresses
-	statuses []int    // of the answers
 }
 
 // open opens a tab at an origin. What it meets that it should not fails the test
@@ -245,11 +244,10 @@ func (c *chrome) browse(t *testing.T, w *world) *tab {
 // hear takes in an event of the tab.
 func (tb *tab) hear(method string, text json.RawMessage) {
 	var e struct {
-		Request  struct{ URL string }
-		Response struct{ Status int }
-		Type     string
-		Entry    struct{ Level, Text, URL string }
-		Args     []struct{ Value any }
+		Request struct{ URL string }
+		Type    string
+		Entry   struct{ Level, Text, URL string }
+		Args    []struct{ Value any }
 
 		ExceptionDetails struct{ Exception struct{ Description string } }
 	}
@@ -265,8 +263,6 @@ func (tb *tab) hear(method string, text json.RawMessage) {
 		if !strings.HasPrefix(e.Request.URL, "about:") {
 			tb.requests = append(tb.requests, e.Request.URL)
 		}
-	case "Network.responseReceived":
-		tb.statuses = append(tb.statuses, e.Response.Status)
 	case "Log.entryAdded":
 		if e.Entry.Level == "error" {
 			tb.trouble = append(tb.trouble, e.Entry.Text+" "+e.Entry.URL)
@@ -377,11 +373,11 @@ func (tb *tab) theme(name string) {
 		{"name": "prefers-color-scheme", "value": name}, {"name": "prefers-reduced-motion", "value": "reduce"}}}, nil)
 }
 
-// picture returns the view as a PNG, all of it or as much as the window shows.
-func (tb *tab) picture(all bool) []byte {
+// picture returns what the window shows, as a PNG.
+func (tb *tab) picture() []byte {
 	tb.Helper()
 	var out struct{ Data string }
-	tb.do("Page.captureScreenshot", params{"format": "png", "captureBeyondViewport": all}, &out)
+	tb.do("Page.captureScreenshot", params{"format": "png"}, &out)
 	data, err := base64.StdEncoding.DecodeString(out.Data)
 	if err != nil {
 		tb.Fatal(err)

@@ -27,47 +27,38 @@ func (w *world) anHour() {
 	w.show(fine("school"))
 }
 
-// TestImages makes the pictures of the README, and all others that are worth a
-// look, in the folder that PUSHWATCH_IMAGES names:
+// TestImages makes the pictures of the README in the folder that PUSHWATCH_IMAGES
+// names:
 //
-//	PUSHWATCH_IMAGES=/tmp/images go test -run TestImages ./watcher/web/page
+//	PUSHWATCH_IMAGES=$PWD/.images go test -run TestImages ./watcher/web/page
 func TestImages(t *testing.T) {
 	folder := os.Getenv("PUSHWATCH_IMAGES")
 	if folder == "" {
-		t.Skip("PUSHWATCH_IMAGES names no folder")
+		t.Skip("PUSHWATCH_IMAGES names no folder for the README's pictures")
 	}
 	w := newWorld(t)
 	w.anHour()
-	w.story()
-	for i := range 120 {
-		w.happen(w.register(fmt.Sprintf("ghucnligqtgtvk%04db", i), time.Duration(i)*21*time.Second, map[string]string{"course": fmt.Sprintf("math-%d%c", i%6+1, 'a'+i%4), "room": fmt.Sprint(i)}),
-			seen{kind: watcher.PushStarted, ago: time.Duration(i) * 20 * time.Second, window: time.Second, push: pushing(time.Hour, 0)})
+	for i, class := range []string{"art-1a", "biology-2c", "english-4b", "history-3a", "geography-1d"} {
+		ago := time.Duration(26-4*i) * time.Minute
+		w.happen(w.register(class, ago+time.Minute, map[string]string{"room": fmt.Sprint(12 + i)}),
+			seen{kind: watcher.PushPreparing, ago: ago + 20*time.Second, window: time.Second},
+			seen{kind: watcher.PushStarted, ago: ago, window: 2 * time.Second, push: pushing(ago, 0)})
 	}
+	w.story()
 	tb := startChrome(t).browse(t, w)
-	take := func(name, path string) {
-		for _, width := range []int{1280, 390} {
-			tb.size(width, 900)
-			for _, theme := range []string{"light", "dark"} {
-				tb.theme(theme)
-				tb.goTo(path)
-				if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, width, theme)), tb.picture(true), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
+	for _, picture := range []struct {
+		name, path, theme string
+		height            int
+	}{
+		{"page-overview-light.png", "/", "light", 800},
+		{"page-overview-dark.png", "/", "dark", 800},
+		{"page-task.png", "/tasks/1400000001/physics-2a", "light", 1000},
+	} {
+		tb.size(1100, picture.height)
+		tb.theme(picture.theme)
+		tb.goTo(picture.path)
+		if err := os.WriteFile(filepath.Join(folder, picture.name), tb.picture(), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
-	take("overview", "/")
-	take("task", "/tasks/1400000001/math-3b")
-	take("failed", "/tasks/1400000001/physics-2a")
-	take("tasks", "/tasks")
-	take("ended", "/tasks?state=ended")
-	take("events", "/events")
-	take("notifiers", "/notifiers")
-	take("deliveries", "/deliveries")
-	w.show(dark("school", 0, 4*time.Minute, true))
-	take("blind", "/")
-	slow := fine("college")
-	slow.Granted, slow.Lap, slow.Overloaded = 12, 2*time.Minute, true
-	w.show(dark("school", app, 3*time.Minute, true), slow)
-	take("partly", "/")
 }

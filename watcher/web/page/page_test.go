@@ -47,8 +47,9 @@ func (w *world) story() {
 		seen{kind: watcher.PushException, ago: 11 * time.Minute, window: 4 * time.Second, push: pushing(37*time.Minute, 2)})
 	w.happen(w.register("physics-2a", 55*time.Minute, map[string]string{"course": "physics-2a"}),
 		seen{kind: watcher.PushStarted, ago: 54 * time.Minute, window: 2 * time.Second, push: pushing(54*time.Minute, 0)},
-		seen{kind: watcher.PushException, ago: 9 * time.Minute, window: 5 * time.Second, push: pushing(54*time.Minute, 1)},
+		seen{kind: watcher.PushException, ago: 16 * time.Minute, window: 4 * time.Minute, push: pushing(54*time.Minute, 1)},
 		seen{kind: watcher.PushFailed, ago: 7 * time.Minute, window: 5 * time.Second, push: ended(54*time.Minute, 7*time.Minute, "EXCEPTION")})
+	w.plan("physics-2a", -3*time.Minute)
 	w.happen(w.register("music-4d", 30*time.Minute, map[string]string{"course": "music-4d"}),
 		seen{kind: watcher.PushStarted, ago: 29 * time.Minute, window: time.Second, push: pushing(29*time.Minute, 0)},
 		seen{kind: watcher.PushStopped, ago: 2 * time.Minute, window: 3 * time.Second, push: ended(29*time.Minute, 2*time.Minute, "USER_CALL")})
@@ -74,7 +75,7 @@ func TestViews(t *testing.T) {
 		{"/tasks?state=all&app=1400000002", []string{"No push is like that."}, "physics-2a"},
 		{"/tasks?state=all&label=course:physics-2a", []string{"physics-2a"}, "music-4d"},
 		{"/tasks/1400000001/math-3b", []string{"Poll now", "push.exception", "it happened in the 8 s since", "PushStartTime", "unix seconds", "tic_push_user_880528_test1", "classroom", "room"}, "Reopen"},
-		{"/tasks/1400000001/physics-2a", []string{"Reopen", "EXCEPTION", "it lasted 47 m", "oncall"}, "Poll now"},
+		{"/tasks/1400000001/physics-2a", []string{"Reopen", "EXCEPTION", "it lasted 47 m", "planned end", "oncall"}, "Poll now"},
 		{"/tasks/1400000001/waiting", []string{"Nothing has been told of it yet.", "There is none yet."}, "Reopen"},
 		{"/events", []string{"push.started", "music-4d", "+1, 2 in all"}, "watcher.blind</span>"},
 		{"/events?type=push.failed", []string{"physics-2a"}, "music-4d"},

@@ -137,6 +137,20 @@ func (w *world) register(id string, ago time.Duration, labels map[string]string)
 	return tasks[0]
 }
 
+// plan has a push be planned to end some time from now.
+func (w *world) plan(id string, in time.Duration) {
+	w.Helper()
+	t, err := w.db.Task(w.Context(), watcher.Key{SDKAppID: app, TaskID: id})
+	if err == nil {
+		t.ExpectedStopAt = time.Now().Add(in)
+		t.Version++
+		err = w.db.Amend(w.Context(), t)
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
 // A seen is what a poll has shown of a push some time ago.
 type seen struct {
 	kind   watcher.EventType
