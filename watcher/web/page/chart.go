@@ -55,8 +55,12 @@ func draw(s watcher.AccountStatus, past []sample, now time.Time) chart {
 		if i == 0 || i == len(all)-1 || all[i-1].granted != p.granted {
 			fmt.Fprintf(&granted, "%s%d %.1f", verb, x, y(p.granted))
 		}
-		if i > 0 && all[i-1].dark {
-			c.Dark = append(c.Dark, band{last, x - last})
+		if n := len(c.Dark); i > 0 && all[i-1].dark {
+			if n > 0 && c.Dark[n-1].X+c.Dark[n-1].Width == last { // it goes on
+				c.Dark[n-1].Width += x - last
+			} else {
+				c.Dark = append(c.Dark, band{last, x - last})
+			}
 		}
 		last = x
 	}

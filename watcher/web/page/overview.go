@@ -1,23 +1,30 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
 )
 
-// patience is how long the overview waits for the database. It says what is seen
-// with or without it.
-const patience = 2 * time.Second
+const (
+	// glance is how long the overview waits for the database. It says what is seen
+	// with or without it.
+	glance = 2 * time.Second
+	// pictured is how many accounts have their own part; the others have a row.
+	pictured = 6
+)
 
 // An overview is all that matters at a glance.
 type overview struct {
 	Seeing    seeing
 	Telling   telling
-	Accounts  []accountPart
+	Accounts  []accountPart // the worst first
+	Others    []accountPart // those that are not pictured
 	Notifiers []notify.Status
 	Events    []fact
 	NoEvents  bool // the database does not say which there are
@@ -27,36 +34,28 @@ type overview struct {
 type accountPart struct {
 	watcher.AccountStatus
 	Seeing seeing
-	Chart  chart
+	Chart  chart // of one that is pictured
 }
 
 func (s *site) overview(r *http.Request) (view, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), glance)
 	defer cancel()
 	now, status := time.Now(), s.Tasks.Status()
-	o := overview{Seeing: look(status, now)}
+	o := overview{Seeing: look(status)}
 	for _, a := range status {
-		o.Accounts = append(o.Accounts, accountPart{a, lookAt(a, now), draw(a, s.Hour.of(a.Name), now)})
+		o.Others = append(o.Others, accountPart{AccountStatus: a, Seeing: lookAt(a)})
+	}
+	slices.SortStableFunc(o.Others, func(a, b accountPart) int { return cmp.Compare(b.Seeing.Sight, a.Seeing.Sight) })
+	n := min(pictured, len(o.Others))
+	o.Accounts, o.Others = o.Others[:n], o.Others[n:]
+	for i, a := range o.Accounts {
+		o.Accounts[i].Chart = draw(a.AccountStatus, s.Hour.of(a.Name), now)
 	}
 	notifiers, err := s.Notifiers.Notifiers(ctx)
 	o.Notifiers, o.Telling = notifiers, tell(notifiers, err)
 	events, err := s.Events.RecentEvents(ctx, watcher.RecentQuery{Limit: 14})
 	o.Events, o.NoEvents = factsOf(events), err != nil
 	return view{Name: "overview", Section: "overview", Data: o}, nil
-}
-
-// tell sums up what notifiers were told.
-func tell(notifiers []notify.Status, err error) telling {
-	t := telling{Notifiers: len(notifiers), Unknown: err != nil}
-	for _, n := range notifiers {
-		t.Pending += n.Pending
-		t.Dead += n.Dead
-		t.Waiting = max(t.Waiting, n.Waiting)
-		if n.State != notify.Active {
-			t.Troubled = append(t.Troubled, n.Name)
-		}
-	}
-	return t
 }
 
 // Live is how many live tasks have a state.

@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -141,6 +142,36 @@ func TestFirstLoad(t *testing.T) {
 	}
 	if t.Logf("first load: %d bytes in %d files", total, files+1); files != 3 || total > 100_000 {
 		t.Errorf("first load: %d bytes in %d files, want below 100,000 in 4", total, files+1)
+	}
+}
+
+// TestManyAccounts holds that the overview of many accounts begins with the worst,
+// and is still a small one.
+func TestManyAccounts(t *testing.T) {
+	w := newWorld(t)
+	var accounts []watcher.AccountStatus
+	for i := range 200 {
+		accounts = append(accounts, fine(fmt.Sprintf("school-%03d", i)))
+		if i >= 180 {
+			accounts[i].Dark = dark("", 0, time.Hour, true).Dark
+		}
+	}
+	w.show(accounts...)
+	for ago := time.Hour; ago > 0; ago -= 15 * time.Second {
+		w.hour.Sample(time.Now().Add(-ago))
+	}
+	got := w.get("/")
+	main := body(got)
+	for _, want := range []string{"Partly blind", "And 14 more", "194 other accounts", `id="account-school-180"`} {
+		if !strings.Contains(main, want) {
+			t.Errorf("the overview of 200 accounts does not say %q", want)
+		}
+	}
+	if first := strings.Index(main, "school-180"); first < 0 || first > strings.Index(main, "school-000") {
+		t.Error("the overview of 200 accounts does not begin with one that is blind")
+	}
+	if got.Body.Len() > 100_000 {
+		t.Errorf("the overview of 200 accounts has %d bytes, want below 100,000", got.Body.Len())
 	}
 }
 

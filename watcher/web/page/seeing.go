@@ -12,7 +12,7 @@ import (
 type sight int
 
 const (
-	clear  sight = iota
+	fully  sight = iota
 	slowed       // later than promised, or others use the quota
 	partly       // some of it is blind
 	blind        // all of it is
@@ -28,7 +28,11 @@ type seeing struct {
 	Since    time.Time     // of the oldest blindness, where there is one
 	LastSeen time.Time     // the newest observation of what is blind now; zero: none is known
 	Reasons  []reason      // the worst first
+	More     int           // are left out
 }
+
+// mostReasons is how many reasons people can take in at once.
+const mostReasons = 6
 
 // A reason is why something is not seen as it should be.
 type reason struct {
@@ -63,10 +67,10 @@ func (s seeing) Class() string {
 func (s sight) Class() string { return [...]string{"clear", "slowed", "partly", "blind"}[s] }
 
 // look says what is seen of all accounts. All is blind where every account is.
-func look(accounts []watcher.AccountStatus, now time.Time) seeing {
+func look(accounts []watcher.AccountStatus) seeing {
 	all := seeing{Accounts: len(accounts), Idle: len(accounts) == 0, Sight: blind}
 	for _, a := range accounts {
-		one := lookAt(a, now)
+		one := lookAt(a)
 		all.Reasons = append(all.Reasons, one.Reasons...)
 		all.Live += one.Live
 		all.Stalest = max(all.Stalest, one.Stalest)
@@ -80,14 +84,17 @@ func look(accounts []watcher.AccountStatus, now time.Time) seeing {
 		}
 	}
 	if all.Idle {
-		all.Sight = clear
+		all.Sight = fully
 	}
 	all.gather()
+	if more := len(all.Reasons) - mostReasons; more > 0 {
+		all.Reasons, all.More = all.Reasons[:mostReasons], more
+	}
 	return all
 }
 
 // lookAt says what is seen of one account.
-func lookAt(a watcher.AccountStatus, now time.Time) seeing {
+func lookAt(a watcher.AccountStatus) seeing {
 	s := seeing{Accounts: 1, Stalest: a.Stalest}
 	for _, n := range a.Tasks {
 		s.Live += n
@@ -145,50 +152,4 @@ func (s *seeing) gather() {
 			s.LastSeen = r.LastSeen
 		}
 	}
-}
-
-// A telling is the truth about what notifiers were told.
-type telling struct {
-	Notifiers     int
-	Pending, Dead int
-	Waiting       time.Duration // for how long the oldest pending delivery has waited
-	Troubled      []string      // those that are paused or gone
-	Unknown       bool          // the database does not say
-}
-
-// lateAfter is how long a delivery may wait without being worth a word.
-const lateAfter = 30 * time.Second
-
-// Class names the telling for the style.
-func (t telling) Class() string {
-	switch {
-	case t.Unknown, t.Dead > 0, len(t.Troubled) > 0:
-		return "partly"
-	case t.Waiting > lateAfter:
-		return "slowed"
-	case t.Notifiers == 0:
-		return "idle"
-	}
-	return "clear"
-}
-
-// Word is the telling in a few words; seen is the truth about what could be told.
-func (t telling) Word(seen seeing) string {
-	switch {
-	case t.Unknown:
-		return "Not known what was told"
-	case len(t.Troubled) > 0:
-		return "Not all is told"
-	case t.Dead > 0:
-		return "Something was given up"
-	case t.Waiting > lateAfter:
-		return "Told late"
-	case t.Notifiers == 0:
-		return "Nobody to tell"
-	case t.Pending > 0:
-		return "Telling"
-	case seen.Sight >= partly:
-		return "All that was seen is told"
-	}
-	return "All is told"
 }

@@ -4,19 +4,12 @@ import (
 	"bytes"
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
-
-	"pushwatch/notify"
-	"pushwatch/watcher"
 )
 
 //go:embed templates
@@ -58,54 +51,20 @@ type screen struct {
 	Done                      string // what an action has done
 }
 
-// A fault is an answer that is not what was asked for.
-type fault struct {
-	Status      int
-	Title, Text string
-}
-
-func (f *fault) Error() string { return f.Title + ": " + f.Text }
-
-var (
-	errNoPage = &fault{http.StatusNotFound, "No such page", "There is nothing at this address."}
-	errReader = &fault{http.StatusForbidden, "Only looking is allowed", `This token may only read. Sign in with one that has role = "write" to act.`}
-)
-
-// faultOf is what people are told of an error.
-func (s *site) faultOf(ctx context.Context, err error) *fault {
-	if f, ok := errors.AsType[*fault](err); ok {
-		return f
-	}
-	switch {
-	case errors.Is(err, watcher.ErrNoTask):
-		return &fault{http.StatusNotFound, "No such task", "It was never registered, its watching was stopped, or it is past its retention."}
-	case errors.Is(err, watcher.ErrEnded):
-		return &fault{http.StatusConflict, "The task has ended", "It is not polled any more. Reopen it to watch it anew."}
-	case errors.Is(err, notify.ErrNoDelivery):
-		return &fault{http.StatusNotFound, "No such delivery", "There never was one, or it is past its retention."}
-	case errors.Is(err, notify.ErrNoNotifier):
-		return &fault{http.StatusNotFound, "No such notifier", "The settings do not name it any more."}
-	case errors.Is(err, notify.ErrNoAccount):
-		return &fault{http.StatusServiceUnavailable, "Nothing can be sent from here", "This process watches no account at the moment. Try again, or ask another one of the installation."}
-	}
-	if field, ok := errors.AsType[*watcher.FieldError](err); ok {
-		return &fault{http.StatusUnprocessableEntity, "That cannot be done", field.Error()}
-	}
-	if ctx.Err() == nil {
-		s.Log.Error("serve page", zap.Error(err))
-	}
-	return &fault{http.StatusServiceUnavailable, "The database does not answer as it should", "Try again. What was asked for may have been done, and asking again is harmless."}
-}
+// patience is how long a view waits for the database.
+const patience = 10 * time.Second
 
 // show makes a handler of what has something to show.
-func (s *site) show(look func(*http.Request) (view, error)) http.HandlerFunc {
+func (s *site) show(find func(*http.Request) (view, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		visitor, ok := s.Door.Visitor(r)
 		if !ok {
 			s.sendToDoor(w, r)
 			return
 		}
-		v, err := look(r)
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		v, err := find(r.WithContext(ctx))
 		if err != nil {
 			s.fail(w, r, visitor, err)
 			return
@@ -146,7 +105,7 @@ func (s *site) render(w http.ResponseWriter, status int, show screen) {
 	show.Instance, show.Version, show.Stream = s.Instance, s.Version, s.Stream
 	show.Now = time.Now().UTC()
 	if !show.SignedOut {
-		show.Seeing = look(s.Tasks.Status(), show.Now)
+		show.Seeing = look(s.Tasks.Status())
 	}
 	var b bytes.Buffer
 	if err := s.views[show.Name].Execute(&b, show); err != nil {
@@ -173,53 +132,3 @@ var done = map[string]string{
 }
 
 func said(r *http.Request) string { return done[r.URL.Query().Get("done")] }
-
-// sendToDoor has somebody who is not let in sign in, and come back.
-func (s *site) sendToDoor(w http.ResponseWriter, r *http.Request) {
-	location := "/signin"
-	if r.Method == http.MethodGet && r.URL.RequestURI() != "/" {
-		location += "?next=" + url.QueryEscape(r.URL.RequestURI())
-	}
-	http.Redirect(w, r, location, http.StatusSeeOther)
-}
-
-// within is an address on this page that somebody was on the way to, or "/" where
-// it is none.
-func within(next string) string {
-	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(next, "/") || path.Clean(u.Path) != u.Path || !Owns(u.Path) {
-		return "/"
-	}
-	return next
-}
-
-// askToken shows the way in.
-func (s *site) askToken(w http.ResponseWriter, r *http.Request) {
-	next := within(r.URL.Query().Get("next"))
-	if _, ok := s.Door.Visitor(r); ok {
-		http.Redirect(w, r, next, http.StatusSeeOther)
-		return
-	}
-	s.render(w, http.StatusOK, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: signInForm{Next: next}}})
-}
-
-// A signInForm asks for a token.
-type signInForm struct {
-	Next  string // where to go then
-	Wrong bool   // the token was not known
-}
-
-func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
-	form := signInForm{Next: within(r.PostFormValue("next"))}
-	if s.Door.Enter(w, r, r.PostFormValue("token")) {
-		http.Redirect(w, r, form.Next, http.StatusSeeOther)
-		return
-	}
-	form.Wrong = true
-	s.render(w, http.StatusUnauthorized, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: form}})
-}
-
-func (s *site) signOut(w http.ResponseWriter, r *http.Request) {
-	s.Door.Leave(w, r)
-	http.Redirect(w, r, "/signin", http.StatusSeeOther)
-}
