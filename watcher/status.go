@@ -12,6 +12,7 @@ import (
 // AccountStatus tells how the watching of one account goes.
 type AccountStatus struct {
 	Name        string
+	Member      string        // the process that watches it; empty where there is but this one
 	Limit       float64       // requests a second that it may make
 	Granted     float64       // and is granted now: less while others use the quota
 	Used        float64       // requests a second that it made in the last minute

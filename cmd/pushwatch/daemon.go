@@ -77,7 +77,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	if d.db.Replicated() {
 		d.replica = d.join(s)
 	}
-	d.hour = page.NewHour(d.watcher.Status)
+	d.hour = page.NewHour()
 	if d.handler, err = d.serves(s); err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 		return err
 	}
 	serving.start(d.sweep)
-	serving.start(d.hour.Run)
+	serving.start(func(ctx context.Context) error { return d.hour.Run(ctx, d.handler.Accounts) })
 	serving.start(d.serveHTTP)
 	ready()
 	d.log.Info("ready", zap.String("instance", d.settings.Instance), zap.String("listen", d.settings.HTTP.Listen),

@@ -3,8 +3,6 @@ package web
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,10 +13,8 @@ import (
 
 // statusAPI serves /v1/status.
 type statusAPI struct {
-	tasks     Tasks
+	roll      *roll
 	notifiers Notifiers
-	members   func(context.Context) ([]watcher.Member, error) // nil: there are none
-	member    string
 	instance  string
 	version   string
 	log       *zap.Logger
@@ -87,10 +83,13 @@ func (a *statusAPI) register(api huma.API) {
 
 func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*struct{ Body status }, error) {
 	out := status{Instance: a.instance, Version: a.version, Accounts: []accountStatus{}, Members: []member{}}
-	for _, s := range a.tasks.Status() {
-		out.Accounts = append(out.Accounts, showAccount(s, a.member))
+	accounts, members, err := a.roll.call(ctx)
+	for _, s := range accounts {
+		out.Accounts = append(out.Accounts, showAccount(s))
 	}
-	err := a.others(ctx, &out)
+	for _, m := range members {
+		out.Members = append(out.Members, member{m.Name, m.Live, m.Name == a.roll.self, m.Since, m.BeatAt, append([]string{}, m.Accounts...)})
+	}
 	if err == nil {
 		out.Notifiers, err = showNotifiers(ctx, a.notifiers)
 	}
@@ -100,32 +99,9 @@ func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*struct{ Body status 
 	return &struct{ Body status }{out}, nil
 }
 
-// others adds the members, and the accounts that others of them watch.
-func (a *statusAPI) others(ctx context.Context, out *status) error {
-	if a.members == nil {
-		return nil
-	}
-	members, err := a.members(ctx)
-	if err != nil {
-		return err
-	}
-	for _, m := range members {
-		out.Members = append(out.Members, member{m.Name, m.Live, m.Name == a.member, m.Since, m.BeatAt, append([]string{}, m.Accounts...)})
-		for _, s := range m.Status {
-			if m.Name != a.member && slices.Contains(m.Accounts, s.Name) {
-				out.Accounts = append(out.Accounts, showAccount(s, m.Name))
-			}
-		}
-	}
-	slices.SortStableFunc(out.Accounts, func(a, b accountStatus) int { return strings.Compare(a.Name, b.Name) })
-	// Just after an account has moved, both may tell of it: this process knows better.
-	out.Accounts = slices.CompactFunc(out.Accounts, func(a, b accountStatus) bool { return a.Name == b.Name })
-	return nil
-}
-
-func showAccount(s watcher.AccountStatus, member string) accountStatus {
+func showAccount(s watcher.AccountStatus) accountStatus {
 	out := accountStatus{
-		Name: s.Name, Member: member, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
+		Name: s.Name, Member: s.Member, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
 		Tasks:            stateCounts{s.Tasks[watcher.Registered], s.Tasks[watcher.Preparing], s.Tasks[watcher.Pushing]},
 		StalenessSeconds: s.Stalest.Seconds(), LapSeconds: s.Lap.Seconds(), StoreFailingSince: moment(s.StoreFailed),
 		Starts: lateness{s.Starts.Expected.Seconds(), s.Starts.Seen.Seconds()},

@@ -69,7 +69,12 @@ type Config struct {
 type Handler struct {
 	http.Handler
 	tokens *tokens
+	roll   *roll
 }
+
+// Accounts tells how the watching of all accounts goes, whichever process does it, as
+// far as the database says.
+func (h *Handler) Accounts(ctx context.Context) []watcher.AccountStatus { return h.roll.accounts(ctx) }
 
 // SetTokens puts other tokens in force. A stream that was opened with one that is
 // not among them ends.
@@ -85,7 +90,8 @@ func New(cfg Config) *Handler {
 	(&eventAPI{events: cfg.Events, door: door, log: cfg.Log, done: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(api)
 	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(api)
 	(&notifierAPI{cfg.Notifiers, cfg.Log}).register(api)
-	(&statusAPI{cfg.Tasks, cfg.Notifiers, cfg.Members, cfg.Member, cfg.Instance, cfg.Version, cfg.Log}).register(api)
+	roll := &roll{cfg.Tasks, cfg.Members, cfg.Member}
+	(&statusAPI{roll, cfg.Notifiers, cfg.Instance, cfg.Version, cfg.Log}).register(api)
 
 	if cfg.Callbacks != nil {
 		mux.HandleFunc("POST "+callbackPath+"{sdk_app_id}", callback(cfg.Callbacks, cfg.Log))
@@ -96,10 +102,10 @@ func New(cfg Config) *Handler {
 
 	site := page.New(page.Config{
 		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Door: door,
-		Hour: cmp.Or(cfg.Hour, page.NewHour(nil)), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
+		Accounts: roll.accounts, Hour: cmp.Or(cfg.Hour, page.NewHour()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
 	})
 	everything := split(page.Owns, bodies(site), authorize(door, bodies(problems(mux))))
-	return &Handler{guard(door.tokens, everything), door.tokens}
+	return &Handler{guard(door.tokens, everything), door.tokens, roll}
 }
 
 // split sends the requests of some paths to one handler, and all others to another.

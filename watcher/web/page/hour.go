@@ -17,8 +17,6 @@ const (
 // An Hour remembers how the watching went over the last hour, in memory: a sample
 // of each account every 15 s.
 type Hour struct {
-	status func() []watcher.AccountStatus
-
 	mu       sync.Mutex
 	accounts map[string][]sample // by name, the oldest first
 }
@@ -30,17 +28,15 @@ type sample struct {
 	dark                 bool    // it, or an application of it, could not be observed, or nothing saved
 }
 
-// NewHour returns an Hour that remembers nothing yet. status is asked for samples.
-func NewHour(status func() []watcher.AccountStatus) *Hour {
-	return &Hour{status: status, accounts: make(map[string][]sample)}
-}
+// NewHour returns an Hour that remembers nothing yet.
+func NewHour() *Hour { return &Hour{accounts: make(map[string][]sample)} }
 
-// Run takes samples until ctx ends.
-func (h *Hour) Run(ctx context.Context) error {
+// Run takes samples of what status tells until ctx ends.
+func (h *Hour) Run(ctx context.Context, status func(context.Context) []watcher.AccountStatus) error {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
 	for {
-		h.Sample(time.Now())
+		h.Sample(time.Now(), status(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -50,8 +46,7 @@ func (h *Hour) Run(ctx context.Context) error {
 }
 
 // Sample takes one sample, and forgets those that are an hour old.
-func (h *Hour) Sample(now time.Time) {
-	status := h.status()
+func (h *Hour) Sample(now time.Time, status []watcher.AccountStatus) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range status {

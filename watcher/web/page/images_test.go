@@ -21,8 +21,7 @@ func (w *world) anHour() {
 			a.Granted = 11 + (2000-s)/62
 			a.Used = min(a.Used, a.Granted)
 		}
-		w.show(a)
-		w.hour.Sample(time.Now().Add(-time.Duration(s) * time.Second))
+		w.hour.Sample(time.Now().Add(-time.Duration(s)*time.Second), []watcher.AccountStatus{a})
 	}
 	w.show(fine("school"))
 }

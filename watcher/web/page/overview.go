@@ -37,10 +37,17 @@ type accountPart struct {
 	Chart  chart // of one that is pictured
 }
 
+// accounts tells how the watching goes.
+func (s *site) accounts(ctx context.Context) []watcher.AccountStatus {
+	ctx, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	return s.Accounts(ctx)
+}
+
 func (s *site) overview(r *http.Request) (view, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), glance)
 	defer cancel()
-	now, status := time.Now(), s.Tasks.Status()
+	now, status := time.Now(), s.accounts(ctx)
 	o := overview{Seeing: look(status)}
 	for _, a := range status {
 		o.Others = append(o.Others, accountPart{AccountStatus: a, Seeing: lookAt(a)})

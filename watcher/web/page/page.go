@@ -27,8 +27,6 @@ import (
 
 // Tasks is what the page shows and does of the watching; [watcher.Watcher] has it.
 type Tasks interface {
-	// Status tells how the watching goes, for each account of this process.
-	Status() []watcher.AccountStatus
 	// Tasks returns a page of tasks.
 	Tasks(ctx context.Context, query watcher.TaskQuery) ([]watcher.TaskView, error)
 	// Task and those below return [watcher.ErrNoTask] for an unknown task.
@@ -91,6 +89,7 @@ type Door interface {
 // Config says what is shown, and to whom.
 type Config struct {
 	Tasks      Tasks
+	Accounts   func(context.Context) []watcher.AccountStatus // how the watching goes, by name of the account
 	Events     Events
 	Deliveries Deliveries
 	Notifiers  Notifiers

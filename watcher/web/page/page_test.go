@@ -120,7 +120,7 @@ func TestFirstLoad(t *testing.T) {
 	w := newWorld(t)
 	w.story()
 	for ago := time.Hour; ago > 0; ago -= 15 * time.Second {
-		w.hour.Sample(time.Now().Add(-ago))
+		w.hour.Sample(time.Now().Add(-ago), w.Accounts(t.Context()))
 	}
 	overview := w.get("/")
 	if got := overview.Header().Get("Content-Security-Policy"); !strings.Contains(got, "default-src 'none'") || strings.Contains(got, "unsafe") {
@@ -158,7 +158,7 @@ func TestManyAccounts(t *testing.T) {
 	}
 	w.show(accounts...)
 	for ago := time.Hour; ago > 0; ago -= 15 * time.Second {
-		w.hour.Sample(time.Now().Add(-ago))
+		w.hour.Sample(time.Now().Add(-ago), w.Accounts(t.Context()))
 	}
 	got := w.get("/")
 	main := body(got)

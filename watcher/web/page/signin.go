@@ -33,7 +33,7 @@ func (s *site) askToken(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return
 	}
-	s.render(w, http.StatusOK, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: signInForm{Next: next}}})
+	s.render(r.Context(), w, http.StatusOK, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: signInForm{Next: next}}})
 }
 
 // A signInForm asks for a token.
@@ -49,7 +49,7 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form.Wrong = true
-	s.render(w, http.StatusUnauthorized, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: form}})
+	s.render(r.Context(), w, http.StatusUnauthorized, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: form}})
 }
 
 func (s *site) signOut(w http.ResponseWriter, r *http.Request) {

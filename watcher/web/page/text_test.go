@@ -87,16 +87,15 @@ func TestChronicle(t *testing.T) {
 
 func TestHour(t *testing.T) {
 	status := []watcher.AccountStatus{{Name: "school", Limit: 20, Granted: 20, Used: 5}}
-	h := NewHour(func() []watcher.AccountStatus { return status })
+	h := NewHour()
 	start := time.Now()
 	for s := time.Duration(0); s < 3*time.Hour; s += sampleEvery {
-		h.Sample(start.Add(s))
+		h.Sample(start.Add(s), status)
 	}
 	if got := h.of("school"); len(got) != samples || got[0].at != start.Add(2*time.Hour) {
 		t.Errorf("%d samples, want %d of the last hour", len(got), samples)
 	}
-	status = nil
-	h.Sample(start.Add(5 * time.Hour))
+	h.Sample(start.Add(5*time.Hour), nil)
 	if got := h.of("school"); got != nil {
 		t.Errorf("samples of an account that is not watched any more = %v, want none", got)
 	}

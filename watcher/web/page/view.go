@@ -69,7 +69,7 @@ func (s *site) show(find func(*http.Request) (view, error)) http.HandlerFunc {
 			s.fail(w, r, visitor, err)
 			return
 		}
-		s.render(w, http.StatusOK, screen{view: v, Visitor: visitor, Done: said(r)})
+		s.render(ctx, w, http.StatusOK, screen{view: v, Visitor: visitor, Done: said(r)})
 	}
 }
 
@@ -97,15 +97,15 @@ func (s *site) act(do func(*http.Request) (location string, err error)) http.Han
 
 func (s *site) fail(w http.ResponseWriter, r *http.Request, visitor Visitor, err error) {
 	f := s.faultOf(r.Context(), err)
-	s.render(w, f.Status, screen{view: view{Name: "fault", Title: f.Title, Data: f}, Visitor: visitor})
+	s.render(r.Context(), w, f.Status, screen{view: view{Name: "fault", Title: f.Title, Data: f}, Visitor: visitor})
 }
 
 // render writes a view. It is rendered whole before the first byte is sent.
-func (s *site) render(w http.ResponseWriter, status int, show screen) {
+func (s *site) render(ctx context.Context, w http.ResponseWriter, status int, show screen) {
 	show.Instance, show.Version, show.Stream = s.Instance, s.Version, s.Stream
 	show.Now = time.Now().UTC()
 	if !show.SignedOut {
-		show.Seeing = look(s.Tasks.Status())
+		show.Seeing = look(s.accounts(ctx))
 	}
 	var b bytes.Buffer
 	if err := s.views[show.Name].Execute(&b, show); err != nil {

@@ -109,7 +109,7 @@ func newWorld(t testing.TB, tokens ...web.Token) *world {
 	})
 	engine := watcher.New(watcher.Config{Registry: db, Instance: "test", Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app, app + 1}}}})
 	tasks := watching{engine, w}
-	w.hour = page.NewHour(tasks.Status)
+	w.hour = page.NewHour()
 	w.Handler = web.New(web.Config{
 		Tasks: tasks, Events: db, Deliveries: w.dispatcher, Notifiers: w.dispatcher, Tokens: tokens, Hour: w.hour,
 		Metrics: prometheus.NewRegistry(), Instance: "classroom-sg-1", Version: "1.0.0", Stopping: stopping,
