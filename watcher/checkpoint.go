@@ -26,9 +26,7 @@ func (a *account) checkpoints(ctx context.Context) {
 		}
 		start := time.Now()
 		a.inspect(start)
-		if err := a.touch(ctx, last); err != nil && ctx.Err() == nil {
-			a.log.Warn("save poll times", zap.Error(err))
-		}
+		a.touch(ctx, last)
 		if n%retainEvery == 0 || ctx.Err() != nil {
 			if err := a.retain(ctx); err != nil && ctx.Err() == nil {
 				a.log.Warn("save what was learnt", zap.Error(err))
@@ -41,8 +39,9 @@ func (a *account) checkpoints(ctx context.Context) {
 	}
 }
 
-// touch saves the times of the polls since a time.
-func (a *account) touch(ctx context.Context, since time.Time) error {
+// touch saves the times of the polls since a time. It is also what notices a store
+// that takes no writes while no push changes.
+func (a *account) touch(ctx context.Context, since time.Time) {
 	a.mu.Lock()
 	var polled []Task
 	from, now := tickOf(since), time.Now()
@@ -53,11 +52,13 @@ func (a *account) touch(ctx context.Context, since time.Time) error {
 	}
 	a.mu.Unlock()
 	if len(polled) == 0 {
-		return nil
+		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	return a.store.Touch(ctx, polled)
+	if err := a.store.Touch(saving, polled); err == nil || ctx.Err() == nil {
+		a.noteStore(err)
+	}
 }
 
 // recall reads what was learnt in earlier runs. What cannot be read is learnt anew.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,13 +101,26 @@ type scene struct {
 type countingStore struct {
 	*sqlstore.Account
 	mu    sync.Mutex
+	full  atomic.Bool // it takes nothing
 	saves int
 	fail  func(n int) error // asked before the n-th save; after it where it returns errAfter
 }
 
 var errAfter = errors.New("the connection broke after the commit")
 
+var errFull = errors.New("disk full")
+
+func (s *countingStore) Touch(ctx context.Context, tasks []watcher.Task) error {
+	if s.full.Load() {
+		return errFull
+	}
+	return s.Account.Touch(ctx, tasks)
+}
+
 func (s *countingStore) Save(ctx context.Context, c watcher.Change) error {
+	if s.full.Load() {
+		return errFull
+	}
 	var err error
 	s.mu.Lock()
 	s.saves++

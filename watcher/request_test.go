@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,27 +220,22 @@ func TestReady(t *testing.T) {
 	})
 	run(t, c, func(t *testing.T, s *scene) {
 		began = time.Now()
-		var full atomic.Bool
-		s.store.failWith(func(int) error {
-			if full.Load() {
-				return errors.New("disk full")
-			}
-			return nil
-		})
 		keys := s.register(50, "class")
 		time.Sleep(9 * time.Second)
 		if err := s.Ready(time.Now()); err != nil {
 			t.Errorf("Ready = %v, want nil", err)
 		}
-		full.Store(true)
-		time.Sleep(time.Minute)
-		if err := s.Ready(time.Now()); err == nil {
-			t.Error("Ready = nil while nothing can be saved")
-		}
-		full.Store(false)
-		time.Sleep(time.Minute)
-		if err := s.Ready(time.Now()); err != nil {
-			t.Errorf("Ready = %v after the disk has room again, want nil", err)
+		for _, what := range []string{"every push changes", "none does"} {
+			s.store.full.Store(true)
+			time.Sleep(time.Minute)
+			if err := s.Ready(time.Now()); err == nil {
+				t.Errorf("Ready = nil while nothing can be saved and %s", what)
+			}
+			s.store.full.Store(false)
+			time.Sleep(time.Minute)
+			if err := s.Ready(time.Now()); err != nil {
+				t.Errorf("Ready = %v after the disk has room again, want nil", err)
+			}
 		}
 		for _, key := range keys {
 			if got := s.told(key); got != "push.preparing push.started" {
