@@ -38,6 +38,9 @@ func names(d *document, list string, all []string) {
 	}
 }
 
+// storePattern is the form of a database's URL.
+var storePattern = regexp.MustCompile(`^(sqlite:.|postgres://|postgresql://)`)
+
 // check adds to d everything that is wrong with the settings.
 func (s *settings) check(d *document) {
 	if !namePattern.MatchString(s.Instance) {
@@ -46,7 +49,7 @@ func (s *settings) check(d *document) {
 	s.HTTP.check(d)
 	if s.Store.URL.IsZero() {
 		d.fault("store.url", `= "": want "sqlite:/path/file.db" or "postgres://user@host/database"`)
-	} else if text, ok := readable(d, "store.url", s.Store.URL.Secret); ok && !regexp.MustCompile(`^(sqlite:.|postgres://|postgresql://)`).MatchString(text) {
+	} else if text, ok := readable(d, "store.url", s.Store.URL.Secret); ok && !storePattern.MatchString(text) {
 		d.fault("store.url", `: want "sqlite:/path/file.db" or "postgres://user@host/database"`)
 	}
 	positive(d, "store.retention", s.Store.Retention)

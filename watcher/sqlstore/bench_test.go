@@ -36,7 +36,7 @@ func each(b *testing.B, run func(b *testing.B, db *sqlstore.DB, a *sqlstore.Acco
 }
 
 // register registers n tasks, 10,000 a call, with ids from first on.
-func register(b *testing.B, db *sqlstore.DB, first, n int) []watcher.Task {
+func register(b testing.TB, db *sqlstore.DB, first, n int) []watcher.Task {
 	var all []watcher.Task
 	for from := first; from < first+n; from += 10_000 {
 		asked := make([]watcher.Task, min(10_000, first+n-from))
@@ -56,7 +56,7 @@ func register(b *testing.B, db *sqlstore.DB, first, n int) []watcher.Task {
 }
 
 // move saves the next change of a task, with one event to one notifier.
-func move(b *testing.B, a *sqlstore.Account, t *watcher.Task) {
+func move(b testing.TB, a *sqlstore.Account, t *watcher.Task) {
 	t.Version++
 	t.Sequence++
 	e := watcher.Event{

@@ -104,9 +104,19 @@ func (db *DB) Replicated() bool { return db.postgres }
 // Open connects to the database and brings its tables up to date. Its errors
 // name the database but never a password.
 func Open(ctx context.Context, c Config) (*DB, error) {
+	return open(ctx, c, (*DB).refuseUnfinished)
+}
+
+// open is Open, with checks of the database before anything is written to it.
+func open(ctx context.Context, c Config, checks ...func(*DB, context.Context) error) (*DB, error) {
 	db, name, err := connect(c)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
+	}
+	for _, check := range checks {
+		if err := check(db, ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())
+		}
 	}
 	if err := db.migrate(ctx, cmp.Or(c.Log, zap.NewNop())); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())

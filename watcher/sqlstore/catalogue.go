@@ -1,0 +1,125 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A table is what the database itself says of one of ours. What later migrations
+// add is thus known without anyone remembering it.
+type table struct {
+	name    string
+	columns []string
+	types   []string // of the columns, as this database calls them
+	key     []string // columns of the primary key, in its order
+}
+
+// catalogue lists the tables that hold what pushwatch knows, by name: all but
+// those of the databases and of the migrations, and the mark of a copy.
+func (db *DB) catalogue(ctx context.Context) ([]table, error) {
+	query := `SELECT name FROM sqlite_schema WHERE type = 'table'`
+	if db.postgres {
+		query = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`
+	}
+	names, err := db.texts(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var tables []table
+	for _, name := range names {
+		if strings.HasPrefix(name, "sqlite_") || strings.HasPrefix(name, "goose_") || name == markTable {
+			continue
+		}
+		t, err := db.table(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", name, err)
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
+}
+
+// hasTable reports whether the database has a table. It asks as a writer does: a
+// new SQLite file is made by who comes first, and readers make it without what must
+// be set before the first table.
+func (db *DB) hasTable(ctx context.Context, name string) (bool, error) {
+	query := `SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ?`
+	if db.postgres {
+		query = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ?`
+	}
+	var found string
+	err := db.writer.QueryRowContext(ctx, db.bind(query), name).Scan(&found)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (db *DB) table(ctx context.Context, name string) (table, error) {
+	t := table{name: name}
+	rows, err := db.reader.QueryContext(ctx, `SELECT * FROM `+name+` WHERE false`)
+	if err != nil {
+		return t, err
+	}
+	defer rows.Close()
+	columns, err := rows.ColumnTypes()
+	if err != nil {
+		return t, err
+	}
+	for _, c := range columns {
+		t.columns = append(t.columns, c.Name())
+		t.types = append(t.types, c.DatabaseTypeName())
+	}
+	query := `SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk`
+	if db.postgres {
+		query = `SELECT k.column_name FROM information_schema.key_column_usage k
+			JOIN information_schema.table_constraints c USING (constraint_schema, constraint_name, table_name)
+			WHERE k.table_schema = current_schema() AND k.table_name = ? AND c.constraint_type = 'PRIMARY KEY'
+			ORDER BY k.ordinal_position`
+	}
+	if t.key, err = db.texts(ctx, query, name); err == nil && len(t.key) == 0 {
+		err = errors.New("it has no primary key")
+	}
+	return t, err
+}
+
+// texts returns the first column of a query.
+func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, error) {
+	var all []string
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		var text string
+		err := scan(&text)
+		all = append(all, text)
+		return err
+	}, query, args...)
+	return all, err
+}
+
+// count returns how many rows tables have.
+func (db *DB) count(ctx context.Context, tables []table) (rows int64, err error) {
+	for _, t := range tables {
+		var n int64
+		if err := db.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+t.name).Scan(&n); err != nil {
+			return 0, err
+		}
+		rows += n
+	}
+	return rows, nil
+}
+
+// A row holds the values of one, as int64, string or nil.
+type row []any
+
+// read scans a row of so many columns.
+func (scan scanner) row(columns int) (row, error) {
+	values, into := make(row, columns), make([]any, columns)
+	for i := range values {
+		into[i] = &values[i]
+	}
+	return values, scan(into...)
+}

@@ -1,0 +1,372 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Errors of [Copy] that a caller branches on.
+var (
+	// ErrNotEmpty: the target of a copy holds something else already.
+	ErrNotEmpty = errors.New("the target is not empty")
+	// ErrUnfinished: the database holds a part of another one. It is of use only to
+	// the copying that began it.
+	ErrUnfinished = errors.New("the database holds an unfinished copy of another")
+	// ErrChanged: something has written to the source while it was copied. The next
+	// [Copy] begins anew.
+	ErrChanged = errors.New("the source was changed while it was copied")
+)
+
+// A Progress tells how far a [Copy] has come.
+type Progress struct {
+	Comparing   bool   // all is copied, and compared once more
+	Table       string // the one under way
+	Rows, Total int64  // of all tables: done, and in the source
+}
+
+// A CopiedTable is one that is the same on both sides.
+type CopiedTable struct {
+	Name string
+	Rows int64
+}
+
+// copyRows is how many rows are read and committed together.
+const copyRows = 16 * rowsPerStatement
+
+// Copy copies everything, row by row as it stands, from one database to another,
+// and then compares both. Their tables are brought up to date first. It calls
+// report now and then, from one goroutine at a time.
+//
+// No owner writes to the source meanwhile: a SQLite file is locked, and in
+// PostgreSQL the epochs of all accounts are raised. Whoever takes an account
+// nevertheless, or writes without one, is noticed, and the copy refused. Until it
+// is complete, the target holds a mark by which a copying that was killed is gone
+// on with, and which [Open] refuses.
+func Copy(ctx context.Context, from, to Config, report func(Progress)) ([]CopiedTable, error) {
+	source, err := Open(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	target, err := open(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	defer target.Close()
+	c := copying{source: source, target: target, sourceName: nameOf(from.URL), report: report}
+	tables, err := c.run(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("copy store: %w", err)
+	}
+	return tables, nil
+}
+
+// A copying is a [Copy] under way.
+type copying struct {
+	source, target *DB
+	sourceName     string
+	tables         []table // of the target, which are those of the source
+	mark           mark
+	progress       Progress
+	report         func(Progress)
+}
+
+func (c *copying) run(ctx context.Context) ([]CopiedTable, error) {
+	if err := c.readTables(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.progress.Total, err = c.source.count(ctx, c.tables); err != nil {
+		return nil, err
+	}
+	if c.progress.Rows, err = c.target.count(ctx, c.tables); err != nil {
+		return nil, err
+	}
+	for _, t := range c.tables {
+		if t.name < c.mark.Table {
+			continue // it is complete
+		}
+		if err := c.copyTable(ctx, t); err != nil {
+			return nil, fmt.Errorf("table %s: %w", t.name, err)
+		}
+	}
+	copied, err := c.compare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return copied, c.target.write(ctx, func(tx transaction) error {
+		_, err := tx.exec(ctx, `DROP TABLE `+markTable)
+		return err
+	})
+}
+
+// readTables finds out what there is to copy.
+func (c *copying) readTables(ctx context.Context) error {
+	there, err := c.source.catalogue(ctx)
+	if err != nil {
+		return err
+	}
+	if c.tables, err = c.target.catalogue(ctx); err != nil {
+		return err
+	}
+	same := func(a, b table) bool {
+		return a.name == b.name && slices.Equal(a.columns, b.columns) && slices.Equal(a.key, b.key)
+	}
+	if !slices.EqualFunc(there, c.tables, same) {
+		return errors.New("the tables of the two databases differ, although they are of the same version: was one changed by hand?")
+	}
+	return nil
+}
+
+// begin goes on with a copy of the same source, or begins one where there is room
+// for it.
+func (c *copying) begin(ctx context.Context) error {
+	epochs, err := c.source.epochs(ctx)
+	if err != nil {
+		return err
+	}
+	begun, err := c.target.hasTable(ctx, markTable)
+	if err != nil {
+		return err
+	}
+	if begun {
+		// A killed process may have left a commit under way: this waits for its end.
+		err := c.target.write(ctx, func(tx transaction) (err error) {
+			c.mark, err = readMark(tx.row(ctx, `UPDATE `+markTable+` SET mark = mark RETURNING mark`))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if c.mark.Source != c.sourceName {
+			return fmt.Errorf("%w: it holds an unfinished copy of %s", ErrNotEmpty, c.mark.Source)
+		}
+		if maps.Equal(c.mark.Epochs, epochs) {
+			return nil // nobody has owned an account since
+		}
+	} else if rows, err := c.target.count(ctx, c.tables); err != nil {
+		return err
+	} else if rows > 0 {
+		return fmt.Errorf("%w: its tables have %d rows", ErrNotEmpty, rows)
+	}
+	if c.mark.Epochs, err = c.source.fence(ctx); err != nil {
+		return err
+	}
+	c.mark.Source, c.mark.Table, c.mark.After = c.sourceName, "", nil
+	return c.target.write(ctx, func(tx transaction) error {
+		for _, t := range c.tables {
+			if err := tx.empty(ctx, t); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.exec(ctx, `CREATE TABLE IF NOT EXISTS `+markTable+` (mark TEXT NOT NULL)`); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `DELETE FROM `+markTable); err != nil {
+			return err
+		}
+		_, err := tx.exec(ctx, `INSERT INTO `+markTable+` (mark) VALUES (?)`, c.mark.encode())
+		return err
+	})
+}
+
+// copyTable copies the rows of a table behind the mark.
+func (c *copying) copyTable(ctx context.Context, t table) error {
+	if err := c.unchanged(ctx); err != nil {
+		return err
+	}
+	var after []any
+	if c.mark.Table == t.name {
+		after = c.mark.After
+	}
+	for {
+		c.progress.Table = t.name
+		c.report(c.progress)
+		rows, err := c.source.page(ctx, t, after)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		after = t.keyOf(rows[len(rows)-1])
+		if err := c.save(ctx, t, rows, mark{c.mark.Source, c.mark.Epochs, t.name, after}); err != nil {
+			return err
+		}
+		c.progress.Rows += int64(len(rows))
+	}
+}
+
+// save writes rows together with the mark that says so.
+func (c *copying) save(ctx context.Context, t table, rows []row, next mark) error {
+	err := c.target.write(ctx, func(tx transaction) error {
+		moved, err := tx.exec(ctx, `UPDATE `+markTable+` SET mark = ? WHERE mark = ?`, next.encode(), c.mark.encode())
+		if err != nil {
+			return err
+		}
+		if moved == 0 {
+			return errors.New("something else writes to the target: is another copy under way?")
+		}
+		for chunk := range slices.Chunk(rows, rowsPerStatement) {
+			var args []any
+			for _, r := range chunk {
+				args = append(args, r...)
+			}
+			if _, err := tx.exec(ctx, `INSERT INTO `+t.name+` (`+strings.Join(t.columns, ", ")+`) VALUES `+values(len(chunk), t.types...), args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		c.mark = next
+	}
+	return err
+}
+
+// nameOf is a URL by which a database is known again, without secrets.
+func nameOf(url string) string {
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		if absolute, err := filepath.Abs(path); err == nil {
+			return "sqlite:" + absolute
+		}
+	}
+	return redact(url)
+}
+
+// unchanged returns [ErrChanged] where somebody has become the owner of an account
+// since the copy was begun.
+func (c *copying) unchanged(ctx context.Context) error {
+	epochs, err := c.source.epochs(ctx)
+	if err == nil && !maps.Equal(epochs, c.mark.Epochs) {
+		err = fmt.Errorf("%w: a pushwatch runs on it: stop it, and try again", ErrChanged)
+	}
+	return err
+}
+
+// page reads the rows of a table that follow a key, in the order of keys. Without
+// a key it begins with the first.
+func (db *DB) page(ctx context.Context, t table, after []any) ([]row, error) {
+	key := strings.Join(t.key, ", ")
+	where := ""
+	if after != nil {
+		where = ` WHERE (` + key + `) > (?` + strings.Repeat(", ?", len(t.key)-1) + `)`
+	}
+	var rows []row
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		r, err := scan.row(len(t.columns))
+		rows = append(rows, r)
+		return err
+	}, fmt.Sprintf(`SELECT %s FROM %s%s ORDER BY %s LIMIT %d`, strings.Join(t.columns, ", "), t.name, where, key, copyRows), after...)
+	return rows, err
+}
+
+// keyOf returns the values of a row's primary key.
+func (t *table) keyOf(r row) []any {
+	var key []any
+	for _, name := range t.key {
+		key = append(key, r[slices.Index(t.columns, name)])
+	}
+	return key
+}
+
+// epochs returns the epoch of every account.
+func (db *DB) epochs(ctx context.Context) (map[string]int64, error) {
+	epochs := make(map[string]int64)
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		var name string
+		var epoch int64
+		err := scan(&name, &epoch)
+		epochs[name] = epoch
+		return err
+	}, `SELECT name, epoch FROM accounts`)
+	return epochs, err
+}
+
+// fence takes all accounts from their owners, and returns the epochs.
+func (db *DB) fence(ctx context.Context) (map[string]int64, error) {
+	err := db.write(ctx, func(tx transaction) error {
+		_, err := tx.exec(ctx, `UPDATE accounts SET epoch = epoch + 1`)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return db.epochs(ctx)
+}
+
+// empty drops the rows of a table.
+func (tx transaction) empty(ctx context.Context, t table) error {
+	statement := `DELETE FROM `
+	if tx.db.postgres {
+		statement = `TRUNCATE TABLE ` // does not take the longer the more there are
+	}
+	_, err := tx.exec(ctx, statement+t.name)
+	return err
+}
+
+// markTable is a table with one row, a [mark], in a database that holds an
+// unfinished copy.
+const markTable = "unfinished_copy"
+
+// A mark says of what a database holds a part, and how much of it.
+type mark struct {
+	Source string           // its URL without secrets
+	Epochs map[string]int64 // of its accounts: they are the same for as long as nobody owns one
+	Table  string           // the one under way; those before it, by name, are complete
+	After  []any            // the key of its last row
+}
+
+// encode is the mark as it is stored. Equal marks are equal texts.
+func (m mark) encode() string {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("a mark holds texts and numbers only: %v", err))
+	}
+	return string(text)
+}
+
+// readMark decodes a mark that was stored.
+func readMark(stored *sql.Row) (m mark, err error) {
+	var text string
+	if err := stored.Scan(&text); err != nil {
+		return m, err
+	}
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber() // a float64 does not hold every key
+	if err := dec.Decode(&m); err != nil {
+		return m, err
+	}
+	for i, v := range m.After {
+		if n, ok := v.(json.Number); ok {
+			if m.After[i], err = n.Int64(); err != nil {
+				return m, err
+			}
+		}
+	}
+	return m, nil
+}
+
+// refuseUnfinished returns [ErrUnfinished] where the database holds a part of a
+// copy.
+func (db *DB) refuseUnfinished(ctx context.Context) error {
+	unfinished, err := db.hasTable(ctx, markTable)
+	if err != nil || !unfinished {
+		return err
+	}
+	m, err := readMark(db.reader.QueryRowContext(ctx, `SELECT mark FROM `+markTable))
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w, %s: finish it with pushwatch migrate, or delete it", ErrUnfinished, m.Source)
+}
