@@ -82,7 +82,7 @@ Run it:                            pushwatch serve --config /etc/pushwatch/confi
 		return usagef("%w: see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(newServe(), newCheck(), newDemo(), newSim(), newListen(), newQuery(),
-		newTask(), newEvent(), newDelivery(), newNotifier(), newStatus(), newMigrate(), newVersion(), newMan())
+		newTask(), newEvent(), newDelivery(), newNotifier(), newStatus(), newMigrate(), newBackup(), newVersion(), newMan())
 	refuseArguments(root)
 	return root
 }

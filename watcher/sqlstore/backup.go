@@ -1,0 +1,122 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Errors of [Backup] that a caller branches on.
+var (
+	// ErrNotSQLite: only a SQLite file is copied here.
+	ErrNotSQLite = errors.New("only a SQLite database is backed up by this: for PostgreSQL use pg_dump, or its archiving")
+	// ErrExists: the backup would overwrite something.
+	ErrExists = errors.New("the file exists: choose another name, or remove it")
+)
+
+// Backup writes a copy of the SQLite database of a URL to a new file, and returns
+// its size in bytes. The copy is what the database was at one moment, whoever
+// writes to it meanwhile: it does not ask for the lock that [Open] takes. The copy
+// has been checked and is on the disk when Backup returns; before that there is no
+// file of its name. Its mode is 0600.
+func Backup(ctx context.Context, url, dest string) (size int64, err error) {
+	size, err = backup(ctx, url, dest)
+	if err != nil {
+		return 0, fmt.Errorf("back up store to %s: %w", dest, err)
+	}
+	return size, nil
+}
+
+func backup(ctx context.Context, url, dest string) (size int64, err error) {
+	path, ok := strings.CutPrefix(url, "sqlite:")
+	if !ok {
+		return 0, ErrNotSQLite
+	}
+	if path, err = filepath.Abs(strings.TrimPrefix(path, "//")); err != nil {
+		return 0, err
+	}
+	if dest, err = filepath.Abs(dest); err != nil {
+		return 0, err
+	}
+	if _, err := os.Stat(path); err != nil { // the driver would make an empty one
+		return 0, err
+	}
+	if _, err := os.Lstat(dest); err == nil {
+		return 0, ErrExists
+	}
+	folder := filepath.Dir(dest)
+	temp, err := os.CreateTemp(folder, ".pushwatch-backup-*")
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return 0, fmt.Errorf("%w %s: %w", ErrFolder, folder, err)
+	case err != nil:
+		return 0, err
+	}
+	defer func() {
+		err = errors.Join(err, temp.Close())
+		if err != nil {
+			os.Remove(temp.Name())
+		}
+	}()
+	if err := vacuumInto(ctx, path, temp.Name()); err != nil {
+		return 0, err
+	}
+	if err := checkIntegrity(ctx, temp.Name()); err != nil {
+		return 0, err
+	}
+	if err := temp.Sync(); err != nil {
+		return 0, err
+	}
+	info, err := temp.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if err := os.Rename(temp.Name(), dest); err != nil {
+		return 0, err
+	}
+	return info.Size(), syncFolder(folder)
+}
+
+// vacuumInto writes a database into an empty file, as it is at one moment. Writers
+// go on; only the write-ahead log cannot shrink before it is done.
+func vacuumInto(ctx context.Context, path, dest string) error {
+	db, err := sql.Open("sqlite", sqliteDSN(path, url.Values{}))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, dest)
+	return err
+}
+
+// checkIntegrity reads all of a database that nobody else uses.
+func checkIntegrity(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "mode=ro&immutable=1"}).String())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var said string
+	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&said); err != nil {
+		return fmt.Errorf("check the copy: %w", err)
+	}
+	if said != "ok" {
+		return fmt.Errorf("the copy is damaged, and so is perhaps the database: %s", said)
+	}
+	return nil
+}
+
+// syncFolder has the names in a folder survive a power cut.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
