@@ -43,6 +43,8 @@ type channel struct {
 	standing  Standing
 	lastError string // of the last attempt; empty where it did not fail
 	swept     time.Time
+	turned    time.Time // when the loop last went round
+	ended     time.Time // when an attempt last ended, or the first of those under way began
 }
 
 // A position says how much of an account's deliveries a channel has been given.
@@ -60,7 +62,8 @@ const (
 	maxHeld   = 1 << 17 // deliveries, and at most a page more
 	page      = 512     // deliveries read from the table at a time
 	stopGrace = 5 * time.Second
-	sweepTime = time.Minute // between looks for deliveries that are too old
+	turnTime  = 15 * time.Second // between turns at most, so that a loop that is stuck is told from an idle one
+	sweepTime = time.Minute      // between looks for deliveries that are too old
 )
 
 func newChannel(n Notifier, log *zap.Logger, m *channelMetrics) *channel {
@@ -71,6 +74,7 @@ func newChannel(n Notifier, log *zap.Logger, m *channelMetrics) *channel {
 		positions: make(map[*Feed]*position),
 		gate:      gate{most: n.MaxInFlight},
 		standing:  Standing{Notifier: n.Name, State: Active},
+		turned:    time.Now(),
 	}
 	c.notifier.Store(&n)
 	c.closed, c.cancel = context.WithCancel(context.Background())
@@ -109,15 +113,11 @@ func (c *channel) run(ctx context.Context) {
 	defer sends.Wait()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cut) })()
 	for ctx.Err() == nil {
-		next := c.turn(attempts, &sends)
-		var timer <-chan time.Time
-		if !next.IsZero() {
-			timer = time.After(time.Until(next))
-		}
+		next := earlier(c.turn(attempts, &sends), time.Now().Add(turnTime))
 		select {
 		case <-ctx.Done():
 		case <-c.changed:
-		case <-timer:
+		case <-time.After(time.Until(next)):
 		}
 	}
 }
@@ -128,6 +128,7 @@ func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Ti
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
+	c.turned = now
 	next = c.lanes.wake(now)
 	if now.Sub(c.swept) >= sweepTime {
 		c.swept = now
@@ -139,6 +140,9 @@ func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Ti
 		l := c.lanes.next()
 		if l == nil {
 			break
+		}
+		if c.inFlight == 0 {
+			c.ended = now
 		}
 		c.inFlight++
 		probe := c.gate.sent()
@@ -190,6 +194,7 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	defer c.mu.Unlock()
 	defer c.poke()
 	c.inFlight--
+	c.ended = now
 	if c.gate.learn(now, v.fault, probe) {
 		c.log.Info("notifier is back")
 		c.lanes.recover(now)

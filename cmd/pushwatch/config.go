@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type settings struct {
 	Store     storeSettings      `toml:"store"`
 	Log       logSettings        `toml:"log"`
 	Watch     watchSettings      `toml:"watch"`
+	Heartbeat heartbeatSettings  `toml:"heartbeat"`
 	Accounts  []accountSettings  `toml:"accounts"`
 	Tasks     []taskSettings     `toml:"tasks"`
 	Notifiers []notifierSettings `toml:"notifiers"`
@@ -80,6 +82,11 @@ type watchSettings struct {
 	OverdueAfter   setting.Duration `toml:"overdue_after"`
 	BlindAfter     setting.Duration `toml:"blind_after"`
 	RequestTimeout setting.Duration `toml:"request_timeout"`
+}
+
+type heartbeatSettings struct {
+	URL   setting.Secret   `toml:"url"` // such addresses are as good as a password
+	Every setting.Duration `toml:"every"`
 }
 
 type accountSettings struct {
@@ -143,6 +150,7 @@ func defaults() settings {
 			StalledAfter: setting.Duration(2 * time.Minute), OverdueAfter: setting.Duration(10 * time.Minute),
 			BlindAfter: setting.Duration(time.Minute), RequestTimeout: setting.Duration(5 * time.Second),
 		},
+		Heartbeat: heartbeatSettings{Every: setting.Duration(time.Minute)},
 	}
 }
 
@@ -179,6 +187,20 @@ func readSettings(file string) (settings, *document, error) {
 	return s, d, nil
 }
 
+// readStoreURL reads where the database is, and nothing else: other settings may
+// name what is there for a running daemon alone, such as credentials by systemd.
+func readStoreURL(file string) (string, error) {
+	s, d, err := readSettings(file)
+	if d == nil {
+		return "", err
+	}
+	d.faults = slices.DeleteFunc(d.faults, func(f fault) bool { return f.key != "" && !strings.HasPrefix(f.key, "store") })
+	if len(d.sorted(false)) > 0 {
+		return "", &settingsError{d}
+	}
+	return s.Store.URL.Value()
+}
+
 // A settingsError holds everything that is wrong with a settings file.
 type settingsError struct{ doc *document }
 
@@ -210,7 +232,7 @@ func (s *settings) resolve(folder string) {
 		}
 	}
 	absolute(&s.HTTP.TLSCertFile, &s.HTTP.TLSKeyFile)
-	secrets(&s.Store.URL.Secret)
+	secrets(&s.Store.URL.Secret, &s.Heartbeat.URL)
 	for i := range s.HTTP.Tokens {
 		secrets(&s.HTTP.Tokens[i].Secret)
 	}

@@ -105,6 +105,8 @@ func TestFaults(t *testing.T) {
 		{`requests_per_second = 20`, `requests_per_second = 0`, `config.toml:14:1: accounts[0].requests_per_second = 0: want more than 0 and at most 20, which is the API's limit`},
 		{`requests_per_second = 20`, `endpoint = "http://tiw.example"`, `config.toml:14:1: accounts[0].endpoint = "http://tiw.example": want https (http is for loopback only)`},
 		{`sdk_app_ids = [1400000001]`, `sdk_app_ids = [1400000001, 1400000001]`, `config.toml:15:1: accounts[0].sdk_app_ids = 1400000001: belongs to account "school" already: an application belongs to exactly one`},
+		{`min_interval = "1s"`, "[heartbeat]\nurl = \"hc.example/t0ken\"", `config.toml:10:1: heartbeat.url: want "https://" (or "http://") and a host`},
+		{`min_interval = "1s"`, "[heartbeat]\nevery = \"0s\"", `config.toml:10:1: heartbeat.every = "0s": want more than zero, such as "30s"`},
 		{`sdk_app_id = 1400000001`, `sdk_app_id = 1400000002`, `config.toml:17:1: tasks[0].sdk_app_id = 1400000002: belongs to no account: add it to the sdk_app_ids of one`},
 		{`task_id = "ghucnligqtgtvk2624mb"`, `task_id = "a/b"`, `config.toml:18:1: tasks[0].task_id = "a/b": want 1 to 128 of A-Z a-z 0-9 _ -`},
 		{`type = "webhook"`, `type = "pigeon"`, `config.toml:21:1: notifiers[0].type = "pigeon": want "webhook", "chat" or "log"`},
@@ -138,6 +140,33 @@ func TestFaults(t *testing.T) {
 		if got = strings.ReplaceAll(got, filepath.Dir(file), "FOLDER"); got != c.want {
 			t.Errorf("with %q:\n got %s\nwant %s", c.with, got, c.want)
 		}
+	}
+}
+
+// TestDocumented has the settings that users were told of, all of them, as text
+// that stays as it is.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("testdata/documented.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TENCENTCLOUD_SECRET_ID", "AKIDschool")
+	t.Setenv("TENCENTCLOUD_SECRET_KEY", "key")
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		"config.toml": strings.ReplaceAll(string(text), "/etc/pushwatch/", ""),
+		"api-token":   "0123456789abcdef", "webhook-key": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "oncall-url": "slack://hook:A1B2C3D4E-5F6G7H8I9-J0K1L2M3N4O5P6Q7R8S9T0U1@webhook",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, doc, err := readSettings(filepath.Join(folder, "config.toml"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, w := range doc.sorted(true) {
+		t.Error(doc.print(w))
 	}
 }
 

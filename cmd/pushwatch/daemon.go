@@ -35,6 +35,7 @@ type daemon struct {
 	watcher    *watcher.Watcher
 	dispatcher *notify.Dispatcher
 	hour       *page.Hour
+	heartbeat  *heartbeat
 
 	mu       sync.Mutex
 	settings settings                         // in force
@@ -78,6 +79,11 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 		d.replica = d.join(s)
 	}
 	d.hour = page.NewHour()
+	d.heartbeat = newHeartbeat(func() heartbeatSettings {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.settings.Heartbeat
+	}, d.well, log)
 	if d.handler, err = d.serves(s); err != nil {
 		return nil, err
 	}
@@ -183,6 +189,13 @@ func (d *daemon) ready(ctx context.Context) error {
 	return d.watcher.Ready(time.Now())
 }
 
+// well returns an error where the daemon does not do its part: what can be polled
+// is not polled, what is seen is not saved, or what is saved is not sent.
+func (d *daemon) well(ctx context.Context) error {
+	now := time.Now()
+	return errors.Join(d.watcher.Alive(now), d.dispatcher.Alive(now), d.ready(ctx))
+}
+
 // run runs the daemon until parent ends, when it returns nil, or until it fails.
 // ready is called when everything is up; what comes from reloads is put in force.
 func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settings) error {
@@ -213,6 +226,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	serving.start(d.sweep)
 	serving.start(func(ctx context.Context) error { return d.hour.Run(ctx, d.handler.Accounts) })
 	serving.start(d.serveHTTP)
+	serving.start(d.heartbeat.run)
 	ready()
 	d.log.Info("ready", zap.String("instance", d.settings.Instance), zap.String("listen", d.settings.HTTP.Listen),
 		zap.Int("accounts", len(d.settings.Accounts)), zap.Int("notifiers", len(d.settings.Notifiers)))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -63,6 +64,7 @@ func (s *settings) check(d *document) {
 		d.fault("log.format", "= %q: want json or console", s.Log.Format)
 	}
 	s.Watch.check(d)
+	s.Heartbeat.check(d)
 	s.checkAccounts(d)
 	s.checkTasks(d)
 	s.checkNotifiers(d)
@@ -122,6 +124,19 @@ func (w *watchSettings) check(d *document) {
 	}
 	if w.MinInterval > w.MaxStaleness {
 		d.fault("watch.min_interval", "= %q: want at most watch.max_staleness, %q", w.MinInterval, w.MaxStaleness)
+	}
+}
+
+func (h *heartbeatSettings) check(d *document) {
+	positive(d, "heartbeat.every", h.Every)
+	if h.URL.IsZero() {
+		return
+	}
+	if text, ok := readable(d, "heartbeat.url", h.URL); ok {
+		u, err := url.Parse(text) // whose error would show it
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			d.fault("heartbeat.url", `: want "https://" (or "http://") and a host`)
+		}
 	}
 }
 

@@ -38,6 +38,9 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 		d.dispatcher.Reconfigure(notifiers)
 	}
 	d.watcher.Reconfigure(config)
+	if !reflect.DeepEqual(before.Heartbeat, s.Heartbeat) {
+		d.heartbeat.reconfigure()
+	}
 	d.followAccounts(ctx, s, fail)
 	if err := d.registerConfigured(ctx); err != nil {
 		d.log.Error("register the tasks of the settings", zap.Error(err))
