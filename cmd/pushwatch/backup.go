@@ -32,11 +32,7 @@ A PostgreSQL database has tools of its own, such as pg_dump.`,
 }
 
 func backup(ctx context.Context, file, dest string, out io.Writer) error {
-	s, _, err := readSettings(file)
-	if err != nil {
-		return err
-	}
-	url, err := s.Store.URL.Value()
+	url, err := readStoreURL(file)
 	if err != nil {
 		return err
 	}

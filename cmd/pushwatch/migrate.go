@@ -39,11 +39,7 @@ it: PGPASSWORD and ~/.pgpass are read too.`,
 }
 
 func migrate(ctx context.Context, file, to string, out, errs io.Writer) error {
-	s, _, err := readSettings(file)
-	if err != nil {
-		return err
-	}
-	from, err := s.Store.URL.Value()
+	from, err := readStoreURL(file)
 	if err != nil {
 		return err
 	}
