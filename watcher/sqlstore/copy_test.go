@@ -27,11 +27,11 @@ var copyWays = []struct {
 	{"postgres to sqlite", storetest.Postgres, sqliteURL},
 }
 
-// copyTasks is how many tasks fill makes: more than one transaction of a copy.
+// copyTasks is how many tasks fillStore makes: more than one transaction of a copy.
 const copyTasks = 5_000
 
-// fill writes something to every table, hard to copy where that is possible.
-func fill(t testing.TB, url string) {
+// fillStore writes something to every table, hard to copy where that is possible.
+func fillStore(t testing.TB, url string) {
 	t.Helper()
 	db := open(t, url)
 	defer db.Close()
@@ -184,10 +184,10 @@ func TestCopy(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
 			from, to := way.from(t), way.to(t)
-			fill(t, from)
+			fillStore(t, from)
 			for table, rows := range contents(t, from) {
 				if len(rows) == 0 {
-					t.Errorf("table %s of the source is empty: fill it", table)
+					t.Errorf("table %s of the source is empty: fillStore should write to it", table)
 				}
 			}
 			var last sqlstore.Progress
@@ -242,7 +242,7 @@ func TestCopyInterrupted(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
 			from, to := way.from(t), way.to(t)
-			fill(t, from)
+			fillStore(t, from)
 			var reached int64
 			for round := 1; ; round++ {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -294,7 +294,7 @@ func interrupt(t *testing.T, from, to string) {
 // TestCopyAnew has a daemon run on the source after a copy was interrupted.
 func TestCopyAnew(t *testing.T) {
 	from, to := sqliteURL(t), storetest.Postgres(t)
-	fill(t, from)
+	fillStore(t, from)
 	interrupt(t, from, to)
 	db := open(t, from)
 	if _, err := db.Own(t.Context(), "school"); err != nil {
@@ -313,8 +313,8 @@ func TestCopyAnew(t *testing.T) {
 
 func TestCopyRefused(t *testing.T) {
 	from, to, other := sqliteURL(t), storetest.Postgres(t), sqliteURL(t)
-	fill(t, from)
-	fill(t, other)
+	fillStore(t, from)
+	fillStore(t, other)
 	interrupt(t, from, to)
 	if _, err := copyAll(t.Context(), other, to, nil); !errors.Is(err, sqlstore.ErrNotEmpty) || !strings.Contains(err.Error(), from) {
 		t.Errorf("Copy() onto the part of another's copy = %v, want %v that names %s", err, sqlstore.ErrNotEmpty, from)
@@ -332,7 +332,7 @@ func TestCopyRefused(t *testing.T) {
 // TestCopyWhileOwned has others write to the source while it is copied.
 func TestCopyWhileOwned(t *testing.T) {
 	from := storetest.Postgres(t)
-	fill(t, from)
+	fillStore(t, from)
 	db := open(t, from)
 	defer db.Close()
 
