@@ -48,12 +48,9 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 			s.URL = at.Target()
 		}
 		c.mu.Lock()
-		s.State, s.LastError = c.standing.State, cmp.Or(c.lastError, c.standing.Reason)
+		s.State, s.LastError = c.standing.condition(now), cmp.Or(c.lastError, c.standing.Reason)
 		if c.standing.PausedUntil.After(now) {
 			s.PausedUntil = c.standing.PausedUntil
-			if s.State == Active {
-				s.State = Paused
-			}
 		}
 		c.mu.Unlock()
 		list = append(list, s)

@@ -106,6 +106,8 @@ func (c *counter) get(ctx context.Context) (map[string]Tally, error) {
 
 // Descriptions of what is counted anew at each scrape.
 var (
+	stateDesc = prometheus.NewDesc("pushwatch_notifier_state",
+		"1 for the state that a notifier is in: active, paused (by somebody, or as it has asked itself), gone.", []string{"notifier", "state"}, nil)
 	oldestDesc = prometheus.NewDesc("pushwatch_oldest_pending_seconds",
 		"Since when the oldest delivery waits that a notifier has still to be told of.", []string{"notifier"}, nil)
 	pendingDesc = prometheus.NewDesc("pushwatch_deliveries_pending",
@@ -116,23 +118,34 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (d *Dispatcher) Describe(descs chan<- *prometheus.Desc) {
+	descs <- stateDesc
 	descs <- oldestDesc
 	descs <- pendingDesc
 	descs <- deadDesc
 }
 
-// Collect implements [prometheus.Collector]. Where the archive cannot be read,
-// nothing is shown rather than something old.
+// Collect implements [prometheus.Collector]. Where the archive cannot be read, no
+// counts are shown rather than old ones.
 func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
+	}
+	now := time.Now()
+	for _, c := range d.roster.all() {
+		standing := c.copyStanding()
+		for _, state := range []Condition{Active, Paused, Gone} {
+			is := 0.0
+			if standing.condition(now) == state {
+				is = 1
+			}
+			gauge(stateDesc, is, c.Name, string(state))
+		}
+	}
 	tallies, err := d.tallies.get(context.Background())
 	if err != nil {
 		d.log.Warn("count deliveries", zap.Error(err))
 		return
 	}
-	gauge := func(desc *prometheus.Desc, v float64, notifier string) {
-		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, notifier)
-	}
-	now := time.Now()
 	for _, c := range d.roster.all() {
 		t := tallies[c.Name]
 		gauge(oldestDesc, t.waiting(now).Seconds(), c.Name)

@@ -56,13 +56,21 @@ func TestMetrics(t *testing.T) {
 			pushwatch_delivery_attempts_total{notifier="n",result="2xx"} 1
 			pushwatch_delivery_attempts_total{notifier="n",result="4xx"} 2
 			pushwatch_delivery_attempts_total{notifier="paused",result="2xx"} 0
+			# HELP pushwatch_notifier_state 1 for the state that a notifier is in: active, paused (by somebody, or as it has asked itself), gone.
+			# TYPE pushwatch_notifier_state gauge
+			pushwatch_notifier_state{notifier="n",state="active"} 1
+			pushwatch_notifier_state{notifier="n",state="gone"} 0
+			pushwatch_notifier_state{notifier="n",state="paused"} 0
+			pushwatch_notifier_state{notifier="paused",state="active"} 0
+			pushwatch_notifier_state{notifier="paused",state="gone"} 0
+			pushwatch_notifier_state{notifier="paused",state="paused"} 1
 			# HELP pushwatch_oldest_pending_seconds Since when the oldest delivery waits that a notifier has still to be told of.
 			# TYPE pushwatch_oldest_pending_seconds gauge
 			pushwatch_oldest_pending_seconds{notifier="n"} 0
 			pushwatch_oldest_pending_seconds{notifier="paused"} 100
 		`
 		if err := testutil.GatherAndCompare(w.metrics, strings.NewReader(want), "pushwatch_deliveries_dead", "pushwatch_deliveries_pending",
-			"pushwatch_deliveries_total", "pushwatch_delivery_attempts_total", "pushwatch_oldest_pending_seconds"); err != nil {
+			"pushwatch_deliveries_total", "pushwatch_delivery_attempts_total", "pushwatch_notifier_state", "pushwatch_oldest_pending_seconds"); err != nil {
 			t.Error(err)
 		}
 		if seconds := secondsToDeliver(t, w.metrics); seconds < 5 || seconds > 7 { // the first retry's delay, with its jitter

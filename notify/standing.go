@@ -29,6 +29,15 @@ const (
 // open reports whether the notifier may be told at a time.
 func (s *Standing) open(now time.Time) bool { return s.State == Active && !now.Before(s.PausedUntil) }
 
+// condition is the state as it is shown: a notifier that has asked for silence is
+// [Paused].
+func (s *Standing) condition(now time.Time) Condition {
+	if s.State == Active && s.PausedUntil.After(now) {
+		return Paused
+	}
+	return s.State
+}
+
 // change begins the next version of the standing.
 func (s *Standing) change(now time.Time, to Condition, reason string) {
 	s.Version++

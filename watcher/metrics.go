@@ -68,27 +68,37 @@ func (m *metrics) account(name string) *accountMetrics {
 
 // Descriptions of what is counted anew at each scrape.
 var (
-	tasksDesc = prometheus.NewDesc("pushwatch_tasks", "Live tasks by state.", []string{"account", "state"}, nil)
+	tasksDesc = prometheus.NewDesc("pushwatch_tasks",
+		"Live tasks by state. How others have ended is counted by pushwatch_events_total.", []string{"account", "state"}, nil)
 	staleDesc = prometheus.NewDesc("pushwatch_staleness_seconds",
 		"Age of the oldest observation of a live task.", []string{"account"}, nil)
+	promisedDesc = prometheus.NewDesc("pushwatch_staleness_promised_seconds",
+		"How old that may get: watch.max_staleness, or three rounds of all live tasks at the rate granted now where that is more.", []string{"account"}, nil)
 	overloadedDesc = prometheus.NewDesc("pushwatch_overloaded",
 		"1 while there are more live tasks than the limit allows to poll within watch.max_staleness.", []string{"account"}, nil)
 	rateDesc = prometheus.NewDesc("pushwatch_rate_limit",
 		"Requests per second granted now: the account's limit, or less while others use its quota.", []string{"account"}, nil)
+	configuredDesc = prometheus.NewDesc("pushwatch_rate_limit_configured",
+		"Requests per second that the settings allow the account.", []string{"account"}, nil)
 	expectedDesc = prometheus.NewDesc("pushwatch_detection_expected_seconds",
 		"How late a change (start, stop) of a push is seen on average, as the schedule expects it of late.", []string{"account", "change"}, nil)
 	blindDesc = prometheus.NewDesc("pushwatch_blind",
 		"1 while the account, or an application of it, is told as blind.", []string{"account"}, nil)
+	unsavedDesc = prometheus.NewDesc("pushwatch_database_failing",
+		"1 while the database takes no writes of the account.", []string{"account"}, nil)
 )
 
 // Describe implements [prometheus.Collector].
 func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {
 	descs <- tasksDesc
 	descs <- staleDesc
+	descs <- promisedDesc
 	descs <- overloadedDesc
 	descs <- rateDesc
+	descs <- configuredDesc
 	descs <- expectedDesc
 	descs <- blindDesc
+	descs <- unsavedDesc
 }
 
 // Collect implements [prometheus.Collector].
@@ -105,11 +115,14 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 			}
 		}
 		gauge(staleDesc, s.Stalest.Seconds(), a.Name)
+		gauge(promisedDesc, s.Patience.Seconds(), a.Name)
 		gauge(rateDesc, s.Granted, a.Name)
+		gauge(configuredDesc, s.Limit, a.Name)
 		gauge(expectedDesc, s.Starts.Expected.Seconds(), a.Name, "start")
 		gauge(expectedDesc, s.Stops.Expected.Seconds(), a.Name, "stop")
 		gauge(overloadedDesc, truth(s.Overloaded), a.Name)
 		gauge(blindDesc, truth(slices.ContainsFunc(s.Dark, func(d Darkness) bool { return d.Told })), a.Name)
+		gauge(unsavedDesc, truth(!s.StoreFailed.IsZero()), a.Name)
 	}
 }
 

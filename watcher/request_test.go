@@ -257,7 +257,7 @@ func TestStatus(t *testing.T) {
 			t.Fatalf("Status = %v, want one account", got)
 		}
 		a := got[0]
-		if a.Used < 19 || a.Used > 20 || a.Granted != 20 || a.Limit != 20 || a.Tasks[watcher.Pushing] != 2000 || a.Lap != 100*time.Second || a.Stalest < time.Minute || time.Since(a.LastSeen) > time.Second || a.MaxLap != time.Minute || len(a.Dark) > 0 {
+		if a.Used < 19 || a.Used > 20 || a.Granted != 20 || a.Limit != 20 || a.Tasks[watcher.Pushing] != 2000 || a.Lap != 100*time.Second || a.Stalest < time.Minute || time.Since(a.LastSeen) > time.Second || a.MaxLap != time.Minute || a.Patience < 299*time.Second || a.Patience > 5*time.Minute || len(a.Dark) > 0 {
 			t.Errorf("Status = %+v", a)
 		}
 		// What was just registered gets every second poll: all of it has waited up to 200 s.
@@ -268,8 +268,8 @@ func TestStatus(t *testing.T) {
 		if err := registry.Register(s.Watcher); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := registry.Gather(); err != nil || len(n) != 6 {
-			t.Errorf("Gather = %v, %v, want 6 metrics", n, err)
+		if n, err := registry.Gather(); err != nil || len(n) != 9 {
+			t.Errorf("Gather = %v, %v, want 9 metrics", n, err)
 		}
 	})
 }

@@ -18,6 +18,7 @@ type AccountStatus struct {
 	Used        float64       // requests a second that it made in the last minute
 	Tasks       map[State]int // live ones by state
 	Stalest     time.Duration // age of the oldest observation of a live task
+	Patience    time.Duration // how old that may get, while the account can be observed
 	LastSeen    time.Time     // the newest observation of a live task; zero: none yet
 	Lap         time.Duration // time in which every live task could be polled once
 	MaxLap      time.Duration // what that must not exceed for watch.max_staleness to be kept
@@ -76,6 +77,7 @@ func (a *account) status(now time.Time) AccountStatus {
 	s.LastSeen = whole.seen.time(now)
 	s.Used = a.sent.rate(now)
 	s.Lap, s.MaxLap = time.Duration(float64(len(a.tasks))/s.Granted*float64(time.Second)), a.plan.MaxStaleness
+	s.Patience = a.schedule.patience()
 	s.Overloaded = a.overloaded
 	s.Starts, s.Stops = a.starts.show(), a.stops.show()
 	s.StoreFailed = a.storeFailed
