@@ -79,9 +79,11 @@ const (
 	// the gain where tasks are many, since a round may then last as long as a class.
 	laps = 3
 
-	// welcome is how long a new task is let ripen at most, however dear polls are:
-	// whoever registered it waits for a first answer.
-	welcome = 5 * time.Second
+	// A new task is let ripen for this part of a round of all tasks at most, and for no
+	// longer than welcome, however dear polls are: whoever registered it waits for a
+	// first answer. With 400 tasks at 20 polls a second that is one second.
+	ripening = 1. / 20
+	welcome  = 5 * time.Second
 
 	// fitEvery is how often what the polls taught is made to count.
 	fitEvery = time.Minute
@@ -138,7 +140,7 @@ func (s *schedule) queueUp(e *entry, at tick) {
 	case e.urgent:
 		s.asked.push(e, max(at, free))
 	case e.asked == never:
-		s.asked.push(e, s.ripe(e, s.hazards.of(e), at, tickOf(e.registered)+tick(welcome)))
+		s.asked.push(e, s.ripe(e, s.hazards.of(e), at, tickOf(e.registered)+tick(s.welcome())))
 	default:
 		s.cohort(e, at).push(e, e.polled)
 	}
@@ -309,8 +311,18 @@ func floor(every time.Duration) float64 {
 
 // patience is how long a task waits at most while the others are worth more.
 func (s *schedule) patience() time.Duration {
-	round := float64(s.waiting) / s.rate
-	return max(s.stale, time.Duration(laps*round*float64(time.Second)))
+	return max(s.stale, time.Duration(laps*float64(s.round())))
+}
+
+// round is the time in which every task could be polled once.
+func (s *schedule) round() time.Duration {
+	return time.Duration(float64(s.waiting) / s.rate * float64(time.Second))
+}
+
+// welcome is how soon after its registration a new task is polled, at the latest
+// where nothing else is in its way.
+func (s *schedule) welcome() time.Duration {
+	return min(welcome, time.Duration(ripening*float64(s.round())))
 }
 
 // worth returns what a poll of e at a time is worth.

@@ -97,25 +97,26 @@ func TestScheduleHurry(t *testing.T) {
 // soon all the same.
 func TestScheduleLetsRipen(t *testing.T) {
 	for _, c := range []struct {
-		price            float64 // of the polls of late
+		price, rate      float64 // of the polls of late
 		soonest, slowest time.Duration
 	}{
-		{0.001, 0, time.Second},
-		{1, 2 * time.Second, welcome},
-		{1000, welcome, welcome + time.Second}, // another goes first
+		{0.001, 4, 0, time.Second},
+		{1, 4, 2 * time.Second, welcome},
+		{1000, 4, welcome, welcome + time.Second}, // another goes first
+		{1000, 20, 900 * time.Millisecond, 1500 * time.Millisecond},
 	} {
 		s := newSchedule(time.Second, time.Minute)
 		for i := range 400 {
 			s.put(polledAgo(time.Duration(i)*100*time.Millisecond), noon)
 		}
 		fresh := newEntry(&Task{State: Registered, RegisteredAt: noon})
-		s.price, s.rate = c.price, 4
+		s.price, s.rate = c.price, c.rate
 		s.put(fresh, noon)
 		for now := noon; ; now = now.Add(250 * time.Millisecond) {
-			e := s.take(now, 4)
+			e := s.take(now, c.rate)
 			if at := now.Sub(noon); e == fresh {
 				if at < c.soonest || at > c.slowest {
-					t.Errorf("at a price of %g a new task is polled after %s, want %s to %s", c.price, at, c.soonest, c.slowest)
+					t.Errorf("at a price of %g and %g polls a second a new task is polled after %s, want %s to %s", c.price, c.rate, at, c.soonest, c.slowest)
 				}
 				break
 			} else if at > time.Minute {
@@ -184,7 +185,7 @@ func TestScheduleExpected(t *testing.T) {
 	early, lateOnes := 0, 0
 	for i := range 4000 {
 		now := sinceNoon(time.Duration(i) * 250 * time.Millisecond)
-		e := s.take(now, 4)
+		e := s.take(now, c.rate)
 		if said, ok := watched[e]; ok {
 			switch ago := tickOf(now).since(e.asked); {
 			case now.Before(said.Add(-ago / 3)):
