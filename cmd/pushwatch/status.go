@@ -118,9 +118,12 @@ func (s statusView) table(w io.Writer) error {
 			state := "lives"
 			switch {
 			case m.Self:
-				state = "lives, answers"
+				state = "this one"
 			case !m.Live:
 				state = "DEAD"
+				if len(m.Accounts) > 0 {
+					fmt.Fprintf(&notes, "! %s: nobody watches them: the replica that had them was last heard of %s\n", oneLine(few(m.Accounts)), ago(m.LastBeatAt))
+				}
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", oneLine(m.Name), state, ago(m.Since), ago(m.LastBeatAt), oneLine(few(m.Accounts)))
 		}

@@ -358,3 +358,29 @@ func TestRoundTripIsTheShortestConnect(t *testing.T) {
 		}
 	}
 }
+
+// TestMaySend has the right to send end while a request waits for its connection, and
+// while one is kept: nothing more is written.
+func TestMaySend(t *testing.T) {
+	var requests atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		answer(pageAnswer)(w, r)
+	}))
+	defer server.Close()
+	var allowed atomic.Bool
+	client, err := New(Config{Endpoint: server.URL, Credentials: testKeys, MaySend: allowed.Load})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.transport.http.CloseIdleConnections()
+	for _, may := range []bool{false, true, false} {
+		allowed.Store(may)
+		if _, err := client.Describe(t.Context(), testKey); (err == nil) != may {
+			t.Errorf("Describe() with MaySend() = %t gives %v", may, err)
+		}
+	}
+	if got := requests.Load(); got != 1 {
+		t.Errorf("requests at the server = %d, want 1", got)
+	}
+}
