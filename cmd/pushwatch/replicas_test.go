@@ -122,10 +122,9 @@ func (r *replica) status() (s fleetStatus, ok bool) {
 }
 
 // await waits until a replica sees so many live members, and every account owned by
-// one of them, by none more than its part. It returns how long that took.
-func (f *fleet) await(r *replica, live int) time.Duration {
+// one of them, by none more than its part. It logs how long after start that was.
+func (f *fleet) await(r *replica, live int, what string, start time.Time) {
 	f.t.Helper()
-	start := time.Now()
 	var last fleetStatus
 	for time.Since(start) < time.Minute {
 		s, ok := r.status()
@@ -141,12 +140,12 @@ func (f *fleet) await(r *replica, live int) time.Duration {
 			}
 		}
 		if members == live && owned == replicaAccounts && most <= (replicaAccounts+live-1)/live {
-			return time.Since(start).Round(time.Millisecond)
+			f.t.Logf("%s after %s", what, time.Since(start).Round(time.Millisecond))
+			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	f.t.Fatalf("the accounts are not shared among %d members: %+v\n%s", live, last, f)
-	return 0
 }
 
 // TestReplicas has three replicas share 30 accounts while their 300 pushes change,
@@ -159,33 +158,33 @@ func TestReplicas(t *testing.T) {
 	for _, r := range f.replicas {
 		f.start(r)
 	}
-	t.Logf("shared among %d after %s", replicas, f.await(f.replicas[0], replicas))
+	f.await(f.replicas[0], replicas, "shared among all", time.Now())
 	reader := f.read()
 
 	for round, r := range []int{0, 1, 2, 0, 1, 2, 0, 1} {
 		victim, other := f.replicas[r], f.replicas[(r+1)%replicas]
+		start := time.Now()
 		switch round % 4 {
 		case 0:
 			victim.stop(t, syscall.SIGKILL)
-			t.Logf("kill -9: taken over after %s", f.await(other, replicas-1))
+			f.await(other, replicas-1, "kill -9: taken over", start)
 			f.start(victim)
 		case 1:
 			victim.stop(t, syscall.SIGTERM)
-			t.Logf("SIGTERM: taken over after %s", f.await(other, replicas-1))
+			f.await(other, replicas-1, "SIGTERM: taken over", start)
 			f.start(victim)
 		case 2:
 			victim.Process.Signal(syscall.SIGSTOP)
-			t.Logf("frozen: taken over after %s", f.await(other, replicas-1))
+			f.await(other, replicas-1, "frozen: taken over", start)
 			time.Sleep(2 * time.Second)
 			victim.Process.Signal(syscall.SIGCONT)
 		case 3:
-			start := time.Now()
 			f.postgres.Crash(t)
 			f.postgres.Start(t)
 			f.cut()
 			t.Logf("database back after %s", time.Since(start).Round(time.Millisecond))
 		}
-		t.Logf("shared again after %s", f.await(other, replicas))
+		f.await(other, replicas, "shared again", time.Now())
 		f.cut()
 	}
 	t.Log(checkTruth(t, f.scenario, f.tiw, f.receiver, replicaLimit, f))

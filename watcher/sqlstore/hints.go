@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,43 +62,45 @@ func (r *Replica) notify(ctx context.Context) error {
 	return err
 }
 
+// errNoHints means that the connection for hints brings none.
+var errNoHints = errors.New("a hint did not come back")
+
 // followHints has the replica look whenever another gives a hint. Behind a pooler in
 // transaction mode no hint arrives, which shows at the first, one's own; then it
 // gives up for a while.
 func (r *Replica) followHints(ctx context.Context) {
 	for ctx.Err() == nil {
-		proven, err := r.listen(ctx)
+		err := r.listen(ctx)
 		wait := hintRetry
-		if !proven && ctx.Err() == nil {
+		if errors.Is(err, errNoHints) && ctx.Err() == nil {
 			wait = hintRetryLate
 			r.log.Info("no hints from other replicas, as behind a connection pooler: what they do is seen a little later",
-				zap.Duration("looks_every", r.every()), zap.Error(err))
+				zap.Duration("looks_every", r.every()))
 		}
 		pause(ctx, wait)
 	}
 }
 
-// listen follows hints on a connection of its own, and reports whether any came.
-func (r *Replica) listen(ctx context.Context) (proven bool, err error) {
+// listen follows hints on a connection of its own, until ctx ends or it breaks.
+func (r *Replica) listen(ctx context.Context) error {
 	conn, err := pgx.ConnectConfig(ctx, r.db.listening)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, `LISTEN `+hintChannel); err != nil {
-		return false, err
+		return err
 	}
 	if err := r.notify(ctx); err != nil {
-		return false, err
+		return err
 	}
-	first, cancel := context.WithTimeout(ctx, hintProof)
+	first, cancel := context.WithTimeoutCause(ctx, hintProof, errNoHints)
 	defer cancel()
 	for wait := first; ; wait = ctx {
 		n, err := conn.WaitForNotification(wait)
 		if err != nil {
-			return proven, err
+			return cmp.Or(context.Cause(wait), err)
 		}
-		proven = true
 		if n.Payload != r.name {
 			r.wake()
 		}

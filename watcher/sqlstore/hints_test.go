@@ -1,0 +1,44 @@
+package sqlstore
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher/storetest"
+)
+
+// TestHints has a replica follow hints, which it cannot behind a PgBouncer in
+// transaction mode: that shows, for it to look by itself.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	listener := func(url string) *Replica {
+		db, err := Open(t.Context(), Config{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		return db.Join(ReplicaConfig{Log: zap.NewNop()})
+	}
+	url := storetest.Postgres(t)
+	a, b := listener(url), listener(url)
+	go a.followHints(t.Context())
+	for deadline := time.After(30 * time.Second); ; {
+		if err := b.notify(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-a.woken:
+		case <-time.After(50 * time.Millisecond): // it does not listen yet
+			continue
+		case <-deadline:
+			t.Fatal("a hint did not arrive")
+		}
+		break
+	}
+	if err := listener(storetest.PgBouncer(t, url)).listen(t.Context()); !errors.Is(err, errNoHints) {
+		t.Errorf("listen() behind PgBouncer = %v, want %v", err, errNoHints)
+	}
+}
