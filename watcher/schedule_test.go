@@ -185,7 +185,7 @@ func TestScheduleExpected(t *testing.T) {
 	early, lateOnes := 0, 0
 	for i := range 4000 {
 		now := sinceNoon(time.Duration(i) * 250 * time.Millisecond)
-		e := s.take(now, c.rate)
+		e := s.take(now, 4)
 		if said, ok := watched[e]; ok {
 			switch ago := tickOf(now).since(e.asked); {
 			case now.Before(said.Add(-ago / 3)):
