@@ -18,8 +18,13 @@ type table struct {
 	key     []string // columns of the primary key, in its order
 }
 
+// fleeting are the tables that concern running processes alone: a new owner reads
+// the tasks themselves, whatever notes about them there are.
+var fleeting = []string{"members", "notes"}
+
 // catalogue lists the tables that hold what pushwatch knows, by name: all but
-// those of the databases and of the migrations, and the mark of a copy.
+// those of the databases and of the migrations, the fleeting ones, and the mark of a
+// copy.
 func (db *DB) catalogue(ctx context.Context) ([]table, error) {
 	query := `SELECT name FROM sqlite_schema WHERE type = 'table'`
 	if db.postgres {
@@ -32,7 +37,7 @@ func (db *DB) catalogue(ctx context.Context) ([]table, error) {
 	slices.Sort(names)
 	var tables []table
 	for _, name := range names {
-		if strings.HasPrefix(name, "sqlite_") || strings.HasPrefix(name, "goose_") || name == markTable {
+		if strings.HasPrefix(name, "sqlite_") || strings.HasPrefix(name, "goose_") || slices.Contains(fleeting, name) || name == markTable {
 			continue
 		}
 		t, err := db.table(ctx, name)
