@@ -45,10 +45,10 @@ const copyRows = 16 * rowsPerStatement
 // report now and then, from one goroutine at a time.
 //
 // No owner writes to the source meanwhile: a SQLite file is locked, and in
-// PostgreSQL the epochs of all accounts are raised. Whoever takes an account
-// nevertheless, or writes without one, is noticed, and the copy refused. Until it
-// is complete, the target holds a mark by which a copying that was killed is gone
-// on with, and which [Open] refuses.
+// PostgreSQL no replica may live, and the epochs of all accounts are raised. Whoever
+// takes an account nevertheless, or writes without one, is noticed, and the copy
+// refused. Until it is complete, the target holds a mark by which a copying that
+// was killed is gone on with, and which [Open] refuses.
 func Copy(ctx context.Context, from, to Config, report func(Progress)) ([]CopiedTable, error) {
 	source, err := Open(ctx, from)
 	if err != nil {
@@ -128,9 +128,29 @@ func (c *copying) readTables(ctx context.Context) error {
 	return nil
 }
 
+// unused returns [ErrLocked] where a replica lives on the source.
+func (c *copying) unused(ctx context.Context) error {
+	if !c.source.Replicated() {
+		return nil // the file is locked
+	}
+	members, err := c.source.Members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.Live {
+			return fmt.Errorf("%w: stop the replica %s; one that was killed is forgotten after %s", ErrLocked, m.Name, c.source.ttl)
+		}
+	}
+	return nil
+}
+
 // begin goes on with a copy of the same source, or begins one where there is room
 // for it.
 func (c *copying) begin(ctx context.Context) error {
+	if err := c.unused(ctx); err != nil {
+		return err
+	}
 	epochs, err := c.source.epochs(ctx)
 	if err != nil {
 		return err

@@ -82,6 +82,8 @@ func fillStore(t testing.TB, url string) {
 	if err := db.SaveStanding(t.Context(), notify.Standing{Notifier: "classroom", Version: 1, State: notify.Gone, Reason: "410", ChangedAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
+	exec(t, url, `INSERT INTO members (name, since, beat_at, accounts) VALUES ('dead', 1, 2, '["school"]')`)
+	exec(t, url, `INSERT INTO notes (shard, number, sdk_app_id, task_id, urgent) VALUES (1, 0, 1400000001, 'a', 1)`)
 }
 
 // raw opens a database past the package under test.
@@ -347,7 +349,7 @@ func TestCopyWhileOwned(t *testing.T) {
 	if _, err := copyAll(t.Context(), from, to, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := school.SaveLearned(t.Context(), []byte(`{}`)); !errors.Is(err, watcher.ErrFenced) {
+	if err := school.Touch(t.Context(), register(t, db, 0, 1)); !errors.Is(err, watcher.ErrFenced) {
 		t.Errorf("a write by the owner from before the copy = %v, want %v", err, watcher.ErrFenced)
 	}
 	if _, err := school.Bury(t.Context(), "classroom", "", 1); !errors.Is(err, watcher.ErrFenced) {
@@ -356,6 +358,12 @@ func TestCopyWhileOwned(t *testing.T) {
 	if err := <-ended; !errors.Is(err, watcher.ErrFenced) {
 		t.Errorf("Run() of the owner from before the copy = %v, want %v", err, watcher.ErrFenced)
 	}
+
+	exec(t, from, `INSERT INTO members (name, since, beat_at, accounts) VALUES ('alive', 1, 9000000000000000, '[]')`)
+	if _, err := copyAll(t.Context(), from, sqliteURL(t), nil); !errors.Is(err, sqlstore.ErrLocked) || !strings.Contains(err.Error(), "replica alive") {
+		t.Errorf("Copy() beside a replica = %v, want %v that names it", err, sqlstore.ErrLocked)
+	}
+	exec(t, from, `DELETE FROM members WHERE name = 'alive'`)
 
 	for name, write := range map[string]func(){
 		"a new owner": func() {
