@@ -352,9 +352,6 @@ func TestCopyWhileOwned(t *testing.T) {
 	if err := school.Touch(t.Context(), register(t, db, 0, 1)); !errors.Is(err, watcher.ErrFenced) {
 		t.Errorf("a write by the owner from before the copy = %v, want %v", err, watcher.ErrFenced)
 	}
-	if _, err := school.Bury(t.Context(), "classroom", "", 1); !errors.Is(err, watcher.ErrFenced) {
-		t.Errorf("another = %v, want %v", err, watcher.ErrFenced)
-	}
 	if err := <-ended; !errors.Is(err, watcher.ErrFenced) {
 		t.Errorf("Run() of the owner from before the copy = %v, want %v", err, watcher.ErrFenced)
 	}
