@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,15 +21,15 @@ import (
 	"pushwatch/watcher/setting"
 )
 
-// answers is a transport that records requests and answers them with a status; 0:
+// answers is a transport that counts requests and answers them with a status; 0:
 // not at all.
 type answers struct {
 	status atomic.Int32
-	seen   []*http.Request
+	seen   atomic.Int32
 }
 
 func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
-	a.seen = append(a.seen, r)
+	a.seen.Add(1)
 	status := int(a.status.Load())
 	if status == 0 {
 		return nil, errors.New("connection refused")
@@ -47,8 +48,16 @@ func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		s := heartbeatSettings{URL: setting.Plain("https://hc.example/ping/t0ken"), Every: setting.Duration(time.Minute)}
+		var mu sync.Mutex
 		var ill error
-		h := newHeartbeat(func() heartbeatSettings { return s }, func(context.Context) error { return ill }, zap.New(core))
+		set := func(change func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			change()
+		}
+		h := newHeartbeat(
+			func() heartbeatSettings { mu.Lock(); defer mu.Unlock(); return s },
+			func(context.Context) error { mu.Lock(); defer mu.Unlock(); return ill }, zap.New(core))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- h.run(ctx) }()
@@ -56,10 +65,9 @@ func TestHeartbeat(t *testing.T) {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
-			if got := len(service.seen); got != calls {
+			if got := service.seen.Swap(0); int(got) != calls {
 				t.Errorf("%s: %d calls in %s, want %d", when, got, d, calls)
 			}
-			service.seen = nil
 			var said []string
 			for _, line := range logs.TakeAll() {
 				said = append(said, line.Message)
@@ -73,9 +81,9 @@ func TestHeartbeat(t *testing.T) {
 		}
 		service.status.Store(http.StatusOK)
 		hold("well", 10*time.Minute-time.Second, 10)
-		ill = errors.New("account school: its polling has been stuck for 1m")
+		set(func() { ill = errors.New("account school: its polling has been stuck for 1m") })
 		hold("ill", 10*time.Minute, 0, "heartbeat withheld: all is not well")
-		ill = nil
+		set(func() { ill = nil })
 		hold("well again", 5*time.Minute, 5, "heartbeat goes on: all is well again")
 		service.status.Store(0)
 		hold("nobody there", 5*time.Minute, 5, "heartbeat is not heard")
@@ -83,10 +91,10 @@ func TestHeartbeat(t *testing.T) {
 		hold("sent elsewhere", 5*time.Minute, 5)
 		service.status.Store(http.StatusNoContent)
 		hold("heard", 5*time.Minute, 5, "heartbeat is heard again")
-		s.Every = setting.Duration(time.Second)
+		set(func() { s.Every = setting.Duration(time.Second) })
 		h.reconfigure()
 		hold("faster", 10*time.Second-time.Millisecond, 10)
-		s.URL = setting.Secret{}
+		set(func() { s.URL = setting.Secret{} })
 		hold("without an address", time.Hour, 0)
 		cancel()
 		if err := <-done; err != nil {

@@ -50,6 +50,7 @@ func databaseOutage(t *testing.T, store string, fail, mend func(*process)) {
 listen = "LISTEN"
 [store]
 url = "STORE"
+takeover_after = "1m" # the process keeps its account: see TestStoreTroubled for the other case
 [watch]
 not_found_grace = "10m"
 [[accounts]]
