@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"pushwatch/watcher/web/page"
 )
 
 // faulty are requests that are wrong in one way each.
@@ -128,7 +130,7 @@ func TestFaultyRequests(t *testing.T) {
 }
 
 // FuzzAPI holds that no request is answered with a fault of the server, and that
-// every error is a problem detail.
+// every error is a problem detail, or a page for people where it is one's path.
 func FuzzAPI(f *testing.F) {
 	for _, c := range faulty {
 		f.Add(c.method, c.path, c.body, c.header)
@@ -139,18 +141,20 @@ func FuzzAPI(f *testing.F) {
 	h := serve(f)
 	f.Fuzz(func(t *testing.T, method, path, body, header string) {
 		r, err := http.NewRequest(method, "http://localhost/", strings.NewReader(body))
-		if err != nil || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "/v1/events/stream") {
-			return // no server would read it, or the answer has no end
+		if err != nil || !strings.HasPrefix(path, "/") {
+			return // no server would read it
 		}
-		if r.URL, err = r.URL.Parse("http://localhost" + path); err != nil {
-			return
+		if r.URL, err = r.URL.Parse("http://localhost" + path); err != nil || strings.HasPrefix(r.URL.Path, streamPath) {
+			return // or the answer has no end
 		}
 		w := send(h, r, body, header)
 		if w.Code >= 500 {
 			t.Errorf("%s %q %q %q = %d %s", method, path, body, header, w.Code, w.Body)
 		}
-		if w.Code >= 400 && w.Header().Get("Content-Type") != "application/problem+json" && method != http.MethodHead {
-			t.Errorf("%s %q %q %q = %d %s, want a problem", method, path, body, header, w.Code, w.Header().Get("Content-Type"))
+		kind := w.Header().Get("Content-Type")
+		forPeople := page.Owns(r.URL.Path) && kind == "text/html; charset=utf-8"
+		if w.Code >= 400 && kind != "application/problem+json" && !forPeople && method != http.MethodHead {
+			t.Errorf("%s %q %q %q = %d %s, want a problem", method, path, body, header, w.Code, kind)
 		}
 	})
 }
