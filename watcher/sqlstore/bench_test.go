@@ -85,6 +85,7 @@ func BenchmarkSaveTogether(b *testing.B) {
 			each(b, func(b *testing.B, _ *sqlstore.DB, a *sqlstore.Account, tasks []watcher.Task) {
 				var next atomic.Int64
 				b.SetParallelism(max(1, callers/runtime.GOMAXPROCS(0)))
+				b.ResetTimer() // the database has been started and filled
 				b.RunParallel(func(pb *testing.PB) {
 					t := &tasks[next.Add(1)-1]
 					for pb.Next() {
