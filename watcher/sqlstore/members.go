@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -282,87 +280,6 @@ func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.C
 	return err
 }
 
-// census reads who lives and who owns what. It reads the owners first: then it
-// knows every owner's heartbeat, for that is older than what the member owns.
-func (r *Replica) census(ctx context.Context) (*census, error) {
-	c := &census{members: make(map[string][]string)}
-	err := r.db.each(ctx, r.db.beats, func(scan scanner) error {
-		var a accountSeen
-		err := scan(&a.name, &a.shard, &a.owner, &a.epoch, &a.lastEvent, &a.lastDelivery, &a.lastNote)
-		c.accounts = append(c.accounts, a)
-		return err
-	}, `SELECT name, shard, COALESCE(owner, ''), epoch, last_event, last_delivery, last_note FROM accounts`)
-	if err != nil {
-		return nil, err
-	}
-	err = r.db.each(ctx, r.db.beats, func(scan scanner) error {
-		var member, names string
-		if err := scan(&member, &names); err != nil {
-			return err
-		}
-		var list []string
-		err := json.Unmarshal([]byte(names), &list)
-		c.members[member] = list
-		return err
-	}, `SELECT name, accounts FROM members WHERE beat_at > `+clockNow+` - CAST(? AS BIGINT)`, r.db.ttl.Microseconds())
-	return c, err
-}
-
-// followOthers has this process take in what others have written.
-func (r *Replica) followOthers(ctx context.Context, c *census) error {
-	var events int64
-	for _, a := range c.accounts {
-		events += a.lastEvent
-		r.mu.Lock()
-		h := r.holds[a.name]
-		r.mu.Unlock()
-		if h == nil {
-			continue
-		}
-		if h.account.told.Load() < a.lastDelivery {
-			h.account.wake()
-		}
-		if h.account.noted < a.lastNote {
-			if err := r.readNotes(ctx, h.account, a.lastNote); err != nil {
-				return err
-			}
-		}
-	}
-	if events != r.events {
-		r.events = events
-		r.db.saved.wake()
-	}
-	var standings int64
-	err := r.db.beats.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM notifiers`).Scan(&standings)
-	if err == nil && standings != r.standings {
-		r.standings = standings
-		r.cfg.Standings(ctx)
-	}
-	return err
-}
-
-// readNotes brings the notes to an account's owner, up to a number at least.
-func (r *Replica) readNotes(ctx context.Context, a *Account, newest int64) error {
-	for a.noted < newest {
-		notes, last, err := a.notes(ctx)
-		if err != nil {
-			return fmt.Errorf("read notes to account %s: %w", a.name, err)
-		}
-		if len(notes) == 0 { // they were read by the owner before
-			a.noted = newest
-			return nil
-		}
-		if !r.cfg.Notice(a.name, notes) {
-			return nil // it begins just now: they are read at the next look
-		}
-		a.noted = last
-		if err := a.forgetNotes(ctx, last); err != nil {
-			return fmt.Errorf("drop notes to account %s: %w", a.name, err)
-		}
-	}
-	return nil
-}
-
 // dropLost lets go of what others own by now, or the settings do not name.
 func (r *Replica) dropLost(c *census) {
 	r.mu.Lock()
@@ -509,38 +426,4 @@ func (r *Replica) leave(ctx context.Context) {
 	if err != nil {
 		r.log.Warn("leave the other replicas: they find out later", zap.Error(err))
 	}
-}
-
-// Members returns the members that live, and after them those that are dead but not
-// yet forgotten, each by name.
-func (db *DB) Members(ctx context.Context) ([]watcher.Member, error) {
-	owned := make(map[string][]string)
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		var owner, name string
-		err := scan(&owner, &name)
-		owned[owner] = append(owned[owner], name)
-		return err
-	}, `SELECT owner, name FROM accounts WHERE owner IS NOT NULL ORDER BY name`)
-	var members []watcher.Member
-	if err == nil {
-		err = db.each(ctx, db.reader, func(scan scanner) error {
-			var m watcher.Member
-			var since, beat sql.Null[int64]
-			var status string
-			if err := scan(&m.Name, &since, &beat, &status, &m.Live); err != nil {
-				return err
-			}
-			m.Since, m.BeatAt, m.Accounts = fromMicros(since), fromMicros(beat), owned[m.Name]
-			if err := json.Unmarshal([]byte(status), &m.Status); err != nil {
-				return fmt.Errorf("decode status of %s: %w", m.Name, err)
-			}
-			members = append(members, m)
-			return nil
-		}, `SELECT name, since, beat_at, COALESCE(status, '[]'), beat_at > `+clockNow+` - CAST(? AS BIGINT) AS live
-			FROM members ORDER BY live DESC, name`, db.ttl.Microseconds())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read members: %w", err)
-	}
-	return members, nil
 }

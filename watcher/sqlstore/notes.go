@@ -93,3 +93,58 @@ func (a *Account) forgetNotes(ctx context.Context, last int64) error {
 		AND EXISTS (SELECT 1 FROM accounts WHERE shard = ? AND epoch = ?)`), a.shard, last, a.shard, a.epoch)
 	return err
 }
+
+// followOthers has this process take in what others have written.
+func (r *Replica) followOthers(ctx context.Context, c *census) error {
+	var events int64
+	for _, a := range c.accounts {
+		events += a.lastEvent
+		r.mu.Lock()
+		h := r.holds[a.name]
+		r.mu.Unlock()
+		if h == nil {
+			continue
+		}
+		if h.account.told.Load() < a.lastDelivery {
+			h.account.wake()
+		}
+		if h.account.noted < a.lastNote {
+			if err := r.readNotes(ctx, h.account, a.lastNote); err != nil {
+				return err
+			}
+		}
+	}
+	if events != r.events {
+		r.events = events
+		r.db.saved.wake()
+	}
+	var standings int64
+	err := r.db.beats.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM notifiers`).Scan(&standings)
+	if err == nil && standings != r.standings {
+		r.standings = standings
+		r.cfg.Standings(ctx)
+	}
+	return err
+}
+
+// readNotes brings the notes to an account's owner, up to a number at least.
+func (r *Replica) readNotes(ctx context.Context, a *Account, newest int64) error {
+	for a.noted < newest {
+		notes, last, err := a.notes(ctx)
+		if err != nil {
+			return fmt.Errorf("read notes to account %s: %w", a.name, err)
+		}
+		if len(notes) == 0 { // they were read by the owner before
+			a.noted = newest
+			return nil
+		}
+		if !r.cfg.Notice(a.name, notes) {
+			return nil // it begins just now: they are read at the next look
+		}
+		a.noted = last
+		if err := a.forgetNotes(ctx, last); err != nil {
+			return fmt.Errorf("drop notes to account %s: %w", a.name, err)
+		}
+	}
+	return nil
+}

@@ -2,10 +2,16 @@ package sqlstore
 
 import (
 	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+
+	"pushwatch/watcher"
 )
 
 // A census is what a replica sees of all accounts and members at a time.
@@ -86,4 +92,64 @@ func (c *census) share(me string) (take []accountSeen, give []string) {
 		}
 	}
 	return take, give
+}
+
+// census reads who lives and who owns what. It reads the owners first: then it
+// knows every owner's heartbeat, for that is older than what the member owns.
+func (r *Replica) census(ctx context.Context) (*census, error) {
+	c := &census{members: make(map[string][]string)}
+	err := r.db.each(ctx, r.db.beats, func(scan scanner) error {
+		var a accountSeen
+		err := scan(&a.name, &a.shard, &a.owner, &a.epoch, &a.lastEvent, &a.lastDelivery, &a.lastNote)
+		c.accounts = append(c.accounts, a)
+		return err
+	}, `SELECT name, shard, COALESCE(owner, ''), epoch, last_event, last_delivery, last_note FROM accounts`)
+	if err != nil {
+		return nil, err
+	}
+	err = r.db.each(ctx, r.db.beats, func(scan scanner) error {
+		var member, names string
+		if err := scan(&member, &names); err != nil {
+			return err
+		}
+		var list []string
+		err := json.Unmarshal([]byte(names), &list)
+		c.members[member] = list
+		return err
+	}, `SELECT name, accounts FROM members WHERE beat_at > `+clockNow+` - CAST(? AS BIGINT)`, r.db.ttl.Microseconds())
+	return c, err
+}
+
+// Members returns the members that live, and after them those that are dead but not
+// yet forgotten, each by name.
+func (db *DB) Members(ctx context.Context) ([]watcher.Member, error) {
+	owned := make(map[string][]string)
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		var owner, name string
+		err := scan(&owner, &name)
+		owned[owner] = append(owned[owner], name)
+		return err
+	}, `SELECT owner, name FROM accounts WHERE owner IS NOT NULL ORDER BY name`)
+	var members []watcher.Member
+	if err == nil {
+		err = db.each(ctx, db.reader, func(scan scanner) error {
+			var m watcher.Member
+			var since, beat sql.Null[int64]
+			var status string
+			if err := scan(&m.Name, &since, &beat, &status, &m.Live); err != nil {
+				return err
+			}
+			m.Since, m.BeatAt, m.Accounts = fromMicros(since), fromMicros(beat), owned[m.Name]
+			if err := json.Unmarshal([]byte(status), &m.Status); err != nil {
+				return fmt.Errorf("decode status of %s: %w", m.Name, err)
+			}
+			members = append(members, m)
+			return nil
+		}, `SELECT name, since, beat_at, COALESCE(status, '[]'), beat_at > `+clockNow+` - CAST(? AS BIGINT) AS live
+			FROM members ORDER BY live DESC, name`, db.ttl.Microseconds())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read members: %w", err)
+	}
+	return members, nil
 }
