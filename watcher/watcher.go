@@ -202,8 +202,13 @@ func (w *Watcher) watch(ctx context.Context, name string, store Store) error {
 	if err == nil {
 		err = a.run(ctx)
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, errReconfigured) && !errors.Is(err, ErrFenced) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(err, ErrFenced):
+		return err
+	case errors.Is(cause, errReconfigured):
 		return cause
+	case cause != nil: // it was stopped, while it loaded for all that matters
+		return nil
 	}
 	return err
 }
