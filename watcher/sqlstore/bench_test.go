@@ -55,8 +55,8 @@ func register(b testing.TB, db *sqlstore.DB, first, n int) []watcher.Task {
 	return all
 }
 
-// move saves the next change of a task, with one event to one notifier.
-func move(b testing.TB, a *sqlstore.Account, t *watcher.Task) {
+// change makes the next change of a task, with one event to one notifier.
+func change(t *watcher.Task) watcher.Change {
 	t.Version++
 	t.Sequence++
 	e := watcher.Event{
@@ -64,7 +64,12 @@ func move(b testing.TB, a *sqlstore.Account, t *watcher.Task) {
 		Sequence: t.Sequence, ObservedAt: time.Now(), Notifiers: []string{"classroom"},
 	}
 	e.Body = watcher.NewEnvelope("test", e.ID, e.Type, e.Key.String(), e.ObservedAt, watcher.TaskData{Sequence: e.Sequence}).Encode()
-	if err := a.Save(b.Context(), watcher.Change{Task: *t, Events: []watcher.Event{e}}); err != nil {
+	return watcher.Change{Task: *t, Events: []watcher.Event{e}}
+}
+
+// move saves the next change of a task.
+func move(b testing.TB, a *sqlstore.Account, t *watcher.Task) {
+	if err := a.Save(b.Context(), change(t)); err != nil {
 		b.Error(err)
 	}
 }
@@ -75,6 +80,29 @@ func BenchmarkSave(b *testing.B) {
 			move(b, a, &tasks[0])
 		}
 	})
+}
+
+// BenchmarkTransaction is transactions of so many changes. How many the writer puts
+// into one is as many as come meanwhile: see BenchmarkSaveTogether.
+func BenchmarkTransaction(b *testing.B) {
+	for _, size := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("changes=%d", size), func(b *testing.B) {
+			each(b, func(b *testing.B, _ *sqlstore.DB, a *sqlstore.Account, tasks []watcher.Task) {
+				next := 0
+				for b.Loop() {
+					changes := make([]watcher.Change, size)
+					for i := range changes {
+						changes[i] = change(&tasks[next%len(tasks)])
+						next++
+					}
+					if err := a.SaveTogether(b.Context(), changes); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "changes/s")
+			})
+		})
+	}
 }
 
 // BenchmarkSaveTogether is many callers, each of which saves one change after the

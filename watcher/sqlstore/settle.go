@@ -49,14 +49,15 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 	return nil
 }
 
-// settleStatement writes so many outcomes.
+// settleStatement writes so many outcomes. That a delivery is pending it asks as
+// [saveStatement] asks whether a task has been removed.
 func settleStatement(n int) string {
 	return `WITH o (shard, id, position, state, attempts, next_attempt_at, last_error, log, settled_at)
 			AS (VALUES ` + values(n, outcomeTypes...) + `)
 		UPDATE deliveries SET state = o.state, attempts = o.attempts, next_attempt_at = o.next_attempt_at,
 			last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at
 		FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id AND deliveries.position = o.position
-			AND deliveries.state = 'pending' AND deliveries.attempts < o.attempts`
+			AND deliveries.state NOT IN ('delivered', 'dead') AND deliveries.attempts < o.attempts`
 }
 
 // bury makes the first pending deliveries of a notifier dead.
@@ -101,15 +102,20 @@ func (tx transaction) touch(ctx context.Context, group []*request) error {
 			for _, t := range chunk {
 				args = append(args, t.SDKAppID, t.TaskID, t.Version, micros(t.LastObservedAt), micros(t.LastPolledAt))
 			}
-			_, err := tx.exec(ctx, `WITH p (sdk_app_id, task_id, version, last_observed_at, last_polled_at)
-				AS (VALUES `+values(len(chunk), touchTypes...)+`)
-				UPDATE tasks SET last_observed_at = p.last_observed_at, last_polled_at = p.last_polled_at
-				FROM p WHERE tasks.sdk_app_id = p.sdk_app_id AND tasks.task_id = p.task_id
-					AND tasks.version = p.version AND tasks.removed_at IS NULL`, args...)
-			if err != nil {
+			if _, err := tx.exec(ctx, touchStatement(len(chunk)), args...); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// touchStatement writes the times of so many tasks. It finds them as [saveStatement]
+// does.
+func touchStatement(n int) string {
+	return `WITH p (sdk_app_id, task_id, version, last_observed_at, last_polled_at)
+			AS (VALUES ` + values(n, touchTypes...) + `)
+		UPDATE tasks SET last_observed_at = p.last_observed_at, last_polled_at = p.last_polled_at
+		FROM p WHERE tasks.sdk_app_id = p.sdk_app_id AND tasks.task_id = p.task_id
+			AND tasks.version = p.version AND COALESCE(tasks.removed_at, 0) = 0`
 }

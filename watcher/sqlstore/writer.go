@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"slices"
 	"time"
 
@@ -113,8 +114,10 @@ func (a *Account) Run(ctx context.Context) error {
 }
 
 // gather returns first and whatever has queued up behind it, up to a group. It
-// waits for nothing.
+// waits for nothing but its turn: callers whom the last commit woke come together,
+// and without that the first of them would get a transaction to itself.
 func (a *Account) gather(first *request) []*request {
+	runtime.Gosched()
 	group := []*request{first}
 	for weight := first.weight(); weight < groupWeight; {
 		select {

@@ -13,11 +13,22 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/storetest"
 )
 
 func openTest(t *testing.T) *DB {
 	t.Helper()
-	db, err := Open(t.Context(), Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")})
+	return openURL(t, "sqlite:"+filepath.Join(t.TempDir(), "pushwatch.db"))
+}
+
+func openPostgresTest(t *testing.T) *DB {
+	t.Helper()
+	return openURL(t, storetest.Postgres(t))
+}
+
+func openURL(t *testing.T, url string) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), Config{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
