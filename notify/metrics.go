@@ -152,4 +152,8 @@ func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 		gauge(pendingDesc, float64(t.Pending), c.Name)
 		gauge(deadDesc, float64(t.Dead), c.Name)
 	}
+	for name, pending := range d.strays(tallies) {
+		gauge(oldestDesc, tallies[name].waiting(now).Seconds(), name)
+		gauge(pendingDesc, float64(pending), name)
+	}
 }

@@ -68,6 +68,7 @@ type Dispatcher struct {
 	log      *zap.Logger
 	roster   *roster
 	tallies  counter
+	warned   map[string]int // the strays of which the log has told; Run's own
 
 	mu    sync.Mutex
 	boxes map[string]Outbox // of the accounts that this process owns now, by name
@@ -95,7 +96,8 @@ func New(cfg Config) *Dispatcher {
 // Reconfigure puts other notifiers in force. A notifier that stays keeps what
 // waits for it and how it stands, and uses its new Sender from the next attempt
 // on; give it the Sender it had where nothing about it has changed. What waits for
-// one that is gone stays in the table, and goes on should it come back.
+// one that is gone stays in the table, of which the log warns, and goes on should it
+// come back.
 func (d *Dispatcher) Reconfigure(notifiers []Notifier) { d.roster.set(notifiers) }
 
 // Run sends until ctx ends. What is under way then may go on for some seconds. It
@@ -113,6 +115,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		}
 		if err == nil {
 			d.roster.run(ctx, &running)
+			d.warnOfStrays(ctx)
 		}
 		select {
 		case <-ctx.Done():

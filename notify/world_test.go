@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
@@ -78,6 +81,7 @@ type world struct {
 	account    *sqlstore.Account
 	dispatcher *notify.Dispatcher
 	metrics    *prometheus.Registry
+	warnings   *observer.ObservedLogs
 	stop       func()
 	padding    string // in the bodies of events that push makes
 }
@@ -107,7 +111,9 @@ func (w *world) start(notifiers ...notify.Notifier) {
 		w.Fatal(err)
 	}
 	w.metrics = prometheus.NewRegistry()
-	w.dispatcher = notify.New(notify.Config{Instance: "test", Notifiers: notifiers, Archive: w.db, Metrics: w.metrics})
+	var log zapcore.Core
+	log, w.warnings = observer.New(zap.WarnLevel)
+	w.dispatcher = notify.New(notify.Config{Instance: "test", Notifiers: notifiers, Archive: w.db, Log: zap.New(log), Metrics: w.metrics})
 	feed := w.dispatcher.Feed("school", w.account)
 	var stops []func()
 	for _, run := range []func(context.Context) error{w.account.Run, feed.Run, w.dispatcher.Run} {
