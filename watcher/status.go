@@ -13,6 +13,7 @@ import (
 type AccountStatus struct {
 	Name        string
 	Member      string        // the process that watches it; empty where there is but this one
+	Unheard     time.Time     // since when that process is not heard of, by the database's clock, so all this is as it was then; zero: it is
 	Limit       float64       // requests a second that it may make
 	Granted     float64       // and is granted now: less while others use the quota
 	Used        float64       // requests a second that it made in the last minute

@@ -39,6 +39,15 @@ func TestStatusOfMembers(t *testing.T) {
 		Metrics: registry, Member: "a", Members: func(context.Context) ([]watcher.Member, error) { return members, nil },
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
 	})
+	for _, a := range h.Accounts(t.Context()) { // those of a dead member are as they were when it died
+		want := time.Time{}
+		if a.Member == "c" {
+			want = at
+		}
+		if a.Unheard != want {
+			t.Errorf("account %s of %s is not heard of since %v, want %v", a.Name, a.Member, a.Unheard, want)
+		}
+	}
 	r := httptest.NewRequest("GET", "/v1/status", nil)
 	r.Host = "localhost"
 	w := httptest.NewRecorder()

@@ -30,6 +30,9 @@ func (r *roll) call(ctx context.Context) ([]watcher.AccountStatus, []watcher.Mem
 		for _, s := range m.Status {
 			if m.Name != r.self && slices.Contains(m.Accounts, s.Name) {
 				s.Member = m.Name
+				if !m.Live {
+					s.Unheard = m.BeatAt
+				}
 				all = append(all, s)
 			}
 		}

@@ -3,6 +3,7 @@ package page_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ func TestBrowser(t *testing.T) {
 	}{
 		{"Banner", testBanner},
 		{"Live", testLive},
+		{"Hour", testHour},
 		{"Gone", testGone},
 		{"Filters", testFilters},
 		{"Doing", testDoing},
@@ -118,6 +120,92 @@ func testLive(t *testing.T, c *chrome) {
 	tb.until(says("#head", "failed", "EXCEPTION"))
 	tb.until("document.querySelector('#actions form[action$=reopen]') && !document.querySelector('#actions form[action$=poll]')")
 	tb.until(says("#told", "oncall"))
+}
+
+// testHour looks at the pictures of an account's last hour, and has them change
+// while they are looked at.
+func testHour(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	a := fine("school")
+	a.Stalest = 2 * time.Minute
+	for ago := 39 * time.Minute; ago > 21*time.Minute; ago -= 15 * time.Second {
+		w.hour.Sample(time.Now().Add(-ago), []watcher.AccountStatus{a})
+	}
+	a.Stalest, a.Starts.Seen = 30*time.Second, 0
+	w.show(a)
+	tb := c.browse(t, w)
+	tb.goTo("/")
+	label := func(n int) string {
+		return fmt.Sprint(tb.eval(fmt.Sprintf("document.querySelectorAll('.chart > svg')[%d].getAttribute('aria-label')", n)))
+	}
+	for i, want := range []string{
+		"Polls a second: made 12, granted 20, allowed 20. In the last hour: made 12 to 12, granted 20 to 20.",
+		"Oldest observation: old 30 s, promised 1 m. In the last hour: old 30 s to 2 m.",
+		"Delay of starts: seen none, expected 900 ms. In the last hour: seen 1.1 s to 1.1 s, expected 900 ms to 900 ms.",
+		"Delay of stops: seen 2.1 s, expected 2.4 s. In the last hour: seen 2.1 s to 2.1 s, expected 2.4 s to 2.4 s.",
+	} {
+		if got := label(i); got != want {
+			t.Errorf("picture %d says %q, want %q", i, got, want)
+		}
+	}
+	if got := tb.text(".legend"); !strings.HasPrefix(got, "not known before ") || !strings.HasSuffix(got, ", at times") {
+		t.Errorf("what is not known is told as %q", got)
+	}
+	// Where things are, in parts of the hour and of the picture's height.
+	place := func(selector string) [4]float64 {
+		text := fmt.Sprintf(`(() => {
+			const box = document.querySelectorAll(".chart > svg")[1].getBoundingClientRect();
+			const r = document.querySelectorAll(".chart > svg")[1].querySelector(%q).getBoundingClientRect();
+			return [(r.left - box.left) / box.width, (r.right - box.left) / box.width, (box.bottom - r.bottom) / box.height, (box.bottom - r.top) / box.height];
+		})()`, selector)
+		var p [4]float64
+		for i, f := range tb.eval(text).([]any) {
+			p[i] = f.(float64)
+		}
+		return p
+	}
+	near := func(what string, got, want float64) {
+		t.Helper()
+		if math.Abs(got-want) > .03 {
+			t.Errorf("%s is at %.3f, want %.3f", what, got, want)
+		}
+	}
+	promised := place(".limit")
+	near("the promised line", promised[2], .5/1.08)
+	near("its end", promised[1], 1)
+	near("the beginning of what is known", place("rect.open")[1], 21./60)
+	near("the end of what was known", place("rect.open:nth-of-type(2)")[0], 39./60)
+	near("the oldest observation, at its oldest,", place(".area")[3], 1/1.08)
+	for i := range 4 {
+		box := fmt.Sprintf("(() => { const r = document.querySelectorAll('.chart > svg')[%d].getBoundingClientRect(); return r.left + ' ' + r.width; })()", i)
+		if got, want := tb.eval(box), tb.eval(strings.Replace(box, fmt.Sprintf("[%d]", i), "[0]", 1)); got != want {
+			t.Errorf("picture %d lies at %v, want the axis of the first, %v", i, got, want)
+		}
+	}
+
+	tb.eval("document.querySelector('.chart summary').click()")
+	rows := func() string { return tb.text(".chart tbody") }
+	if got := strings.Join(strings.Fields(rows()), " "); got != "60–50 not known 50–40 not known 40–30 12 of 20 2 m 1.1 s 900 ms 2.1 s 2.4 s 30–20 12 of 20 2 m 1.1 s 900 ms 2.1 s 2.4 s 20–10 not known 10–0 12 of 20 30 s none 900 ms 2.1 s 2.4 s" {
+		t.Errorf("in figures: %s", got)
+	}
+	drawn := tb.eval("document.querySelectorAll('.chart path.area')[1].getAttribute('d')")
+	a.Stalest = 4 * time.Minute
+	w.show(a)
+	task := w.happen(w.register("math-3b", time.Minute, nil), seen{kind: watcher.PushPreparing}) // sooner than a view without news is asked for
+	tb.until(says(".chart", "4 m old"))
+	tb.until(fmt.Sprintf("document.querySelectorAll('.chart path.area')[1].getAttribute('d') !== %q", drawn))
+	if got := label(1); !strings.Contains(got, "old 30 s to 4 m") && !strings.Contains(got, "old 2 m to 4 m") {
+		t.Errorf("the picture that has changed says %q", got)
+	}
+	if tb.eval("document.querySelector('.chart details').open") != true || !strings.Contains(rows(), "4 m") {
+		t.Errorf("the figures have not followed: %s", rows())
+	}
+
+	a.Member, a.Unheard = "node-2", time.Now().Add(-time.Minute)
+	w.show(a)
+	w.happen(task, seen{kind: watcher.PushStarted})
+	tb.until(says(".chart", "? made", "? old", "since "))
+	tb.until(says("#banner", "process node-2, which did, is not heard of any more"))
 }
 
 // testGone has the daemon go away under a view, and come back.
@@ -276,6 +364,9 @@ func testWithoutScript(t *testing.T, c *chrome) {
 	if got := tb.text("main"); !strings.Contains(got, "Seeing") || !strings.Contains(got, "push.failed") {
 		t.Errorf("the overview without a script says %s", got)
 	}
+	if got := tb.eval("document.querySelectorAll('.chart path:is(.area, .seen)').length"); got != 4.0 {
+		t.Errorf("the overview without a script draws %v lines, want 4", got)
+	}
 }
 
 // testAccessible measures every view, in both themes, wide and narrow: contrast,
@@ -309,6 +400,7 @@ func testAccessible(t *testing.T, c *chrome) {
 	} {
 		w.show(view.accounts...)
 		tb.goTo(view.path)
+		tb.eval("document.querySelectorAll('.chart details').forEach((d) => d.open = true)")
 		for _, theme := range []string{"light", "dark"} {
 			tb.theme(theme)
 			for _, width := range []int{1280, 390, 320} {

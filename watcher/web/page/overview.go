@@ -15,8 +15,10 @@ const (
 	// glance is how long the overview waits for the database. It says what is seen
 	// with or without it.
 	glance = 2 * time.Second
-	// pictured is how many accounts have their own part; the others have a row.
+	// pictured is how many accounts have their own part. Where there are more, the
+	// crowded worst of them have, and the others a row.
 	pictured = 6
+	crowded  = 3
 )
 
 // An overview is all that matters at a glance.
@@ -53,10 +55,13 @@ func (s *site) overview(r *http.Request) (view, error) {
 		o.Others = append(o.Others, accountPart{AccountStatus: a, Seeing: lookAt(a)})
 	}
 	slices.SortStableFunc(o.Others, func(a, b accountPart) int { return cmp.Compare(b.Seeing.Sight, a.Seeing.Sight) })
-	n := min(pictured, len(o.Others))
+	n := len(o.Others)
+	if n > pictured {
+		n = crowded
+	}
 	o.Accounts, o.Others = o.Others[:n], o.Others[n:]
 	for i, a := range o.Accounts {
-		o.Accounts[i].Chart = draw(a.AccountStatus, s.Hour.of(a.Name), now)
+		o.Accounts[i].Chart = draw(a.AccountStatus, s.Hour.of(a.Name, now), now)
 	}
 	notifiers, err := s.Notifiers.Notifiers(ctx)
 	o.Notifiers, o.Telling = notifiers, tell(notifiers, err)

@@ -104,6 +104,12 @@ func lookAt(a watcher.AccountStatus) seeing {
 		s.Reasons = append(s.Reasons, r)
 		s.Sight = max(s.Sight, r.Sight)
 	}
+	if !a.Unheard.IsZero() {
+		because(reason{Sight: blind, What: "Nobody watches it: process " + a.Member + ", which did, is not heard of any more.", Since: a.Unheard, LastSeen: a.LastSeen, Tasks: s.Live,
+			Do: "Another process takes it over within seconds, where one lives whose settings name it."})
+		s.gather()
+		return s // the rest is of then
+	}
 	if !a.StoreFailed.IsZero() {
 		because(reason{Sight: blind, What: "The database takes no writes: what is seen cannot be kept or told.", Since: a.StoreFailed,
 			Tasks: s.Live, Do: "Look at the database and its disk. Polling goes on as far as it can, and nothing that is saved is lost."})

@@ -84,32 +84,3 @@ func TestChronicle(t *testing.T) {
 		t.Errorf("a new push = %+v, want an empty picture", line)
 	}
 }
-
-func TestHour(t *testing.T) {
-	status := []watcher.AccountStatus{{Name: "school", Limit: 20, Granted: 20, Used: 5}}
-	h := NewHour()
-	start := time.Now()
-	for s := time.Duration(0); s < 3*time.Hour; s += sampleEvery {
-		h.Sample(start.Add(s), status)
-	}
-	if got := h.of("school"); len(got) != samples || got[0].at != start.Add(2*time.Hour) {
-		t.Errorf("%d samples, want %d of the last hour", len(got), samples)
-	}
-	h.Sample(start.Add(5*time.Hour), nil)
-	if got := h.of("school"); got != nil {
-		t.Errorf("samples of an account that is not watched any more = %v, want none", got)
-	}
-}
-
-func TestDraw(t *testing.T) {
-	now := time.Now()
-	s := watcher.AccountStatus{Name: "school", Limit: 10, Granted: 5, Used: 5}
-	c := draw(s, []sample{{at: now.Add(-time.Hour), used: 0, granted: 10, limit: 10, dark: true}, {at: now.Add(-30 * time.Minute), used: 10, granted: 10, limit: 10}}, now)
-	want := chart{
-		Area: "M0 100.0L1800 7.4L3600 53.7L3600 100L0 100Z", Used: "M0 100.0L1800 7.4L3600 53.7", Granted: "M0 7.4L3600 7.4L3600 53.7",
-		Limit: c.Limit, Dark: []band{{0, 1800}}, Label: "Polls a second over the last hour: 5 now, 5 granted, 10 allowed.",
-	}
-	if c.Area != want.Area || c.Used != want.Used || c.Granted != want.Granted || len(c.Dark) != 1 || c.Dark[0] != want.Dark[0] || c.Label != want.Label {
-		t.Errorf("draw = %+v, want %+v", c, want)
-	}
-}
