@@ -14,9 +14,6 @@ import (
 
 var _ watcher.Registry = (*DB)(nil)
 
-// defaultPage is how many tasks [DB.Tasks] reads where its query does not say.
-const defaultPage = 100
-
 // Register implements [watcher.Registry]. Of each task it takes the key, the
 // account, the labels, the expected stop and the time of registration; the rest
 // is how a watching begins.
@@ -151,58 +148,6 @@ func (tx transaction) insertTasks(ctx context.Context, tasks []watcher.Task) err
 // Task implements [watcher.Registry].
 func (db *DB) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
 	return db.readTask(ctx, key)
-}
-
-// Tasks implements [watcher.Registry]. Task ids are ordered as the database
-// orders text.
-func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, error) {
-	where, args := []string{`removed_at IS NULL`}, []any(nil)
-	filter := func(condition string, values ...any) {
-		where, args = append(where, condition), append(args, values...)
-	}
-	after, order := q.After, `sdk_app_id, task_id`
-	if q.Newest {
-		order = `registered_at DESC, sdk_app_id DESC, task_id DESC`
-		if !after.RegisteredAt.IsZero() {
-			filter(`(registered_at, sdk_app_id, task_id) < (?, ?, ?)`, after.RegisteredAt.UnixMicro(), after.SDKAppID, after.TaskID)
-		}
-	} else {
-		filter(`(sdk_app_id, task_id) > (?, ?)`, after.SDKAppID, after.TaskID)
-	}
-	if q.Account != "" {
-		filter(`account = ?`, q.Account)
-	}
-	if len(q.States) > 0 {
-		states := make([]any, len(q.States))
-		for i, s := range q.States {
-			states[i] = string(s)
-		}
-		filter(`state IN (?`+strings.Repeat(", ?", len(states)-1)+`)`, states...)
-	}
-	if q.SDKAppID != 0 {
-		filter(`sdk_app_id = ?`, q.SDKAppID)
-	}
-	if q.Contains != "" { // LIKE would ignore case in SQLite, and take "_" for any letter
-		filter(`REPLACE(task_id, ?, '') <> task_id`, q.Contains)
-	}
-	for k, v := range q.Labels {
-		// The label as it stands in the JSON: a quote within a value is escaped,
-		// so this text is found nowhere else.
-		filter(`REPLACE(labels, ?, '') <> labels`, encodeJSON(k)+":"+encodeJSON(v))
-	}
-	args = append(args, cmp.Or(q.Limit, defaultPage))
-
-	var tasks []watcher.Task
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		t, err := decodeTask(scan)
-		tasks = append(tasks, t)
-		return err
-	}, `SELECT `+taskColumns+` FROM tasks WHERE `+strings.Join(where, ` AND `)+`
-		ORDER BY `+order+` LIMIT ?`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read tasks: %w", err)
-	}
-	return tasks, nil
 }
 
 // Remove implements [watcher.Registry].

@@ -226,6 +226,7 @@ func testTasks(t *testing.T, b *bench) {
 		{"id", watcher.TaskQuery{Contains: "t123"}, 1},
 		{"part in another case", watcher.TaskQuery{Contains: "T"}, 0},
 		{"part with a wildcard", watcher.TaskQuery{Contains: "t_1"}, 0},
+		{"newest with a label", watcher.TaskQuery{Labels: map[string]string{"course": "math"}, Newest: true}, 50},
 		{"no such label", watcher.TaskQuery{Labels: map[string]string{"curse": "math"}}, 0},
 	} {
 		seen := make(map[watcher.Key]bool)

@@ -1,0 +1,118 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pushwatch/watcher"
+)
+
+const (
+	// defaultPage is how many tasks [DB.Tasks] reads where its query does not say.
+	defaultPage = 100
+
+	// nearTasks is among how many tasks ones with a label are looked for, before
+	// they are among all.
+	nearTasks = 2000
+)
+
+// Tasks implements [watcher.Registry]. Task ids are ordered as the database
+// orders text.
+//
+// No index has the labels, and in the order of one, SQLite reads rows from all over
+// the table, which takes seven times as long as from end to end. So tasks with a
+// label are looked for in their order only among the first ones, which hold a page of
+// what is common, and else among all as they lie.
+func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, error) {
+	limit := cmp.Or(q.Limit, defaultPage)
+	if len(q.Labels) == 0 {
+		w := whereTasks(q, "")
+		return db.listTasks(ctx, `SELECT `+taskColumns+` FROM tasks`+w.String()+taskOrder(q, "")+` LIMIT ?`, append(w.args, limit))
+	}
+	near := whereTasks(q, "")
+	labels := whereLabels(q)
+	tasks, err := db.listTasks(ctx, `SELECT `+taskColumns+` FROM (SELECT `+taskColumns+` FROM tasks`+near.String()+taskOrder(q, "")+` LIMIT ?) AS near`+
+		labels.String()+taskOrder(q, "")+` LIMIT ?`, slices.Concat(near.args, []any{nearTasks}, labels.args, []any{limit}))
+	if err != nil || len(tasks) == limit {
+		return tasks, err
+	}
+	// A plus sign keeps either database from using an index for a column.
+	all := whereTasks(q, "+")
+	all.conditions, all.args = append(all.conditions, labels.conditions...), append(all.args, labels.args...)
+	return db.listTasks(ctx, `SELECT `+taskColumns+` FROM tasks`+all.String()+taskOrder(q, "+")+` LIMIT ?`, append(all.args, limit))
+}
+
+func (db *DB) listTasks(ctx context.Context, query string, args []any) (tasks []watcher.Task, err error) {
+	err = db.each(ctx, db.reader, func(scan scanner) error {
+		t, err := decodeTask(scan)
+		tasks = append(tasks, t)
+		return err
+	}, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read tasks: %w", err)
+	}
+	return tasks, nil
+}
+
+// A where is what rows have to be like, with the values that it asks for.
+type where struct {
+	conditions []string
+	args       []any
+}
+
+func (w *where) and(condition string, values ...any) {
+	w.conditions, w.args = append(w.conditions, condition), append(w.args, values...)
+}
+
+func (w *where) String() string { return ` WHERE ` + strings.Join(w.conditions, ` AND `) }
+
+// taskOrder is the order of the tasks of a query. Here and below, the sign stands
+// before each column that leads to an index.
+func taskOrder(q watcher.TaskQuery, sign string) string {
+	if q.Newest {
+		return ` ORDER BY ` + sign + `registered_at DESC, sdk_app_id DESC, task_id DESC`
+	}
+	return ` ORDER BY ` + sign + `sdk_app_id, task_id`
+}
+
+// whereTasks is all that a query asks for, but the labels.
+func whereTasks(q watcher.TaskQuery, sign string) *where {
+	w := &where{conditions: []string{sign + `removed_at IS NULL`}}
+	switch after := q.After; {
+	case !q.Newest:
+		w.and(`(`+sign+`sdk_app_id, task_id) > (?, ?)`, after.SDKAppID, after.TaskID)
+	case !after.RegisteredAt.IsZero():
+		w.and(`(`+sign+`registered_at, sdk_app_id, task_id) < (?, ?, ?)`, after.RegisteredAt.UnixMicro(), after.SDKAppID, after.TaskID)
+	}
+	if q.Account != "" {
+		w.and(`account = ?`, q.Account)
+	}
+	if len(q.States) > 0 {
+		states := make([]any, len(q.States))
+		for i, s := range q.States {
+			states[i] = string(s)
+		}
+		w.and(`state IN (?`+strings.Repeat(", ?", len(states)-1)+`)`, states...)
+	}
+	if q.SDKAppID != 0 {
+		w.and(sign+`sdk_app_id = ?`, q.SDKAppID)
+	}
+	if q.Contains != "" { // LIKE would ignore case in SQLite, and take "_" for any letter
+		w.and(`REPLACE(task_id, ?, '') <> task_id`, q.Contains)
+	}
+	return w
+}
+
+// whereLabels is that the labels of a query are there.
+func whereLabels(q watcher.TaskQuery) *where {
+	w := new(where)
+	for k, v := range q.Labels {
+		// The label as it stands in the JSON: a quote within a value is escaped,
+		// so this text is found nowhere else.
+		w.and(`REPLACE(labels, ?, '') <> labels`, encodeJSON(k)+":"+encodeJSON(v))
+	}
+	return w
+}

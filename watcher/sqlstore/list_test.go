@@ -1,0 +1,101 @@
+package sqlstore_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/sqlstore"
+	"pushwatch/watcher/storetest"
+)
+
+// mix registers n tasks in an order that is neither that of their ids nor that of
+// their registrations, the first of them the newest. Every second one has the label
+// of a common group, and every thousandth a rare one.
+func mix(t testing.TB, db *sqlstore.DB, n int) {
+	t.Helper()
+	begin := time.Now()
+	order := rand.New(rand.NewPCG(1, 2)).Perm(n)
+	for chunk := range slices.Chunk(order, 10_000) {
+		tasks := make([]watcher.Task, len(chunk))
+		for i, n := range chunk {
+			group := []string{"common", "other"}[n%2]
+			if n%1000 == 999 {
+				group = "rare"
+			}
+			tasks[i] = watcher.Task{
+				Key: watcher.Key{SDKAppID: 1400000001, TaskID: fmt.Sprintf("t%06d", n)}, Account: "school",
+				Labels: map[string]string{"course": fmt.Sprintf("math-%d", n%300), "group": group}, RegisteredAt: begin.Add(-time.Duration(n) * time.Second),
+			}
+		}
+		if _, _, err := db.Register(t.Context(), tasks, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLabels looks for labels, common and rare, among more tasks than are looked at
+// in their order, a page at a time.
+func TestLabels(t *testing.T) {
+	for name, url := range map[string]func(testing.TB) string{"sqlite": sqliteURL, "postgres": storetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			const n = 5000
+			db := open(t, url(t))
+			defer db.Close()
+			mix(t, db, n)
+			for group, want := range map[string]int{"common": n / 2, "rare": n / 1000, "none": 0} {
+				for _, newest := range []bool{true, false} {
+					var got []string
+					q := watcher.TaskQuery{Labels: map[string]string{"group": group}, States: []watcher.State{watcher.Registered}, SDKAppID: 1400000001, Newest: newest, Limit: 3}
+					if want > n/10 {
+						q.Limit = n / 10
+					}
+					for {
+						page, err := db.Tasks(t.Context(), q)
+						if err != nil {
+							t.Fatal(err)
+						}
+						for _, task := range page {
+							if task.Labels["group"] != group {
+								t.Errorf("task %s with labels %v found in group %s", task.Key, task.Labels, group)
+							}
+							got = append(got, task.TaskID)
+						}
+						if len(page) < q.Limit {
+							break
+						}
+						last := page[len(page)-1]
+						q.After = watcher.TaskMark{Key: last.Key, RegisteredAt: last.RegisteredAt}
+					}
+					// The ids rise with the age of the registrations.
+					if len(got) != want || !slices.IsSorted(got) || len(slices.Compact(got)) != want {
+						t.Errorf("group %s, newest first %t: %d tasks %.200q, want %d in order", group, newest, len(got), got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkLabels looks for labels among 100,000 tasks.
+func BenchmarkLabels(b *testing.B) {
+	for name, url := range map[string]func(testing.TB) string{"sqlite": sqliteURL, "postgres": storetest.Postgres} {
+		db := open(b, url(b))
+		defer db.Close()
+		mix(b, db, 100_000)
+		for _, group := range []string{"common", "rare", "none"} {
+			for order, newest := range map[string]bool{"newest": true, "by key": false} {
+				b.Run(name+"/"+group+"/"+order, func(b *testing.B) {
+					for b.Loop() {
+						if _, err := db.Tasks(b.Context(), watcher.TaskQuery{Labels: map[string]string{"group": group}, Newest: newest, Limit: 51}); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
