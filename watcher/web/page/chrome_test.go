@@ -41,7 +41,7 @@ type answer struct {
 
 // startChrome starts a browser for the time of a test. Where there is none the
 // test is skipped, but never in the gate, which installs it.
-func startChrome(t *testing.T) *chrome {
+func startChrome(t testing.TB) *chrome {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -177,7 +177,7 @@ type params = map[string]any
 
 // A tab is a page of the browser with cookies of its own.
 type tab struct {
-	*testing.T
+	testing.TB
 	chrome  *chrome
 	session string
 	origin  string
@@ -190,9 +190,9 @@ type tab struct {
 
 // open opens a tab at an origin. What it meets that it should not fails the test
 // when it ends.
-func (c *chrome) open(t *testing.T, origin string) *tab {
+func (c *chrome) open(t testing.TB, origin string) *tab {
 	t.Helper()
-	tb := &tab{T: t, chrome: c, origin: origin}
+	tb := &tab{TB: t, chrome: c, origin: origin}
 	var context struct{ BrowserContextID string }
 	var target struct{ TargetID string }
 	var attached struct{ SessionID string }
@@ -234,7 +234,7 @@ func (c *chrome) open(t *testing.T, origin string) *tab {
 }
 
 // browse serves a world over a socket and opens a tab there.
-func (c *chrome) browse(t *testing.T, w *world) *tab {
+func (c *chrome) browse(t testing.TB, w *world) *tab {
 	t.Helper()
 	server := httptest.NewServer(w)
 	t.Cleanup(server.Close) // after the tab, which has a stream open
