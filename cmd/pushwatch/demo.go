@@ -212,12 +212,12 @@ type story struct {
 func (s *story) introduce(tiw, api, receiver string) {
 	fmt.Fprintf(s.out, `pushwatch demo: everything runs in this process, and nothing leaves this machine.
 
-  TIW        http://%s  a simulation: it checks signatures and allows 20 requests a second
-  pushwatch  %s  watches it: look at this address with a browser
-  receiver   http://%s  stands for the classroom backend and verifies each webhook
+  TIW        %-22s  a simulation: it checks signatures and allows 20 requests a second
+  pushwatch  %-22s  watches it: look at this address with a browser
+  receiver   %-22s  stands for the classroom backend and verifies each webhook
 
 %8s  %-9s %-18s what happens
-`, tiw, api, receiver, "seconds", "where", "push")
+`, "http://"+tiw, api, "http://"+receiver, "seconds", "where", "push")
 }
 
 // line prints one line. The color is an ANSI code.

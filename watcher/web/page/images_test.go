@@ -1,10 +1,18 @@
 package page_test
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,6 +52,15 @@ func TestImages(t *testing.T) {
 	if folder == "" {
 		t.Skip("PUSHWATCH_IMAGES names no folder for the README's pictures")
 	}
+	save := func(name string, picture []byte) {
+		picture, err := slim(picture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), picture, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w := newWorld(t)
 	w.anHour()
 	for i, class := range []string{"art-1a", "biology-2c", "english-4b", "history-3a", "geography-1d"} {
@@ -53,20 +70,41 @@ func TestImages(t *testing.T) {
 			seen{kind: watcher.PushStarted, ago: ago, window: 2 * time.Second, push: pushing(ago, 0)})
 	}
 	w.story()
-	tb := startChrome(t).browse(t, w)
+	c := startChrome(t)
+	tb := c.browse(t, w)
 	for _, picture := range []struct {
 		name, path, theme string
 		height            int
 	}{
-		{"page-overview-light.png", "/", "light", 800},
-		{"page-overview-dark.png", "/", "dark", 800},
+		{"page-overview-light.png", "/", "light", 745},
+		{"page-overview-dark.png", "/", "dark", 745},
 		{"page-task.png", "/tasks/1400000001/physics-2a", "light", 1000},
 	} {
 		tb.size(1100, picture.height)
 		tb.theme(picture.theme)
 		tb.goTo(picture.path)
-		if err := os.WriteFile(filepath.Join(folder, picture.name), tb.picture(), 0o644); err != nil {
-			t.Fatal(err)
+		save(picture.name, tb.picture())
+	}
+	save("demo.png", demoPicture(t, c))
+}
+
+// slim makes a PNG smaller, by having it of its 256 most frequent colors alone.
+func slim(picture []byte) ([]byte, error) {
+	full, err := png.Decode(bytes.NewReader(picture))
+	if err != nil {
+		return nil, err
+	}
+	often := make(map[color.Color]int)
+	box := full.Bounds()
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			often[full.At(x, y)]++
 		}
 	}
+	colors := slices.SortedFunc(maps.Keys(often), func(a, b color.Color) int { return cmp.Compare(often[b], often[a]) })
+	few := image.NewPaletted(box, colors[:min(256, len(colors))])
+	draw.Draw(few, box, full, box.Min, draw.Src)
+	var out bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, few)
+	return out.Bytes(), err
 }
