@@ -111,7 +111,7 @@ func (a *taskAPI) register(api huma.API) {
 		DefaultStatus: http.StatusCreated,
 	}, a.create)
 	huma.Register(api, huma.Operation{
-		OperationID: "register-tasks", Method: http.MethodPost, Path: batchPath, Tags: []string{"tasks"},
+		OperationID: "register-tasks", Method: http.MethodPost, Path: batchPath, Tags: []string{"tasks"}, MaxBodyBytes: maxBatch,
 		Summary: "Watch up to 10,000 pushes at once, all or none",
 	}, a.createBatch)
 	huma.Register(api, huma.Operation{

@@ -112,6 +112,8 @@ func TestBatch(t *testing.T) {
 		{batch(0, 12), 200, `{"created":2,"existing":10}`},
 		{batch(0, 10000), 200, `{"created":9988,"existing":12}`},
 		{batch(0, 10001), 422, `tasks`},
+		{batch(0, 10) + strings.Repeat(" ", 15<<20), 200, `{"created":0,"existing":10}`},
+		{batch(0, 10) + strings.Repeat(" ", 16<<20), 413, `too large`},
 		{`{"tasks":[]}`, 422, `tasks`},
 		{`{"tasks":[{"sdk_app_id":1400000001,"task_id":"new"},{"sdk_app_id":7,"task_id":"b"}]}`, 422, `body.tasks[1].sdk_app_id`},
 	} {
