@@ -321,6 +321,7 @@ func testDoing(t *testing.T, c *chrome) {
 	w.mu.Lock()
 	w.refuse = nil
 	w.mu.Unlock()
+	tb.until("document.querySelector('#notifier-classroom form[action$=replay] button')") // the counts are some seconds old
 	tb.click("#notifier-classroom form[action$=replay] button")
 	tb.goTo("/deliveries?notifier=classroom")
 	tb.until("!document.querySelector('#list .bad') && !document.querySelector('#list .odd')")
