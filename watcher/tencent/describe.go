@@ -1,6 +1,7 @@
 package tencent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 
@@ -28,7 +29,6 @@ func newDescribeRequest(ctx context.Context, key watcher.Key) *describeRequest {
 // form is not documented, is taken as it comes. TaskId is not read: it is known
 // to differ from the id asked for.
 type describeResponse struct {
-	*tchttp.BaseResponse
 	Response *struct {
 		Status        *string
 		FinishReason  *string
@@ -41,14 +41,33 @@ type describeResponse struct {
 		IMSyncTime    *int64
 		Backup        lenientText
 		RequestId     *string
-		// The SDK has already turned an error with a code into a Go error, so
-		// what is found here has none.
-		Error *struct{}
+		Error         *struct{ Code, Message string }
 	}
+	Code              int // of an error in the form before API 3.0; 0: none
+	CodeDesc, Message string
 }
 
-func newDescribeResponse() *describeResponse {
-	return &describeResponse{BaseResponse: new(tchttp.BaseResponse)}
+// ParseErrorFromHTTPResponse implements [tchttp.Response]. It looks for no error:
+// the SDK reads all of the answer into d next, an error too, and would else have
+// read it three times.
+func (d *describeResponse) ParseErrorFromHTTPResponse([]byte) error { return nil }
+
+// apiError is the error that the answer is; nil: it is none.
+func (d *describeResponse) apiError() *watcher.CloudError {
+	fault := new(watcher.CloudError)
+	switch r := d.Response; {
+	case r != nil && r.Error != nil && r.Error.Code != "":
+		fault.Code, fault.Message = r.Error.Code, r.Error.Message
+		if r.RequestId != nil {
+			fault.Request = *r.RequestId
+		}
+	case d.Code != 0:
+		fault.Code, fault.Message = cmp.Or(d.CodeDesc, "unreadable"), d.Message
+	default:
+		return nil
+	}
+	fault.Kind, fault.WholeAccount = sortCode(fault.Code)
+	return fault
 }
 
 // push is the answer in the domain's terms. It is an error where the answer is

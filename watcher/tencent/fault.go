@@ -1,7 +1,6 @@
 package tencent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -23,25 +22,18 @@ const maxMessage = 200
 // ctx, causes are told but not wrapped: they may quote what the server sent.
 func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.CloudError {
 	if fault, ok := errors.AsType[*watcher.CloudError](err); ok { // sorted where it was seen
-		fault.Message = tidy(fault.Message, keys)
+		for _, text := range []*string{&fault.Code, &fault.Message, &fault.Request} {
+			*text = tidy(*text, keys)
+		}
 		return fault
 	}
-	said, ok := errors.AsType[*tcerrors.TencentCloudSDKError](err)
-	if ok && errors.Unwrap(said) == nil { // the answer was read to its end
-		if reason, ok := strings.CutPrefix(said.Code, "ClientError."); ok {
-			const because = ", because: " // what follows it stands behind the whole body
-			if i := strings.LastIndex(said.Message, because); i >= 0 {
-				reason = said.Message[i+len(because):]
-			}
-			return unreadable(tidy(reason, keys))
+	if said, ok := errors.AsType[*tcerrors.TencentCloudSDKError](err); ok && errors.Unwrap(said) == nil { // the answer was read to its end
+		reason := said.Message
+		const because = ", because: " // what follows it stands behind the whole body
+		if i := strings.LastIndex(reason, because); i >= 0 {
+			reason = reason[i+len(because):]
 		}
-		kind, whole := sortCode(said.Code)
-		return &watcher.CloudError{
-			Kind: kind, WholeAccount: whole,
-			Code:    tidy(cmp.Or(said.Code, "unreadable"), keys),
-			Message: tidy(said.Message, keys),
-			Request: tidy(said.RequestId, keys),
-		}
+		return unreadable(tidy(reason, keys))
 	}
 
 	// No whole answer came.

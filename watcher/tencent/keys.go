@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"pushwatch/watcher/setting"
 )
@@ -31,19 +30,20 @@ func (Keys) Format(f fmt.State, _ rune) { io.WriteString(f, "***") }
 // validate returns what would keep k from signing a request. Blanks, such as a
 // line's end read from a file, could not be sent in a header.
 func (k Keys) validate() error {
-	var errs []error
-	for _, part := range []struct {
-		name, value string
-		required    bool
-	}{{"secret id", k.SecretID, true}, {"secret key", k.SecretKey, true}, {"token", k.Token, false}} {
-		if part.value == "" && part.required {
-			errs = append(errs, fmt.Errorf("%s: is empty", part.name))
-		}
-		if strings.ContainsFunc(part.value, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			errs = append(errs, fmt.Errorf("%s: holds a blank or another character that no key has", part.name))
+	return errors.Join(
+		validate("secret id", k.SecretID, true), validate("secret key", k.SecretKey, true), validate("token", k.Token, false))
+}
+
+func validate(name, value string, required bool) error {
+	if value == "" && required {
+		return fmt.Errorf("%s: is empty", name)
+	}
+	for i := range len(value) { // by bytes: it is done at every poll
+		if c := value[i]; c <= ' ' || c > '~' {
+			return fmt.Errorf("%s: holds a blank or another character that no key has", name)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Static are keys that stay as they are. They print as ***.

@@ -140,11 +140,11 @@ func (c *Client) Describe(ctx context.Context, key watcher.Key) (watcher.Push, e
 	if err != nil {
 		return watcher.Push{}, e.fault(ctx, err, keys)
 	}
-	response, err := c.send(e.watch(ctx), keys, key)
+	push, err := c.ask(e.watch(ctx), keys, key)
 	if err != nil {
 		return watcher.Push{}, e.fault(ctx, err, keys)
 	}
-	return response.push()
+	return push, nil
 }
 
 // keys returns the keys to sign with now. That there are none is an error of the
@@ -162,18 +162,20 @@ func (c *Client) keys(ctx context.Context) (Keys, error) {
 	return keys, err
 }
 
-// send makes the request and parses the answer. Request and response are new
-// each time: a used response would keep the fields that the next answer lacks.
-func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (response *describeResponse, err error) {
-	defer func() {
-		if p := recover(); p != nil { // the SDK panics on a body of null
-			err = unreadable(fmt.Sprint("the SDK panicked: ", p))
-		}
-	}()
+// ask makes the request and reads the answer. Request and response are new each
+// time: a used response would keep the fields that the next answer lacks.
+func (c *Client) ask(ctx context.Context, keys Keys, key watcher.Key) (watcher.Push, error) {
 	sdk := c.sdk
 	sdk.WithCredential(common.NewTokenCredential(keys.SecretID, keys.SecretKey, keys.Token))
-	response = newDescribeResponse()
-	return response, sdk.Send(newDescribeRequest(ctx, key), response)
+	response := new(describeResponse)
+	err := sdk.Send(newDescribeRequest(ctx, key), response)
+	if fault := response.apiError(); fault != nil { // whatever else of the answer was wrong
+		return watcher.Push{}, fault
+	}
+	if err != nil {
+		return watcher.Push{}, err
+	}
+	return response.push()
 }
 
 // RoundTrip is the shortest round trip that the opening of a connection has shown;

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
+	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
 
 	"pushwatch/watcher"
 	"pushwatch/watcher/tiwsim"
@@ -244,6 +245,12 @@ func TestDescribeTellsErrorsOfTheAPI(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Describe() = %#v, want %#v", got, want)
 	}
+
+	got = describe(t, serve(t, answer(`{"Response":{"Error":{"Code":"InvalidParameter.TaskNotFound"},"Status":0,"RoomId":""}}`)))
+	want = &watcher.CloudError{Kind: watcher.UnknownTask, Code: "InvalidParameter.TaskNotFound"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("Describe() of an error among fields of the wrong type = %#v, want %#v", got, want)
+	}
 }
 
 // rotating gives other keys at each request, and an error when they run out.
@@ -350,8 +357,15 @@ func BenchmarkSDK(b *testing.B) {
 	sdk.WithHttpTransport(new(http.Transport))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := sdk.Send(newDescribeRequest(b.Context(), testKey), newDescribeResponse()); err != nil {
+		if err := sdk.Send(newDescribeRequest(b.Context(), testKey), new(bareResponse)); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A bareResponse is searched for errors as the SDK does it.
+type bareResponse struct{ describeResponse }
+
+func (*bareResponse) ParseErrorFromHTTPResponse(body []byte) error {
+	return tchttp.ParseErrorFromHTTPResponse(body)
 }

@@ -81,9 +81,10 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	case len(body) > maxBody:
 		return nil, unreadable(fmt.Sprintf("the answer is longer than %d bytes", maxBody))
 	}
-	// The SDK would act on two headers more: unpack a Content-Encoding that
-	// nobody asked for, without a limit, and leave an event stream unread.
-	response.Header = http.Header{"Content-Type": {"application/json"}}
+	// The SDK would act on more headers: unpack a Content-Encoding that nobody asked
+	// for, without a limit, and leave an event stream unread. Whatever is not of this
+	// type it reads twice more, for errors that it might repeat the request after.
+	response.Header = http.Header{"Content-Type": {"application/octet-stream"}}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
 }
