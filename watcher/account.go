@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,7 +24,8 @@ type account struct {
 	log     *zap.Logger
 	metrics *accountMetrics
 	timeout error         // what a request without an answer ends with
-	due     chan due      // to idle goroutines that poll
+	due     chan due      // to idle goroutines that poll; closed when the loop ends
+	idle    atomic.Int32  // how many of these there are
 	wake    chan struct{} // the schedule has something it had not before; holds at most one
 	say     chan struct{} // there is something unsaid; holds at most one
 
@@ -182,6 +184,7 @@ func (a *account) run(ctx context.Context) error {
 	defer lost(nil)
 	var polls sync.WaitGroup
 	defer polls.Wait()
+	defer close(a.due)
 	polls.Go(func() { a.checkpoints(ctx) })
 	polls.Go(func() { a.announcements(ctx) })
 	select {
@@ -214,6 +217,11 @@ type due struct {
 	entry  *entry
 }
 
+// spare is how many goroutines that have polled wait to do so again. While answers
+// are slow there are more polls under way, and as the goroutines that made them
+// share what comes later, all would keep the stack that a request takes.
+const spare = 2
+
 // send has a goroutine poll what is due: one that has polled before, where one is
 // idle, since its stack has grown already to what a request takes.
 func (a *account) send(ctx context.Context, polls *sync.WaitGroup, d due, lost context.CancelCauseFunc) {
@@ -223,17 +231,23 @@ func (a *account) send(ctx context.Context, polls *sync.WaitGroup, d due, lost c
 	default:
 	}
 	polls.Go(func() {
-		for {
+		for more := true; more; d, more = a.next() {
 			if err := a.poll(ctx, d.permit, d.entry); err != nil {
 				lost(err)
 			}
-			select {
-			case d = <-a.due:
-			case <-ctx.Done():
-				return
-			}
 		}
 	})
+}
+
+// next waits for what is due, and reports whether the goroutine is to poll it:
+// not where enough others wait, nor when the loop has ended.
+func (a *account) next() (due, bool) {
+	defer a.idle.Add(-1)
+	if a.idle.Add(1) > spare {
+		return due{}, false
+	}
+	d, ok := <-a.due
+	return d, ok
 }
 
 // sleep waits until a poll may be due, and reports whether to go on.
