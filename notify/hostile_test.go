@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"os/exec"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -140,11 +143,59 @@ var bomb = func() []byte {
 	return b.Bytes()
 }()
 
+// hostileProcess is set in the environment of a process that is the hostile receivers.
+const hostileProcess = "PUSHWATCH_TEST_HOSTILE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(hostileProcess) == "" {
+		os.Exit(m.Run())
+	}
+	urls := make(map[string]string)
+	for kind, answer := range hostile {
+		urls[kind] = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // else the server does not notice that the sender has hung up
+			answer(w, r)
+		})).URL
+	}
+	json.NewEncoder(os.Stdout).Encode(urls)
+	io.Copy(io.Discard, os.Stdin) // until the test ends
+}
+
+// hostileURLs starts the hostile receivers, in a process of their own, so that this
+// one has only what they do to it, and returns where they are, by kind.
+func hostileURLs(t testing.TB) map[string]string {
+	t.Helper()
+	process := exec.Command(os.Args[0])
+	process.Env = append(os.Environ(), hostileProcess+"=1")
+	in, err := process.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := process.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	var urls map[string]string
+	if err := json.NewDecoder(out).Decode(&urls); err != nil {
+		t.Fatal(err)
+	}
+	return urls
+}
+
 // senderTo is a webhook's sender to a server on this machine.
-func senderTo(t testing.TB, server *httptest.Server, timeout time.Duration) notify.Sender {
+func senderTo(t testing.TB, url string, timeout time.Duration) notify.Sender {
 	t.Helper()
 	sender, err := webhook.New(webhook.Config{
-		Name: "n", URL: setting.Plain(server.URL), Timeout: timeout,
+		Name: "n", URL: setting.Plain(url), Timeout: timeout,
 		Secrets:    []setting.Secret{setting.Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")},
 		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
@@ -158,7 +209,7 @@ func senderTo(t testing.TB, server *httptest.Server, timeout time.Duration) noti
 // gets everything, and memory stays flat.
 func TestHostileReceivers(t *testing.T) {
 	t.Parallel()
-	notifiers, names, healthy := besideHostile(t, slices.Collect(maps.Keys(hostile))...)
+	notifiers, names, healthy := besideHostile(t, hostileURLs(t))
 	w := startWorld(t, notifiers...)
 	defer w.stop()
 	before := heap()
@@ -175,27 +226,21 @@ func TestHostileReceivers(t *testing.T) {
 	}
 }
 
-// besideHostile are a healthy notifier and hostile ones of some kinds.
-func besideHostile(t testing.TB, kinds ...string) (notifiers []notify.Notifier, names []string, healthy *receiver) {
+// besideHostile are a healthy notifier and hostile ones.
+func besideHostile(t testing.TB, urls map[string]string) (notifiers []notify.Notifier, names []string, healthy *receiver) {
 	healthy = &receiver{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	t.Cleanup(server.Close)
-	sender := senderTo(t, server, 5*time.Second)
+	sender := senderTo(t, server.URL, 5*time.Second)
 	healthy.answer = func(ctx context.Context, d *notify.Delivery) error {
 		_, err := sender.Send(ctx, d)
 		return err
 	}
 	notifiers, names = append(notifiers, to("healthy", healthy)), append(names, "healthy")
-	for _, name := range kinds {
-		answer := hostile[name]
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body) // else the server does not notice that the sender has hung up
-			answer(w, r)
-		}))
-		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
-		n := to(name, nil)
-		n.Sender, n.Timeout = senderTo(t, server, time.Second), time.Second
-		notifiers, names = append(notifiers, n), append(names, name)
+	for kind, url := range urls {
+		n := to(kind, nil)
+		n.Sender, n.Timeout = senderTo(t, url, time.Second), time.Second
+		notifiers, names = append(notifiers, n), append(names, kind)
 	}
 	return notifiers, names, healthy
 }
@@ -206,8 +251,8 @@ func besideHostile(t testing.TB, kinds ...string) (notifiers []notify.Notifier, 
 // percentile is mostly the disk's, so medians over rounds are compared: -benchtime 9x.
 func BenchmarkBesideHostile(b *testing.B) {
 	const events = 400
-	p99 := func(beside ...string) float64 {
-		notifiers, names, healthy := besideHostile(b, beside...)
+	p99 := func(beside map[string]string) float64 {
+		notifiers, names, healthy := besideHostile(b, beside)
 		w := startWorld(b, notifiers...)
 		defer w.stop()
 		told := make(map[string]time.Time)
@@ -229,13 +274,14 @@ func BenchmarkBesideHostile(b *testing.B) {
 		slices.Sort(took)
 		return took[len(took)*99/100].Seconds() * 1000
 	}
-	kinds := slices.Sorted(maps.Keys(hostile))
+	urls := hostileURLs(b)
+	kinds := slices.Sorted(maps.Keys(urls))
 	took := make(map[string][]float64) // p99 in ms
 	for b.Loop() {
-		took["alone"] = append(took["alone"], p99())
-		took["all"] = append(took["all"], p99(kinds...))
+		took["alone"] = append(took["alone"], p99(nil))
+		took["all"] = append(took["all"], p99(urls))
 		for _, kind := range kinds {
-			took[kind] = append(took[kind], p99(kind))
+			took[kind] = append(took[kind], p99(map[string]string{kind: urls[kind]}))
 		}
 	}
 	alone := median(took["alone"])
