@@ -84,7 +84,7 @@ func holdUse(t *testing.T, file string, scraped map[string][]map[string]string, 
 		t.Errorf("%s uses %s, which does not exist", file, name)
 		return
 	}
-	for _, m := range regexp.MustCompile(`(\w+)=~?"([^"]*)"`).FindAllStringSubmatch(matchers, -1) {
+	for _, m := range regexp.MustCompile(`(\w+)=~?"([^"$]*)"`).FindAllStringSubmatch(matchers, -1) { // $: chosen in the dashboard
 		for value := range strings.SplitSeq(m[2], "|") {
 			if !slices.Contains(valuesOf(family, m[1]), value) {
 				t.Errorf("%s uses %s{%s=%q}, which does not exist", file, name, m[1], value)
@@ -179,24 +179,31 @@ func alertQueries(t *testing.T) []string {
 	return queries
 }
 
+// A dashboard is what tests hold of Grafana's: its panels, and what can be chosen.
+type dashboard struct {
+	Panels []struct {
+		Title   string
+		Targets []struct{ Expr, LegendFormat string }
+	}
+	Templating struct {
+		List []struct{ Name, Type, Definition string }
+	}
+}
+
+func readDashboard(t *testing.T) dashboard {
+	t.Helper()
+	var d dashboard
+	if err := json.Unmarshal([]byte(deployed(t, "grafana/pushwatch.json")), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // dashboardQueries are the expressions of the dashboard.
 func dashboardQueries(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/grafana/pushwatch.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal(text, &dashboard); err != nil {
-		t.Fatal(err)
-	}
 	var queries []string
-	for _, panel := range dashboard.Panels {
+	for _, panel := range readDashboard(t).Panels {
 		for _, target := range panel.Targets {
 			if target.Expr == "" {
 				t.Errorf("panel %s has a target without an expression", panel.Title)
