@@ -6,9 +6,6 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +23,7 @@ import (
 func TestKill(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		killLoop(t, "sqlite:"+filepath.Join(t.TempDir(), "pushwatch.db"))
+		killLoop(t, sqliteURL(t))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
@@ -44,21 +41,8 @@ const (
 // nothing is lost, and no more is repeated than was under way.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
-	scenario, settings := killScenario(killAccounts, tasksPerTruth)
-	tiw, err := tiwsim.New(scenario)
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	defer service.Close()
-	receiver := notifytest.New(notifytest.Config{})
-	webhooks := httptest.NewServer(receiver)
-	defer webhooks.Close()
-	address := freeAddress(t)
-	store := "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")
-	p := launch(t, "serve", "--config", settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", address, "TIW", service.URL,
-		"RECEIVER", webhooks.URL, "SECRET", signing.GenerateSecret()).Replace(settings)))
-	awaitReady(t, p, address)
+	s := changingScene(t, killAccounts, tasksPerTruth, notifytest.Config{})
+	p, _ := s.serve(t, sqliteURL(t))
 	const freezes, inFlight = 3, 16 // the notifier's max_in_flight
 	for range freezes {
 		time.Sleep(3 * time.Second)
@@ -67,46 +51,26 @@ func TestFreeze(t *testing.T) {
 		p.Process.Signal(syscall.SIGCONT)
 	}
 	time.Sleep(5 * time.Second)
-	summary, err := receiver.Check()
+	summary, err := s.receiver.Check()
 	if err != nil {
 		t.Error(err)
 	}
 	if summary.Repeats > freezes*inFlight || summary.Events < 100 {
 		t.Errorf("%d events and %d repeats, want at least 100 and at most %d", summary.Events, summary.Repeats, freezes*inFlight)
 	}
-	for name, s := range tiw.Stats() {
-		if s.MaxInSecond > 20 {
-			t.Errorf("account %s: %d requests in one second, want at most 20", name, s.MaxInSecond)
-		}
-	}
+	s.checkLimit(t, 20)
 }
 
 func killLoop(t *testing.T, store string) {
-	scenario, settings := killScenario(killAccounts, tasksPerTruth)
-	tiw, err := tiwsim.New(scenario)
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	defer service.Close()
-
-	secret := signing.GenerateSecret()
-	key, err := signing.ParseKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	receiver := notifytest.New(notifytest.Config{Keys: []signing.Key{key}, Fail: func(d notifytest.Delivery) notifytest.Answer {
+	s := changingScene(t, killAccounts, tasksPerTruth, notifytest.Config{Fail: func(d notifytest.Delivery) notifytest.Answer {
 		down := d.At.Second()%7 == 0 && d.Attempt <= 2 // more would wait for minutes, as the schedule has it
 		if down || d.Attempt == 1 && crc32.ChecksumIEEE([]byte(d.ID))%10 == 0 {
 			return notifytest.Answer{Status: http.StatusServiceUnavailable}
 		}
 		return notifytest.Answer{}
 	}})
-	webhooks := httptest.NewServer(receiver)
-	defer webhooks.Close()
-
 	address := freeAddress(t)
-	file := settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", address, "TIW", service.URL, "RECEIVER", webhooks.URL, "SECRET", secret).Replace(settings))
+	file := s.file(t, address, store)
 
 	for range killRounds {
 		p := launch(t, "serve", "--config", file)
@@ -115,20 +79,20 @@ func killLoop(t *testing.T, store string) {
 	}
 	p := launch(t, "serve", "--config", file)
 	awaitReady(t, p, address)
-	t.Logf("%d rounds: %s", killRounds, checkTruth(t, scenario, tiw, receiver, 20, p.log))
+	t.Logf("%d rounds: %s", killRounds, checkTruth(t, s, 20, p.log))
 }
 
 // checkTruth waits until every end of the scenario is told, and then holds what was
 // told against what happened: no fact is lost, told under two ids or out of order.
 // No account made more requests in any second than limit. It returns a summary.
-func checkTruth(t *testing.T, scenario tiwsim.Config, tiw *tiwsim.Service, receiver *notifytest.Receiver, limit int, log fmt.Stringer) string {
+func checkTruth(t *testing.T, s *scene, limit int, log fmt.Stringer) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	ends := make(map[string]string) // by subject: what the end must be told as
-	for _, life := range scenario.Tasks {
+	for _, life := range s.scenario.Tasks {
 		subject := fmt.Sprintf("%d/%s", life.SDKAppID, life.TaskID)
-		for _, c := range tiw.Truth(life.SDKAppID, life.TaskID) {
+		for _, c := range s.tiw.Truth(life.SDKAppID, life.TaskID) {
 			switch c.What {
 			case tiwsim.Stopped:
 				ends[subject] = map[bool]string{true: "push.failed", false: "push.stopped"}[c.Detail == "EXCEPTION"]
@@ -137,11 +101,11 @@ func checkTruth(t *testing.T, scenario tiwsim.Config, tiw *tiwsim.Service, recei
 			}
 		}
 	}
-	if len(ends) != len(scenario.Tasks) {
-		t.Fatalf("the scenario has %d ends, want %d", len(ends), len(scenario.Tasks))
+	if len(ends) != len(s.scenario.Tasks) {
+		t.Fatalf("the scenario has %d ends, want %d", len(ends), len(s.scenario.Tasks))
 	}
 	// A delivery that failed is tried again after 5 s and more: wait for the ends.
-	err := receiver.Wait(ctx, func(ds []notifytest.Delivery) bool {
+	err := s.receiver.Wait(ctx, func(ds []notifytest.Delivery) bool {
 		told := make(map[string]bool)
 		for _, d := range ds {
 			if d.Event.Type == ends[d.Event.Subject] {
@@ -153,13 +117,13 @@ func checkTruth(t *testing.T, scenario tiwsim.Config, tiw *tiwsim.Service, recei
 	if err != nil {
 		t.Errorf("not every end was told: %v\n%s", err, log)
 	}
-	summary, err := receiver.Check()
+	summary, err := s.receiver.Check()
 	if err != nil {
 		t.Error(err)
 	}
 	exceptions := make(map[string]int)
 	seen := make(map[string]bool)
-	for _, d := range receiver.Deliveries() {
+	for _, d := range s.receiver.Deliveries() {
 		if !d.Verified {
 			t.Errorf("a delivery did not verify: %v", d.Err)
 		}
@@ -176,48 +140,29 @@ func checkTruth(t *testing.T, scenario tiwsim.Config, tiw *tiwsim.Service, recei
 			t.Errorf("%s: exceptions told = %d, want 2", subject, got)
 		}
 	}
-	most := 0
-	for name, s := range tiw.Stats() {
-		most = max(most, s.MaxInSecond)
-		if s.MaxInSecond > limit {
-			t.Errorf("account %s: %d requests in one second, want at most %d", name, s.MaxInSecond, limit)
-		}
-	}
 	return fmt.Sprintf("%d events in %d deliveries, %d of them repeats; most requests of an account in a second: %d",
-		summary.Events, summary.Deliveries, summary.Repeats, most)
+		summary.Events, summary.Deliveries, summary.Repeats, s.checkLimit(t, limit))
 }
 
-// killScenario is a service with pushes that change all the time, and settings to
-// watch them with.
-func killScenario(accounts, tasks int) (tiwsim.Config, string) {
+// changingScene has pushes that change all the time and settings to watch them with;
+// its receiver verifies what it gets.
+func changingScene(t *testing.T, accounts, tasks int, config notifytest.Config) *scene {
+	t.Helper()
+	key, err := signing.ParseKey(webhookSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Keys = []signing.Key{key}
 	scenario := tiwsim.Config{Latency: tiwsim.Duration(2 * time.Millisecond), LatencyMax: tiwsim.Duration(20 * time.Millisecond)}
-	var settings strings.Builder
-	settings.WriteString(`
-[http]
-listen = "LISTEN"
-[store]
-url = "STORE"
-takeover_after = "1s" # a process with PostgreSQL waits so long for the one before it
-[watch]
-not_found_grace = "10m"
-[[notifiers]]
-name = "classroom"
-type = "webhook"
-url = "RECEIVER"
-secrets = ["SECRET"]
-events = ["*"]
-max_in_flight = 16
-allow_cidrs = ["127.0.0.1/32"]
-`)
 	random := rand.New(rand.NewPCG(3, 4))
 	seconds := func(low, high float64) tiwsim.Duration {
 		return tiwsim.Duration((low + random.Float64()*(high-low)) * float64(time.Second))
 	}
 	for n := range accounts {
 		app := int64(1400000001 + n)
-		name, id, key := fmt.Sprintf("account-%d", n), fmt.Sprintf("AKID%d", n), fmt.Sprintf("key%d", n)
-		scenario.Accounts = append(scenario.Accounts, tiwsim.Account{Name: name, SecretID: id, SecretKey: key, SDKAppIDs: []int64{app}})
-		fmt.Fprintf(&settings, "[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = \"TIW\"\nsdk_app_ids = [%d]\n", name, id, key, app)
+		scenario.Accounts = append(scenario.Accounts, tiwsim.Account{
+			Name: fmt.Sprintf("account-%d", n), SecretID: fmt.Sprintf("AKID%d", n), SecretKey: fmt.Sprintf("key%d", n), SDKAppIDs: []int64{app},
+		})
 		for i := range tasks {
 			life := tiwsim.Life{
 				SDKAppID: app, TaskID: fmt.Sprintf("class-%d", i+1), StartAfter: seconds(0, 12), PreparedFor: seconds(1, 8), PushingFor: seconds(5, 18),
@@ -228,8 +173,12 @@ allow_cidrs = ["127.0.0.1/32"]
 				life.FinishReason, life.PushingFor, life.Exceptions = "", 0, nil
 			}
 			scenario.Tasks = append(scenario.Tasks, life)
-			fmt.Fprintf(&settings, "[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, life.TaskID)
 		}
 	}
-	return scenario, settings.String()
+	s := newScene(t, scenario, config)
+	s.settings = `
+store.takeover_after = "1s" # a process with PostgreSQL waits so long for the one before it
+watch.not_found_grace = "10m"
+` + s.settings + "max_in_flight = 16\n" + taskTables(scenario.Tasks...)
+	return s
 }

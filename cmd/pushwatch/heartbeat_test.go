@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +19,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"pushwatch/notify/notifytest"
 	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tiwsim"
 )
 
 // answers is a transport that counts requests and answers them with a status; 0:
@@ -122,23 +125,9 @@ func TestHeartbeatOfDaemon(t *testing.T) {
 	if err := os.WriteFile(secret, []byte(service.URL+"/ping/t0ken\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
-	p := launch(t, "serve", "--config", settingsFile(t, strings.NewReplacer("LISTEN", address, "FOLDER", t.TempDir(), "SECRET", secret).Replace(`
-[http]
-listen = "LISTEN"
-[store]
-url = "sqlite:FOLDER/pushwatch.db"
-[heartbeat]
-url = { file = "SECRET" }
-every = "50ms"
-[[accounts]]
-name = "school"
-secret_id = "AKIDschool"
-secret_key = "key"
-endpoint = "http://127.0.0.1:1"
-sdk_app_ids = [1400000001]
-`)))
-	awaitReady(t, p, address)
+	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
+	s.settings += fmt.Sprintf("[heartbeat]\nurl = { file = %q }\nevery = \"50ms\"\n", secret)
+	p, _ := s.serve(t, sqliteURL(t))
 	for hang := time.Now().Add(30 * time.Second); calls.Load() < 3; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(hang) {
 			t.Fatalf("%d calls, want 3 and more\n%s", calls.Load(), p.log)

@@ -1,19 +1,14 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"pushwatch/notify/notifytest"
-	"pushwatch/notify/signing"
 	"pushwatch/watcher/setting"
 	"pushwatch/watcher/tiwsim"
 )
@@ -45,9 +40,8 @@ func BenchmarkAnswerToWebhook(b *testing.B) {
 		answered = time.Now()
 		mu.Unlock()
 	}))
-	defer service.Close()
+	b.Cleanup(service.Close)
 
-	secret := signing.GenerateSecret()
 	arrived := make(chan time.Time, 16)
 	receiver := notifytest.New(notifytest.Config{Keep: 1})
 	webhooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,37 +49,23 @@ func BenchmarkAnswerToWebhook(b *testing.B) {
 		receiver.ServeHTTP(w, r)
 		arrived <- at
 	}))
-	defer webhooks.Close()
+	b.Cleanup(webhooks.Close)
 
 	s := defaults()
 	s.HTTP.Listen = "127.0.0.1:0"
-	s.Store.URL = storeURL{setting.Plain("sqlite:" + filepath.Join(b.TempDir(), "pushwatch.db"))}
+	s.Store.URL = storeURL{setting.Plain(sqliteURL(b))}
 	s.Watch.MinInterval = setting.Duration(10 * time.Millisecond)
 	account := accountSettings{Name: "school", SecretID: setting.Plain("AKIDschool"), SecretKey: setting.Plain("key"), SDKAppIDs: []int64{1400000001}}
 	account.setDefaults()
 	account.Endpoint = service.URL
 	s.Accounts = append(s.Accounts, account)
-	classroom := notifierSettings{Name: "classroom", Type: "webhook", URL: setting.Plain(webhooks.URL), Secrets: []setting.Secret{setting.Plain(secret)}, Events: []string{"*"}, AllowCIDRs: []string{"127.0.0.1/32"}}
+	classroom := notifierSettings{Name: "classroom", Type: "webhook", URL: setting.Plain(webhooks.URL), Secrets: []setting.Secret{setting.Plain(webhookSecret)}, Events: []string{"*"}, AllowCIDRs: []string{"127.0.0.1/32"}}
 	classroom.setDefaults()
 	s.Notifiers = append(s.Notifiers, classroom)
 	s.Tasks = append(s.Tasks, taskSettings{SDKAppID: 1400000001, TaskID: "class"})
 
-	d, err := newDaemon(b.Context(), s, zap.NewNop(), zap.NewAtomicLevel())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.close()
-	ctx, cancel := context.WithCancel(b.Context())
-	ended := make(chan error)
-	go func() { ended <- d.run(ctx, func() {}, nil) }()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			b.Error(err)
-		}
-	}()
-
 	next <- struct{}{}
+	runHere(b, s)
 	<-arrived // push.started
 	<-arrived // push.exception, of the same answer
 	var took []time.Duration

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +26,7 @@ func busySchools(t testing.TB, accounts, tasks int) (*daemon, *tiwsim.Service) {
 	t.Helper()
 	s := defaults()
 	s.HTTP.Listen = "127.0.0.1:0"
-	s.Store.URL = storeURL{setting.Plain("sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db"))}
+	s.Store.URL = storeURL{setting.Plain(sqliteURL(t))}
 	s.Watch.RequestTimeout = setting.Duration(time.Second)
 	scenario := tiwsim.Config{Latency: tiwsim.Duration(20 * time.Millisecond)}
 	for i := range accounts {
@@ -50,7 +49,14 @@ func busySchools(t testing.TB, accounts, tasks int) (*daemon, *tiwsim.Service) {
 	for i := range s.Accounts {
 		s.Accounts[i].Endpoint = service.URL
 	}
+	d := runHere(t, s)
+	time.Sleep(3 * time.Second) // a new owner is silent at first, and then opens its connections
+	return d, tiw
+}
 
+// runHere runs a daemon in this process until the test ends.
+func runHere(t testing.TB, s settings) *daemon {
+	t.Helper()
 	d, err := newDaemon(t.Context(), s, zap.NewNop(), zap.NewAtomicLevel())
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +76,7 @@ func busySchools(t testing.TB, accounts, tasks int) (*daemon, *tiwsim.Service) {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	time.Sleep(3 * time.Second) // a new owner is silent at first, and then opens its connections
-	return d, tiw
+	return d
 }
 
 // pace waits, and returns how many requests a second the accounts make meanwhile.

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tiwsim"
 )
 
 // TestMain lets the test binary be pushwatch itself, for scripts and for tests
@@ -140,20 +143,7 @@ func readiness(address string) int {
 func TestSignals(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(fmt.Sprint(sig), func(t *testing.T) {
-			address := freeAddress(t)
-			p := launch(t, "serve", "--config", settingsFile(t, fmt.Sprintf(`
-[http]
-listen = %q
-[store]
-url = "sqlite:%s/pushwatch.db"
-[[accounts]]
-name = "school"
-secret_id = "AKIDschool"
-secret_key = "key"
-endpoint = "http://127.0.0.1:1"
-sdk_app_ids = [1400000001]
-`, address, t.TempDir())))
-			awaitReady(t, p, address)
+			p, _ := newScene(t, tiwsim.Config{}, notifytest.Config{}).serve(t, sqliteURL(t))
 			p.Process.Signal(sig)
 			if err := p.Wait(); err != nil {
 				t.Errorf("after %v: %v, want exit status 0\n%s", sig, err, p.log)

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"maps"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -96,43 +95,13 @@ func holdUse(t *testing.T, file string, scraped map[string][]map[string]string, 
 // scrape runs a daemon and returns the labels of all series of its metrics, by the
 // name of the metric.
 func scrape(t *testing.T) map[string][]map[string]string {
-	tiw, err := tiwsim.New(tiwsim.Config{
+	s := newScene(t, tiwsim.Config{
 		Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDhush", SecretKey: "hush", SDKAppIDs: []int64{1400000001}}},
 		Tasks:    []tiwsim.Life{{SDKAppID: 1400000001, TaskID: "lesson", PreparedFor: tiwsim.Duration(time.Nanosecond), PushingFor: tiwsim.Duration(time.Second)}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	defer service.Close()
-	receiver := notifytest.New(notifytest.Config{})
-	webhooks := httptest.NewServer(receiver)
-	defer webhooks.Close()
-	address := freeAddress(t)
-	p := launch(t, "serve", "--config", settingsFile(t, strings.NewReplacer("LISTEN", address, "FOLDER", t.TempDir(), "TIW", service.URL, "HOOK", webhooks.URL).Replace(`
-[http]
-listen = "LISTEN"
-[store]
-url = "sqlite:FOLDER/pushwatch.db"
-[[accounts]]
-name = "school"
-secret_id = "AKIDhush"
-secret_key = "hush"
-endpoint = "TIW"
-sdk_app_ids = [1400000001]
-[[tasks]]
-sdk_app_id = 1400000001
-task_id = "lesson"
-[[notifiers]]
-name = "classroom"
-type = "webhook"
-url = "HOOK/hush"
-secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
-events = ["push.stopped"]
-allow_cidrs = ["127.0.0.1/32"]
-`)))
-	awaitReady(t, p, address)
-	awaitEvents(t, p, receiver, 1)
+	}, notifytest.Config{})
+	s.settings = strings.NewReplacer(s.webhook, s.webhook+"/hush", `["*"]`, `["push.stopped"]`).Replace(s.settings) + taskTables(s.scenario.Tasks...)
+	p, address := s.serve(t, sqliteURL(t))
+	awaitEvents(t, p, s.receiver, 1)
 	all := make(map[string][]map[string]string)
 	for _, line := range regexp.MustCompile(`(?m)^(pushwatch_\w+)(?:\{(.*)\})? `).FindAllStringSubmatch(fetch(t, address, "/metrics"), -1) {
 		labels := make(map[string]string)

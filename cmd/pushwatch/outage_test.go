@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pushwatch/notify/notifytest"
-	"pushwatch/notify/signing"
 	"pushwatch/watcher/storetest"
 	"pushwatch/watcher/tiwsim"
 )
@@ -37,59 +34,27 @@ func TestDatabaseOutage(t *testing.T) {
 			}
 		}
 		// To the process this is a full disk: no file takes a byte more.
-		databaseOutage(t, "sqlite:"+filepath.Join(t.TempDir(), "pushwatch.db"), largestFile(0), largestFile(unix.RLIM_INFINITY))
+		databaseOutage(t, sqliteURL(t), largestFile(0), largestFile(unix.RLIM_INFINITY))
 	})
 }
 
 func databaseOutage(t *testing.T, store string, fail, mend func(*process)) {
 	const app, tasks = 1400000001, 60
-	scenario := tiwsim.Config{Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDschool", SecretKey: "key", SDKAppIDs: []int64{app}}}}
-	var settings strings.Builder
-	settings.WriteString(`
-[http]
-listen = "LISTEN"
-[store]
-url = "STORE"
-takeover_after = "1m" # the process keeps its account: see TestStoreTroubled for the other case
-[watch]
-not_found_grace = "10m"
-[[accounts]]
-name = "school"
-secret_id = "AKIDschool"
-secret_key = "key"
-endpoint = "TIW"
-sdk_app_ids = [1400000001]
-[[notifiers]]
-name = "classroom"
-type = "webhook"
-url = "RECEIVER"
-secrets = ["SECRET"]
-events = ["*"]
-allow_cidrs = ["127.0.0.1/32"]
-`)
+	var scenario tiwsim.Config
 	random := rand.New(rand.NewPCG(5, 6))
 	between := func(low, high float64) tiwsim.Duration {
 		return tiwsim.Duration((low + random.Float64()*(high-low)) * float64(time.Second))
 	}
 	for i := range tasks {
-		id := fmt.Sprintf("class-%d", i+1)
-		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: id, StartAfter: between(0, 5), PreparedFor: between(1, 3), PushingFor: between(1, 5)})
-		fmt.Fprintf(&settings, "[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id)
+		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: fmt.Sprintf("class-%d", i+1), StartAfter: between(0, 5), PreparedFor: between(1, 3), PushingFor: between(1, 5)})
 	}
-	tiw, err := tiwsim.New(scenario)
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	defer service.Close()
-	receiver := notifytest.New(notifytest.Config{})
-	webhooks := httptest.NewServer(receiver)
-	defer webhooks.Close()
-	address := freeAddress(t)
-	p := launch(t, "serve", "--config", settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", address, "TIW", service.URL,
-		"RECEIVER", webhooks.URL, "SECRET", signing.GenerateSecret()).Replace(settings.String())))
-	awaitReady(t, p, address)
-	awaitEvents(t, p, receiver, 5)
+	s := newScene(t, scenario, notifytest.Config{})
+	s.settings = `
+store.takeover_after = "1m" # the process keeps its account: see TestStoreTroubled for the other case
+watch.not_found_grace = "10m"
+` + s.settings + taskTables(scenario.Tasks...)
+	p, address := s.serve(t, store)
+	awaitEvents(t, p, s.receiver, 5)
 
 	fail(p)
 	failed := time.Now()
@@ -108,7 +73,7 @@ allow_cidrs = ["127.0.0.1/32"]
 	missed := 0                   // changes in the outage
 	for _, life := range scenario.Tasks {
 		want[fmt.Sprintf("%d/%s", app, life.TaskID)] = true
-		for _, c := range tiw.Truth(app, life.TaskID) {
+		for _, c := range s.tiw.Truth(app, life.TaskID) {
 			if c.At.After(failed) && c.At.Before(mended) {
 				missed++
 			}
@@ -119,7 +84,7 @@ allow_cidrs = ["127.0.0.1/32"]
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	err = receiver.Wait(ctx, func(ds []notifytest.Delivery) bool {
+	err := s.receiver.Wait(ctx, func(ds []notifytest.Delivery) bool {
 		for _, d := range ds {
 			if d.Event.Type == "push.stopped" {
 				delete(want, d.Event.Subject)
@@ -130,12 +95,12 @@ allow_cidrs = ["127.0.0.1/32"]
 	if err != nil {
 		t.Errorf("the ends of %v were not told: %v\n%s", want, err, p.log)
 	}
-	if _, err := receiver.Check(); err != nil {
+	if _, err := s.receiver.Check(); err != nil {
 		t.Error(err)
 	}
 	told := make(map[string][]string) // by subject
 	seen := make(map[string]bool)
-	for _, d := range receiver.Deliveries() {
+	for _, d := range s.receiver.Deliveries() {
 		if !seen[d.ID] {
 			seen[d.ID] = true
 			told[d.Event.Subject] = append(told[d.Event.Subject], d.Event.Type)
@@ -152,7 +117,5 @@ allow_cidrs = ["127.0.0.1/32"]
 			t.Errorf("the log says %q %d times, want once:\n%s", line, n, p.log)
 		}
 	}
-	if got := tiw.Stats()["school"].MaxInSecond; got > 20 {
-		t.Errorf("%d requests in one second, want at most 20", got)
-	}
+	s.checkLimit(t, 20)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/notify/notifytest"
 	"pushwatch/notify/signing"
+	"pushwatch/watcher/tiwsim"
 )
 
 // TestConsumers runs the consumers that the README shows: each must take what
@@ -27,24 +28,14 @@ func TestConsumers(t *testing.T) {
 // TestRegistering runs the README's code that registers a push, against the API.
 func TestRegistering(t *testing.T) {
 	inEachLanguage(t, registering, func(t *testing.T, program string, args []string) {
-		address := freeAddress(t)
-		p := launch(t, "serve", "--config", settingsFile(t, fmt.Sprintf(`
-[http]
-listen = %q
+		s := newScene(t, tiwsim.Config{}, notifytest.Config{})
+		s.settings += `
 [[http.tokens]]
 name = "backend"
 secret = "a-token-of-some-length"
 role = "write"
-[store]
-url = "sqlite:%s/pushwatch.db"
-[[accounts]]
-name = "school"
-secret_id = "AKIDschool"
-secret_key = "key"
-endpoint = "http://127.0.0.1:1"
-sdk_app_ids = [1400000001]
-`, address, t.TempDir())))
-		awaitReady(t, p, address)
+`
+		p, address := s.serve(t, sqliteURL(t))
 		run := func(task, token string) error {
 			cmd := exec.Command(program, append(args, task)...)
 			cmd.Env = append(os.Environ(), "PUSHWATCH_SERVER=http://"+address, "PUSHWATCH_TOKEN="+token)

@@ -31,33 +31,21 @@ func TestReload(t *testing.T) {
 			{SDKAppID: 1400000002, TaskID: "lecture", PreparedFor: tiwsim.Duration(time.Nanosecond)},
 		},
 	}
-	tiw, err := tiwsim.New(scenario)
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	defer service.Close()
-	first, second := notifytest.New(notifytest.Config{}), notifytest.New(notifytest.Config{})
-	hookA, hookB := httptest.NewServer(first), httptest.NewServer(second)
-	defer hookA.Close()
-	defer hookB.Close()
+	s := newScene(t, scenario, notifytest.Config{})
+	second := notifytest.New(notifytest.Config{})
+	webhooks := httptest.NewServer(second)
+	defer webhooks.Close()
 
 	address := freeAddress(t)
-	account := func(n int, name string) string {
-		return fmt.Sprintf("[[accounts]]\nname = %q\nsecret_id = \"AKID%d\"\nsecret_key = \"key%d\"\nendpoint = %q\nsdk_app_ids = [140000000%d]\n", name, n, n, service.URL, n)
-	}
-	hook := func(name, url string) string {
-		return fmt.Sprintf("[[notifiers]]\nname = %q\ntype = \"webhook\"\nurl = %q\nsecrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\nevents = [\"*\"]\nallow_cidrs = [\"127.0.0.1/32\"]\n", name, url)
-	}
-	task := func(app int, id string) string {
-		return fmt.Sprintf("[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", app, id)
-	}
-	base := fmt.Sprintf("[store]\nurl = \"sqlite:%s/pushwatch.db\"\n", t.TempDir())
-	file := settingsFile(t, base+fmt.Sprintf("[http]\nlisten = %q\n", address)+account(1, "school")+hook("a", hookA.URL)+task(1400000001, "class"))
+	school, college := s.accountTable(scenario.Accounts[0]), s.accountTable(scenario.Accounts[1])
+	hookA, hookB := notifierTable("a", s.webhook), notifierTable("b", webhooks.URL)
+	class, lecture := taskTables(scenario.Tasks[0]), taskTables(scenario.Tasks[1])
+	base := fmt.Sprintf("[store]\nurl = %q\n", sqliteURL(t))
+	file := settingsFile(t, base+fmt.Sprintf("[http]\nlisten = %q\n", address)+school+hookA+class)
 	systemd := listenAsSystemd(t)
 	p := launch(t, "serve", "--config", file)
 	awaitReady(t, p, address)
-	awaitEvents(t, p, first, 1)
+	awaitEvents(t, p, s.receiver, 1)
 	systemd.expect("READY=1")
 
 	reload := func(text, logged string) {
@@ -89,14 +77,14 @@ func TestReload(t *testing.T) {
 	}
 	write(token)
 	withToken := base + "[http]\nlisten = \"127.0.0.1:1\"\n[[http.tokens]]\nname = \"backend\"\nsecret = { file = \"" + tokenFile + "\" }\nrole = \"write\"\n" +
-		account(1, "school") + account(2, "college") + hook("b", hookB.URL) + hook("a", hookA.URL) + task(1400000001, "class") + task(1400000002, "lecture")
+		school + college + hookB + hookA + class + lecture
 	reload(withToken, "settings put in force")
 	if !strings.Contains(p.log.String(), `"settings":["http.listen"]`) {
 		t.Errorf("the log does not name the setting that needs a restart:\n%s", p.log)
 	}
 	systemd.expect("RELOADING=1", "READY=1")
-	awaitEvents(t, p, first, 2)  // the lecture's, by the notifier that stayed
-	awaitEvents(t, p, second, 1) // and by the new one
+	awaitEvents(t, p, s.receiver, 2) // the lecture's, by the notifier that stayed
+	awaitEvents(t, p, second, 1)     // and by the new one
 	answers := func(header string, want int) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v1/tasks", nil)
@@ -123,18 +111,14 @@ func TestReload(t *testing.T) {
 	systemd.expect("RELOADING=1", "READY=1")
 
 	// An account and a notifier fewer.
-	reload(base+account(2, "college")+hook("b", hookB.URL), "account is not watched any more")
+	reload(base+college+hookB, "account is not watched any more")
 	time.Sleep(100 * time.Millisecond)
-	requests := tiw.Stats()["school"].Requests
+	requests := s.tiw.Stats()["school"].Requests
 	time.Sleep(2500 * time.Millisecond)
-	if got := tiw.Stats()["school"].Requests; got != requests {
+	if got := s.tiw.Stats()["school"].Requests; got != requests {
 		t.Errorf("%d requests of an account that is gone from the settings", got-requests)
 	}
-	for name, s := range tiw.Stats() {
-		if s.MaxInSecond > 20 {
-			t.Errorf("account %s: %d requests in one second, want at most 20", name, s.MaxInSecond)
-		}
-	}
+	s.checkLimit(t, 20)
 	p.Process.Signal(os.Interrupt)
 	if err := p.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, p.log)

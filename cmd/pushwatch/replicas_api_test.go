@@ -2,10 +2,8 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -20,49 +18,18 @@ import (
 // deliver again, tell of the account, and stream its events.
 func TestReplicasServe(t *testing.T) {
 	t.Parallel()
-	tiw, err := tiwsim.New(tiwsim.Config{
-		Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKID1", SecretKey: "key1", SDKAppIDs: []int64{1400000001}}},
-		Tasks:    []tiwsim.Life{{SDKAppID: 1400000001, TaskID: "class", PreparedFor: tiwsim.Duration(time.Nanosecond)}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	defer service.Close()
-	receiver := notifytest.New(notifytest.Config{})
-	webhooks := httptest.NewServer(receiver)
-	defer webhooks.Close()
+	s := newScene(t, tiwsim.Config{
+		Tasks: []tiwsim.Life{{SDKAppID: 1400000001, TaskID: "class", PreparedFor: tiwsim.Duration(time.Nanosecond)}},
+	}, notifytest.Config{})
+	s.settings = `
+watch.max_staleness = "1h"
+watch.thrift = "1h" # polls are made where they are asked for, and hardly else
+` + s.settings
 	store := storetest.Postgres(t)
-	var all []*replica
-	for range 2 {
-		r := &replica{address: freeAddress(t)}
-		r.file = settingsFile(t, fmt.Sprintf(`
-[http]
-listen = %q
-[store]
-url = %q
-[watch]
-max_staleness = "1h"
-thrift = "1h" # polls are made where they are asked for, and hardly else
-[[accounts]]
-name = "school"
-secret_id = "AKID1"
-secret_key = "key1"
-endpoint = %q
-sdk_app_ids = [1400000001]
-[[notifiers]]
-name = "hook"
-type = "webhook"
-url = %q
-secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
-events = ["*"]
-allow_cidrs = ["127.0.0.1/32"]
-`, r.address, store, service.URL, webhooks.URL))
-		r.process = launch(t, "serve", "--config", r.file)
-		awaitReady(t, r.process, r.address)
-		all = append(all, r)
+	owner, other := new(replica), new(replica)
+	for _, r := range []*replica{owner, other} {
+		r.process, r.address = s.serve(t, store)
 	}
-	owner, other := all[0], all[1]
 	var status fleetStatus
 	within(t, "the account is owned by one of two", func() bool {
 		var ok bool
@@ -100,7 +67,7 @@ allow_cidrs = ["127.0.0.1/32"]
 		}
 	}
 	const class = "/v1/tasks/1400000001/class"
-	polls := func() int { return tiw.TaskStats(1400000001, "class").Polls }
+	polls := func() int { return s.tiw.TaskStats(1400000001, "class").Polls }
 
 	poll := func() {
 		t.Helper()
@@ -117,15 +84,15 @@ allow_cidrs = ["127.0.0.1/32"]
 	poll()
 	other.ask(t, "PATCH", class, `{"labels":{"course":"math"}}`, 200)
 
-	other.ask(t, "POST", "/v1/notifiers/hook/pause", "", 204)
+	other.ask(t, "POST", "/v1/notifiers/classroom/pause", "", 204)
 	within(t, "paused elsewhere, the notifier waits here", func() bool {
 		return strings.Contains(owner.ask(t, "GET", "/v1/notifiers", "", 200), `"state":"paused"`)
 	})
-	test := other.ask(t, "POST", "/v1/notifiers/hook/test", "", 202)
+	test := other.ask(t, "POST", "/v1/notifiers/classroom/test", "", 202)
 	got("webhook.test")
-	other.ask(t, "POST", "/v1/notifiers/hook/resume", "", 204)
+	other.ask(t, "POST", "/v1/notifiers/classroom/resume", "", 204)
 	delivered := func(n int) func() bool {
-		return func() bool { return len(receiver.Deliveries()) == n }
+		return func() bool { return len(s.receiver.Deliveries()) == n }
 	}
 	within(t, "resumed elsewhere, it is told "+test, delivered(2))
 	other.ask(t, "POST", "/v1/deliveries/dlv_1_1/retry", "", 202)

@@ -2,15 +2,12 @@ package main
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"pushwatch/notify/notifytest"
-	"pushwatch/notify/signing"
 	"pushwatch/watcher/storetest"
-	"pushwatch/watcher/tiwsim"
 )
 
 // TestStoreTroubled starts the daemon while PostgreSQL is away, which it waits for.
@@ -20,93 +17,61 @@ import (
 func TestStoreTroubled(t *testing.T) {
 	t.Parallel()
 	const accounts, tasks = 4, 10
-	scenario, settings := killScenario(accounts, tasks)
-	settings = strings.Replace(settings, `takeover_after = "1s"`, `takeover_after = "5s"`, 1)
+	s := changingScene(t, accounts, tasks, notifytest.Config{})
+	s.settings = strings.Replace(s.settings, `takeover_after = "1s"`, `takeover_after = "5s"`, 1)
 	proxy := storetest.NewProxy(t, storetest.Postgres(t))
-	tiw, receiver, r := replicaOf(t, scenario, settings, proxy.URL)
-	requests := func(account string) int { return tiw.Stats()[account].Requests }
-	ready := func() bool {
-		answer, err := http.Get("http://" + r.address + "/readyz")
-		if err != nil {
-			return false
-		}
-		answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
-	}
+	address := freeAddress(t)
+	p := launch(t, "serve", "--config", s.file(t, address, proxy.URL))
+	requests := func(account string) int { return s.tiw.Stats()[account].Requests }
 	within(t, "the log says that the database is away", func() bool {
-		return strings.Count(r.log.String(), "the database is away: waiting for it") >= 2
+		return strings.Count(p.log.String(), "the database is away: waiting for it") >= 2
 	})
 	proxy.Open(t)
-	awaitReady(t, r.process, r.address)
-	for _, a := range scenario.Accounts {
+	awaitReady(t, p, address)
+	for _, a := range s.scenario.Accounts {
 		within(t, "its account is polled", func() bool { return requests(a.Name) > 0 })
 	}
 
 	proxy.Slow(200 * time.Millisecond)
-	before := tiw.Stats()
+	before := s.tiw.Stats()
 	const seconds = 5
 	time.Sleep(seconds * time.Second)
-	for _, a := range scenario.Accounts {
+	for _, a := range s.scenario.Accounts {
 		// Each task could be polled once a second.
 		if n := requests(a.Name) - before[a.Name].Requests; n < tasks*seconds/3 {
 			t.Errorf("account %s: %d requests in %d s, want many more", a.Name, n, seconds)
 		}
 	}
-	if strings.Contains(r.log.String(), "account is lost") {
-		t.Errorf("an account was lost to slowness:\n%s", r.log)
+	if strings.Contains(p.log.String(), "account is lost") {
+		t.Errorf("an account was lost to slowness:\n%s", p.log)
 	}
 	proxy.Slow(0)
 
 	proxy.Close()
-	within(t, "it is not ready without the database", func() bool { return !ready() })
+	within(t, "it is not ready without the database", func() bool { return readiness(address) != http.StatusOK })
 	within(t, "it does not own the accounts any more", func() bool {
-		return strings.Count(r.log.String(), "account is lost") == accounts
+		return strings.Count(p.log.String(), "account is lost") == accounts
 	})
-	before = tiw.Stats()
+	before = s.tiw.Stats()
 	time.Sleep(2 * time.Second)
-	for _, a := range scenario.Accounts {
+	for _, a := range s.scenario.Accounts {
 		if n := requests(a.Name) - before[a.Name].Requests; n > 0 {
 			t.Errorf("account %s: %d requests without the database, want none", a.Name, n)
 		}
 	}
 	proxy.Open(t)
-	awaitReady(t, r.process, r.address)
-	t.Log(checkTruth(t, scenario, tiw, receiver, 20, r.log))
+	awaitReady(t, p, address)
+	t.Log(checkTruth(t, s, 20, p.log))
 }
 
 // TestStoreRefuses has settings that PostgreSQL does not accept: a restart will not
 // mend that.
 func TestStoreRefuses(t *testing.T) {
-	_, settings := killScenario(1, 1)
+	s := changingScene(t, 1, 1, notifytest.Config{})
 	store := strings.Replace(storetest.Postgres(t), "/test", "/none", 1)
-	p := launch(t, "serve", "--config", settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", freeAddress(t), "TIW", "http://127.0.0.1:1",
-		"RECEIVER", "https://127.0.0.1:1", "SECRET", signing.GenerateSecret()).Replace(settings)))
+	p := launch(t, "serve", "--config", s.file(t, freeAddress(t), store))
 	p.Wait()
 	if code := p.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(p.log.String(), "does not exist") {
 		t.Errorf("exit status %d, want %d\n%s", code, exitUsage, p.log)
 	}
-}
-
-// replicaOf starts one daemon on a store, with a service to watch and a receiver.
-func replicaOf(t *testing.T, scenario tiwsim.Config, settings, store string) (*tiwsim.Service, *notifytest.Receiver, *replica) {
-	t.Helper()
-	tiw, err := tiwsim.New(scenario)
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	t.Cleanup(service.Close)
-	secret := signing.GenerateSecret()
-	key, err := signing.ParseKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	receiver := notifytest.New(notifytest.Config{Keys: []signing.Key{key}})
-	webhooks := httptest.NewServer(receiver)
-	t.Cleanup(webhooks.Close)
-	r := &replica{address: freeAddress(t)}
-	r.file = settingsFile(t, strings.NewReplacer("STORE", store, "LISTEN", r.address, "TIW", service.URL,
-		"RECEIVER", webhooks.URL, "SECRET", secret).Replace(settings))
-	r.process = launch(t, "serve", "--config", r.file)
-	return tiw, receiver, r
 }

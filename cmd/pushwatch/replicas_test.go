@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -16,9 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"pushwatch/notify/notifytest"
-	"pushwatch/notify/signing"
 	"pushwatch/watcher/storetest"
-	"pushwatch/watcher/tiwsim"
 )
 
 const (
@@ -31,11 +28,9 @@ const (
 
 // A fleet is some replicas over one database, and what they watch and tell.
 type fleet struct {
+	*scene
 	t        *testing.T
 	postgres *storetest.PostgresServer
-	scenario tiwsim.Config
-	tiw      *tiwsim.Service
-	receiver *notifytest.Receiver
 	replicas [replicas]*replica
 }
 
@@ -47,29 +42,12 @@ type replica struct {
 }
 
 func newFleet(t *testing.T) *fleet {
-	f := &fleet{t: t, postgres: storetest.NewPostgres(t)}
-	var settings string
-	f.scenario, settings = killScenario(replicaAccounts, replicaTasks)
-	settings = strings.ReplaceAll(settings, "endpoint =", fmt.Sprintf("requests_per_second = %d\nendpoint =", replicaLimit))
-	settings = strings.Replace(settings, `takeover_after = "1s"`, fmt.Sprintf("takeover_after = %q", replicaTakeover), 1)
-	var err error
-	if f.tiw, err = tiwsim.New(f.scenario); err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(f.tiw)
-	t.Cleanup(service.Close)
-	secret := signing.GenerateSecret()
-	key, err := signing.ParseKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.receiver = notifytest.New(notifytest.Config{Keys: []signing.Key{key}})
-	webhooks := httptest.NewServer(f.receiver)
-	t.Cleanup(webhooks.Close)
+	f := &fleet{scene: changingScene(t, replicaAccounts, replicaTasks, notifytest.Config{}), t: t, postgres: storetest.NewPostgres(t)}
+	f.settings = strings.ReplaceAll(f.settings, "endpoint =", fmt.Sprintf("requests_per_second = %d\nendpoint =", replicaLimit))
+	f.settings = strings.Replace(f.settings, `takeover_after = "1s"`, fmt.Sprintf("takeover_after = %q", replicaTakeover), 1)
 	for i := range f.replicas {
 		address := freeAddress(t)
-		f.replicas[i] = &replica{address: address, file: settingsFile(t, strings.NewReplacer("STORE", f.postgres.URL, "LISTEN", address,
-			"TIW", service.URL, "RECEIVER", webhooks.URL, "SECRET", secret).Replace(settings))}
+		f.replicas[i] = &replica{address: address, file: f.file(t, address, f.postgres.URL)}
 	}
 	return f
 }
@@ -187,7 +165,7 @@ func TestReplicas(t *testing.T) {
 		f.await(other, replicas, "shared again", time.Now())
 		f.cut()
 	}
-	t.Log(checkTruth(t, f.scenario, f.tiw, f.receiver, replicaLimit, f))
+	t.Log(checkTruth(t, f.scene, replicaLimit, f))
 	reader.check(f)
 	for _, r := range f.replicas {
 		r.stop(t, syscall.SIGTERM)

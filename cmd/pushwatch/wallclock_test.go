@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,18 +40,18 @@ const waiting, moving = 20, 16 // pushes that stay PREPARED, and such that come,
 // is refused, and nothing but the times that are shown must change.
 func clockSetEverywhere(t *testing.T, path string) {
 	clock := newWallClock(t)
-	receiver, webhooks := clockReceiver()
-	defer webhooks.Close()
-	simAddress, address := freeAddress(t), freeAddress(t)
+	s := clockScene(t)
+	simAddress, address := freeAddress(t), freeAddress(t) // of a service whose clock can be set
+	s.settings = strings.ReplaceAll(s.settings, s.service, "http://"+simAddress)
 	scenario := filepath.Join(t.TempDir(), "scenario.toml")
 	if err := os.WriteFile(scenario, []byte(clockScenario), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	sim := clock.start(path, "sim", "--listen", simAddress, "--scenario", scenario)
-	p := clock.start(path, "serve", "--config", settingsFile(t, clockSettings(t, address, "http://"+simAddress, webhooks.URL)))
+	p := clock.start(path, "serve", "--config", s.file(t, address, sqliteURL(t)))
 	awaitReady(t, p, address)
 	planClass(t, address)
-	awaitEvents(t, p, receiver, waiting)
+	awaitEvents(t, p, s.receiver, waiting)
 
 	for _, hours := range []int8{3, 0, -3, 0} {
 		clock.set(hours)
@@ -66,8 +65,8 @@ func clockSetEverywhere(t *testing.T, path string) {
 		}
 		noNonsense(t, address)
 	}
-	awaitMoved(t, p, receiver)
-	told := count(receiver)
+	awaitMoved(t, p, s.receiver)
+	told := count(s.receiver)
 	// What was planned by the clock goes by the clock.
 	want := map[string]int{"push.preparing": told["push.preparing"], "push.started": moving + 1, "push.stopped": moving, "push.overdue": 1}
 	if !maps.Equal(told, want) {
@@ -77,7 +76,7 @@ func clockSetEverywhere(t *testing.T, path string) {
 		t.Errorf("the log says %d times that the wall clock was set, want 4:\n%s", n, p.log)
 	}
 	attempts := make(map[string]time.Time)
-	for _, d := range receiver.Deliveries() {
+	for _, d := range s.receiver.Deliveries() {
 		if first, again := attempts[d.ID]; again {
 			if wait := d.At.Sub(first); wait < 5*time.Second || wait > 30*time.Second {
 				t.Errorf("%s of %s is tried again after %v, want 5 s and little more", d.Event.Type, d.Event.Subject, wait)
@@ -96,30 +95,19 @@ func clockSetEverywhere(t *testing.T, path string) {
 // then: that is told as such, and never as something that befell a push.
 func clockSetHere(t *testing.T, path string) {
 	clock := newWallClock(t)
-	receiver, webhooks := clockReceiver()
-	defer webhooks.Close()
-	var config tiwsim.Config
-	if doc := decode("scenario", []byte(clockScenario), &config); len(doc.faults) > 0 {
-		t.Fatal(doc.sorted(false))
-	}
-	tiw, err := tiwsim.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	defer service.Close()
+	s := clockScene(t)
 	address := freeAddress(t)
-	p := clock.start(path, "serve", "--config", settingsFile(t, clockSettings(t, address, service.URL, webhooks.URL)))
+	p := clock.start(path, "serve", "--config", s.file(t, address, sqliteURL(t)))
 	awaitReady(t, p, address)
 	planClass(t, address)
-	awaitEvents(t, p, receiver, waiting)
+	awaitEvents(t, p, s.receiver, waiting)
 
 	clock.set(3)
 	time.Sleep(5 * time.Second)
 	noNonsense(t, address)
 	clock.set(0)
-	awaitMoved(t, p, receiver)
-	told := count(receiver)
+	awaitMoved(t, p, s.receiver)
+	told := count(s.receiver)
 	want := map[string]int{"push.preparing": told["push.preparing"], "push.started": moving + 1, "push.stopped": moving, "watcher.blind": 1, "watcher.sighted": 1}
 	if !maps.Equal(told, want) {
 		t.Errorf("told %v, want %v", told, want)
@@ -127,9 +115,7 @@ func clockSetHere(t *testing.T, path string) {
 	if !strings.Contains(p.log.String(), "AuthFailure.SignatureExpire") {
 		t.Errorf("the log does not say why nothing is seen:\n%s", p.log)
 	}
-	if got := tiw.Stats()["school"].MaxInSecond; got > 20 {
-		t.Errorf("%d requests in one second, want at most 20", got)
-	}
+	s.checkLimit(t, 20)
 }
 
 // clockScenario has a push that begins before the others and does not end, too.
@@ -156,48 +142,25 @@ prepared_for = "500ms"
 pushing_for = "4s"
 `, waiting, moving)
 
-func clockSettings(t *testing.T, address, endpoint, webhook string) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, `
-[http]
-listen = %q
-[store]
-url = "sqlite:%s/pushwatch.db"
-[watch]
-not_found_grace = "10m"
-blind_after = "2s"
-[[accounts]]
-name = "school"
-secret_id = "AKIDschool"
-secret_key = "key"
-endpoint = %q
-sdk_app_ids = [1400000001]
-[[notifiers]]
-name = "classroom"
-type = "webhook"
-url = %q
-secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
-events = ["*"]
-allow_cidrs = ["127.0.0.1/32"]
-`, address, t.TempDir(), endpoint, webhook)
-	for kind, n := range map[string]int{"waiting": waiting, "moving": moving} {
-		for i := range n {
-			fmt.Fprintf(&s, "[[tasks]]\nsdk_app_id = 1400000001\ntask_id = \"%s-%d\"\n", kind, i+1)
-		}
-	}
-	return s.String()
-}
-
-// clockReceiver takes every event, the starts of two pushes at the second attempt:
+// clockScene has the receiver take the starts of two pushes at the second attempt:
 // that is due after 5 s, whatever the clock says.
-func clockReceiver() (*notifytest.Receiver, *httptest.Server) {
-	receiver := notifytest.New(notifytest.Config{Fail: func(d notifytest.Delivery) notifytest.Answer {
+func clockScene(t *testing.T) *scene {
+	t.Helper()
+	var scenario tiwsim.Config
+	if doc := decode("scenario", []byte(clockScenario), &scenario); len(doc.faults) > 0 {
+		t.Fatal(doc.sorted(false))
+	}
+	s := newScene(t, scenario, notifytest.Config{Fail: func(d notifytest.Delivery) notifytest.Answer {
 		if d.Event.Type == "push.started" && strings.HasSuffix(d.Event.Subject, "3") && d.Attempt == 1 {
 			return notifytest.Answer{Status: http.StatusServiceUnavailable}
 		}
 		return notifytest.Answer{}
 	}})
-	return receiver, httptest.NewServer(receiver)
+	s.settings = `
+watch.not_found_grace = "10m"
+watch.blind_after = "2s"
+` + s.settings + taskTables(scenario.Tasks[1:]...) // the first is registered by planClass
+	return s
 }
 
 // planClass registers a push that is to stop in an hour.

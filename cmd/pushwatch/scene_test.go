@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tiwsim"
+)
+
+// A scene is what a daemon has around it: a simulated service to watch, and a
+// receiver to tell. Both end with the test.
+type scene struct {
+	scenario         tiwsim.Config
+	tiw              *tiwsim.Service
+	receiver         *notifytest.Receiver
+	service, webhook string // their URLs
+
+	// settings are a daemon's, all but its address and store: the accounts of the
+	// scenario and, last, the notifier "classroom", which is told everything. A
+	// test puts keys such as watch.thrift before them, and more keys of the
+	// notifier and then tables behind them.
+	settings string
+}
+
+// webhookSecret signs the webhooks of a scene.
+const webhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// newScene starts the service and the receiver. A scenario without accounts gets one:
+// "school", with the application 1400000001.
+func newScene(t testing.TB, scenario tiwsim.Config, config notifytest.Config) *scene {
+	t.Helper()
+	if scenario.Accounts == nil {
+		scenario.Accounts = []tiwsim.Account{{Name: "school", SecretID: "AKIDschool", SecretKey: "key", SDKAppIDs: []int64{1400000001}}}
+	}
+	tiw, err := tiwsim.New(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := httptest.NewServer(tiw)
+	t.Cleanup(service.Close)
+	receiver := notifytest.New(config)
+	webhooks := httptest.NewServer(receiver)
+	t.Cleanup(webhooks.Close)
+	s := &scene{scenario: scenario, tiw: tiw, receiver: receiver, service: service.URL, webhook: webhooks.URL}
+	for _, a := range scenario.Accounts {
+		s.settings += s.accountTable(a)
+	}
+	s.settings += notifierTable("classroom", s.webhook)
+	return s
+}
+
+// file writes the settings of a daemon.
+func (s *scene) file(t testing.TB, address, store string) string {
+	t.Helper()
+	return settingsFile(t, fmt.Sprintf("http.listen = %q\nstore.url = %q\n%s", address, store, s.settings))
+}
+
+// serve starts a daemon at an address, and returns when it can serve.
+func (s *scene) serve(t testing.TB, store string) (p *process, address string) {
+	t.Helper()
+	address = freeAddress(t)
+	p = launch(t, "serve", "--config", s.file(t, address, store))
+	awaitReady(t, p, address)
+	return p, address
+}
+
+// checkLimit holds that no account has made more requests in any second than limit.
+// It returns the most that one has made.
+func (s *scene) checkLimit(t *testing.T, limit int) (most int) {
+	t.Helper()
+	for name, account := range s.tiw.Stats() {
+		most = max(most, account.MaxInSecond)
+		if account.MaxInSecond > limit {
+			t.Errorf("account %s: %d requests in one second, want at most %d", name, account.MaxInSecond, limit)
+		}
+	}
+	return most
+}
+
+// accountTable is an account with one application in settings.
+func (s *scene) accountTable(a tiwsim.Account) string {
+	return fmt.Sprintf("[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = %q\nsdk_app_ids = %d\n",
+		a.Name, a.SecretID, a.SecretKey, s.service, a.SDKAppIDs)
+}
+
+// notifierTable is a webhook of all events in settings.
+func notifierTable(name, url string) string {
+	return fmt.Sprintf("[[notifiers]]\nname = %q\ntype = \"webhook\"\nurl = %q\nsecrets = [%q]\nevents = [\"*\"]\nallow_cidrs = [\"127.0.0.1/32\"]\n", name, url, webhookSecret)
+}
+
+// taskTables are the pushes of a scenario, every copy of them, in settings.
+func taskTables(lives ...tiwsim.Life) string {
+	var text strings.Builder
+	for _, life := range lives {
+		for i := range max(life.Count, 1) {
+			fmt.Fprintf(&text, "[[tasks]]\nsdk_app_id = %d\ntask_id = %q\n", life.SDKAppID, strings.ReplaceAll(life.TaskID, "{n}", strconv.Itoa(i+1)))
+		}
+	}
+	return text.String()
+}
+
+// sqliteURL is the URL of a database that is still to be made.
+func sqliteURL(t testing.TB) string {
+	t.Helper()
+	return "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")
+}
