@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"iter"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -41,6 +42,20 @@ func (a *arrivals) count() int {
 	return len(a.at)
 }
 
+// permits are those that a limiter gives out within d, taken as fast as they come.
+func permits(t *testing.T, l *Limiter, d time.Duration) iter.Seq[*Permit] {
+	return func(yield func(*Permit) bool) {
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		defer cancel()
+		for {
+			p, err := l.Acquire(ctx)
+			if err != nil || !yield(p) {
+				return
+			}
+		}
+	}
+}
+
 // TestLimiterNeverExceeds drives the limiter as fast as it lets itself be driven,
 // over networks that delay each way at random.
 func TestLimiterNeverExceeds(t *testing.T) {
@@ -62,18 +77,11 @@ func TestLimiterNeverExceeds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const seconds = 120
-				ctx, cancel := context.WithTimeout(t.Context(), seconds*time.Second)
-				defer cancel()
-				l := NewLimiter(c.perSecond)
 				random := rand.New(rand.NewPCG(1, 2))
 				upTo := func(d time.Duration) time.Duration { return time.Duration(random.Float64() * float64(d)) }
 				var seen arrivals
 				var wg sync.WaitGroup
-				for {
-					p, err := l.Acquire(ctx)
-					if err != nil {
-						break
-					}
+				for p := range permits(t, NewLimiter(c.perSecond), seconds*time.Second) {
 					there, back := upTo(c.there), upTo(c.back)
 					wg.Go(func() {
 						time.Sleep(there)
@@ -99,16 +107,9 @@ func TestLimiterNeverExceeds(t *testing.T) {
 func TestLimiterCountsTheRoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const seconds, oneWay = 60, 100 * time.Millisecond
-		ctx, cancel := context.WithTimeout(t.Context(), seconds*time.Second)
-		defer cancel()
-		l := NewLimiter(20)
 		var seen arrivals
 		var wg sync.WaitGroup
-		for {
-			p, err := l.Acquire(ctx)
-			if err != nil {
-				break
-			}
+		for p := range permits(t, NewLimiter(20), seconds*time.Second) {
 			wg.Go(func() {
 				time.Sleep(oneWay)
 				seen.add()
@@ -132,17 +133,10 @@ func TestLimiterFrozenService(t *testing.T) {
 	for _, frozen := range []time.Duration{3 * time.Second, 8 * time.Second, 14 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			const timeout = 5 * time.Second
-			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-			defer cancel()
 			thaw := time.Now().Add(10*time.Second + frozen)
-			l := NewLimiter(20)
 			var seen arrivals
 			var wg sync.WaitGroup
-			for {
-				p, err := l.Acquire(ctx)
-				if err != nil {
-					break
-				}
+			for p := range permits(t, NewLimiter(20), 60*time.Second) {
 				wg.Go(func() {
 					if now := time.Now(); now.After(thaw.Add(-frozen)) && now.Before(thaw) {
 						wg.Go(func() { time.Sleep(time.Until(thaw)); seen.add() })
