@@ -155,7 +155,10 @@ type dashboard struct {
 		Targets []struct{ Expr, LegendFormat string }
 	}
 	Templating struct {
-		List []struct{ Name, Type, Definition string }
+		List []struct {
+			Name, Type string
+			Query      json.RawMessage // a text, or an object that holds it
+		}
 	}
 }
 
