@@ -195,8 +195,11 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	defer c.poke()
 	c.inFlight--
 	c.ended = now
-	if c.gate.learn(now, v.fault, probe) {
-		c.log.Info("notifier is back")
+	switch down, back := c.gate.learn(now, v.fault, probe); {
+	case down:
+		c.log.Warn("notifier is down: probing", zap.Int("deliveries", c.lanes.held), zap.String("error", v.fault.Reason))
+	case back:
+		c.log.Info("notifier is back", zap.Int("deliveries", c.lanes.held))
 		c.lanes.recover(now)
 	}
 	switch {

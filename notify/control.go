@@ -176,6 +176,7 @@ func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string,
 	if err != nil {
 		return "", fmt.Errorf("test notifier %s: %w", notifier, err)
 	}
+	d.events.WithLabelValues(string(e.Type)).Inc()
 	return e.ID, nil
 }
 

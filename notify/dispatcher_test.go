@@ -266,6 +266,9 @@ func TestBreaker(t *testing.T) {
 		if charged == 0 || charged > 5+7 { // those that opened it, and what was under way with them
 			t.Errorf("%d attempts are charged, want only those before it was taken to be down", charged)
 		}
+		if got := w.warnings.FilterMessage("notifier is down: probing").Len(); got != 1 {
+			t.Errorf("it was said %d times that the notifier is down, want once", got)
+		}
 		down.Store(false)
 		rest(75 * time.Second)
 		if got := len(r.taken()); got != n {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"pushwatch/watcher"
@@ -19,6 +20,7 @@ type Feed struct {
 	box      Outbox
 	log      *zap.Logger
 	roster   *roster
+	events   *prometheus.CounterVec
 	outcomes chan Outcome
 	goners   chan *channel // whose deliveries are to be buried
 	wanted   chan struct{} // some channel has room for what waits in the table; holds at most one
@@ -40,9 +42,9 @@ const (
 	retryWait = 250 * time.Millisecond
 )
 
-func newFeed(box Outbox, r *roster, log *zap.Logger, leave func()) *Feed {
+func newFeed(box Outbox, r *roster, log *zap.Logger, events *prometheus.CounterVec, leave func()) *Feed {
 	f := &Feed{
-		box: box, log: log, roster: r, leave: leave,
+		box: box, log: log, roster: r, events: events, leave: leave,
 		outcomes: make(chan Outcome, 2*settleBatch), goners: make(chan *channel),
 		wanted: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
@@ -236,6 +238,7 @@ func (f *Feed) save(ctx context.Context, batch []Outcome) error {
 		err := f.box.Settle(ctx, batch)
 		switch {
 		case err == nil:
+			f.count(batch)
 			return nil
 		case errors.Is(err, watcher.ErrFenced):
 			return err
@@ -249,6 +252,15 @@ func (f *Feed) save(ctx context.Context, batch []Outcome) error {
 		}
 	}
 	return nil
+}
+
+// count counts the events that were saved with a batch.
+func (f *Feed) count(batch []Outcome) {
+	for _, o := range batch {
+		if o.Announce != nil {
+			f.events.WithLabelValues(string(o.Announce.Type)).Inc()
+		}
+	}
 }
 
 // bury makes all that waits for a notifier that is gone dead, in steps between

@@ -60,14 +60,14 @@ func (g *gate) sent() bool {
 }
 
 // learn takes in what came of an attempt; fault is nil where it succeeded. It
-// reports whether the notifier is back after an outage.
-func (g *gate) learn(now time.Time, fault *SendError, probe bool) (back bool) {
+// reports whether the notifier is taken to be down from now on, or is back.
+func (g *gate) learn(now time.Time, fault *SendError, probe bool) (down, back bool) {
 	if probe {
 		g.probing = false
 	}
 	switch {
 	case fault == nil, probe && !fault.outage(): // it answers, if not as one would like
-		return g.succeeded()
+		return false, g.succeeded()
 	case !fault.outage():
 	case g.down():
 		if probe {
@@ -79,9 +79,10 @@ func (g *gate) learn(now time.Time, fault *SendError, probe bool) (back bool) {
 				backoff.WithInitialInterval(firstProbe), backoff.WithMaxInterval(lastProbe),
 				backoff.WithRandomizationFactor(0.2), backoff.WithMultiplier(1.5), backoff.WithMaxElapsedTime(0))
 			g.probeAt = now.Add(g.waits.NextBackOff())
+			return true, false
 		}
 	}
-	return false
+	return false, false
 }
 
 func (g *gate) succeeded() (back bool) {

@@ -15,9 +15,17 @@ type Log struct{ Logger *zap.Logger }
 // Send implements [Sender]. It never fails.
 func (l Log) Send(_ context.Context, d *Delivery) (int, error) {
 	l.Logger.Log(level(d.Type), "event",
-		zap.String("event", d.EventID), zap.String("type", string(d.Type)), zap.String("subject", d.Subject),
+		zap.String("event", d.EventID), zap.String("type", string(d.Type)), d.about(),
 		zap.String("account", d.Account), zap.Time("at", d.EventAt), zap.Reflect("body", rawJSON(d.Body)))
 	return 0, nil
+}
+
+// about is whom an event concerns, for the log: a task, or another subject.
+func (d *Delivery) about() zap.Field {
+	if d.Task.TaskID != "" {
+		return zap.Stringer("task", d.Task)
+	}
+	return zap.String("subject", d.Subject)
 }
 
 // level is how serious an event is: an error where a class has lost its

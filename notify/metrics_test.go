@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pushwatch/notify"
+	"pushwatch/watcher"
 )
 
 // TestMetrics has one event taken at its second attempt, one refused for good, and
@@ -72,6 +73,17 @@ func TestMetrics(t *testing.T) {
 		if err := testutil.GatherAndCompare(w.metrics, strings.NewReader(want), "pushwatch_deliveries_dead", "pushwatch_deliveries_pending",
 			"pushwatch_deliveries_total", "pushwatch_delivery_attempts_total", "pushwatch_notifier_state", "pushwatch_oldest_pending_seconds"); err != nil {
 			t.Error(err)
+		}
+		for kind, want := range map[watcher.EventType]float64{watcher.DeliveryExhausted: 1, watcher.WebhookTest: 0} {
+			if got := testutil.ToFloat64(watcher.EventsCounter(w.metrics).WithLabelValues(string(kind))); got != want {
+				t.Errorf("pushwatch_events_total of %s = %v, want %v", kind, got, want)
+			}
+		}
+		if _, err := w.dispatcher.Test(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		if got := testutil.ToFloat64(watcher.EventsCounter(w.metrics).WithLabelValues(string(watcher.WebhookTest))); got != 1 {
+			t.Errorf("pushwatch_events_total of a test = %v, want 1", got)
 		}
 		if seconds := secondsToDeliver(t, w.metrics); seconds < 5 || seconds > 7 { // the first retry's delay, with its jitter
 			t.Errorf("pushwatch_delivery_seconds = %v, want 5 to 6", seconds)

@@ -68,7 +68,8 @@ type Dispatcher struct {
 	log      *zap.Logger
 	roster   *roster
 	tallies  counter
-	warned   map[string]int // the strays of which the log has told; Run's own
+	events   *prometheus.CounterVec // saved, by type
+	warned   map[string]int         // the strays of which the log has told; Run's own
 
 	mu    sync.Mutex
 	boxes map[string]Outbox // of the accounts that this process owns now, by name
@@ -84,7 +85,7 @@ func New(cfg Config) *Dispatcher {
 		cfg.Metrics = prometheus.NewRegistry()
 	}
 	d := &Dispatcher{
-		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log,
+		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log, events: watcher.EventsCounter(cfg.Metrics),
 		tallies: counter{archive: cfg.Archive}, boxes: make(map[string]Outbox),
 	}
 	d.roster = &roster{log: cfg.Log, metrics: newMetrics(cfg.Metrics), exhausted: d.exhausted, changed: make(chan struct{}, 1), feeds: make(map[*Feed]bool)}
@@ -132,7 +133,7 @@ func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
 	d.mu.Lock()
 	d.boxes[account] = box
 	d.mu.Unlock()
-	f := newFeed(box, d.roster, d.log.With(zap.String("account", account)), func() {
+	f := newFeed(box, d.roster, d.log.With(zap.String("account", account)), d.events, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.boxes[account] == box {

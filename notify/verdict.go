@@ -69,7 +69,7 @@ func (c *channel) judge(now time.Time, d *Delivery, a Attempt, err error, probe 
 	if until := latest(now, v.fault.RetryAfter); until.After(v.NextAttemptAt) {
 		v.NextAttemptAt = until
 	}
-	c.log.Warn("delivery failed", zap.String("event", d.EventID), zap.String("subject", d.Subject), zap.Int("attempt", d.Attempts+1),
+	c.log.Warn("delivery failed", zap.String("event", d.EventID), d.about(), zap.Int("attempt", d.Attempts+1),
 		zap.String("error", v.fault.Reason), zap.Time("next", v.NextAttemptAt))
 	v.worthSaving = !uncharged || v.Standing != nil
 	return v
@@ -127,7 +127,7 @@ func (c *channel) abandon() {
 // told of.
 func (c *channel) giveUp(d *Delivery, o *Outcome, gone *Standing) {
 	c.metrics.dead(1)
-	c.log.Error("delivery given up", zap.String("event", d.EventID), zap.String("subject", d.Subject),
+	c.log.Error("delivery given up", zap.String("event", d.EventID), d.about(),
 		zap.Int("attempt", o.Attempts), zap.String("error", o.Attempt.Error))
 	if gone == nil && (d.exhausted() || c.isGone()) {
 		return

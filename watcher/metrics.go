@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -35,9 +36,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "pushwatch_poll_seconds", Help: "How long a DescribeWhiteboardPush request took.",
 			Buckets: []float64{.005, .01, .02, .04, .08, .15, .3, .6, 1, 2, 5},
 		}, []string{"account"}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_events_total", Help: "Events saved, by type.",
-		}, []string{"type"}),
+		events: EventsCounter(r),
 		detection: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pushwatch_detection_seconds", Help: "From a push's own PushStopTime to the poll that saw it.",
 			Buckets: []float64{1, 2, 4, 8, 15, 30, 60, 120, 300, 900},
@@ -49,11 +48,27 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "pushwatch_repaired_total", Help: "Live tasks that were found without a next poll. Anything but 0 is a fault of pushwatch.",
 		}, []string{"account"}),
 	}
-	for _, kind := range EventTypes {
-		m.events.WithLabelValues(string(kind))
-	}
-	r.MustRegister(m.polls, m.pollSeconds, m.events, m.detection, m.callbacks, m.repaired)
+	r.MustRegister(m.polls, m.pollSeconds, m.detection, m.callbacks, m.repaired)
 	return m
+}
+
+// EventsCounter is pushwatch_events_total at r: whoever saves events counts them there
+// by their type.
+func EventsCounter(r prometheus.Registerer) *prometheus.CounterVec {
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pushwatch_events_total", Help: "Events saved, by type.",
+	}, []string{"type"})
+	if err := r.Register(events); err != nil {
+		before, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
+		if !ok {
+			panic(err) // another metric has the name
+		}
+		return before.ExistingCollector.(*prometheus.CounterVec)
+	}
+	for _, kind := range EventTypes {
+		events.WithLabelValues(string(kind))
+	}
+	return events
 }
 
 func (m *metrics) account(name string) *accountMetrics {

@@ -20,7 +20,11 @@ type Amendment struct {
 // Amend changes a task; [ErrNoTask] where there is none, and a [*FieldError] for
 // each fault. With another planned end push.overdue can be told again.
 func (w *Watcher) Amend(ctx context.Context, key Key, change Amendment) (TaskView, error) {
-	if errs := (Registration{Key: key, Labels: change.Labels}).Validate(); len(errs) > 0 {
+	asked := Registration{Key: key, Labels: change.Labels}
+	if change.ExpectedStopAt != nil {
+		asked.ExpectedStopAt = *change.ExpectedStopAt
+	}
+	if errs := asked.Validate(); len(errs) > 0 {
 		return TaskView{}, errors.Join(errs...)
 	}
 	for {

@@ -132,7 +132,7 @@ func (a *account) told(t Task, events []Event) {
 	for i := range events {
 		e := &events[i]
 		a.watcher.metrics.events.WithLabelValues(string(e.Type)).Inc()
-		a.log.Info("task moved", zap.Stringer("task", e.Key), zap.String("event", string(e.Type)), zap.String("id", e.ID),
+		a.log.Info("task moved", zap.Stringer("task", e.Key), zap.String("event", e.ID), zap.String("type", string(e.Type)),
 			zap.Int64("sequence", e.Sequence), zap.String("state", string(e.State)))
 	}
 	if t.State.Ended() && t.Push != nil {

@@ -183,6 +183,11 @@ const (
 var (
 	taskIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	labelKeyPattern = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
+
+	// Between these a push may be expected to stop. A time that RFC 3339 cannot show,
+	// as the year 10000, could be taken but not be told of.
+	firstStop = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+	lastStop  = time.Date(3000, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
 
 // A FieldError is a fault in one field of a request.
@@ -204,6 +209,9 @@ func (r Registration) Validate() []error {
 	}
 	if !taskIDPattern.MatchString(r.TaskID) {
 		errs = append(errs, &FieldError{"task_id", r.TaskID, "1 to 128 of A-Z a-z 0-9 _ -"})
+	}
+	if at := r.ExpectedStopAt; !at.IsZero() && (at.Before(firstStop) || !at.Before(lastStop)) {
+		errs = append(errs, &FieldError{"expected_stop_at", at.Format(time.RFC3339), "a time of the years 2000 to 2999, UTC"})
 	}
 	if len(r.Labels) > MaxLabels {
 		errs = append(errs, &FieldError{"labels", len(r.Labels), fmt.Sprintf("at most %d labels", MaxLabels)})

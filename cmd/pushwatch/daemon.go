@@ -87,9 +87,13 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	if d.handler, err = d.serves(s); err != nil {
 		return nil, err
 	}
+	faultLog, err := zap.NewStdLogAt(log.Named("http"), zap.WarnLevel)
+	if err != nil {
+		return nil, err
+	}
 	d.server = &http.Server{
 		Handler: d.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		WriteTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: zap.NewStdLog(log),
+		WriteTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: faultLog,
 	}
 	d.server.RegisterOnShutdown(func() { close(d.stopping) }) // for streams to end
 	return d, nil

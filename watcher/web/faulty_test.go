@@ -78,6 +78,8 @@ var faulty = []struct{ method, path, body, header string }{
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","labels":{"a":1}}`, ""},
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","labels":{"a":"` + strings.Repeat("x", 257) + `"}}`, ""},
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","expected_stop_at":"soon"}`, ""},
+	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","expected_stop_at":"9999-12-31T23:59:59-14:00"}`, ""},
+	{"PATCH", "/v1/tasks/1400000001/a", `{"expected_stop_at":"0000-01-01T00:00:00+14:00"}`, ""},
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","labels":` + strings.Repeat(`{"a":`, 40) + `1` + strings.Repeat(`}`, 41), ""},
 	{"POST", "/v1/tasks", strings.Repeat("[", 100_000), ""},
 	{"POST", "/v1/tasks", `{"task_id":"` + strings.Repeat("a", 1<<20) + `"}`, ""},
