@@ -12,7 +12,8 @@
 // One commit thus costs a lone caller no waiting, and a crowd one fsync.
 //
 // Both databases run the same statements over the same tables. What differs is
-// how a parameter is written (see bind), and how a connection is opened.
+// how a parameter is written (see bind), how a connection is opened, and that the short
+// statements of SQLite's writer stay prepared.
 //
 // # Several processes
 //
@@ -81,6 +82,7 @@ type DB struct {
 	postgres bool
 	writer   *sql.DB  // in SQLite one connection: writers queue here, not at a lock
 	reader   *sql.DB  // in PostgreSQL the same as writer
+	prepared prepared // of SQLite's writer
 	lock     *os.File // beside a SQLite file, held for the life of the DB; else nil
 	saved    signal   // told of each commit with events
 	owned    sync.Map // shard to *Account: the newest owner of each account that this process owned
@@ -184,6 +186,9 @@ func (db *DB) writeBy(ctx context.Context, pool *sql.DB, f func(transaction) err
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	if !db.postgres {
+		db.prepared.catchUp(ctx, db.writer)
 	}
 	return nil
 }

@@ -68,7 +68,13 @@ type transaction struct {
 }
 
 func (tx transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := tx.sql.ExecContext(ctx, tx.db.bind(query), args...)
+	var result sql.Result
+	var err error
+	if s := tx.prepared(ctx, query); s != nil {
+		result, err = s.ExecContext(ctx, args...)
+	} else {
+		result, err = tx.sql.ExecContext(ctx, tx.db.bind(query), args...)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -76,11 +82,26 @@ func (tx transaction) exec(ctx context.Context, query string, args ...any) (int6
 }
 
 func (tx transaction) row(ctx context.Context, query string, args ...any) *sql.Row {
+	if s := tx.prepared(ctx, query); s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
 	return tx.sql.QueryRowContext(ctx, tx.db.bind(query), args...)
 }
 
 func (tx transaction) each(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
+	if s := tx.prepared(ctx, query); s != nil {
+		rows, err := s.QueryContext(ctx, args...)
+		return eachOf(rows, err, f)
+	}
 	return tx.db.each(ctx, tx.sql, f, query, args...)
+}
+
+// prepared is the statement of a text, nil where there is none.
+func (tx transaction) prepared(ctx context.Context, query string) *sql.Stmt {
+	if tx.db.postgres {
+		return nil
+	}
+	return tx.db.prepared.get(ctx, tx.sql, query)
 }
 
 // A querier is a pool or a transaction.
@@ -91,6 +112,11 @@ type querier interface {
 // each calls f for every row of a query, until f returns an error.
 func (db *DB) each(ctx context.Context, from querier, f func(scan scanner) error, query string, args ...any) error {
 	rows, err := from.QueryContext(ctx, db.bind(query), args...)
+	return eachOf(rows, err, f)
+}
+
+// eachOf is each of what a query returned.
+func eachOf(rows *sql.Rows, err error, f func(scan scanner) error) error {
 	if err != nil {
 		return err
 	}
