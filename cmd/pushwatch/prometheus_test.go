@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -118,59 +117,18 @@ func TestPrometheus(t *testing.T) {
 // webhook of it. Its API wants the token in the file.
 func watchLessons(t *testing.T) (address, token string) {
 	const lessons = 60
-	tiw, err := tiwsim.New(tiwsim.Config{
-		Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDhush", SecretKey: "hush", SDKAppIDs: []int64{1400000001}}},
-		Tasks: []tiwsim.Life{
-			{SDKAppID: 1400000001, TaskID: "all-day", PreparedFor: tiwsim.Duration(time.Second)},
-			{SDKAppID: 1400000001, TaskID: "lesson-{n}", Count: lessons, Spread: tiwsim.Duration(lessons * time.Second),
-				PreparedFor: tiwsim.Duration(time.Nanosecond), PushingFor: tiwsim.Duration(time.Second)},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := httptest.NewServer(tiw)
-	t.Cleanup(service.Close)
-	webhooks := httptest.NewServer(notifytest.New(notifytest.Config{}))
-	t.Cleanup(webhooks.Close)
+	s := newScene(t, tiwsim.Config{Tasks: []tiwsim.Life{
+		{SDKAppID: 1400000001, TaskID: "all-day", PreparedFor: tiwsim.Duration(time.Second)},
+		{SDKAppID: 1400000001, TaskID: "lesson-{n}", Count: lessons, Spread: tiwsim.Duration(lessons * time.Second),
+			PreparedFor: tiwsim.Duration(time.Nanosecond), PushingFor: tiwsim.Duration(time.Second)},
+	}}, notifytest.Config{})
 	token = filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("a-token-of-some-length"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address = freeAddress(t)
-	var registered strings.Builder
-	for n := range lessons {
-		fmt.Fprintf(&registered, "[[tasks]]\nsdk_app_id = 1400000001\ntask_id = \"lesson-%d\"\n", n+1)
-	}
-	settings := strings.NewReplacer("LISTEN", address, "TOKEN", token, "FOLDER", t.TempDir(), "TIW", service.URL, "HOOK", webhooks.URL).Replace(`
-[http]
-listen = "LISTEN"
-[[http.tokens]]
-name = "prometheus"
-secret = { file = "TOKEN" }
-role = "read"
-[store]
-url = "sqlite:FOLDER/pushwatch.db"
-[watch]
-not_found_grace = "1h"
-[[accounts]]
-name = "school"
-secret_id = "AKIDhush"
-secret_key = "hush"
-endpoint = "TIW"
-sdk_app_ids = [1400000001]
-[[notifiers]]
-name = "classroom"
-type = "webhook"
-url = "HOOK"
-secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
-events = ["push.*"]
-allow_cidrs = ["127.0.0.1/32"]
-[[tasks]]
-sdk_app_id = 1400000001
-task_id = "all-day"
-`)
-	awaitReady(t, launch(t, "serve", "--config", settingsFile(t, settings+registered.String())), address)
+	s.settings = "watch.not_found_grace = \"1h\"\n" + s.settings + taskTables(s.scenario.Tasks...) +
+		fmt.Sprintf("[[http.tokens]]\nname = \"prometheus\"\nsecret = { file = %q }\nrole = \"read\"\n", token)
+	_, address = s.serve(t, sqliteURL(t))
 	return address, token
 }
 

@@ -41,8 +41,8 @@ const waiting, moving = 20, 16 // pushes that stay PREPARED, and such that come,
 func clockSetEverywhere(t *testing.T, path string) {
 	clock := newWallClock(t)
 	s := clockScene(t)
-	simAddress, address := freeAddress(t), freeAddress(t) // of a service whose clock can be set
-	s.settings = strings.ReplaceAll(s.settings, s.service, "http://"+simAddress)
+	simAddress, address := freeAddress(t), freeAddress(t)
+	s.settings = strings.ReplaceAll(s.settings, s.service, "http://"+simAddress) // the scene has one whose clock stays
 	scenario := filepath.Join(t.TempDir(), "scenario.toml")
 	if err := os.WriteFile(scenario, []byte(clockScenario), 0o600); err != nil {
 		t.Fatal(err)
