@@ -45,9 +45,9 @@ type Archive interface {
 	// Standings reads the standings that were saved.
 	Standings(ctx context.Context) ([]Standing, error)
 
-	// SaveStanding saves a standing, unless one with its version or a later one
-	// is saved already: that is no error.
-	SaveStanding(ctx context.Context, s Standing) error
+	// SaveStanding saves a standing over the one with the version before; 0: over
+	// none. [watcher.ErrConflict] where another is saved.
+	SaveStanding(ctx context.Context, s Standing, before int64) error
 }
 
 // A DeliveryID names a delivery among those of all accounts.

@@ -152,10 +152,11 @@ func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Ti
 			c.attempt(ctx, l, probe)
 		})
 	}
-	if c.lanes.ready() {
-		next = earlier(next, c.gate.opens(now))
-		if c.standing.PausedUntil.After(now) {
-			next = earlier(next, c.standing.PausedUntil)
+	if c.lanes.ready() && c.standing.State == Active { // else a change of the standing pokes
+		if until := c.standing.PausedUntil; until.After(now) {
+			next = earlier(next, until)
+		} else {
+			next = earlier(next, c.gate.opens(now))
 		}
 	}
 	if c.lanes.held > 0 {
@@ -195,7 +196,7 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	defer c.poke()
 	c.inFlight--
 	c.ended = now
-	switch down, back := c.gate.learn(now, v.fault, probe); {
+	switch down, back := c.gate.learn(now, l, v.fault, probe); {
 	case down:
 		c.log.Warn("notifier is down: probing", zap.Int("deliveries", c.lanes.held), zap.String("error", v.fault.Reason))
 	case back:

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -48,7 +49,10 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 			s.URL = at.Target()
 		}
 		c.mu.Lock()
-		s.State, s.LastError = c.standing.condition(now), cmp.Or(c.lastError, c.standing.Reason)
+		s.State, s.LastError = c.standing.condition(now), c.lastError
+		if !c.standing.open(now) {
+			s.LastError = cmp.Or(s.LastError, c.standing.Reason)
+		}
 		if c.standing.PausedUntil.After(now) {
 			s.PausedUntil = c.standing.PausedUntil
 		}
@@ -77,23 +81,41 @@ func (d *Dispatcher) Resume(ctx context.Context, notifier string) error {
 	})
 }
 
-// setStanding changes the standing of a notifier and saves it.
+// setStanding changes the standing of a notifier as it is saved.
 func (d *Dispatcher) setStanding(ctx context.Context, notifier, what string, change func(*Standing)) error {
 	c, err := d.channel(notifier)
-	for done := false; err == nil && !done; { // again, where an attempt has changed it meanwhile
-		if err = d.refresh(ctx); err != nil { // for the version to be above all that were saved
+	for err == nil {
+		if err = d.tryStanding(ctx, c, change); !errors.Is(err, watcher.ErrConflict) {
 			break
 		}
-		s := c.copyStanding()
-		was := s.Version
-		change(&s)
-		if err = d.archive.SaveStanding(ctx, s); err == nil {
-			done = c.adopt(s) || s.Version == was
-		}
+		err = context.Cause(ctx) // again: an attempt, or somebody elsewhere, has changed it meanwhile
 	}
 	if err != nil {
 		return fmt.Errorf("%s notifier %s: %w", what, notifier, err)
 	}
+	return nil
+}
+
+// tryStanding is a turn of setStanding.
+func (d *Dispatcher) tryStanding(ctx context.Context, c *channel, change func(*Standing)) error {
+	standings, err := d.archive.Standings(ctx)
+	if err != nil {
+		return err
+	}
+	s := Standing{Notifier: c.Name, State: Active}
+	if i := slices.IndexFunc(standings, func(s Standing) bool { return s.Notifier == c.Name }); i >= 0 {
+		s = standings[i]
+	}
+	saved := s.Version
+	s.Version = max(saved, c.copyStanding().Version) // what is known here may be on its way there
+	was := s.Version
+	change(&s)
+	if s.Version > was {
+		if err := d.archive.SaveStanding(ctx, s, saved); err != nil {
+			return err
+		}
+	}
+	c.adopt(s)
 	return nil
 }
 
@@ -112,13 +134,12 @@ func (d *Dispatcher) channel(notifier string) (*channel, error) {
 	return nil, ErrNoNotifier
 }
 
-// adopt takes over a standing that was saved, if it is newer, and reports whether
-// it was.
-func (c *channel) adopt(s Standing) bool {
+// adopt takes over a standing that was saved, unless what is known here is newer.
+func (c *channel) adopt(s Standing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.Version <= c.standing.Version {
-		return false
+	if s.Version < c.standing.Version || s.Version == c.standing.Version && s.State == c.standing.State && s.PausedUntil.Equal(c.standing.PausedUntil) {
+		return
 	}
 	was := c.standing.State
 	c.standing = s
@@ -129,7 +150,6 @@ func (c *channel) adopt(s Standing) bool {
 		c.lastError = ""
 	}
 	c.poke()
-	return true
 }
 
 // refreshEvery is how often standings are read that other processes may have saved,

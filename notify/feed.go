@@ -164,7 +164,10 @@ func (f *Feed) write(ctx context.Context) error {
 		case <-timer.C:
 			err = f.save(ctx, batch)
 		case c := <-f.goners: // after the last outcomes of its attempts
-			if err = f.save(ctx, f.gather(batch)); err == nil {
+			for batch = f.gather(batch); err == nil && len(batch) > 0; batch = f.gather(nil) {
+				err = f.save(ctx, batch)
+			}
+			if err == nil {
 				err = f.bury(ctx, c)
 			}
 		case <-ctx.Done():

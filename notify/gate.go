@@ -11,14 +11,17 @@ import (
 // back, and otherwise as many as it is configured for.
 //
 // It is taken to be down after some failures in a row that are its own and not
-// the event's: see [SendError.outage]. What is tried on it then is a probe, and
+// the event's: see [SendError.outage]. They have to be of more lanes than one, for an
+// event may be more than its receiver can bear. What is tried on it then is a probe, and
 // where that fails as before it counts as no attempt of the delivery: the
 // delivery's schedule is for faults that concern it, and should not be used up by
 // an outage.
 type gate struct {
-	most     int // attempts at the same time
-	allowed  int // now, after an outage; 0: most
-	failures int // in a row
+	most     int   // attempts at the same time
+	allowed  int   // now, after an outage; 0: most
+	failures int   // in a row
+	failing  *lane // whose the last of them was
+	several  bool  // they are of more lanes than one
 	probeAt  time.Time
 	probing  bool
 	waits    *backoff.ExponentialBackOff // between probes; nil: not down
@@ -61,7 +64,7 @@ func (g *gate) sent() bool {
 
 // learn takes in what came of an attempt; fault is nil where it succeeded. It
 // reports whether the notifier is taken to be down from now on, or is back.
-func (g *gate) learn(now time.Time, fault *SendError, probe bool) (down, back bool) {
+func (g *gate) learn(now time.Time, l *lane, fault *SendError, probe bool) (down, back bool) {
 	if probe {
 		g.probing = false
 	}
@@ -74,7 +77,9 @@ func (g *gate) learn(now time.Time, fault *SendError, probe bool) (down, back bo
 			g.probeAt = now.Add(g.waits.NextBackOff())
 		}
 	default:
-		if g.failures++; g.failures >= downAfter {
+		g.several = g.several || g.failures > 0 && l != g.failing
+		g.failing = l
+		if g.failures++; g.failures >= downAfter && g.several {
 			g.waits = backoff.NewExponentialBackOff(
 				backoff.WithInitialInterval(firstProbe), backoff.WithMaxInterval(lastProbe),
 				backoff.WithRandomizationFactor(0.2), backoff.WithMultiplier(1.5), backoff.WithMaxElapsedTime(0))
@@ -86,7 +91,7 @@ func (g *gate) learn(now time.Time, fault *SendError, probe bool) (down, back bo
 }
 
 func (g *gate) succeeded() (back bool) {
-	g.failures = 0
+	g.failures, g.failing, g.several = 0, nil, false
 	switch {
 	case g.down():
 		g.waits, g.allowed = nil, 1

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,9 +70,10 @@ func (m *channelMetrics) dead(n int) { m.died.Add(float64(n)) }
 // counting a large backlog takes its time.
 type counter struct {
 	archive Archive
+	turn    chan struct{} // holds one, and whoever has it may use what follows
 
-	mu      sync.Mutex
 	tallies map[string]Tally
+	err     error // of the last counting
 	counted time.Time
 	took    time.Duration
 }
@@ -85,23 +85,28 @@ const (
 )
 
 // get returns tallies that are some seconds old at most, or more where counting
-// takes long.
+// takes long. That it fails is remembered as long: while the database hangs nobody
+// else waits for it.
 func (c *counter) get(ctx context.Context) (map[string]Tally, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	start := time.Now()
 	if start.Sub(c.counted) < max(countEvery, countShare*c.took) {
-		return c.tallies, nil
+		return c.tallies, c.err
 	}
-	ctx, cancel := context.WithTimeout(ctx, countTimeout)
+	counting, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
-	tallies, err := c.archive.Tallies(ctx)
-	if err != nil {
-		return nil, err
+	c.tallies, c.err = c.archive.Tallies(counting)
+	if ctx.Err() != nil { // the caller has no time: the next one may have
+		return nil, context.Cause(ctx)
 	}
-	c.tallies, c.counted = tallies, time.Now()
+	c.counted = time.Now()
 	c.took = c.counted.Sub(start)
-	return tallies, nil
+	return c.tallies, c.err
 }
 
 // Descriptions of what is counted anew at each scrape.

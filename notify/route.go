@@ -12,7 +12,7 @@ import (
 // A Filter says which events a notifier is told.
 type Filter struct {
 	Events []string          // types, such as "push.stopped", or patterns: "push.*", "*"
-	Match  map[string]string // shell patterns on task labels; all must match. Events that belong to no task have none
+	Match  map[string]string // shell patterns on task labels; all must match. What belongs to no task is not asked for them
 }
 
 // Validate returns the filter's faults.
@@ -57,6 +57,9 @@ func matches(pattern string, t watcher.EventType) bool {
 func (f Filter) Wants(t watcher.EventType, labels map[string]string) bool {
 	if !slices.ContainsFunc(f.Events, func(pattern string) bool { return matches(pattern, t) }) {
 		return false
+	}
+	if !strings.HasPrefix(string(t), "push.") {
+		return true
 	}
 	for label, pattern := range f.Match {
 		value, ok := labels[label]

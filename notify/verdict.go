@@ -18,7 +18,14 @@ const (
 )
 
 // errTimeout is why an attempt ends that takes too long.
-var errTimeout = errors.New("no answer within the notifier's timeout")
+var errTimeout error = timeoutError{}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string { return "no answer within the notifier's timeout" }
+
+// Timeout says what it is, as senders ask of errors.
+func (timeoutError) Timeout() bool { return true }
 
 // A verdict is what an attempt means.
 type verdict struct {
@@ -65,9 +72,6 @@ func (c *channel) judge(now time.Time, d *Delivery, a Attempt, err error, probe 
 		}
 		c.giveUp(d, &v.Outcome, gone)
 		return v
-	}
-	if until := latest(now, v.fault.RetryAfter); until.After(v.NextAttemptAt) {
-		v.NextAttemptAt = until
 	}
 	c.log.Warn("delivery failed", zap.String("event", d.EventID), d.about(), zap.Int("attempt", d.Attempts+1),
 		zap.String("error", v.fault.Reason), zap.Time("next", v.NextAttemptAt))

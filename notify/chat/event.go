@@ -172,11 +172,15 @@ func word(s *string) string {
 // sentence is a text from elsewhere without what ends it.
 func sentence(s string) string { return strings.TrimRight(clean(s), ".: ") }
 
-// clean makes one short line of a text from elsewhere.
+// harmless breaks what chat services take for a mention of people or of a whole room,
+// "@everyone" or "<!channel>", by a character without width.
+var harmless = strings.NewReplacer("@", "@\u200b", "<", "<\u200b")
+
+// clean makes one short, harmless line of a text from elsewhere.
 func clean(s string) string {
 	s = strings.Join(strings.FieldsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
-	if len(s) <= maxForeign {
-		return s
+	if len(s) > maxForeign {
+		s = strings.ToValidUTF8(s[:maxForeign], "") + "…"
 	}
-	return strings.ToValidUTF8(s[:maxForeign], "") + "…"
+	return harmless.Replace(s)
 }

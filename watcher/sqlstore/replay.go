@@ -25,10 +25,14 @@ func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 	if which.ID == (notify.DeliveryID{}) {
 		shards, err = db.shards(ctx)
 	}
+	if which.Until.IsZero() {
+		which.Until = time.Now()
+	}
 	for _, shard := range shards {
+		var last int64 // id of the step before: what has died again since is not taken twice
 		for n := replayRows; err == nil && n == replayRows; {
 			err = db.write(ctx, func(tx transaction) error {
-				n, err = tx.replay(ctx, shard, which)
+				n, last, err = tx.replay(ctx, shard, which, last)
 				return err
 			})
 			if err == nil && n > 0 {
@@ -58,40 +62,37 @@ func (db *DB) shards(ctx context.Context) ([]int64, error) {
 	return shards, err
 }
 
-// replay makes a step of settled deliveries of one account pending again. It
+// replay makes a step of settled deliveries of one account pending again, those with
+// ids above the last of the step before, and returns how many and the last of them. It
 // locks the account's row first, as every writer does, so that positions become
 // visible in their order.
-func (tx transaction) replay(ctx context.Context, shard int64, which notify.Selection) (int, error) {
+func (tx transaction) replay(ctx context.Context, shard int64, which notify.Selection, after int64) (n int, last int64, err error) {
 	if _, err := tx.exec(ctx, `UPDATE accounts SET last_delivery = last_delivery WHERE shard = ?`, shard); err != nil {
-		return 0, err
+		return 0, after, err
 	}
 	query := `SELECT id FROM deliveries WHERE shard = ? AND id = ? AND state <> 'pending'`
 	args := []any{shard, which.ID.ID}
 	if which.ID == (notify.DeliveryID{}) {
 		query = `SELECT id FROM deliveries WHERE shard = ? AND notifier = ? AND state = 'dead'
-			AND created_at >= ? AND created_at < ? ORDER BY id LIMIT ?`
-		until := which.Until
-		if until.IsZero() {
-			until = time.Now()
-		}
-		args = []any{shard, which.Notifier, max(which.Since.UnixMicro(), 0), until.UnixMicro(), replayRows}
+			AND id > ? AND created_at >= ? AND created_at < ? ORDER BY id LIMIT ?`
+		args = []any{shard, which.Notifier, after, max(which.Since.UnixMicro(), 0), which.Until.UnixMicro(), replayRows}
 	}
 	var ids []int64
-	err := tx.each(ctx, func(scan scanner) error {
+	err = tx.each(ctx, func(scan scanner) error {
 		var id int64
 		err := scan(&id)
 		ids = append(ids, id)
 		return err
 	}, query, args...)
 	if err != nil || len(ids) == 0 {
-		return 0, err
+		return 0, after, err
 	}
-	var last int64
-	err = tx.row(ctx, `UPDATE accounts SET last_delivery = last_delivery + ? WHERE shard = ? RETURNING last_delivery`, len(ids), shard).Scan(&last)
+	var position int64
+	err = tx.row(ctx, `UPDATE accounts SET last_delivery = last_delivery + ? WHERE shard = ? RETURNING last_delivery`, len(ids), shard).Scan(&position)
 	if err != nil {
-		return 0, err
+		return 0, after, err
 	}
-	position := last - int64(len(ids))
+	position -= int64(len(ids))
 	for chunk := range slices.Chunk(ids, rowsPerStatement) {
 		var rows []any
 		for _, id := range chunk {
@@ -103,10 +104,10 @@ func (tx transaction) replay(ctx context.Context, shard int64, which notify.Sele
 				settled_at = NULL, replayed_at = CAST(? AS BIGINT)
 			FROM r WHERE deliveries.shard = r.shard AND deliveries.id = r.id`, append(rows, time.Now().UnixMicro())...)
 		if err != nil {
-			return 0, err
+			return 0, after, err
 		}
 	}
-	return len(ids), nil
+	return len(ids), ids[len(ids)-1], nil
 }
 
 // Announce implements [notify.Archive].

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"pushwatch/notify"
+	"pushwatch/watcher"
 )
 
 // Standings implements [notify.Archive].
@@ -26,8 +27,17 @@ func (db *DB) Standings(ctx context.Context) ([]notify.Standing, error) {
 }
 
 // SaveStanding implements [notify.Archive].
-func (db *DB) SaveStanding(ctx context.Context, s notify.Standing) error {
-	err := db.write(ctx, func(tx transaction) error { return tx.saveStanding(ctx, s) })
+func (db *DB) SaveStanding(ctx context.Context, s notify.Standing, before int64) error {
+	err := db.write(ctx, func(tx transaction) error {
+		n, err := tx.exec(ctx, `INSERT INTO notifiers (name, version, state, paused_until, reason, changed_at) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET version = excluded.version, state = excluded.state,
+				paused_until = excluded.paused_until, reason = excluded.reason, changed_at = excluded.changed_at
+			WHERE notifiers.version = CAST(? AS BIGINT)`, append(encodeStanding(s), before)...)
+		if err == nil && n == 0 {
+			err = watcher.ErrConflict
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("save standing of notifier %s: %w", s.Notifier, err)
 	}
@@ -35,12 +45,20 @@ func (db *DB) SaveStanding(ctx context.Context, s notify.Standing) error {
 	return nil
 }
 
-// saveStanding writes a standing over an older one.
+// saveStanding writes what an attempt has shown: that a notifier is gone, or wants a
+// pause. Somebody may have paused it meanwhile: that stays.
 func (tx transaction) saveStanding(ctx context.Context, s notify.Standing) error {
 	_, err := tx.exec(ctx, `INSERT INTO notifiers (name, version, state, paused_until, reason, changed_at) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (name) DO UPDATE SET version = excluded.version, state = excluded.state,
+		ON CONFLICT (name) DO UPDATE SET
+			version = CASE WHEN notifiers.version < excluded.version THEN excluded.version ELSE notifiers.version + 1 END,
+			state = CASE WHEN excluded.state = 'gone' THEN 'gone' ELSE notifiers.state END,
 			paused_until = excluded.paused_until, reason = excluded.reason, changed_at = excluded.changed_at
-		WHERE notifiers.version < excluded.version`,
-		s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), storable(s.Reason), micros(s.ChangedAt))
+		WHERE notifiers.version < excluded.version OR notifiers.state <> 'gone' AND excluded.state = 'gone'
+			OR COALESCE(notifiers.paused_until, 0) < excluded.paused_until`, encodeStanding(s)...)
 	return err
+}
+
+// encodeStanding is the row of a standing.
+func encodeStanding(s notify.Standing) []any {
+	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), storable(s.Reason), micros(s.ChangedAt)}
 }

@@ -179,15 +179,40 @@ func testSettleAnnounce(t *testing.T, b *bench) {
 	}
 	want := *o.Standing
 	want.Reason = "answered 410\uFFFD"
-	older, newer := want, want
-	older.Version, older.State = 1, notify.Active
+	newer := want
 	newer.Version, newer.State, newer.PausedUntil = 3, notify.Active, start.Add(time.Hour)
-	for _, step := range []struct{ save, want notify.Standing }{{want, want}, {older, want}, {newer, newer}} {
-		if err := b.db.SaveStanding(t.Context(), step.save); err != nil {
-			t.Fatal(err)
+	for _, step := range []struct {
+		save   notify.Standing
+		before int64
+		err    error
+		want   notify.Standing
+	}{{want, 1, watcher.ErrConflict, want}, {newer, 0, watcher.ErrConflict, want}, {newer, 2, nil, newer}} {
+		if err := b.db.SaveStanding(t.Context(), step.save, step.before); !errors.Is(err, step.err) {
+			t.Fatalf("SaveStanding(%+v, %d) = %v, want %v", step.save, step.before, err, step.err)
 		}
 		if got, err := b.db.Standings(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.Standing{step.want}) {
 			t.Errorf("Standings() after %+v = %+v, %v, want %+v", step.save, got, err, step.want)
+		}
+	}
+}
+
+// testSettleStanding has a notifier ask for a pause while somebody pauses it: both
+// stay, under a version above both.
+func testSettleStanding(t *testing.T, b *bench) {
+	a := b.own("school")
+	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
+	paused := notify.Standing{Notifier: "n", Version: 1, State: notify.Paused, ChangedAt: start}
+	if err := b.db.SaveStanding(t.Context(), paused, 0); err != nil {
+		t.Fatal(err)
+	}
+	o := outcome(b.pending(a, "n")[0].ID, notify.Pending, 1)
+	o.Standing = &notify.Standing{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Hour), Reason: "answered 429", ChangedAt: start}
+	want := *o.Standing
+	want.Version, want.State = 2, notify.Paused
+	for range 2 { // repeated as after an error
+		b.settle(a, o)
+		if got, err := b.db.Standings(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.Standing{want}) {
+			t.Errorf("Standings() = %+v, %v, want %+v", got, err, want)
 		}
 	}
 }

@@ -73,6 +73,7 @@ func Run(t *testing.T, b Backend) {
 		{"Settle", testSettle},
 		{"SettleHostileError", testSettleHostileError},
 		{"SettleAnnounce", testSettleAnnounce},
+		{"SettleStanding", testSettleStanding},
 		{"Bury", testBury},
 		{"Deliveries", testDeliveries},
 		{"Tallies", testTallies},
