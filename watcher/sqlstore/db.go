@@ -87,6 +87,9 @@ type DB struct {
 	saved    signal   // told of each commit with events
 	owned    sync.Map // shard to *Account: the newest owner of each account that this process owned
 
+	sweeping sync.Mutex         // held by Sweep
+	swept    [len(kinds)]oldRow // how far its calls have come
+
 	// Of PostgreSQL alone.
 	beats     *sql.DB         // for the heartbeat, and what goes with it
 	listening *pgx.ConnConfig // for the connection that hints come by

@@ -3,12 +3,15 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"pushwatch/notify"
+	"pushwatch/watcher"
 	"pushwatch/watcher/storetest"
 )
 
@@ -43,24 +46,124 @@ func TestPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, c := range []struct {
-				table, statement string
-				columns          int
-			}{
-				{"tasks", saveStatement(n), len(taskTypes) + 1},
-				{"tasks", touchStatement(n), len(touchTypes)},
-				{"deliveries", settleStatement(n), len(outcomeTypes)},
-			} {
-				explain, want, never := `EXPLAIN QUERY PLAN `, "SEARCH "+c.table+" USING INDEX sqlite_autoindex_"+c.table+"_1 ", "SCAN "+c.table
+			type statement struct {
+				table, alias, text string
+				args               []any
+			}
+			nulls := func(columns int) []any { return make([]any, n*columns) }
+			statements := []statement{
+				{"tasks", "tasks", saveStatement(n), nulls(len(taskTypes) + 1)},
+				{"tasks", "tasks", touchStatement(n), nulls(len(touchTypes))},
+				{"deliveries", "deliveries", settleStatement(n), nulls(len(outcomeTypes))},
+			}
+			for _, k := range kinds {
+				keys := slices.Repeat([]any{1, map[string]any{"BIGINT": 1, "TEXT": "task1"}[k.types[1]]}, n)
+				statements = append(statements, statement{k.table, "r", k.dropStatement(n), append(keys, k.ages(1)...)})
+			}
+			for _, c := range statements {
+				explain, want, never := `EXPLAIN QUERY PLAN `, "SEARCH "+c.alias+" USING INDEX sqlite_autoindex_"+c.table+"_", "SCAN "+c.alias
 				if db.postgres {
 					explain, want, never = `EXPLAIN `, "Index Scan using "+c.table+"_pkey", "Seq Scan"
 				}
-				plan := planOf(t, db, explain+c.statement, n*c.columns)
+				plan := planOf(t, db, explain+c.text, c.args)
 				if !strings.Contains(plan, want) || strings.Contains(plan, never) {
 					t.Errorf("plan is\n%s\nwant %q and no %q in it", plan, want, never)
 				}
 			}
 		})
+	}
+}
+
+// TestSweepWaits has rows be old and of no use when they are found, and locked by who
+// brings them back: they stay.
+func TestSweepWaits(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) *DB{"sqlite": openTest, "postgres": openPostgresTest} {
+		for what, c := range map[string]struct {
+			row   string
+			bring func(context.Context, transaction) error
+			table string
+		}{
+			"replay": {
+				`INSERT INTO deliveries (shard, id, position, event, notifier, state, attempts, last_error, log, created_at, settled_at)
+					VALUES (1, 1, 1, 1, 'n', 'delivered', 1, '', '', 1, 1)`,
+				func(ctx context.Context, tx transaction) error {
+					_, err := tx.replay(ctx, 1, notify.Selection{ID: notify.DeliveryID{Shard: 1, ID: 1}})
+					return err
+				}, "deliveries",
+			},
+			"reopen": {
+				`INSERT INTO tasks (sdk_app_id, task_id, account, state, labels, registered_at, ended_at, version, sequence, memory)
+					VALUES (1, 'a', 'school', 'stopped', '{}', 1, 1, 1, 1, '{}')`,
+				func(ctx context.Context, tx transaction) error {
+					asked := watcher.Task{Key: watcher.Key{SDKAppID: 1, TaskID: "a"}, Account: "school", RegisteredAt: time.Now()}
+					return tx.insertTasks(ctx, []watcher.Task{begin(asked, watcher.Task{Version: 1})})
+				}, "tasks",
+			},
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				db := open(t)
+				ownTest(t, db)
+				if _, err := db.writer.Exec(c.row); err != nil {
+					t.Fatal(err)
+				}
+				var sweeper sync.WaitGroup
+				err := db.write(t.Context(), func(tx transaction) error {
+					if err := c.bring(t.Context(), tx); err != nil {
+						return err
+					}
+					sweeper.Go(func() {
+						if n, err := db.Sweep(t.Context(), time.Now(), 10); n != 0 || err != nil {
+							t.Errorf("Sweep() = %d, %v, want 0", n, err)
+						}
+					})
+					return awaitWaiting(db)
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sweeper.Wait()
+				var left int
+				if err := db.reader.QueryRow(`SELECT COUNT(*) FROM ` + c.table).Scan(&left); err != nil || left != 1 {
+					t.Errorf("%d %s are left, %v, want 1", left, c.table, err)
+				}
+			})
+		}
+	}
+}
+
+// TestSweepLooks has nothing be there to drop, while another writes: that is found out
+// without its waiting for the writer, or having others wait.
+func TestSweepLooks(t *testing.T) {
+	db := openTest(t)
+	err := db.write(t.Context(), func(tx transaction) error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		n, err := db.Sweep(ctx, time.Now(), 10)
+		if n != 0 {
+			t.Errorf("Sweep() of nothing = %d, want 0", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitWaiting returns when somebody waits for what a transaction has locked.
+func awaitWaiting(db *DB) error {
+	for {
+		waiting := db.writer.Stats().WaitCount // for the one connection
+		if db.postgres {
+			if err := db.reader.QueryRow(`SELECT COUNT(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting); err != nil {
+				return err
+			}
+		}
+		if waiting > 0 {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -73,8 +176,8 @@ func texts(first, n int, format string) []string {
 	return list
 }
 
-// planOf explains a statement of so many parameters, in a transaction as the writer's.
-func planOf(t *testing.T, db *DB, explain string, parameters int) string {
+// planOf explains a statement, in a transaction as the writer's.
+func planOf(t *testing.T, db *DB, explain string, args []any) string {
 	t.Helper()
 	var plan []string
 	err := db.write(t.Context(), func(tx transaction) error {
@@ -87,7 +190,7 @@ func planOf(t *testing.T, db *DB, explain string, parameters int) string {
 			err := scan(dest...)
 			plan = append(plan, line)
 			return err
-		}, explain, make([]any, parameters)...)
+		}, explain, args...)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,12 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -313,5 +315,59 @@ func testSweep(t *testing.T, b *bench) {
 	x := b.save(a, change(b.register("over")[0], []string{"n"}, watcher.PushStarted))
 	if x.Sequence != 1 {
 		t.Errorf("first event of a dropped task registered anew has number %d, want 1", x.Sequence)
+	}
+}
+
+// testSweepAmongOthers sweeps while what is old is brought back: what somebody was told
+// is there again stays.
+func testSweepAmongOthers(t *testing.T, b *bench) {
+	const n = 40
+	a := b.own("school")
+	var ids []string
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("t%02d", i))
+	}
+	for _, x := range b.register(ids...) {
+		c := change(x, []string{"n"}, watcher.PushStopped)
+		c.Task.State, c.Task.EndedAt = watcher.Stopped, start.Add(time.Hour)
+		b.save(a, c)
+	}
+	for _, d := range b.pending(a, "n") {
+		b.settle(a, outcome(d.ID, notify.Delivered, 1))
+	}
+	all := b.deliveries(notify.Query{Limit: n})
+	ctx, cancel := context.WithCancel(t.Context())
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() {
+		for ctx.Err() == nil {
+			if _, err := b.db.Sweep(ctx, start.Add(2*time.Hour), 1); err != nil && ctx.Err() == nil {
+				t.Errorf("Sweep() among others = %v", err)
+				return
+			}
+		}
+	})
+	replayed := make(map[notify.DeliveryID]bool)
+	for i, d := range all { // the newest first, and the sweeping the oldest
+		switch got, err := b.db.Replay(t.Context(), notify.Selection{ID: d.ID}); {
+		case err == nil:
+			replayed[d.ID] = got == 1
+		case !errors.Is(err, notify.ErrNoDelivery):
+			t.Errorf("Replay() while old ones are dropped = %v", err)
+		}
+		if _, begun, err := b.db.Register(t.Context(), []watcher.Task{task(ids[n-1-i])}, true); err != nil || !begun[0] {
+			t.Errorf("Register(reopen) while old ones are dropped = %v, %v, want it to begin", begun, err)
+		}
+	}
+	cancel()
+	sweeper.Wait()
+	for id, is := range replayed {
+		if r, _, err := b.db.Delivery(t.Context(), id); is && (err != nil || r.State != notify.Pending) {
+			t.Errorf("a replayed delivery is %+v, %v, want it pending", r, err)
+		}
+	}
+	for _, id := range ids {
+		if x, err := b.db.Task(t.Context(), key(id)); err != nil || x.State != watcher.Registered {
+			t.Errorf("a reopened task is %+v, %v, want it watched", x, err)
+		}
 	}
 }

@@ -79,6 +79,7 @@ func Run(t *testing.T, b Backend) {
 		{"Tallies", testTallies},
 		{"Replay", testReplay},
 		{"Sweep", testSweep},
+		{"SweepAmongOthers", testSweepAmongOthers},
 		{"Reopen", testReopen},
 		{"Events", testEvents},
 		{"EventsBody", testEventsBody},
