@@ -33,7 +33,8 @@ var kinds = [...]kind{
 		useless: `NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.shard = r.shard AND d.event = r.number)
 			AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.sdk_app_id = r.sdk_app_id AND t.task_id = r.task_id AND NOT (` + over + `))
 			AND (r.type NOT IN ('watcher.blind', 'watcher.sighted') OR EXISTS (SELECT 1 FROM events n
-				WHERE n.shard = r.shard AND n.number > r.number AND n.sdk_app_id IS NULL AND n.subject = r.subject))`,
+				WHERE n.shard = r.shard AND n.number > r.number AND n.sdk_app_id IS NULL AND n.subject = r.subject
+					AND n.type IN ('watcher.blind', 'watcher.sighted')))`,
 	},
 	{
 		table: "tasks", at: "COALESCE(r.removed_at, r.ended_at)", key: [2]string{"sdk_app_id", "task_id"}, types: []string{"BIGINT", "TEXT"},

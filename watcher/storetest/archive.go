@@ -260,6 +260,11 @@ func testSweep(t *testing.T, b *bench) {
 			t.Fatal(err)
 		}
 	}
+	e := announcement("msg_gone", "n") // of what has the account's name, by chance
+	e.Type = watcher.DeliveryExhausted
+	if err := a.Announce(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
 	for _, d := range b.pending(a, "n") {
 		state := notify.Delivered
 		if d.EventID == "msg_dead-1" {
