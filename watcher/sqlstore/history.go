@@ -201,20 +201,29 @@ func (s *shardReader) statement() (query string, args []any) {
 		return s.chunkOf("", "")
 	}
 	var parts []string
-	for i, t := range types {
+	for _, t := range types {
 		// Said so, the range is one of an index and of no other, whatever a planner
 		// without statistics thinks of them.
-		parts = append(parts, fmt.Sprintf(`SELECT * FROM (SELECT number, at, type, body FROM events
+		parts = append(parts, fmt.Sprintf(`SELECT number, at, type, body FROM events
 			WHERE (shard, type, number) > (?, ?, ?) AND (shard, type, number) <= (?, ?, ?)
-			ORDER BY shard%[2]s, type%[2]s, number%[2]s LIMIT ?) AS t%[1]d`, i, s.order()))
+			ORDER BY shard%[1]s, type%[1]s, number%[1]s LIMIT ?`, s.order()))
 		args = append(args, s.shard, string(t), s.after, s.shard, string(t), s.last, s.chunk)
 	}
-	return `SELECT number, at, type, body FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged ORDER BY number` + s.order() + ` LIMIT ?`, append(args, s.chunk)
+	return s.merge(parts), append(args, s.chunk)
 }
 
-// ofSubject is the statement for a subject. Its "+" keeps SQLite from walking
-// through the shard where the columns of a subject have an index that leads to few
-// rows.
+// merge reads the next chunk from that of each part.
+func (s *shardReader) merge(parts []string) string {
+	for i := range parts {
+		parts[i] = fmt.Sprintf(`SELECT * FROM (%s) AS t%d`, parts[i], i)
+	}
+	return `SELECT number, at, type, body FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged ORDER BY number` + s.order() + ` LIMIT ?`
+}
+
+// ofSubject is the statement for a subject. One that names a task is also that of
+// events of no task: of what was given up for it, or of an application where an
+// account's name is a number. Its "+" keeps SQLite from walking through the shard
+// where the columns of a subject have an index that leads to few rows.
 func (s *shardReader) ofSubject() (query string, args []any) {
 	where := ` AND subject = ?`
 	args = append(args, s.query.Subject)
@@ -224,11 +233,14 @@ func (s *shardReader) ofSubject() (query string, args []any) {
 			args = append(args, string(t))
 		}
 	}
+	query, announced := s.chunkOf("", where+` AND sdk_app_id IS NULL`, args...)
 	app, task, _ := strings.Cut(s.query.Subject, "/")
-	if id, err := strconv.ParseInt(app, 10, 64); err == nil && task != "" {
-		return s.chunkOf("+", where+` AND sdk_app_id = ? AND task_id = ?`, append(args, id, task)...)
+	id, err := strconv.ParseInt(app, 10, 64)
+	if err != nil || task == "" {
+		return query, announced
 	}
-	return s.chunkOf("", where+` AND sdk_app_id IS NULL`, args...)
+	tasks, args := s.chunkOf("+", where+` AND sdk_app_id = ? AND task_id = ?`, append(args, id, task)...)
+	return s.merge([]string{tasks, query}), slices.Concat(args, announced, []any{s.chunk})
 }
 
 // chunkOf reads the next chunk of those events for which a condition holds. With a

@@ -25,6 +25,8 @@ func TestEventsPlan(t *testing.T) {
 		{watcher.EventQuery{Types: []watcher.EventType{watcher.PushFailed, watcher.PushStopped}, Newest: true}, "events_type ((shard,type,number)>(?,?,?) AND (shard,type,number)<(?,?,?))"},
 		{watcher.EventQuery{Subject: "1400000001/a", Types: []watcher.EventType{watcher.PushFailed}}, "(sdk_app_id=? AND task_id=?)"},
 		{watcher.EventQuery{Subject: "1400000001/a"}, "(sdk_app_id=? AND task_id=?)"},
+		{watcher.EventQuery{Subject: "1400000001/a"}, "events_announced (shard=? AND number>? AND number<?)"},
+		{watcher.EventQuery{Subject: "1400000001/a", Newest: true}, "events_announced (shard=? AND number>? AND number<?)"},
 		{watcher.EventQuery{Subject: "school"}, "events_announced (shard=? AND number>? AND number<?)"},
 	} {
 		query, args := (&shardReader{query: test.query}).statement()

@@ -135,6 +135,39 @@ func testEvents(t *testing.T, b *bench) {
 	}
 }
 
+// testEventsOfSubject has announcements whose subjects look like those of tasks: of what
+// was given up for a task, and of an application where the account's name is a number.
+func testEventsOfSubject(t *testing.T, b *bench) {
+	a := b.own("school")
+	x := b.save(a, change(b.register("a")[0], nil, watcher.PushStarted))
+	for id, subject := range map[string]string{"msg_given-up": x.Key.String(), "msg_blind": "100012345678/1400000001", "msg_all-blind": "100012345678"} {
+		e := announcement(id)
+		e.Body = watcher.NewEnvelope("test", id, e.Type, subject, start, nil).Encode()
+		if err := a.Announce(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.save(a, change(x, nil, watcher.PushStopped))
+	blind := []watcher.EventType{watcher.WatcherBlind}
+	for _, c := range []struct {
+		subject string
+		types   []watcher.EventType
+		want    []string
+	}{
+		{x.Key.String(), nil, []string{"msg_a-1", "msg_given-up", "msg_a-2"}},
+		{x.Key.String(), blind, []string{"msg_given-up"}},
+		{"100012345678/1400000001", nil, []string{"msg_blind"}},
+		{"100012345678", blind, []string{"msg_all-blind"}},
+	} {
+		for limit := 1; limit < 5; limit++ {
+			q := watcher.EventQuery{Subject: c.subject, Types: c.types, Limit: limit}
+			if got, _ := b.history(q); !slices.Equal(got, c.want) {
+				t.Errorf("Events(%+v) = %v, want %v", q, got, c.want)
+			}
+		}
+	}
+}
+
 // testEventsBody holds that an event is shown byte for byte as it was saved.
 func testEventsBody(t *testing.T, b *bench) {
 	c := change(b.register("a")[0], nil, watcher.PushStopped)

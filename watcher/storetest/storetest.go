@@ -82,6 +82,7 @@ func Run(t *testing.T, b Backend) {
 		{"SweepAmongOthers", testSweepAmongOthers},
 		{"Reopen", testReopen},
 		{"Events", testEvents},
+		{"EventsOfSubject", testEventsOfSubject},
 		{"EventsBody", testEventsBody},
 		{"EventsWhileSaving", testEventsWhileSaving},
 		{"RecentEvents", testRecentEvents},
