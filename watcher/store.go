@@ -72,9 +72,17 @@ type Registry interface {
 	// Register writes the tasks that do not exist yet, all or none, in one
 	// transaction, and returns, in the order asked for, every task as it now
 	// stands, and whether its watching begins with this call. A task that was
-	// removed is watched anew; one that has ended only where reopen says so.
-	// Either's events go on counting from where they were.
+	// removed is watched anew; one that has ended only where reopen says so. A live
+	// one of another account is given to the account that is asked for, which begins
+	// to watch it as it stands. All events go on counting from where they were.
 	Register(ctx context.Context, tasks []Task, reopen bool) ([]Task, []bool, error)
+
+	// Rehome gives live tasks of an account that no process's settings name to the
+	// accounts of their applications: some of them, which it returns as they stand
+	// now, with the name of the former account. It returns none where there are no
+	// more. The accounts that this process's settings name are given, with their
+	// applications.
+	Rehome(ctx context.Context, accounts map[string][]int64) (from string, tasks []Task, err error)
 
 	// Task reads one task; [ErrNoTask] where there is none.
 	Task(ctx context.Context, key Key) (Task, error)

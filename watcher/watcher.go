@@ -280,9 +280,7 @@ func (w *Watcher) Register(ctx context.Context, wanted []Registration, reopen bo
 	views := make([]TaskView, len(saved))
 	for i, t := range saved {
 		if created[i] {
-			if a := w.owned(t.Account); a != nil {
-				a.adopt(t)
-			}
+			w.adopt(t)
 		}
 		views[i] = w.view(t)
 	}

@@ -215,6 +215,9 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	defer serving.stop()
 
 	sending.start(d.dispatcher.Run)
+	if err := d.watcher.Rehome(ctx); err != nil {
+		return err
+	}
 	if d.replica != nil {
 		owning.start(d.replica.Run)
 	} else {
@@ -223,6 +226,9 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 				return err
 			}
 		}
+	}
+	if err := d.ownUnsent(ctx, d.settings, fail); err != nil {
+		return err
 	}
 	if err := d.registerConfigured(ctx); err != nil {
 		return err
@@ -261,9 +267,13 @@ const (
 	sweepRows  = 500
 )
 
-// sweep drops what is past its retention, now and then until ctx ends.
+// sweep drops what is past its retention, now and then until ctx ends, and looks for
+// tasks of accounts that the settings of no replica name by now.
 func (d *daemon) sweep(ctx context.Context) error {
 	for {
+		if err := d.watcher.Rehome(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("look for tasks of accounts that the settings do not name", zap.Error(err))
+		}
 		n, err := d.db.Sweep(ctx, time.Now().Add(-d.retention()), sweepRows)
 		wait := sweepEvery
 		switch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -41,16 +42,22 @@ func (s *stage) stop() {
 }
 
 // An ownership is what runs for one account while this process owns it.
-type ownership struct{ writing, settling, polling *stage }
+type ownership struct {
+	writing, settling, polling *stage
+	watched                    bool // else only deliveries are sent
+}
 
-// begin runs for an account what its owner does.
+// begin runs for an account what its owner does. One that the settings do not name has
+// only its deliveries sent.
 func (d *daemon) begin(ctx context.Context, account *sqlstore.Account, fail context.CancelCauseFunc) *ownership {
 	name := account.Name()
 	feed := d.dispatcher.Feed(name, account)
-	o := &ownership{newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail)}
+	o := &ownership{newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail), slices.Contains(d.accountNames(), name)}
 	o.writing.start(account.Run)
 	o.settling.start(feed.Run)
-	o.polling.start(func(ctx context.Context) error { return d.watcher.Watch(ctx, name, account) })
+	if o.watched {
+		o.polling.start(func(ctx context.Context) error { return d.watcher.Watch(ctx, name, account) })
+	}
 	return o
 }
 
@@ -68,6 +75,27 @@ func (d *daemon) own(ctx context.Context, name string, fail context.CancelCauseF
 		return err
 	}
 	d.owned[name] = d.begin(ctx, account, fail)
+	return nil
+}
+
+// ownUnsent takes over the accounts that nobody's settings name and that have deliveries
+// waiting, until the settings are read again. Among replicas nobody owns such an account,
+// so there the log tells of it.
+func (d *daemon) ownUnsent(ctx context.Context, s settings, fail context.CancelCauseFunc) error {
+	accounts, err := d.db.Unsent(ctx, s.accountNames())
+	if err != nil {
+		return err
+	}
+	for _, name := range accounts {
+		if d.replica != nil {
+			d.log.Warn("deliveries wait of an account that the settings do not name: they go on once it has its old name again", zap.String("account", name))
+			continue
+		}
+		if err := d.own(ctx, name, fail); err != nil {
+			return err
+		}
+		d.log.Info("the settings do not name an account: what waits of its deliveries is sent", zap.String("account", name))
+	}
 	return nil
 }
 
@@ -103,6 +131,13 @@ func (d *daemon) maySend(account string) func() bool {
 	return func() bool { return d.replica.Holds(account) }
 }
 
+// accountNames are the names of the accounts in force.
+func (d *daemon) accountNames() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.settings.accountNames()
+}
+
 // accountNames are the names of the accounts.
 func (s *settings) accountNames() []string {
 	var names []string
@@ -119,20 +154,22 @@ func (d *daemon) followAccounts(ctx context.Context, after settings, fail contex
 		d.replica.Follow(after.accountNames())
 		return
 	}
-	named := make(map[string]bool)
-	for _, name := range after.accountNames() {
-		named[name] = true
+	names := after.accountNames()
+	for name, o := range d.owned {
+		if o.watched && slices.Contains(names, name) {
+			continue
+		}
+		o.end()
+		delete(d.owned, name)
+		if o.watched {
+			d.log.Info("account is not watched any more", zap.String("account", name))
+		}
+	}
+	for _, name := range names {
 		if d.owned[name] == nil {
 			if err := d.own(ctx, name, fail); err != nil {
 				d.log.Error("account is not watched: read the settings again to try again", zap.String("account", name), zap.Error(err))
 			}
-		}
-	}
-	for name, o := range d.owned {
-		if !named[name] {
-			o.end()
-			delete(d.owned, name)
-			d.log.Info("account is not watched any more", zap.String("account", name))
 		}
 	}
 }

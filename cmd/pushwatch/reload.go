@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"reflect"
 
 	"go.uber.org/zap"
@@ -42,6 +43,9 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 		d.heartbeat.reconfigure()
 	}
 	d.followAccounts(ctx, s, fail)
+	if err := errors.Join(d.watcher.Rehome(ctx), d.ownUnsent(ctx, s, fail)); err != nil {
+		d.log.Error("take over what accounts have left that are gone from the settings: read them again to try again", zap.Error(err))
+	}
 	if err := d.registerConfigured(ctx); err != nil {
 		d.log.Error("register the tasks of the settings", zap.Error(err))
 	}

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,9 @@ import (
 
 var _ watcher.Registry = (*DB)(nil)
 
+// errUnlocked means that a task is live in an account whose row is not locked.
+var errUnlocked = errors.New("the task is in another account")
+
 // Register implements [watcher.Registry]. Of each task it takes the key, the
 // account, the labels, the expected stop and the time of registration; the rest
 // is how a watching begins.
@@ -23,8 +27,9 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	}
 	var now map[watcher.Key]watcher.Task
 	var begun []bool
-	err := db.write(ctx, func(tx transaction) error {
-		accounts, err := tx.lockAccounts(ctx, tasks)
+	var elsewhere []watcher.Task // live in other accounts, whose rows are locked too
+	register := func(tx transaction) error {
+		accounts, err := tx.lockAccounts(ctx, slices.Concat(tasks, elsewhere))
 		if err != nil {
 			return err
 		}
@@ -33,11 +38,27 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 			return err
 		}
 		begun = make([]bool, len(tasks))
-		var fresh []watcher.Task
+		var fresh, moved []watcher.Task
 		news := make(map[string][]watcher.Key) // by account
+		elsewhere = nil
 		for i, t := range tasks {
 			old, exists := now[t.Key]
-			if exists && !hidden[t.Key] && (!old.State.Ended() || !reopen) {
+			live := exists && !hidden[t.Key] && !old.State.Ended()
+			if live && old.Account != t.Account {
+				if _, locked := accounts[old.Account]; !locked {
+					elsewhere = append(elsewhere, old)
+					continue
+				}
+				begun[i] = true
+				news[old.Account] = append(news[old.Account], t.Key) // for it to be dropped there
+				news[t.Account] = append(news[t.Account], t.Key)
+				old.Account = t.Account
+				old.Version++
+				now[t.Key] = old
+				moved = append(moved, old)
+				continue
+			}
+			if exists && !hidden[t.Key] && (live || !reopen) {
 				continue
 			}
 			begun[i] = true
@@ -46,13 +67,18 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 			fresh = append(fresh, now[t.Key])
 			news[t.Account] = append(news[t.Account], t.Key)
 		}
-		for name, keys := range news {
-			if err := tx.note(ctx, accounts[name], false, keys...); err != nil {
-				return err
-			}
+		if elsewhere != nil {
+			return errUnlocked
+		}
+		if err := tx.rehome(ctx, moved, accounts, news); err != nil {
+			return err
 		}
 		return tx.insertTasks(ctx, fresh)
-	})
+	}
+	err := db.write(ctx, register)
+	for errors.Is(err, errUnlocked) && ctx.Err() == nil { // once, but that they may move meanwhile
+		err = db.write(ctx, register)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("register tasks: %w", err)
 	}

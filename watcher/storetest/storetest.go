@@ -51,6 +51,8 @@ func Run(t *testing.T, b Backend) {
 	}{
 		{"Register", testRegister},
 		{"RegisterAnew", testRegisterAnew},
+		{"RegisterElsewhere", testRegisterElsewhere},
+		{"Rehome", testRehome},
 		{"RegisterAllOrNone", testRegisterAllOrNone},
 		{"RegisterTogether", testRegisterTogether},
 		{"Remove", testRemove},

@@ -1,0 +1,152 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pushwatch/watcher"
+)
+
+// rehomeRows is how many tasks one transaction gives to another account, for the
+// account's writer to get its turns in between.
+const rehomeRows = 500
+
+// Rehome implements [watcher.Registry].
+func (db *DB) Rehome(ctx context.Context, accounts map[string][]int64) (string, []watcher.Task, error) {
+	homes := make(map[int64]string)
+	for name, apps := range accounts {
+		for _, app := range apps {
+			homes[app] = name
+		}
+	}
+	orphans, err := db.unnamed(ctx, accounts, `EXISTS (SELECT 1 FROM tasks t WHERE t.account = a.name AND t.ended_at IS NULL AND t.removed_at IS NULL)`)
+	for _, orphan := range orphans {
+		if len(homes) == 0 {
+			break
+		}
+		var tasks []watcher.Task
+		if tasks, err = db.rehomeFrom(ctx, orphan, homes); err != nil || len(tasks) > 0 {
+			db.hint()
+			return orphan, tasks, err
+		}
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("look for accounts that are not named any more: %w", err)
+	}
+	return "", nil, nil
+}
+
+// Unsent returns the accounts that no process's settings name, and that have
+// deliveries waiting. Those that this process's
+// settings name are given.
+func (db *DB) Unsent(ctx context.Context, accounts []string) ([]string, error) {
+	named := make(map[string][]int64)
+	for _, name := range accounts {
+		named[name] = nil
+	}
+	left, err := db.unnamed(ctx, named, `EXISTS (SELECT 1 FROM deliveries d WHERE d.shard = a.shard AND d.state = 'pending')`)
+	if err != nil {
+		return nil, fmt.Errorf("look for deliveries of accounts that are not named any more: %w", err)
+	}
+	return left, nil
+}
+
+// unnamed returns the accounts for which a condition holds and that neither are among
+// the named ones nor stand in the settings of another live process.
+func (db *DB) unnamed(ctx context.Context, named map[string][]int64, condition string) ([]string, error) {
+	others := make(map[string]bool)
+	if db.postgres {
+		err := db.each(ctx, db.reader, func(scan scanner) error {
+			var text string
+			if err := scan(&text); err != nil {
+				return err
+			}
+			var names []string
+			err := json.Unmarshal([]byte(text), &names)
+			for _, name := range names {
+				others[name] = true
+			}
+			return err
+		}, `SELECT accounts FROM members WHERE beat_at > `+clockNow+` - CAST(? AS BIGINT)`, db.ttl.Microseconds())
+		if err != nil {
+			return nil, err
+		}
+	}
+	var list []string
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		var name string
+		err := scan(&name)
+		if _, ours := named[name]; !ours && !others[name] {
+			list = append(list, name)
+		}
+		return err
+	}, `SELECT a.name FROM accounts a WHERE `+condition+` ORDER BY a.name`)
+	return list, err
+}
+
+// rehomeFrom gives some live tasks of one account to the accounts of their
+// applications.
+func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]string) ([]watcher.Task, error) {
+	query := `SELECT ` + taskColumns + ` FROM tasks WHERE account = ? AND ended_at IS NULL AND removed_at IS NULL
+		AND sdk_app_id IN (?` + strings.Repeat(", ?", len(homes)-1) + `) LIMIT ?`
+	args := []any{orphan}
+	for app := range homes {
+		args = append(args, app)
+	}
+	var tasks []watcher.Task
+	err := db.write(ctx, func(tx transaction) error {
+		locked := []watcher.Task{{Account: orphan}}
+		for _, home := range homes {
+			locked = append(locked, watcher.Task{Account: home})
+		}
+		accounts, err := tx.lockAccounts(ctx, locked)
+		if err != nil {
+			return err
+		}
+		news := make(map[string][]watcher.Key) // by account
+		err = tx.each(ctx, func(scan scanner) error {
+			t, err := decodeTask(scan)
+			t.Account = homes[t.SDKAppID]
+			t.Version++
+			tasks, news[t.Account] = append(tasks, t), append(news[t.Account], t.Key)
+			return err
+		}, query, append(args, rehomeRows)...)
+		if err != nil {
+			return err
+		}
+		return tx.rehome(ctx, tasks, accounts, news)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("give tasks of account %s to others: %w", orphan, err)
+	}
+	return tasks, nil
+}
+
+// rehome writes the accounts of tasks, which have their next versions, and has the new
+// owners told. The rows of all accounts concerned must be locked.
+func (tx transaction) rehome(ctx context.Context, tasks []watcher.Task, accounts map[string]accountRow, news map[string][]watcher.Key) error {
+	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
+		var args []any
+		for _, t := range chunk {
+			args = append(args, t.SDKAppID, t.TaskID, t.Account, t.Version)
+		}
+		n, err := tx.exec(ctx, `WITH h (sdk_app_id, task_id, account, version) AS (VALUES `+values(len(chunk), "BIGINT", "TEXT", "TEXT", "BIGINT")+`)
+			UPDATE tasks SET account = h.account, version = h.version
+			FROM h WHERE tasks.sdk_app_id = h.sdk_app_id AND tasks.task_id = h.task_id AND tasks.version = h.version - 1`, args...)
+		if err == nil && n < int64(len(chunk)) {
+			err = watcher.ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for name, keys := range news {
+		if err := tx.note(ctx, accounts[name], false, keys...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

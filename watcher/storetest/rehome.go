@@ -1,0 +1,94 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"pushwatch/watcher"
+)
+
+// testRegisterElsewhere registers a live task whose application has moved to another
+// account: that one goes on with it, and the former owner cannot.
+func testRegisterElsewhere(t *testing.T, b *bench) {
+	school, college := b.own("school"), b.own("college")
+	x := b.save(school, change(b.register("a")[0], nil, watcher.PushStarted))
+	asked := task("a")
+	asked.Account = "college"
+	tasks, begun, err := b.db.Register(t.Context(), []watcher.Task{asked, asked}, false)
+	want := x
+	want.Account, want.Version = "college", x.Version+1
+	if err != nil || !begun[0] || begun[1] || !reflect.DeepEqual(tasks[0], want) {
+		t.Errorf("Register() with another account = %+v, %v, %v, want %+v, begun once", tasks, begun, err, want)
+	}
+	b.checkMoved(x, want, school, college)
+}
+
+// testRehome gives away the tasks of an account that is named no more.
+func testRehome(t *testing.T, b *bench) {
+	school, college := b.own("school"), b.own("college")
+	const n = 501 // more than go in one step
+	var ids []string
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("t%03d", i))
+	}
+	all := b.register(ids...)
+	x := b.save(school, change(all[0], nil, watcher.PushStarted))
+	ended := change(all[1], nil, watcher.PushStopped)
+	ended.Task.State, ended.Task.EndedAt = watcher.Stopped, start
+	b.save(school, ended)
+	other := task("other") // of an application that no account has
+	other.SDKAppID++
+	if _, _, err := b.db.Register(t.Context(), []watcher.Task{other}, false); err != nil {
+		t.Fatal(err)
+	}
+
+	apps := map[string][]int64{"college": {x.SDKAppID}, "school": nil}
+	if from, tasks, err := b.db.Rehome(t.Context(), apps); err != nil || len(tasks) > 0 {
+		t.Errorf("Rehome() of named accounts = %s, %d tasks, %v, want none", from, len(tasks), err)
+	}
+	delete(apps, "school")
+	moved := make(map[watcher.Key]watcher.Task)
+	for {
+		from, tasks, err := b.db.Rehome(t.Context(), apps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(tasks) == 0 {
+			break
+		}
+		if from != "school" {
+			t.Errorf("Rehome() from %s, want school", from)
+		}
+		for _, x := range tasks {
+			moved[x.Key] = x
+		}
+	}
+	if len(moved) != n-1 {
+		t.Errorf("Rehome() moved %d tasks, want %d", len(moved), n-1)
+	}
+	want := x
+	want.Account, want.Version = "college", x.Version+1
+	if got := moved[x.Key]; !reflect.DeepEqual(got, want) {
+		t.Errorf("Rehome() made %+v, want %+v", got, want)
+	}
+	b.checkMoved(x, want, school, college)
+	for _, key := range []watcher.Key{ended.Task.Key, other.Key} {
+		if got, err := b.db.Task(t.Context(), key); err != nil || got.Account != "school" {
+			t.Errorf("a task that need not move is of %s, %v, want school", got.Account, err)
+		}
+	}
+}
+
+// checkMoved holds that a task is another account's now.
+func (b *bench) checkMoved(before, now watcher.Task, from, to Account) {
+	b.Helper()
+	if err := from.Save(b.Context(), change(before, nil, watcher.PushException)); !errors.Is(err, watcher.ErrConflict) {
+		b.Errorf("Save() by the former account = %v, want %v", err, watcher.ErrConflict)
+	}
+	if _, err := from.Task(b.Context(), before.Key); !errors.Is(err, watcher.ErrNoTask) {
+		b.Errorf("Task() by the former account = %v, want %v", err, watcher.ErrNoTask)
+	}
+	b.save(to, change(now, nil, watcher.PushException))
+}
