@@ -73,10 +73,13 @@ func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, 
 
 // Delivery implements [notify.Archive].
 func (db *DB) Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error) {
+	var r notify.Record
 	var log string
-	row := db.reader.QueryRowContext(ctx, db.bind(`SELECT `+recordColumns+`, d.log FROM deliveries d
-		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`), id.Shard, id.ID)
-	r, err := decodeRecord(row.Scan, &log)
+	err := db.read(ctx, func(scan scanner) (err error) {
+		r, err = decodeRecord(scan, &log)
+		return err
+	}, `SELECT `+recordColumns+`, d.log FROM deliveries d
+		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`, id.Shard, id.ID)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = notify.ErrNoDelivery
 	}

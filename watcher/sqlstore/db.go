@@ -27,7 +27,7 @@
 //
 // Of each process PostgreSQL has 19 connections at most: 16 for work, two for the
 // heartbeat, and one for hints. Connecting takes 5 s at most, a transaction 30 s, and
-// one that does nothing half of the TTL. TLS is as sslmode in the URL says; without
+// one that does nothing half of the TTL; a read waits 30 s for a row. TLS is as sslmode in the URL says; without
 // it, TLS is tried and not required ("prefer"), so over a network say "verify-full".
 package sqlstore
 
@@ -80,12 +80,13 @@ type Config struct {
 // A DB is an open database. Its methods may be called from many goroutines.
 type DB struct {
 	postgres bool
-	writer   *sql.DB  // in SQLite one connection: writers queue here, not at a lock
-	reader   *sql.DB  // in PostgreSQL the same as writer
-	prepared prepared // of SQLite's writer
-	lock     *os.File // beside a SQLite file, held for the life of the DB; else nil
-	saved    signal   // told of each commit with events
-	owned    sync.Map // shard to *Account: the newest owner of each account that this process owned
+	writer   *sql.DB       // in SQLite one connection: writers queue here, not at a lock
+	reader   *sql.DB       // in PostgreSQL the same as writer
+	prepared prepared      // of SQLite's writer
+	lock     *os.File      // beside a SQLite file, held for the life of the DB; else nil
+	patience time.Duration // of a read
+	saved    signal        // told of each commit with events
+	owned    sync.Map      // shard to *Account: the newest owner of each account that this process owned
 
 	sweeping sync.Mutex         // held by Sweep
 	swept    [len(kinds)]oldRow // how far its calls have come
@@ -118,6 +119,7 @@ func open(ctx context.Context, c Config, checks ...func(*DB, context.Context) er
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
+	db.patience = patience
 	for _, check := range checks {
 		if err := check(db, ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())

@@ -11,7 +11,7 @@ import (
 // Learned implements [watcher.Store].
 func (a *Account) Learned(ctx context.Context) ([]byte, error) {
 	var text sql.Null[string]
-	err := a.db.reader.QueryRowContext(ctx, a.db.bind(`SELECT learned FROM accounts WHERE name = ?`), a.name).Scan(&text)
+	err := a.db.read(ctx, func(scan scanner) error { return scan(&text) }, `SELECT learned FROM accounts WHERE name = ?`, a.name)
 	if err != nil {
 		return nil, fmt.Errorf("read what account %s has learnt: %w", a.name, err)
 	}

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -218,6 +219,30 @@ func TestAtOnce(t *testing.T) {
 			t.Errorf("three transitions waited %s for timers, want 0", waited)
 		}
 	})
+}
+
+// TestSilentDatabase has a connection die unnoticed: whoever reads is told before long.
+func TestSilentDatabase(t *testing.T) {
+	t.Parallel()
+	proxy := storetest.NewProxy(t, storetest.Postgres(t))
+	proxy.Open(t)
+	db := openURL(t, proxy.URL)
+	a := ownTest(t, db)
+	key := watcher.Key{SDKAppID: 1, TaskID: "a"}
+	if _, err := a.Task(t.Context(), key); !errors.Is(err, watcher.ErrNoTask) {
+		t.Fatalf("Task() = %v, want %v", err, watcher.ErrNoTask)
+	}
+	db.patience = 100 * time.Millisecond
+	proxy.Slow(time.Hour)
+	for name, read := range map[string]func() error{
+		"Task": func() error { _, err := a.Task(t.Context(), key); return err },
+		"Body": func() error { _, err := a.Body(t.Context(), 1); return err },
+		"Live": func() error { return a.Live(t.Context(), func(watcher.Task) error { return nil }) },
+	} {
+		if err := read(); !errors.Is(err, errSilent) {
+			t.Errorf("%s() of a silent database = %v, want %v", name, err, errSilent)
+		}
+	}
 }
 
 // TestFrozenTransaction has a process freeze in the middle of a transaction: the

@@ -46,8 +46,8 @@ func (a *Account) Pending(ctx context.Context, notifier string, after int64, lim
 // Body implements [notify.Outbox].
 func (a *Account) Body(ctx context.Context, id int64) ([]byte, error) {
 	var body []byte
-	err := a.db.reader.QueryRowContext(ctx, a.db.bind(`SELECT e.body FROM deliveries d
-		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`), a.shard, id).Scan(&body)
+	err := a.db.read(ctx, func(scan scanner) error { return scan(&body) }, `SELECT e.body FROM deliveries d
+		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`, a.shard, id)
 	if err != nil {
 		return nil, fmt.Errorf("read body of delivery %d: %w", id, err)
 	}

@@ -25,8 +25,11 @@ const (
 	postgresConnTimeout = 5 * time.Second
 )
 
-// postgresKeepAlive finds out within some 15 s that a server's machine is gone,
-// while a connection waits for its answer.
+// postgresKeepAlive finds out within some 15 s that a server's machine is gone, while
+// a connection is idle or waits for its answer; postgresUnacked within as long, while
+// what was sent is not acknowledged, when no keep-alive is sent.
+const postgresUnacked = 15 * time.Second
+
 var postgresKeepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 3 * time.Second, Count: 3}
 
 // openPostgres makes the pools. The name it returns is the URL without its secrets.
@@ -37,7 +40,7 @@ func openPostgres(rawURL string, ttl time.Duration) (*DB, string, error) {
 		return nil, name, errors.New("not a valid PostgreSQL URL, such as postgres://user@host:5432/database?sslmode=verify-full") // err may quote the password
 	}
 	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, postgresConnTimeout)
-	dialer := net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: postgresKeepAlive}
+	dialer := net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: postgresKeepAlive, Control: boundUnacked}
 	config.DialFunc = dialer.DialContext
 	// One round trip for a statement, and nothing that outlives it on the server:
 	// prepared statements would be lost behind a pooler in transaction mode.

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -109,10 +110,28 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
+// patience is how long a read waits for its first row, or its next one. Without it a
+// read on a connection that died unnoticed would hang for many minutes.
+const patience = 30 * time.Second
+
+var errSilent = errors.New("the database has not answered for too long")
+
 // each calls f for every row of a query, until f returns an error.
 func (db *DB) each(ctx context.Context, from querier, f func(scan scanner) error, query string, args ...any) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(db.patience, func() { cancel(errSilent) })
+	defer timer.Stop()
 	rows, err := from.QueryContext(ctx, db.bind(query), args...)
-	return eachOf(rows, err, f)
+	err = eachOf(rows, err, func(scan scanner) error {
+		timer.Stop() // f may take as long as it likes
+		defer timer.Reset(db.patience)
+		return f(scan)
+	})
+	if err != nil && context.Cause(ctx) == errSilent {
+		err = errors.Join(errSilent, err)
+	}
+	return err
 }
 
 // eachOf is each of what a query returned.
@@ -127,6 +146,19 @@ func eachOf(rows *sql.Rows, err error, f func(scan scanner) error) error {
 		}
 	}
 	return rows.Err()
+}
+
+// read reads the one row of a query; [sql.ErrNoRows] where there is none.
+func (db *DB) read(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
+	found := false
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		found = true
+		return f(scan)
+	}, query, args...)
+	if err == nil && !found {
+		err = sql.ErrNoRows
+	}
+	return err
 }
 
 // A scanner is the Scan of a row.

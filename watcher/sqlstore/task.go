@@ -84,9 +84,11 @@ func nullJSON[T any](p *T) sql.Null[string] {
 
 // readTask reads a task that is not removed, or [watcher.ErrNoTask].
 func (db *DB) readTask(ctx context.Context, key watcher.Key) (watcher.Task, error) {
-	row := db.reader.QueryRowContext(ctx, db.bind(`SELECT `+taskColumns+` FROM tasks
-		WHERE sdk_app_id = ? AND task_id = ? AND removed_at IS NULL`), key.SDKAppID, key.TaskID)
-	t, err := decodeTask(row.Scan)
+	var t watcher.Task
+	err := db.read(ctx, func(scan scanner) (err error) {
+		t, err = decodeTask(scan)
+		return err
+	}, `SELECT `+taskColumns+` FROM tasks WHERE sdk_app_id = ? AND task_id = ? AND removed_at IS NULL`, key.SDKAppID, key.TaskID)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = watcher.ErrNoTask
 	}
