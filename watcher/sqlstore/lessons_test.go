@@ -221,6 +221,35 @@ func TestAtOnce(t *testing.T) {
 	})
 }
 
+// TestSettleOrder has two accounts' writers save the standings of two notifiers, which
+// their outcomes bring in opposite orders, again and again at the same time.
+func TestSettleOrder(t *testing.T) {
+	t.Parallel()
+	db := openPostgresTest(t)
+	var writers sync.WaitGroup
+	for i, names := range [][]string{{"m", "n"}, {"n", "m"}} {
+		a, err := db.Own(t.Context(), names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		writers.Go(func() {
+			for round := range 200 {
+				var outcomes []notify.Outcome
+				for _, name := range names {
+					outcomes = append(outcomes, notify.Outcome{ID: 1, State: notify.Dead, Standing: &notify.Standing{
+						Notifier: name, Version: int64(2*round + i), State: notify.Gone, ChangedAt: time.Now(),
+					}})
+				}
+				if err := a.commit(t.Context(), []*request{{outcomes: outcomes, done: make(chan struct{})}}); err != nil {
+					t.Errorf("commit() of %v among others = %v", names, err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+}
+
 // TestSilentDatabase has a connection die unnoticed: whoever reads is told before long.
 func TestSilentDatabase(t *testing.T) {
 	t.Parallel()

@@ -39,11 +39,18 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 			}
 		}
 	}
+	var standings []notify.Standing
 	for _, o := range outcomes {
 		if o.Standing != nil {
-			if err := tx.saveStanding(ctx, *o.Standing); err != nil {
-				return err
-			}
+			standings = append(standings, *o.Standing)
+		}
+	}
+	// Every account's writer locks the notifiers' rows in one order, lest two of them
+	// wait for each other.
+	slices.SortStableFunc(standings, func(a, b notify.Standing) int { return strings.Compare(a.Notifier, b.Notifier) })
+	for _, s := range standings {
+		if err := tx.saveStanding(ctx, s); err != nil {
+			return err
 		}
 	}
 	return nil
