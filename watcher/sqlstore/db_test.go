@@ -148,8 +148,7 @@ func TestOpenTogether(t *testing.T) {
 	}
 }
 
-// TestSQLiteFile holds what a file must have had before its first table, and
-// what keeps a commit on the disk.
+// TestSQLiteFile holds what a file must have had before its first table.
 func TestSQLiteFile(t *testing.T) {
 	address := sqliteURL(t)
 	open(t, address).Close()

@@ -52,6 +52,14 @@ func announcement(id string) *request {
 	}
 }
 
+// TestSynchronous holds what keeps a SQLite commit on the disk: FULL.
+func TestSynchronous(t *testing.T) {
+	var got int
+	if err := openTest(t).writer.QueryRow(`PRAGMA synchronous`).Scan(&got); err != nil || got != 2 {
+		t.Errorf("PRAGMA synchronous of the writing connection = %d, %v, want 2", got, err)
+	}
+}
+
 // TestGroup has writes queue up before the writer is there: it puts all of them
 // into one transaction, in their order.
 func TestGroup(t *testing.T) {
