@@ -86,6 +86,7 @@ func TestFaults(t *testing.T) {
 		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_ID\" }", `config.toml:6:1: http.tokens[0].secret: want at least 16 characters, such as 32 random ones`},
 		{`url = "sqlite:pushwatch.db"`, `url = "mysql:x"`, `config.toml:5:1: store.url: want "sqlite:/path/file.db" or "postgres://user@host/database"`},
 		{`min_interval = "1s"`, `min_interval = 1`, `config.toml:9:1: watch.min_interval = 1: want text, such as "90s"`},
+		{`min_interval = "1s"`, `min_interval = ["1s"]`, `config.toml:9:1: watch.min_interval is a list: want text, such as "90s"`},
 		{`min_interval = "1s"`, `min_interval = "soon"`, `config.toml:9:1: watch.min_interval = "soon": want a number with its unit, such as "90s", "15m" or "1h30m"`},
 		{`min_interval = "1s"`, `min_interval = "-1s"`, `config.toml:9:1: watch.min_interval = "-1s": want more than zero, such as "30s"`},
 		{`min_interval = "1s"`, `min_interval = "2m"`, `config.toml:9:1: watch.min_interval = "2m": want at most watch.max_staleness, "1m"`},
@@ -139,6 +140,28 @@ func TestFaults(t *testing.T) {
 		got = strings.ReplaceAll(got, filepath.Dir(file)+"/config.toml", "config.toml")
 		if got = strings.ReplaceAll(got, filepath.Dir(file), "FOLDER"); got != c.want {
 			t.Errorf("with %q:\n got %s\nwant %s", c.with, got, c.want)
+		}
+	}
+}
+
+// TestFaultsShowNoSecrets has secrets where something of another shape belongs: in
+// place of lists and tables, and in those that stand in place of a value.
+func TestFaultsShowNoSecrets(t *testing.T) {
+	for _, c := range []struct{ line, with, want string }{
+		{`[[accounts]]`, "[accounts]\nsession_token = \"hush\"", "accounts is a table: want a list of tables, [[accounts]]\n"},
+		{`listen = "127.0.0.1:8465"`, `tokens = "hush-hush-hush-hush"`, "http.tokens is text: want a list of tables, [[http.tokens]]\n"},
+		{`listen = "127.0.0.1:8465"`, `listen = { secret = "hush" }`, "http.listen is a table: want text in quotes\n"},
+		{`listen = "127.0.0.1:8465"`, `tokens = ["hush"]`, "http.tokens[0] is text: want a table\n"},
+		{`secret_key = { file = "key" }`, `secret_key = ["hush"]`, "accounts[0].secret_key is no secret: want"},
+		{`secret_key = { file = "key" }`, `region = ["hush"]`, "accounts[0].region is a list: want text in quotes\n"},
+		{`secrets = [{ file = "hook" }]`, `secrets = "whsec_hush"`, "notifiers[0].secrets is text: want a list\n"},
+		{`secrets = [{ file = "hook" }]`, `secrets = { key = "hush" }`, "notifiers[0].secrets is a table: want a list\n"},
+		{`timeout = "15s"`, `timeout = { key = "hush" }`, "notifiers[0].timeout is a table: want text, such as \"90s\"\n"},
+		{`timeout = "15s"`, `headers = "Authorization: Bearer hush"`, "notifiers[0].headers is text: want a table\n"},
+	} {
+		_, _, err := readSettings(inFolder(t, strings.Replace(sound, c.line+"\n", c.with+"\n", 1)))
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hush") {
+			t.Errorf("with %q: %v\nwant %s", c.with, err, c.want)
 		}
 	}
 }

@@ -185,9 +185,9 @@ func (d *document) value(key string, v any, into reflect.Value) {
 	if u, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		text, isText := v.(string)
 		if !isText {
-			d.fault(key, `= %v: want text, such as "90s"`, v)
+			d.fault(key, `%s: want text, such as "90s"`, given(v))
 		} else if err := u.UnmarshalText([]byte(text)); err != nil {
-			d.fault(key, "= %s: %v", show(text), err)
+			d.fault(key, "%s: %v", given(text), err)
 		}
 		return
 	}
@@ -203,7 +203,7 @@ func (d *document) value(key string, v any, into reflect.Value) {
 	case reflect.Slice:
 		items, ok := v.([]any)
 		if !ok {
-			d.fault(key, "= %s: want a list", show(v))
+			d.fault(key, "is %s: want a list%s", kind(v), listHint(key, into.Type().Elem()))
 			return
 		}
 		list := reflect.MakeSlice(into.Type(), len(items), len(items))
@@ -234,7 +234,7 @@ func (d *document) value(key string, v any, into reflect.Value) {
 func (d *document) asTable(key string, v any) (map[string]any, bool) {
 	tree, ok := v.(map[string]any)
 	if !ok {
-		d.fault(key, "= %s: want a table", show(v))
+		d.fault(key, "is %s: want a table", kind(v))
 	}
 	return tree, ok
 }
@@ -267,7 +267,7 @@ func (d *document) scalar(key string, v any, into reflect.Value) {
 		}
 	}
 	want := map[reflect.Kind]string{reflect.String: "text in quotes", reflect.Bool: "true or false", reflect.Float64: "a number"}[into.Kind()]
-	d.fault(key, "= %s: want %s", show(v), cmp.Or(want, "a whole number"))
+	d.fault(key, "%s: want %s", given(v), cmp.Or(want, "a whole number"))
 }
 
 // secret decodes a secret in any of its three forms. Its value is never shown.
@@ -291,16 +291,51 @@ func (d *document) secret(key string, v any, into *setting.Secret) {
 	d.fault(key, `is no secret: want { file = "/path" }, { env = "NAME" } or text in quotes`)
 }
 
-// show is a value for a fault's text, shortened.
-func show(v any) string {
-	text := fmt.Sprintf("%v", v)
-	if s, ok := v.(string); ok {
-		text = fmt.Sprintf("%q", s)
+// given says what a setting of one value was given, shortened. A list or a table
+// may hold secrets, and is only named.
+func given(v any) string {
+	switch v := v.(type) {
+	case []any, map[string]any:
+		return "is " + kind(v)
+	case string:
+		return "= " + shortened(fmt.Sprintf("%q", v))
+	default:
+		return "= " + shortened(fmt.Sprint(v))
 	}
+}
+
+func shortened(text string) string {
 	if len(text) > 60 {
 		text = text[:60] + "…"
 	}
 	return text
+}
+
+// kind names what a value is, and nothing of the value: where a list or a table is
+// wanted, what stands there instead may be the secret that belongs into it.
+func kind(v any) string {
+	switch v.(type) {
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a table"
+	case string:
+		return "text"
+	case bool:
+		return "true or false"
+	case int64, float64:
+		return "a number"
+	default:
+		return "a time"
+	}
+}
+
+// listHint shows how the tables of a list are written.
+func listHint(key string, element reflect.Type) string {
+	if element.Kind() != reflect.Struct || element == reflect.TypeFor[setting.Secret]() {
+		return ""
+	}
+	return " of tables, [[" + key + "]]"
 }
 
 // locate notes where each key stands. The text is known to be valid TOML.
