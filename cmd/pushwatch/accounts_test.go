@@ -64,7 +64,7 @@ func daemonCost(b *testing.B, accounts, tasks int) cost {
 	defer service.stop()
 	s := defaults()
 	s.HTTP.Listen = "127.0.0.1:0"
-	s.Store.URL = storeURL{setting.Plain("sqlite:" + filepath.Join(b.TempDir(), "pushwatch.db"))}
+	s.Store.URL = storeURL{Secret: setting.Plain("sqlite:" + filepath.Join(b.TempDir(), "pushwatch.db"))}
 	for i := range accounts {
 		app := int64(1400000001 + i)
 		a := accountSettings{Name: fmt.Sprintf("school-%d", i), SecretID: setting.Plain("AKIDschool"), SecretKey: setting.Plain("key"), SDKAppIDs: []int64{app}}

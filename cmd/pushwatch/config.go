@@ -49,13 +49,32 @@ type storeSettings struct {
 
 // A storeURL is a secret, since it may hold a password, of which the rest may be
 // seen where it stands in the settings.
-type storeURL struct{ setting.Secret }
+type storeURL struct {
+	setting.Secret
+	folder string // where the relative path of a SQLite file starts; empty: the working directory
+}
+
+// Value reads the URL. The path of a SQLite file in it is absolute where the folder is.
+func (u storeURL) Value() (string, error) {
+	text, err := u.Secret.Value()
+	if err != nil {
+		return "", err
+	}
+	path, ok := strings.CutPrefix(text, "sqlite:")
+	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || filepath.IsAbs(path) {
+		return text, nil
+	}
+	return "sqlite:" + filepath.Join(u.folder, path), nil
+}
 
 // MarshalText implements [encoding.TextMarshaler].
 func (u storeURL) MarshalText() ([]byte, error) {
 	text, err := u.Value()
 	if err != nil || !u.IsPlain() {
 		return u.Secret.MarshalText()
+	}
+	if strings.HasPrefix(text, "sqlite:") {
+		return []byte(text), nil
 	}
 	parsed, err := url.Parse(text)
 	if err != nil || len(parsed.Query()) > 0 { // a password may stand there too
@@ -142,7 +161,7 @@ func defaults() settings {
 	return settings{
 		Instance: host,
 		HTTP:     httpSettings{Listen: "127.0.0.1:8465"},
-		Store:    storeSettings{URL: storeURL{setting.Plain("sqlite:/var/lib/pushwatch/pushwatch.db")}, Retention: setting.Duration(720 * time.Hour), TakeoverAfter: setting.Duration(10 * time.Second)},
+		Store:    storeSettings{URL: storeURL{Secret: setting.Plain("sqlite:/var/lib/pushwatch/pushwatch.db")}, Retention: setting.Duration(720 * time.Hour), TakeoverAfter: setting.Duration(10 * time.Second)},
 		Log:      logSettings{Level: "info", Format: "json"},
 		Watch: watchSettings{
 			MaxStaleness: setting.Duration(time.Minute), MinInterval: setting.Duration(time.Second),
@@ -233,6 +252,7 @@ func (s *settings) resolve(folder string) {
 	}
 	absolute(&s.HTTP.TLSCertFile, &s.HTTP.TLSKeyFile)
 	secrets(&s.Store.URL.Secret, &s.Heartbeat.URL)
+	s.Store.URL.folder = folder
 	for i := range s.HTTP.Tokens {
 		secrets(&s.HTTP.Tokens[i].Secret)
 	}

@@ -72,6 +72,31 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// TestStoreURL has a SQLite file named in each way that a URL can be given: its path
+// starts at the folder of the settings.
+func TestStoreURL(t *testing.T) {
+	for line, want := range map[string]string{
+		`url = "sqlite:pushwatch.db"`:               "sqlite:FOLDER/pushwatch.db",
+		`url = "sqlite://../pushwatch.db"`:          "sqlite:PARENT/pushwatch.db",
+		`url = "sqlite:/var/lib/p.db"`:              "sqlite:/var/lib/p.db",
+		`url = "sqlite:///var/lib/p.db"`:            "sqlite:///var/lib/p.db",
+		`url = { file = "url" }`:                    "sqlite:FOLDER/by-file.db",
+		`url = { env = "PUSHWATCH_TEST_STORE" }`:    "sqlite:FOLDER/by-env.db",
+		`url = "postgres://u@db.example/pushwatch"`: "postgres://u@db.example/pushwatch",
+	} {
+		file := inFolder(t, strings.Replace(sound, `url = "sqlite:pushwatch.db"`, line, 1))
+		folder := filepath.Dir(file)
+		t.Setenv("PUSHWATCH_TEST_STORE", "sqlite:by-env.db")
+		if err := os.WriteFile(filepath.Join(folder, "url"), []byte("sqlite:by-file.db\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want = strings.NewReplacer("FOLDER", folder, "PARENT", filepath.Dir(folder)).Replace(want)
+		if got, err := readStoreURL(file); got != want || err != nil {
+			t.Errorf("with %s: the database is %q, %v, want %q", line, got, err, want)
+		}
+	}
+}
+
 // TestFaults puts every kind of fault into sound settings.
 func TestFaults(t *testing.T) {
 	for _, c := range []struct{ line, with, want string }{

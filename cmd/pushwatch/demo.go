@@ -93,7 +93,7 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	s := defaults()
 	s.Instance = "demo"
 	s.HTTP.Listen = o.listen
-	s.Store.URL = storeURL{setting.Plain("sqlite:" + filepath.Join(folder, "demo.db"))}
+	s.Store.URL = storeURL{Secret: setting.Plain("sqlite:" + filepath.Join(folder, "demo.db"))}
 	s.Log = logSettings{Level: "error", Format: "console"}
 	scaled := func(d time.Duration) setting.Duration { return setting.Duration(float64(d) / o.speed) }
 	s.Watch.StalledAfter, s.Watch.NotFoundGrace = scaled(12*time.Second), scaled(5*time.Second)

@@ -53,7 +53,7 @@ func BenchmarkAnswerToWebhook(b *testing.B) {
 
 	s := defaults()
 	s.HTTP.Listen = "127.0.0.1:0"
-	s.Store.URL = storeURL{setting.Plain(sqliteURL(b))}
+	s.Store.URL = storeURL{Secret: setting.Plain(sqliteURL(b))}
 	s.Watch.MinInterval = setting.Duration(10 * time.Millisecond)
 	account := accountSettings{Name: "school", SecretID: setting.Plain("AKIDschool"), SecretKey: setting.Plain("key"), SDKAppIDs: []int64{1400000001}}
 	account.setDefaults()

@@ -26,7 +26,7 @@ func busySchools(t testing.TB, accounts, tasks int) (*daemon, *tiwsim.Service) {
 	t.Helper()
 	s := defaults()
 	s.HTTP.Listen = "127.0.0.1:0"
-	s.Store.URL = storeURL{setting.Plain(sqliteURL(t))}
+	s.Store.URL = storeURL{Secret: setting.Plain(sqliteURL(t))}
 	s.Watch.RequestTimeout = setting.Duration(time.Second)
 	scenario := tiwsim.Config{Latency: tiwsim.Duration(20 * time.Millisecond)}
 	for i := range accounts {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -43,12 +44,22 @@ func migrate(ctx context.Context, file, to string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	shown, err := storeURL{setting.Plain(to)}.MarshalText()
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	target := storeURL{Secret: setting.Plain(to), folder: here}
+	shown, err := target.MarshalText()
+	if err != nil {
+		return err
+	}
+	if !storePattern.MatchString(to) {
+		return usagef(`--to = %q: want "sqlite:/path/file.db" or "postgres://user@host/database"`, shown)
+	}
+	to, err = target.Value()
 	switch {
 	case err != nil:
 		return err
-	case !storePattern.MatchString(to):
-		return usagef(`--to = %q: want "sqlite:/path/file.db" or "postgres://user@host/database"`, shown)
 	case to == from:
 		return usagef("--to is the database of the settings itself: want another")
 	}
