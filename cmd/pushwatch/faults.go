@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -87,6 +88,10 @@ func (h *httpSettings) check(d *document) {
 	names(d, "http.tokens", tokenNames)
 	if (h.TLSCertFile == "") != (h.TLSKeyFile == "") {
 		d.fault("http.tls_cert_file", "and http.tls_key_file: want both or neither")
+	} else if h.TLSCertFile != "" {
+		if _, err := tls.LoadX509KeyPair(h.TLSCertFile, h.TLSKeyFile); err != nil {
+			d.fault("http.tls_cert_file", "and http.tls_key_file: %v", err)
+		}
 	}
 	if path, ok := strings.CutPrefix(h.Listen, "unix:"); ok {
 		if !filepath.IsAbs(path) {
@@ -94,7 +99,10 @@ func (h *httpSettings) check(d *document) {
 		}
 		return
 	}
-	host, _, err := net.SplitHostPort(h.Listen)
+	host, port, err := net.SplitHostPort(h.Listen)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
 	if err != nil {
 		d.fault("http.listen", `= %q: want host:port, such as "127.0.0.1:8465", or "unix:/path"`, h.Listen)
 		return
@@ -216,6 +224,9 @@ func (a *accountSettings) checkCredentials(d *document, key string) {
 			if !value.IsZero() {
 				d.fault(key+"."+name, `is set: with credentials = %q the keys come from there`, a.Credentials)
 			}
+		}
+		if a.ProfileFile != "" {
+			readable(d, key+".profile_file", setting.File(a.ProfileFile))
 		}
 	default:
 		d.fault(key+".credentials", `= %q: want "static", "cvm-role" or "profile"`, a.Credentials)

@@ -49,14 +49,9 @@ func listen(s httpSettings) (*listener, error) {
 			return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
 		}
 	}
-	l, err := net.Listen(network, address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another http.listen", s.Listen)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, usagef("listen on %s: %w: choose an http.listen that this user may open", s.Listen, err)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
+	l, err := bind(network, address, "http.listen")
+	if err != nil {
+		return nil, err
 	}
 	l = netutil.LimitListener(l, maxConnections)
 	out := &listener{Listener: l}
@@ -72,6 +67,33 @@ func listen(s httpSettings) (*listener, error) {
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return out.certificate.Load(), nil },
 	})
 	return out, nil
+}
+
+// bind opens an address that a setting or flag names. What a restart will not mend
+// is a [usageError].
+func bind(network, address, name string) (net.Listener, error) {
+	l, err := net.Listen(network, address)
+	if err == nil {
+		return l, nil
+	}
+	if network == "unix" {
+		address = "unix:" + address
+	}
+	if operation, ok := errors.AsType[*net.OpError](err); ok {
+		err = operation.Err // without the address, which the messages below have
+	}
+	_, malformed := errors.AsType[*net.AddrError](err)
+	_, unknown := errors.AsType[*net.DNSError](err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another %s", address, name)
+	case malformed, unknown: // such as a port of 99999, or a host that there is not
+		return nil, usagef(`listen on %s: %w: %s wants host and port, such as "127.0.0.1:8465"`, address, err, name)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, usagef("listen on %s: %w: %s wants an address that this user may open", address, err, name)
+	default:
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
 }
 
 // serveHTTP serves until ctx ends, and then lets requests under way finish.

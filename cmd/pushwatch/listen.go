@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 
@@ -40,9 +39,9 @@ func listenForWebhooks(ctx context.Context, address, secretFile string, out, err
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := bind("tcp", address, "--listen")
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", address, err)
+		return err
 	}
 	receiver := notifytest.New(notifytest.Config{Keys: keys, Keep: 1, OnDelivery: func(d notifytest.Delivery) {
 		verdict := "verified"

@@ -75,9 +75,9 @@ func sim(ctx context.Context, address, scenario string, out, errs io.Writer) err
 	if err != nil {
 		return usagef("scenario: %w", err)
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := bind("tcp", address, "--listen")
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", address, err)
+		return err
 	}
 	server, err := serveBeside(ctx, l, service)
 	if err != nil {
