@@ -154,3 +154,28 @@ func TestSignals(t *testing.T) {
 		})
 	}
 }
+
+// TestSignalsWhileWaiting has the daemon wait for a database that is not there:
+// SIGHUP does not end it, and SIGTERM is no failure.
+func TestSignalsWhileWaiting(t *testing.T) {
+	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
+	p := launch(t, "serve", "--config", s.file(t, freeAddress(t), "postgres://pushwatch@127.0.0.1:1/pushwatch"))
+	const waiting = "the database is away"
+	p.awaitLog(t, waiting, 1)
+	p.Process.Signal(syscall.SIGHUP)
+	p.awaitLog(t, waiting, 2)
+	p.Process.Signal(syscall.SIGTERM)
+	if err := p.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v, want exit status 0\n%s", err, p.log)
+	}
+}
+
+// awaitLog waits until the process has logged a text so many times.
+func (p *process) awaitLog(t *testing.T, text string, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); strings.Count(p.log.String(), text) < times; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log says %q less than %d times:\n%s", text, times, p.log)
+		}
+	}
+}

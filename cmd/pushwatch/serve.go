@@ -39,6 +39,9 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 	// A panic ends a Go program with status 2, which stands for "do not restart"
 	// here. With this it ends by SIGABRT, and is restarted.
 	debug.SetTraceback("crash")
+	hangups := make(chan os.Signal, 1) // before anything that waits: by itself SIGHUP would end the process
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	s, doc, err := readSettings(file)
 	if err != nil {
 		return err
@@ -51,23 +54,24 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 	release, commit := build()
 	log.Info("starting", zap.String("version", release), zap.String("commit", commit), zap.String("settings", file))
 	d, err := newDaemon(ctx, s, log, level)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		log.Info("stopping before all was up", zap.NamedError("cause", context.Cause(ctx)))
+		return nil
+	case err != nil:
 		return err
 	}
 	defer d.close()
 	defer systemd.SdNotify(false, systemd.SdNotifyStopping)
 	reloads := make(chan settings)
-	go readAgain(ctx, file, log, reloads)
+	go readAgain(ctx, file, log, hangups, reloads)
 	go d.watchdog(ctx)
 	return d.run(ctx, func() { systemd.SdNotify(false, systemd.SdNotifyReady) }, reloads)
 }
 
-// readAgain reads the settings again at each SIGHUP. Faulty ones are logged, and
+// readAgain reads the settings again at each hangup. Faulty ones are logged, and
 // those in force stay.
-func readAgain(ctx context.Context, file string, log *zap.Logger, reloads chan<- settings) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+func readAgain(ctx context.Context, file string, log *zap.Logger, hangups <-chan os.Signal, reloads chan<- settings) {
 	for {
 		select {
 		case <-ctx.Done():
