@@ -36,6 +36,8 @@ type daemon struct {
 	dispatcher *notify.Dispatcher
 	hour       *page.Hour
 	heartbeat  *heartbeat
+	tokens     []web.Token // in force
+	unread     string      // what is wrong with the files of tokens and certificate, where that was logged
 
 	mu       sync.Mutex
 	settings settings                         // in force
@@ -153,6 +155,7 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.tokens = tokens
 	release, _ := build()
 	config := web.Config{
 		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Deliveries: d.dispatcher, Notifiers: d.dispatcher,
@@ -200,6 +203,10 @@ func (d *daemon) well(ctx context.Context) error {
 	return errors.Join(d.watcher.Alive(now), d.dispatcher.Alive(now), d.ready(ctx))
 }
 
+// filesEvery is how often the files of the tokens and of the certificate are read.
+// Those of other secrets are, when they are used.
+const filesEvery = 5 * time.Second
+
 // run runs the daemon until parent ends, when it returns nil, or until it fails.
 // ready is called when everything is up; what comes from reloads is put in force.
 func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settings) error {
@@ -241,9 +248,13 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	d.log.Info("ready", zap.String("instance", d.settings.Instance), zap.String("listen", d.settings.HTTP.Listen),
 		zap.Int("accounts", len(d.settings.Accounts)), zap.Int("notifiers", len(d.settings.Notifiers)))
 
+	files := time.NewTicker(filesEvery)
+	defer files.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
+		case <-files.C:
+			d.lookAtFiles()
 		case s := <-reloads:
 			d.reload(ctx, s, fail)
 			ready()

@@ -77,8 +77,8 @@ func (h *httpSettings) check(d *document) {
 		if t.Role != "read" && t.Role != "write" {
 			d.fault(key+".role", `= %q: want "read" or "write"`, t.Role)
 		}
-		if value, ok := secret(d, key+".secret", t.Secret); ok && len(value) < 16 {
-			d.fault(key+".secret", ": want at least 16 characters, such as 32 random ones")
+		if value, ok := secret(d, key+".secret", t.Secret); ok && len(value) < minToken {
+			d.fault(key+".secret", ": want at least %d characters, such as 32 random ones", minToken)
 		}
 	}
 	var tokenNames []string

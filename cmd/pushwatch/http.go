@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -26,14 +28,15 @@ type listener struct {
 	certificate atomic.Pointer[tls.Certificate]
 }
 
-// present reads the certificate that is shown from now on.
-func (l *listener) present(s httpSettings) error {
+// present reads the certificate that is shown from now on, and reports whether it
+// is another than before.
+func (l *listener) present(s httpSettings) (changed bool, err error) {
 	certificate, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
 	if err != nil {
-		return usagef("read certificate http.tls_cert_file and http.tls_key_file: %w", err)
+		return false, usagef("read certificate http.tls_cert_file and http.tls_key_file: %w", err)
 	}
-	l.certificate.Store(&certificate)
-	return nil
+	before := l.certificate.Swap(&certificate)
+	return before == nil || !slices.EqualFunc(before.Certificate, certificate.Certificate, bytes.Equal), nil
 }
 
 // listen opens the address of the API.
@@ -58,7 +61,7 @@ func listen(s httpSettings) (*listener, error) {
 	if s.TLSCertFile == "" {
 		return out, nil
 	}
-	if err := out.present(s); err != nil {
+	if _, err := out.present(s); err != nil {
 		l.Close()
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 
 	"go.uber.org/zap"
 )
@@ -13,7 +14,7 @@ import (
 func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCauseFunc) {
 	d.keepFixed(&s)
 	if reflect.DeepEqual(s, d.settings) {
-		d.admit(s)
+		d.lookAtFiles()
 		d.log.Info("settings read again: nothing to put in force but what their files hold")
 		return
 	}
@@ -27,11 +28,11 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 		d.log.Error("the settings cannot be put in force: those before stay", zap.Error(err))
 		return
 	}
-	d.admit(s)
 	before := d.settings
 	d.mu.Lock()
 	d.settings = s
 	d.mu.Unlock()
+	d.lookAtFiles()
 	if err := d.level.UnmarshalText([]byte(s.Log.Level)); err != nil {
 		d.log.Error("the log's level stays as it was", zap.Error(err))
 	}
@@ -53,19 +54,40 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 }
 
 // admit puts the certificate and the tokens in force. They stand in files that may
-// have changed where the settings have not.
-func (d *daemon) admit(s settings) {
-	if s.HTTP.TLSCertFile != "" {
-		if err := d.listener.present(s.HTTP); err != nil {
-			d.log.Error("the certificate stays as it was", zap.Error(err))
+// have changed where the settings have not. Of what cannot be read, that from before
+// stays.
+func (d *daemon) admit() error {
+	var faults []error
+	if d.settings.HTTP.TLSCertFile != "" {
+		changed, err := d.listener.present(d.settings.HTTP)
+		if err != nil {
+			faults = append(faults, err)
+		} else if changed {
+			d.log.Info("another certificate is in force")
 		}
 	}
-	tokens, err := s.tokens()
+	tokens, err := d.settings.tokens()
 	if err != nil {
-		d.log.Error("the tokens stay as they were", zap.Error(err))
-		return
+		faults = append(faults, err)
+	} else if !slices.Equal(tokens, d.tokens) {
+		d.handler.SetTokens(tokens)
+		d.tokens = tokens
+		d.log.Info("other tokens are in force", zap.Int("tokens", len(tokens)))
 	}
-	d.handler.SetTokens(tokens)
+	return errors.Join(faults...)
+}
+
+// lookAtFiles admits what has come to stand in the files. A fault is logged once,
+// for as long as it is the same.
+func (d *daemon) lookAtFiles() {
+	fault := ""
+	if err := d.admit(); err != nil {
+		fault = err.Error()
+	}
+	if fault != d.unread && fault != "" {
+		d.log.Error("the certificate or the tokens cannot be read again: those before stay", zap.String("error", fault))
+	}
+	d.unread = fault
 }
 
 // keepFixed puts back, and names, the settings that only a start can change.

@@ -127,6 +127,9 @@ func (n *notifierSettings) chat() chat.Config {
 	return chat.Config{Name: n.Name, URL: n.URL, Timeout: n.Timeout.Std()}
 }
 
+// minToken is how many characters a token has at least.
+const minToken = 16
+
 // tokens are the API's tokens.
 func (s *settings) tokens() ([]web.Token, error) {
 	var all []web.Token
@@ -134,6 +137,9 @@ func (s *settings) tokens() ([]web.Token, error) {
 		value, err := t.Secret.Value()
 		if err != nil {
 			return nil, fmt.Errorf("http.tokens %s: %w", t.Name, err)
+		}
+		if len(value) < minToken {
+			return nil, fmt.Errorf("http.tokens %s: want at least %d characters", t.Name, minToken)
 		}
 		all = append(all, web.NewToken(t.Name, value, web.Role(t.Role)))
 	}
