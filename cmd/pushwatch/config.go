@@ -81,7 +81,9 @@ func (u storeURL) MarshalText() ([]byte, error) {
 		return u.Secret.MarshalText()
 	}
 	if _, hidden := parsed.User.Password(); hidden {
-		parsed.User = url.UserPassword(parsed.User.Username(), setting.Mask)
+		parsed.User = url.User(parsed.User.Username())
+		user := parsed.User.String()
+		return []byte(strings.Replace(parsed.String(), user+"@", user+":"+setting.Mask+"@", 1)), nil // String would escape the mask
 	}
 	return []byte(parsed.String()), nil
 }

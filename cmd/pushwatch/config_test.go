@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"pushwatch/watcher/setting"
 )
 
 // sound are settings without a fault. Each fault of TestFaults is put in by
@@ -93,6 +95,23 @@ func TestStoreURL(t *testing.T) {
 		want = strings.NewReplacer("FOLDER", folder, "PARENT", filepath.Dir(folder)).Replace(want)
 		if got, err := readStoreURL(file); got != want || err != nil {
 			t.Errorf("with %s: the database is %q, %v, want %q", line, got, err, want)
+		}
+	}
+}
+
+// TestStoreURLShown has what may be seen of the database's URL.
+func TestStoreURLShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"postgres://u:hush@db.example/pushwatch": "postgres://u:***@db.example/pushwatch",
+		"postgres://:hush@db.example/pushwatch":  "postgres://:***@db.example/pushwatch",
+		"postgres://a%40b:hush@a%40b.example/p":  "***",
+		"postgres://a%40b:hush@db.example/p":     "postgres://a%40b:***@db.example/p",
+		"postgres://u@db.example/pushwatch":      "postgres://u@db.example/pushwatch",
+		"postgres://db.example/p?password=hush":  "***",
+		"sqlite:/var/lib/a folder/100%.db":       "sqlite:/var/lib/a folder/100%.db",
+	} {
+		if got, err := (storeURL{Secret: setting.Plain(text)}).MarshalText(); string(got) != want || err != nil {
+			t.Errorf("MarshalText of %s = %s, %v, want %s", text, got, err, want)
 		}
 	}
 }
