@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -54,7 +55,7 @@ type demoOptions struct {
 }
 
 func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
-	if o.speed < 0.1 || o.speed > 20 {
+	if math.IsNaN(o.speed) || o.speed < 0.1 || o.speed > 20 {
 		return usagef("--speed %v: want 0.1 to 20", o.speed)
 	}
 	if o.length < 0 {
