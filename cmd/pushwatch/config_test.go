@@ -74,6 +74,14 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// TestByteOrderMark has settings from an editor that puts such a mark first, as those
+// on Windows do.
+func TestByteOrderMark(t *testing.T) {
+	if _, _, err := readSettings(inFolder(t, "\ufeff"+sound)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStoreURL has a SQLite file named in each way that a URL can be given: its path
 // starts at the folder of the settings.
 func TestStoreURL(t *testing.T) {

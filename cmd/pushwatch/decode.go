@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding"
 	"errors"
@@ -46,6 +47,7 @@ type defaulter interface{ setDefaults() }
 // as it was.
 func decode(file string, text []byte, into any) *document {
 	d := &document{file: file}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark, which editors on Windows put first
 	var tree map[string]any
 	if err := toml.Unmarshal(text, &tree); err != nil {
 		f := fault{text: err.Error()}
