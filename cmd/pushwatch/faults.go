@@ -54,7 +54,7 @@ func (s *settings) check(d *document) {
 	} else if text, ok := readable(d, "store.url", s.Store.URL.Secret); ok && !storePattern.MatchString(text) {
 		d.fault("store.url", `: want "sqlite:/path/file.db" or "postgres://user@host/database"`)
 	}
-	positive(d, "store.retention", s.Store.Retention)
+	atLeast(d, "store.retention", s.Store.Retention, time.Minute)
 	if t := s.Store.TakeoverAfter.Std(); t < time.Second || t > 5*time.Minute {
 		d.fault("store.takeover_after", `= %q: want "1s" to "5m"`, s.Store.TakeoverAfter)
 	}
@@ -119,11 +119,13 @@ func (h *httpSettings) check(d *document) {
 
 func (w *watchSettings) check(d *document) {
 	for key, v := range map[string]setting.Duration{
-		"max_staleness": w.MaxStaleness, "min_interval": w.MinInterval, "not_found_grace": w.NotFoundGrace,
-		"stalled_after": w.StalledAfter, "overdue_after": w.OverdueAfter, "blind_after": w.BlindAfter, "request_timeout": w.RequestTimeout,
+		"max_staleness": w.MaxStaleness, "not_found_grace": w.NotFoundGrace,
+		"stalled_after": w.StalledAfter, "overdue_after": w.OverdueAfter, "blind_after": w.BlindAfter,
 	} {
 		positive(d, "watch."+key, v)
 	}
+	atLeast(d, "watch.min_interval", w.MinInterval, 100*time.Millisecond)
+	atLeast(d, "watch.request_timeout", w.RequestTimeout, 100*time.Millisecond)
 	if w.Confirmations < 1 || w.Confirmations > 10 {
 		d.fault("watch.confirmations", "= %d: want 1 to 10", w.Confirmations)
 	}
@@ -136,7 +138,7 @@ func (w *watchSettings) check(d *document) {
 }
 
 func (h *heartbeatSettings) check(d *document) {
-	positive(d, "heartbeat.every", h.Every)
+	atLeast(d, "heartbeat.every", h.Every, time.Second)
 	if h.URL.IsZero() {
 		return
 	}
@@ -151,6 +153,13 @@ func (h *heartbeatSettings) check(d *document) {
 func positive(d *document, key string, v setting.Duration) {
 	if v <= 0 {
 		d.fault(key, `= %q: want more than zero, such as "30s"`, v)
+	}
+}
+
+// atLeast refuses what is too short to be meant, such as "1ns".
+func atLeast(d *document, key string, v setting.Duration, least time.Duration) {
+	if v.Std() < least {
+		d.fault(key, "= %q: want at least %q", v, setting.Duration(least))
 	}
 }
 
@@ -271,8 +280,8 @@ func (s *settings) checkNotifiers(d *document) {
 		for _, err := range (notify.Filter{Events: n.Events, Match: n.Match}).Validate() {
 			d.faultIn(key, err)
 		}
-		positive(d, key+".timeout", n.Timeout)
-		positive(d, key+".max_age", n.MaxAge)
+		atLeast(d, key+".timeout", n.Timeout, 100*time.Millisecond)
+		atLeast(d, key+".max_age", n.MaxAge, time.Second)
 		if n.MaxInFlight < 1 || n.MaxInFlight > 1000 {
 			d.fault(key+".max_in_flight", "= %d: want 1 to 1000", n.MaxInFlight)
 		}

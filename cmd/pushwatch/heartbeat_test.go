@@ -126,7 +126,7 @@ func TestHeartbeatOfDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
-	s.settings += fmt.Sprintf("[heartbeat]\nurl = { file = %q }\nevery = \"50ms\"\n", secret)
+	s.settings += fmt.Sprintf("[heartbeat]\nurl = { file = %q }\nevery = \"1s\"\n", secret)
 	p, _ := s.serve(t, sqliteURL(t))
 	for hang := time.Now().Add(30 * time.Second); calls.Load() < 3; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(hang) {
