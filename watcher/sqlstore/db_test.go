@@ -115,6 +115,32 @@ func TestOpenOddPath(t *testing.T) {
 	}
 }
 
+// TestOpenMode has a new database readable to its owner alone, and one that was made
+// readable to others stay so.
+func TestOpenMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pushwatch.db")
+	for _, want := range []os.FileMode{0o600, 0o640} {
+		db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			info, err := os.Stat(path + suffix)
+			if err != nil {
+				t.Error(err)
+			} else if got := info.Mode().Perm(); got != want {
+				t.Errorf("the mode of %s%s is %v, want %v", filepath.Base(path), suffix, got, want)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := os.Chmod(path, 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestOpenTogether has replicas find an empty database at the same moment: each
 // migration is done once.
 func TestOpenTogether(t *testing.T) {

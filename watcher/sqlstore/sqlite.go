@@ -31,6 +31,9 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := createFile(path); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	db := &DB{lock: lock}
 	if db.writer, err = sql.Open("sqlite", sqliteDSN(path, url.Values{"_txlock": {"immediate"}, "_auto_vacuum": {"INCREMENTAL"}})); err == nil {
 		db.reader, err = sql.Open("sqlite", sqliteDSN(path, url.Values{"_query_only": {"true"}}))
@@ -42,6 +45,20 @@ func openSQLite(path string) (*DB, error) {
 	db.reader.SetMaxOpenConns(sqliteReaders)
 	db.reader.SetMaxIdleConns(sqliteReaders)
 	return db, nil
+}
+
+// createFile makes a database's file, empty as yet, where there is none: only its
+// owner may read it, whatever the umask. SQLite gives the files beside it, the
+// write-ahead log and its index, the same mode. One that is there is left as it is.
+func createFile(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // sqliteDSN is the name by which the driver opens path. A commit is on the disk
