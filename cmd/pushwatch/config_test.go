@@ -139,6 +139,7 @@ func TestFaults(t *testing.T) {
 		{`listen = "127.0.0.1:8465"`, `listen = ":8465"`, `config.toml:3:1: http.listen = ":8465": reaches beyond this machine: want [[http.tokens]] too, or a loopback address or unix socket`},
 		{`listen = "127.0.0.1:8465"`, `tls_key_file = "key"`, `config.toml:2:2: http.tls_cert_file and http.tls_key_file: want both or neither`},
 		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_ID\" }", `config.toml:6:1: http.tokens[0].secret: want at least 16 characters, such as 32 random ones`},
+		{`url = "sqlite:pushwatch.db"`, `url = "sqlite::memory:"`, `config.toml:5:1: store.url: want "sqlite:/path/file.db" or "postgres://user@host/database"`},
 		{`url = "sqlite:pushwatch.db"`, `url = "mysql:x"`, `config.toml:5:1: store.url: want "sqlite:/path/file.db" or "postgres://user@host/database"`},
 		{`min_interval = "1s"`, `min_interval = 1`, `config.toml:9:1: watch.min_interval = 1: want text, such as "90s"`},
 		{`min_interval = "1s"`, `min_interval = ["1s"]`, `config.toml:9:1: watch.min_interval is a list: want text, such as "90s"`},

@@ -40,8 +40,9 @@ func names(d *document, list string, all []string) {
 	}
 }
 
-// storePattern is the form of a database's URL.
-var storePattern = regexp.MustCompile(`^(sqlite:.|postgres://|postgresql://)`)
+// storePattern is the form of a database's URL. One in memory, ":memory:", is none: it
+// would forget everything.
+var storePattern = regexp.MustCompile(`^(sqlite:[^:]|postgres://|postgresql://)`)
 
 // check adds to d everything that is wrong with the settings.
 func (s *settings) check(d *document) {
