@@ -97,5 +97,9 @@ func (e *CloudError) Error() string {
 
 func (e *CloudError) Unwrap() error { return e.Err }
 
+// ofApplication reports whether it refuses to tell of one application, and leaves
+// open what is with the others.
+func (e *CloudError) ofApplication() bool { return e.Kind == Denied && !e.WholeAccount }
+
 // api is the error as tasks and events show it.
 func (e *CloudError) api() *APIError { return &APIError{Code: e.Code, Message: e.Message} }

@@ -446,7 +446,6 @@ func TestBlindAcrossRestart(t *testing.T) {
 
 // TestDeniedApplication has one of two applications refused for a minute.
 func TestDeniedApplication(t *testing.T) {
-	const other = 1400000002
 	var from, to time.Time
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
 		if key.SDKAppID == other && at.After(from) && at.Before(to) {

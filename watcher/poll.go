@@ -96,13 +96,13 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 
 	}
 	a.darken(now, e.key.SDKAppID, fault)
+	if b := a.apps[e.key.SDKAppID]; b != nil && !fault.ofApplication() {
+		b.undecided(now)
+	}
 	switch {
 	case fault.Kind == Throttled: // the task's last poll stays what it was, so it is soon first again
 		a.metrics.polls.throttled.Inc()
 		a.reached()
-		if b := a.apps[e.key.SDKAppID]; b != nil {
-			b.undecided(now)
-		}
 		if a.limiter.Throttled(now) {
 			a.log.Warn("others use the account's quota: polling slower", zap.Float64("requests_per_second", a.limiter.Rate()), zap.String("error", fault.Code))
 		}
@@ -116,9 +116,6 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 		e.putOff(now, 10*time.Second)
 		if a.whole.failed(now, fault) {
 			a.log.Warn("the service cannot be reached: probing", zap.Error(fault))
-		}
-		if b := a.apps[e.key.SDKAppID]; b != nil {
-			b.undecided(now)
 		}
 	}
 	return Observation{}, false
@@ -161,7 +158,7 @@ func (a *account) sighted(now time.Time, e *entry) {
 // denied notes that the service refuses to tell of e's application, or of the
 // whole account. It says nothing of any task. a.mu is held.
 func (a *account) denied(now time.Time, e *entry, fault *CloudError) {
-	if fault.WholeAccount {
+	if !fault.ofApplication() {
 		if a.whole.failed(now, fault) {
 			a.log.Error("account is denied: probing", zap.Error(fault))
 		}
