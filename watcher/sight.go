@@ -58,9 +58,11 @@ func (a *account) brighten(now time.Time, app int64) {
 	whole := a.sightOf(wholeAccount)
 	if !whole.dark.IsZero() {
 		// While all was dark nothing was learnt of the other applications: theirs
-		// begins to count now.
+		// begins to count now. It goes on where it is older, unless all was dark for
+		// long: one that fails alone darkens the account again and again, until
+		// another answers.
 		for other, s := range a.sights {
-			if other != app && other != wholeAccount && !s.told && !s.dark.IsZero() {
+			if other != app && other != wholeAccount && !s.told && !s.dark.IsZero() && (whole.told || !s.dark.Before(whole.dark)) {
 				s.dark = now
 			}
 		}

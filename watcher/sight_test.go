@@ -2,6 +2,7 @@ package watcher_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pushwatch/watcher"
@@ -20,6 +21,18 @@ func (s *scene) registerBoth() watcher.Key {
 		s.t.Fatal(err)
 	}
 	return s.register(1, "class")[0]
+}
+
+// toldOf returns the types of the events of a subject, in order.
+func (s *scene) toldOf(subject string) (types string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.events {
+		if d.Subject == subject {
+			types += " " + string(d.Type)
+		}
+	}
+	return types
 }
 
 // TestProbeTellsNothing has the probes of a denied application meet what says
@@ -53,6 +66,74 @@ func TestProbeTellsNothing(t *testing.T) {
 				time.Sleep(20 * time.Second)
 				if got := s.told(ofOther); got != "push.started" {
 					t.Errorf("20 s after all is well: events = %q, want push.started", got)
+				}
+			}, other)
+		})
+	}
+}
+
+// TestApplicationFailsAlone has one application fail in a way that says nothing of
+// whose fault it is, while another of the account answers: it is told as blind.
+func TestApplicationFailsAlone(t *testing.T) {
+	var well time.Time
+	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
+		if key == ofOther && at.Before(well) {
+			return watcher.Push{}, &watcher.CloudError{Code: "InternalError"}
+		}
+		return pushOf("PUSHING"), nil
+	})
+	run(t, c, func(t *testing.T, s *scene) {
+		began := time.Now()
+		well = began.Add(time.Hour)
+		s.registerBoth()
+		time.Sleep(75 * time.Second)
+		const subject = "school/1400000002"
+		if got := s.toldOf(subject); got != " watcher.blind" {
+			t.Errorf("after 75 s: events of the application =%s, want watcher.blind", got)
+		}
+		time.Sleep(time.Until(well))
+		// It is put off for up to 10 s after each poll that tells nothing.
+		if n := c.pollsOf(ofOther, began); n < 350 || n > 375 {
+			t.Errorf("polled %d times in an hour of failures, want about every 10 s", n)
+		}
+		time.Sleep(time.Minute)
+		if got := s.toldOf(subject); got != " watcher.blind watcher.sighted" {
+			t.Errorf("a minute after its end: events of the application =%s, want watcher.blind watcher.sighted", got)
+		}
+		if got := s.toldOf("school"); got != "" {
+			t.Errorf("events of the account =%s, want none", got)
+		}
+	}, other)
+}
+
+// TestApplicationsAfterAnOutage has an account's outage end for one application some
+// seconds before it ends for the other. Of that one nothing was learnt meanwhile, so
+// nothing is told, whether it went dark with the account or a moment before.
+func TestApplicationsAfterAnOutage(t *testing.T) {
+	for name, before := range map[string]time.Duration{"together": 0, "one before the other": 5 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			var from, to time.Time
+			c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
+				from, to := from, to
+				if key == ofOther {
+					from, to = from.Add(-before), to.Add(30*time.Second)
+				}
+				if at.After(from) && at.Before(to) {
+					return watcher.Push{}, &watcher.CloudError{Code: "http 502"}
+				}
+				return pushOf("PUSHING"), nil
+			})
+			run(t, c, func(t *testing.T, s *scene) {
+				from = time.Now().Add(time.Minute)
+				to = from.Add(3 * time.Minute)
+				s.registerBoth()
+				time.Sleep(time.Until(to.Add(5 * time.Minute)))
+				synctest.Wait()
+				if got := s.toldOf("school"); got != " watcher.blind watcher.sighted" {
+					t.Errorf("events of the account =%s, want watcher.blind watcher.sighted", got)
+				}
+				if got := s.toldOf("school/1400000002"); got != "" {
+					t.Errorf("events of the application =%s, want none", got)
 				}
 			}, other)
 		})
