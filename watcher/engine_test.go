@@ -89,9 +89,10 @@ func (c *cloud) between(from, to time.Time) (n int) {
 // A scene is a watcher over a real SQLite store, running in a synctest bubble.
 type scene struct {
 	*watcher.Watcher
-	t     *testing.T
-	db    *sqlstore.DB
-	store *countingStore
+	t        *testing.T
+	db       *sqlstore.DB
+	registry *meddled
+	store    *countingStore
 
 	mu     sync.Mutex
 	events []notify.Delivery // in the order of their commits
@@ -104,11 +105,20 @@ type countingStore struct {
 	full  atomic.Bool // it takes nothing
 	saves int
 	fail  func(n int) error // asked before the n-th save; after it where it returns errAfter
+	gone  meddling          // comes when a task was read that is not there, before that is known
 }
 
 var errAfter = errors.New("the connection broke after the commit")
 
 var errFull = errors.New("disk full")
+
+func (s *countingStore) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
+	t, err := s.Account.Task(ctx, key)
+	if errors.Is(err, watcher.ErrNoTask) {
+		s.gone.come()
+	}
+	return t, err
+}
 
 func (s *countingStore) Touch(ctx context.Context, tasks []watcher.Task) error {
 	if s.full.Load() {
@@ -170,13 +180,13 @@ func startWith(t *testing.T, path string, cfg watcher.Config) (*scene, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{t: t, db: db, store: &countingStore{Account: account}}
+	s := &scene{t: t, db: db, registry: &meddled{DB: db}, store: &countingStore{Account: account}}
 	account.Subscribe(func(ds []notify.Delivery) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.events = append(s.events, ds...)
 	})
-	cfg.Instance, cfg.Registry = "test", db
+	cfg.Instance, cfg.Registry = "test", s.registry
 	cfg.Route = func(*watcher.Event) []string { return []string{"all"} }
 	s.Watcher = watcher.New(cfg)
 	writing, stopWriting := context.WithCancel(context.Background())

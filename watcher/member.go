@@ -1,6 +1,9 @@
 package watcher
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // A Member is a process among those that share a database, and the accounts.
 type Member struct {
@@ -26,10 +29,12 @@ func (w *Watcher) Notice(account string, notes []Note) bool {
 	if a == nil {
 		return false
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	defer cancel()
 	for _, n := range notes {
 		switch {
 		case n.Task == nil:
-			a.drop(n.Key)
+			w.forget(ctx, a, n.Key)
 		case n.Task.State.Ended():
 		default:
 			a.adopt(*n.Task)

@@ -103,7 +103,7 @@ func (a *account) reload(ctx context.Context, e *entry, attempt int) (Task, bool
 		case errors.Is(err, ErrNoTask):
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			e.removed = true
+			e.removed = !e.stale // else it was registered again since, and putBack reads it
 			return Task{}, false
 		case ctx.Err() != nil:
 			return Task{}, false

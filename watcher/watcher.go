@@ -357,9 +357,20 @@ func (w *Watcher) Remove(ctx context.Context, key Key) error {
 		return err
 	}
 	if a := w.owned(t.Account); a != nil {
-		a.drop(key)
+		w.forget(ctx, a, key)
 	}
 	return nil
+}
+
+// forget has an engine drop a task that was removed. It may have been registered
+// again since, and adopted before it was dropped: so it is read once more. Where it
+// is removed yet again at this moment it is polled in vain until its next change,
+// which is harmless; one that is live and not polled would not be.
+func (w *Watcher) forget(ctx context.Context, a *account, key Key) {
+	a.drop(key)
+	if t, err := w.plan().Registry.Task(ctx, key); err == nil && t.Account == a.Name && !t.State.Ended() {
+		a.adopt(t)
+	}
 }
 
 // stuckAfter is how long an engine's loop may take for one turn. The longest
