@@ -37,6 +37,8 @@ type account struct {
 	sights   map[int64]*sight   // of both, likewise
 	unsaid   []Event            // announcements that are not saved yet
 	parked   map[int64][]*entry // tasks of a denied application, out of the schedule
+	probed   time.Time          // when one of them was polled last
+	yields   bool               // that was the last poll, so the next is for one that is not denied
 	turned   time.Time          // when the loop last went round
 	sent     meter              // requests
 	starts   lateness           // how late they are seen
@@ -282,11 +284,8 @@ func (a *account) wait(now time.Time) time.Duration {
 	if at, ok := a.schedule.next(now); ok {
 		wait = at.Sub(now)
 	}
-	for app := range a.parked {
-		if len(a.parked[app]) > 0 {
-			_, at := a.apps[app].allows(now)
-			wait = min(wait, at.Sub(now))
-		}
+	if _, at, ok := a.turnOfDenied(now); ok {
+		wait = min(wait, at.Sub(now))
 	}
 	if ok, at := a.whole.allows(now); !ok {
 		wait = max(wait, at.Sub(now))
@@ -301,10 +300,7 @@ func (a *account) take(now time.Time) *entry {
 	if ok, _ := a.whole.allows(now); !ok {
 		return nil
 	}
-	e := a.probe(now)
-	if e == nil {
-		e = a.schedule.take(now, a.limiter.Rate())
-	}
+	e := a.choose(now)
 	if e == nil {
 		return nil
 	}
@@ -317,19 +313,49 @@ func (a *account) take(now time.Time) *entry {
 	return e
 }
 
-// probe takes a task of a denied application whose turn it is. a.mu is held.
-func (a *account) probe(now time.Time) *entry {
-	for app, parked := range a.parked {
-		if len(parked) == 0 {
-			continue
-		}
-		if ok, _ := a.apps[app].allows(now); ok {
-			e := parked[0]
-			parked[0] = nil
-			a.parked[app] = parked[1:]
-			e.parked = false
+// choose takes a task from the schedule, or one of a denied application whose turn it
+// is: at most every second, while others are due. a.mu is held.
+func (a *account) choose(now time.Time) *entry {
+	if a.yields {
+		a.yields = false
+		if e := a.schedule.take(now, a.limiter.Rate()); e != nil {
 			return e
 		}
 	}
-	return nil
+	if e := a.probe(now); e != nil {
+		a.probed, a.yields = now, true
+		return e
+	}
+	return a.schedule.take(now, a.limiter.Rate())
+}
+
+// probe takes a task of a denied application whose turn it is. a.mu is held.
+func (a *account) probe(now time.Time) *entry {
+	app, at, ok := a.turnOfDenied(now)
+	if !ok || at.After(now) {
+		return nil
+	}
+	parked := a.parked[app]
+	e := parked[0]
+	parked[0] = nil
+	a.parked[app] = parked[1:]
+	e.parked = false
+	return e
+}
+
+// turnOfDenied returns the denied application to be probed next, and when: the one
+// that has waited longest for its probe. All of them together are probed at most
+// every [firstProbe], lest they take the polls of the others; so where there are
+// more than thirty, or the limit is low, an application waits longer than the 15 s
+// within which it would be probed alone. It reports whether there is one. a.mu is held.
+func (a *account) turnOfDenied(now time.Time) (app int64, at time.Time, ok bool) {
+	for other, parked := range a.parked {
+		if len(parked) == 0 {
+			continue
+		}
+		if _, due := a.apps[other].allows(now); !ok || due.Before(at) {
+			app, at, ok = other, due, true
+		}
+	}
+	return app, later(at, a.probed.Add(firstProbe)), ok
 }

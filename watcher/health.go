@@ -44,17 +44,15 @@ func newBreaker(threshold int) *breaker {
 
 func (b *breaker) open() bool { return b.failures >= b.threshold }
 
-// allows reports whether a poll may go now, and if not, when to ask again.
+// allows reports whether a poll may go now, and since when, or when to ask again.
 func (b *breaker) allows(now time.Time) (bool, time.Time) {
 	switch {
 	case !b.open():
 		return true, now
 	case b.probing:
 		return false, now.Add(firstProbe)
-	case now.Before(b.probeAt):
-		return false, b.probeAt
 	default:
-		return true, now
+		return !now.Before(b.probeAt), b.probeAt
 	}
 }
 

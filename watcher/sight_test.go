@@ -1,6 +1,8 @@
 package watcher_test
 
 import (
+	"fmt"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,6 +138,55 @@ func TestApplicationsAfterAnOutage(t *testing.T) {
 					t.Errorf("events of the application =%s, want none", got)
 				}
 			}, other)
+		})
+	}
+}
+
+// TestManyDeniedApplications has a hundred applications denied: one that is not is
+// polled as before, even where the limit is two polls a second, of which it gets one.
+// The probes are shared fairly.
+func TestManyDeniedApplications(t *testing.T) {
+	const many = 100
+	for _, limit := range []float64{2, 20} {
+		t.Run(fmt.Sprintf("%v a second", limit), func(t *testing.T) {
+			c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(key watcher.Key, _ time.Time) (watcher.Push, error) {
+				if key.SDKAppID != app {
+					return watcher.Push{}, &watcher.CloudError{Kind: watcher.Denied, Code: "ResourceUnavailable.ServiceExpired"}
+				}
+				return pushOf("PUSHING"), nil
+			})
+			apps, denied := []int64{app}, []watcher.Registration(nil)
+			for i := range int64(many) {
+				apps = append(apps, other+i)
+				denied = append(denied, watcher.Registration{Key: watcher.Key{SDKAppID: other + i, TaskID: "class"}})
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
+					Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: apps, Cloud: c, RequestsPerSecond: limit}},
+				})
+				defer stop()
+				if _, _, err := s.Register(t.Context(), denied, false); err != nil {
+					t.Fatal(err)
+				}
+				key := s.register(1, "class")[0]
+				time.Sleep(5 * time.Minute)
+				from := time.Now()
+				time.Sleep(10 * time.Minute)
+				if n := c.pollsOf(key, from); n < 560 { // of the 600 that min_interval allows
+					t.Errorf("the application that answers was polled %d times in ten minutes, want nearly every second", n)
+				}
+				fewest, most, probes := 600, 0, 0
+				for _, r := range denied {
+					n := c.pollsOf(r.Key, from)
+					fewest, most, probes = min(fewest, n), max(most, n), probes+n
+				}
+				if probes > 1200 || probes < 560 {
+					t.Errorf("%d probes in ten minutes, want at most two a second, and about half of the smaller limit", probes)
+				}
+				if most > fewest+2 {
+					t.Errorf("the denied applications were probed %d to %d times, want each as often as the others", fewest, most)
+				}
+			})
 		})
 	}
 }
