@@ -13,7 +13,9 @@ import (
 // can be observed. It becomes dark with the first poll that tells nothing after
 // one that did, and bright with the first that tells something again. One that
 // is dark for long enough is told as blind, and later as sighted: one event each,
-// however many tasks it concerns.
+// however many tasks it concerns. What was told as blind stays so, in secret, when
+// its last live task goes, since it was not seen again: when there is another task,
+// the same blindness goes on or ends.
 type sight struct {
 	dark  time.Time   // since when; zero: bright
 	cause *CloudError // of the newest poll that told nothing

@@ -3,9 +3,12 @@ package watcher_test
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"pushwatch/watcher"
 )
@@ -185,6 +188,74 @@ func TestManyDeniedApplications(t *testing.T) {
 				}
 				if most > fewest+2 {
 					t.Errorf("the denied applications were probed %d to %d times, want each as often as the others", fewest, most)
+				}
+			})
+		})
+	}
+}
+
+// TestBlindWithoutTasks has the last task of what is told as blind removed: it is
+// not shown as blind any more. What is registered later, by another process even,
+// is the same blindness, which then ends.
+func TestBlindWithoutTasks(t *testing.T) {
+	for name, fault := range map[string]*watcher.CloudError{
+		"account":     {Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
+		"application": {Kind: watcher.Denied, Code: "UnauthorizedOperation.SdkAppId"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "w.db")
+				denied := true
+				c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
+					if denied {
+						return watcher.Push{}, fault
+					}
+					return pushOf("PUSHING"), nil
+				})
+				var told []string
+				begin := func() (s *scene, shown func(want float64), end func()) {
+					metrics := prometheus.NewRegistry()
+					s, stop := startWith(t, path, watcher.Config{
+						Metrics: metrics, Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: c}},
+					})
+					shown = func(want float64) {
+						t.Helper()
+						time.Sleep(5 * time.Minute)
+						if got := gauge(t, metrics, "pushwatch_blind"); got != want {
+							t.Errorf("pushwatch_blind = %v, want %v", got, want)
+						}
+						if got := s.Status()[0].Dark; len(got) > 0 != (want == 1) {
+							t.Errorf("dark = %+v, want something: %v", got, want == 1)
+						}
+					}
+					return s, shown, func() {
+						stop()
+						told = append(told, s.told(watcher.Key{}))
+					}
+				}
+				s, shown, end := begin()
+				key := s.register(1, "class")[0]
+				shown(1)
+				if err := s.Remove(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+				shown(0)
+				s.register(1, "later")
+				shown(1)
+				if err := s.Remove(t.Context(), watcher.Key{SDKAppID: app, TaskID: "later-0"}); err != nil {
+					t.Fatal(err)
+				}
+				end()
+
+				s, shown, end = begin()
+				shown(0)
+				s.register(1, "class")
+				shown(1)
+				denied = false
+				shown(0)
+				end()
+				if want := []string{"watcher.blind", "watcher.sighted"}; !slices.Equal(told, want) {
+					t.Errorf("events of two runs = %q, want %q", told, want)
 				}
 			})
 		})

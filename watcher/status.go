@@ -30,7 +30,8 @@ type AccountStatus struct {
 	StoreFailed time.Time     // since when nothing can be saved; zero: it can
 }
 
-// A Darkness is an account or application of which the newest polls told nothing.
+// A Darkness is an account or application of which the newest polls told nothing. It
+// is none without a live task, for then nobody asks.
 type Darkness struct {
 	SDKAppID int64 // 0: the whole account
 	Since    time.Time
@@ -83,11 +84,8 @@ func (a *account) status(now time.Time) AccountStatus {
 	s.Starts, s.Stops = a.starts.show(), a.stops.show()
 	s.StoreFailed = a.storeFailed
 	for app, sight := range a.sights {
-		if !sight.dark.IsZero() {
-			d := Darkness{SDKAppID: app, Since: sight.dark, Told: sight.told}
-			if of := shares[app]; of != nil {
-				d.LastSeen, d.Tasks = of.seen.time(now), of.live
-			}
+		if of := shares[app]; !sight.dark.IsZero() && of != nil && of.live > 0 {
+			d := Darkness{SDKAppID: app, Since: sight.dark, Told: sight.told, LastSeen: of.seen.time(now), Tasks: of.live}
 			if sight.cause != nil {
 				d.Cause = sight.cause.api()
 			}
