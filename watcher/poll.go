@@ -84,16 +84,20 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 	case fault == nil:
 		a.metrics.polls.ok.Inc()
 		a.sighted(now, e)
+		e.resume()
 		return Observation{At: now, Push: &push}, true
 
-	case fault.Kind == FailedTask || fault.Kind == UnknownTask || fault.Kind == BadTask:
+	case fault.Kind == FailedTask || fault.Kind == UnknownTask:
 		a.metrics.polls.taskError.Inc()
 		a.sighted(now, e)
-		if fault.Kind == BadTask { // another poll will hardly mend it
-			e.putOff(now, time.Minute)
-		}
+		e.resume()
 		return Observation{At: now, Error: fault}, true
 
+	case fault.Kind == BadTask:
+		a.metrics.polls.taskError.Inc()
+		a.sighted(now, e)
+		e.putOff(now, time.Minute) // another poll will hardly mend it
+		return Observation{At: now, Error: fault}, true
 	}
 	a.darken(now, e.key.SDKAppID, fault)
 	if b := a.apps[e.key.SDKAppID]; b != nil && !fault.ofApplication() {
@@ -127,6 +131,9 @@ func (e *entry) putOff(now time.Time, most time.Duration) {
 	e.failures = min(e.failures+1, maxFailures)
 }
 
+// resume ends that, as the task has told something.
+func (e *entry) resume() { e.failures, e.notBefore = 0, never }
+
 // reached notes that the service answers. a.mu is held.
 func (a *account) reached() {
 	if cause := a.whole.cause; a.whole.answered() {
@@ -138,7 +145,6 @@ func (a *account) reached() {
 func (a *account) sighted(now time.Time, e *entry) {
 	a.reached()
 	a.brighten(now, e.key.SDKAppID)
-	e.failures, e.notBefore = 0, never
 	app := e.key.SDKAppID
 	b := a.apps[app]
 	if b == nil {
