@@ -339,7 +339,7 @@ func (a *account) probe(now time.Time) *entry {
 	e := parked[0]
 	parked[0] = nil
 	a.parked[app] = parked[1:]
-	e.parked = false
+	e.parked, e.urgent = false, false
 	return e
 }
 

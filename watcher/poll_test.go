@@ -1,7 +1,9 @@
 package watcher_test
 
 import (
+	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pushwatch/watcher"
@@ -31,6 +33,35 @@ func TestBadTask(t *testing.T) {
 		time.Sleep(time.Minute)
 		if n := c.pollsOf(key, from); n < 50 {
 			t.Errorf("polled %d times in the second minute after, want it about each second", n)
+		}
+	})
+}
+
+// TestPollNowWhileDenied asks for the task of a denied application: the next probe is
+// what was asked for, so nothing follows right after it when the denial has ended.
+func TestPollNowWhileDenied(t *testing.T) {
+	var well time.Time
+	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
+		if at.Before(well) {
+			return watcher.Push{}, &watcher.CloudError{Kind: watcher.Denied, Code: "ResourceUnavailable.ServiceExpired"}
+		}
+		return pushOf("PUSHING"), nil
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
+			MinInterval: time.Minute, MaxStaleness: 10 * time.Minute, Thrift: time.Hour,
+			Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: c}},
+		})
+		defer stop()
+		well = time.Now().Add(time.Minute)
+		key := s.register(1, "class")[0]
+		time.Sleep(50 * time.Second)
+		if err := s.PollNow(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Until(well.Add(3 * time.Minute)))
+		if n := c.pollsOf(key, well); n != 1 {
+			t.Errorf("polled %d times in the three minutes after the denial, want once: it was not asked for again", n)
 		}
 	})
 }
