@@ -304,7 +304,6 @@ func (a *account) take(now time.Time) *entry {
 	if e == nil {
 		return nil
 	}
-	a.sent.add(now)
 	a.whole.sent()
 	if b := a.apps[e.key.SDKAppID]; b != nil {
 		b.sent()

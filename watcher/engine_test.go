@@ -14,6 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/sqlstore"
@@ -531,7 +534,7 @@ func TestRestart(t *testing.T) {
 }
 
 // TestStale has a kept-open connection turn out to be closed: the request is
-// repeated at once, and pays for it.
+// repeated at once, pays for it, and counts.
 func TestStale(t *testing.T) {
 	first := true
 	c := newCloud(0, 0, func(watcher.Key, time.Time) (watcher.Push, error) {
@@ -541,7 +544,12 @@ func TestStale(t *testing.T) {
 		}
 		return pushOf("PUSHING"), nil
 	})
-	run(t, c, func(t *testing.T, s *scene) {
+	synctest.Test(t, func(t *testing.T) {
+		metrics := prometheus.NewRegistry()
+		s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
+			Metrics: metrics, Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: c}},
+		})
+		defer stop()
 		time.Sleep(2 * time.Second) // a new owner is silent at first
 		key := s.register(1, "class")[0]
 		time.Sleep(500 * time.Millisecond)
@@ -550,6 +558,20 @@ func TestStale(t *testing.T) {
 		}
 		if got := len(c.polls[key]); got != 2 {
 			t.Errorf("%d requests, want 2", got)
+		}
+		if got := s.Status()[0].Used; got != 2 {
+			t.Errorf("Used = %v, want the 2 requests of the first second", got)
+		}
+		const want = `# HELP pushwatch_polls_total DescribeWhiteboardPush requests by what came of them.
+# TYPE pushwatch_polls_total counter
+pushwatch_polls_total{account="school",result="denied"} 0
+pushwatch_polls_total{account="school",result="ok"} 1
+pushwatch_polls_total{account="school",result="task_error"} 0
+pushwatch_polls_total{account="school",result="throttled"} 0
+pushwatch_polls_total{account="school",result="transient"} 1
+`
+		if err := testutil.GatherAndCompare(metrics, strings.NewReader(want), "pushwatch_polls_total"); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -15,6 +15,7 @@ func (a *account) poll(ctx context.Context, permit *Permit, e *entry) error {
 	push, err := a.describe(ctx, permit, e.key)
 	if err != nil && err.Stale {
 		if permit, ended := a.limiter.Acquire(ctx); ended == nil {
+			a.metrics.polls.transient.Inc() // it was a request of its own
 			sent = time.Now()
 			push, err = a.describe(ctx, permit, e.key)
 		}
@@ -54,6 +55,9 @@ func (a *account) describe(ctx context.Context, permit *Permit, key Key) (Push, 
 	ctx, cancel := context.WithTimeoutCause(ctx, a.plan.RequestTimeout, a.timeout)
 	defer cancel()
 	start := time.Now()
+	a.mu.Lock()
+	a.sent.add(start)
+	a.mu.Unlock()
 	push, err := a.Cloud.Describe(ctx, key)
 	a.metrics.pollSeconds.Observe(time.Since(start).Seconds())
 	if err == nil {
