@@ -39,7 +39,7 @@ type account struct {
 	parked   map[int64][]*entry // tasks of a denied application, out of the schedule
 	probed   time.Time          // when one of them was polled last
 	yields   bool               // that was the last poll, so the next is for one that is not denied
-	turned   time.Time          // when the loop last went round
+	turned   time.Time          // when the loop last went round; zero: not yet
 	sent     meter              // requests
 	starts   lateness           // how late they are seen
 	stops    lateness           // likewise
@@ -64,7 +64,6 @@ func newAccount(w *Watcher, p *plan, cfg AccountConfig, store Store) *account {
 		apps:     make(map[int64]*breaker),
 		sights:   make(map[int64]*sight),
 		parked:   make(map[int64][]*entry),
-		turned:   time.Now(),
 	}
 	a.schedule.floor = floor(p.Thrift)
 	return a

@@ -125,13 +125,16 @@ func (p *Permit) Abandoned() {
 	l := p.limiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ghosts[p] = time.AfterFunc(max(ghostHold, l.hold), func() {
+	l.ghosts[p] = time.AfterFunc(l.longestHold(), func() {
 		l.mu.Lock()
 		delete(l.ghosts, p)
 		l.mu.Unlock()
 		l.free <- struct{}{}
 	})
 }
+
+// longestHold is how long a request may keep its slot after it has ended.
+func (l *Limiter) longestHold() time.Duration { return max(ghostHold, l.hold) }
 
 func (l *Limiter) release(after time.Duration) {
 	time.AfterFunc(after, func() { l.free <- struct{}{} })

@@ -373,17 +373,21 @@ func (w *Watcher) forget(ctx context.Context, a *account, key Key) {
 	}
 }
 
-// stuckAfter is how long an engine's loop may take for one turn. The longest
-// that it rightly takes is the wait for a slot while the service is silent.
-const stuckAfter = 45 * time.Second
+// stuckAfter is how long the engine's loop may take for one turn. The longest that it
+// rightly waits is for a slot while the service is silent, when the request that has
+// the slot gets no answer; one that is repeated at once may go before.
+func (a *account) stuckAfter() time.Duration {
+	return 3 * (a.plan.RequestTimeout + a.limiter.longestHold())
+}
 
-// Alive returns an error that names an account whose loop no longer turns.
+// Alive returns an error that names an account whose loop no longer turns. One that
+// is still being loaded has no loop yet.
 func (w *Watcher) Alive(now time.Time) error {
 	for _, a := range w.watched() {
 		a.mu.Lock()
-		since := now.Sub(a.turned)
+		turned := a.turned
 		a.mu.Unlock()
-		if since > stuckAfter {
+		if since := now.Sub(turned); !turned.IsZero() && since > a.stuckAfter() {
 			return fmt.Errorf("account %s: its polling has been stuck for %s", a.Name, since.Round(time.Second))
 		}
 	}
