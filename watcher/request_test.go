@@ -209,6 +209,22 @@ func TestReconfigure(t *testing.T) {
 	})
 }
 
+// TestAccountLeavesTheSettings changes an account's settings and removes it from them
+// before its engine has ended for the change: it is not watched on, and that is no fault.
+func TestAccountLeavesTheSettings(t *testing.T) {
+	c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
+	run(t, c, func(t *testing.T, s *scene) {
+		s.register(100, "class")
+		time.Sleep(time.Minute)
+		s.Reconfigure(watcher.Config{Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, RequestsPerSecond: 5, Cloud: c}}})
+		s.Reconfigure(watcher.Config{})
+		time.Sleep(10 * time.Second)
+		if got := s.Status(); len(got) > 0 {
+			t.Errorf("watched after it has left the settings: %+v", got)
+		}
+	})
+}
+
 // TestReady has the database refuse writes for a while.
 func TestReady(t *testing.T) {
 	began := time.Now()

@@ -166,36 +166,36 @@ func (p *plan) alike(q *plan, a, b AccountConfig) bool {
 		a.Cloud == b.Cloud && a.RequestsPerSecond == b.RequestsPerSecond
 }
 
-// Watch watches one account as its owner. It returns nil when ctx ends, and
-// [ErrFenced] when the account has got another owner.
+// Watch watches one account as its owner. It returns nil when ctx ends, or when it
+// finds that the settings do not have the account any more, and [ErrFenced] when the
+// account has got another owner.
 func (w *Watcher) Watch(ctx context.Context, name string, store Store) error {
 	for {
-		err := w.watch(ctx, name, store)
-		if !errors.Is(err, errReconfigured) {
+		p := w.plan()
+		cfg, ok := p.account(name)
+		if !ok {
+			return nil
+		}
+		if err := w.watch(ctx, p, cfg, store); !errors.Is(err, errReconfigured) {
 			return err
 		}
-		w.log.Info("account goes on with other settings", zap.String("account", name))
+		w.log.Info("the settings of the account have changed", zap.String("account", name))
 	}
 }
 
-// watch is Watch with the settings that are in force when it is called.
-func (w *Watcher) watch(ctx context.Context, name string, store Store) error {
-	p := w.plan()
-	cfg, ok := p.account(name)
-	if !ok {
-		return fmt.Errorf("watch account %s: no such account", name)
-	}
+// watch is Watch with the settings of a plan.
+func (w *Watcher) watch(ctx context.Context, p *plan, cfg AccountConfig, store Store) error {
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	a := newAccount(w, p, cfg, store)
 	a.leave = leave
 	w.mu.Lock()
-	w.accounts[name] = a // from here on registrations reach it, those during the loading too
+	w.accounts[cfg.Name] = a // from here on registrations reach it, those during the loading too
 	w.mu.Unlock()
 	a.followPlan(w.plan()) // which may have changed since it was read
 	defer func() {
 		w.mu.Lock()
-		delete(w.accounts, name)
+		delete(w.accounts, cfg.Name)
 		w.mu.Unlock()
 	}()
 	err := a.load(ctx)
