@@ -44,7 +44,8 @@ type account struct {
 	starts   lateness           // how late they are seen
 	stops    lateness           // likewise
 
-	storeFailed time.Time // since when nothing can be saved; zero: it can
+	storeFailed time.Time // since when nothing can be written; zero: it can
+	unreadable  time.Time // since when no task can be read, to write what was seen; zero: it can
 	overloaded  bool      // there are more tasks than can be polled often enough
 }
 

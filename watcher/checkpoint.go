@@ -57,7 +57,7 @@ func (a *account) touch(ctx context.Context, since time.Time) {
 	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	if err := a.store.Touch(saving, polled); err == nil || ctx.Err() == nil {
-		a.noteStore(err)
+		a.noteWrite(err)
 	}
 }
 

@@ -106,6 +106,7 @@ type countingStore struct {
 	*sqlstore.Account
 	mu    sync.Mutex
 	full  atomic.Bool // it takes nothing
+	blank atomic.Bool // it tells nothing
 	saves int
 	fail  func(n int) error // asked before the n-th save; after it where it returns errAfter
 	gone  meddling          // comes when a task was read that is not there, before that is known
@@ -113,9 +114,15 @@ type countingStore struct {
 
 var errAfter = errors.New("the connection broke after the commit")
 
-var errFull = errors.New("disk full")
+var (
+	errFull  = errors.New("disk full")
+	errBlank = errors.New("disk cannot be read")
+)
 
 func (s *countingStore) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
+	if s.blank.Load() {
+		return watcher.Task{}, errBlank
+	}
 	t, err := s.Account.Task(ctx, key)
 	if errors.Is(err, watcher.ErrNoTask) {
 		s.gone.come()

@@ -37,7 +37,7 @@ func (a *account) observe(ctx context.Context, e *entry, o Observation, polled t
 			a.watcher.address(&events[i])
 		}
 		err := a.save(ctx, Change{Task: next, Events: events})
-		a.noteStore(err)
+		a.noteWrite(err)
 		if err == nil {
 			a.learn(e, &before, &next)
 			a.told(next, events)
@@ -49,18 +49,35 @@ func (a *account) observe(ctx context.Context, e *entry, o Observation, polled t
 	}
 }
 
-// noteStore notes whether the store takes writes, and logs when that changes.
-func (a *account) noteStore(err error) {
-	ok := err == nil || errors.Is(err, ErrConflict) || errors.Is(err, ErrFenced)
+// noteWrite notes whether the store takes writes, and logs when that changes.
+func (a *account) noteWrite(err error) {
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrFenced) {
+		err = nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case !ok && a.storeFailed.IsZero():
+	case err != nil && a.storeFailed.IsZero():
 		a.storeFailed = time.Now()
 		a.log.Error("the database takes no writes: look at its disk and its connection; what was seen is kept, or seen again, and written when it can be", zap.Error(err))
-	case ok && !a.storeFailed.IsZero():
+	case err == nil && !a.storeFailed.IsZero():
 		a.log.Info("the database takes writes again", zap.Duration("after", time.Since(a.storeFailed)))
 		a.storeFailed = time.Time{}
+	}
+}
+
+// noteRead notes whether the store can be read, without which nothing that is seen
+// can be written, and logs when that changes.
+func (a *account) noteRead(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case err != nil && a.unreadable.IsZero():
+		a.unreadable = time.Now()
+		a.log.Error("the database cannot be read: look at it and its connection; what was seen is kept, and written when it can be", zap.Error(err))
+	case err == nil && !a.unreadable.IsZero():
+		a.log.Info("the database can be read again", zap.Duration("after", time.Since(a.unreadable)))
+		a.unreadable = time.Time{}
 	}
 }
 
@@ -88,6 +105,9 @@ func (a *account) reload(ctx context.Context, e *entry, attempt int) (Task, bool
 			}
 		}
 		saved, err := a.store.Task(ctx, e.key)
+		if err == nil || errors.Is(err, ErrNoTask) {
+			a.noteRead(nil)
+		}
 		switch {
 		case err == nil:
 			now := time.Now()
@@ -108,7 +128,7 @@ func (a *account) reload(ctx context.Context, e *entry, attempt int) (Task, bool
 		case ctx.Err() != nil:
 			return Task{}, false
 		}
-		a.noteStore(err)
+		a.noteRead(err)
 	}
 }
 

@@ -27,7 +27,7 @@ type AccountStatus struct {
 	Starts      Lateness      // of the starts of pushes
 	Stops       Lateness      // of their ends
 	Dark        []Darkness    // what cannot be observed now
-	StoreFailed time.Time     // since when nothing can be saved; zero: it can
+	StoreFailed time.Time     // since when nothing can be written; zero: it can
 }
 
 // A Darkness is an account or application of which the newest polls told nothing. It
@@ -141,10 +141,13 @@ func (m *meter) rate(now time.Time) float64 {
 func (w *Watcher) Ready(now time.Time) error {
 	for _, a := range w.watched() {
 		a.mu.Lock()
-		since := a.storeFailed
+		unwritable, unreadable := a.storeFailed, a.unreadable
 		a.mu.Unlock()
-		if !since.IsZero() {
-			return fmt.Errorf("account %s: the database has not taken writes for %s", a.Name, now.Sub(since).Round(time.Second))
+		if !unwritable.IsZero() {
+			return fmt.Errorf("account %s: the database has not taken writes for %s", a.Name, now.Sub(unwritable).Round(time.Second))
+		}
+		if !unreadable.IsZero() {
+			return fmt.Errorf("account %s: the database could not be read for %s", a.Name, now.Sub(unreadable).Round(time.Second))
 		}
 	}
 	return nil

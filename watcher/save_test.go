@@ -1,0 +1,62 @@
+package watcher_test
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"pushwatch/watcher"
+)
+
+// TestUnreadable has a database that takes writes and cannot be read, while every
+// push changes: that is what is told of it, and no change is lost.
+func TestUnreadable(t *testing.T) {
+	status := "PREPARED"
+	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf(status), nil })
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.InfoLevel)
+		metrics := prometheus.NewRegistry()
+		s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
+			Log: zap.New(core), Metrics: metrics,
+			Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: c}},
+		})
+		defer stop()
+		keys := s.register(10, "class")
+		time.Sleep(10 * time.Second)
+		s.store.blank.Store(true)
+		status = "PUSHING"
+		time.Sleep(time.Minute)
+		if err := s.Ready(time.Now()); err == nil {
+			t.Error("Ready = nil while nothing can be read, want an error")
+		}
+		if got := gauge(t, metrics, "pushwatch_database_failing"); got != 0 {
+			t.Errorf("pushwatch_database_failing = %v while writes are taken, want 0", got)
+		}
+		s.store.blank.Store(false)
+		time.Sleep(time.Minute)
+		if err := s.Ready(time.Now()); err != nil {
+			t.Errorf("Ready = %v, want nil when it can be read again", err)
+		}
+		for _, key := range keys {
+			if got := s.told(key); got != "push.preparing push.started" {
+				t.Errorf("task %s: events = %s, want push.preparing push.started", key, got)
+			}
+		}
+		var said []string
+		for _, e := range logs.All() {
+			if e.Message != "task moved" && e.Message != "watching account" {
+				said = append(said, e.Message)
+			}
+		}
+		want := []string{"the database cannot be read: look at it and its connection; what was seen is kept, and written when it can be", "the database can be read again"}
+		if !slices.Equal(said, want) {
+			t.Errorf("the log says %q, want %q", said, want)
+		}
+	})
+}
