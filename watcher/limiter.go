@@ -22,6 +22,10 @@ import (
 // a second before, so its answer is less than a second old or still to come, so
 // it held a slot when the last was sent.
 //
+// Where the limit n is no whole number there are m slots, n rounded up, and each is
+// held for m/n seconds in place of one. By the same proof no more than m requests
+// reach the service in any m/n seconds: in no second more than m, and n on average.
+//
 // A request without an answer is the one gap in that: it may be stuck on its way
 // and arrive at any time. Its slot is held until one second after the service
 // next answers anything, for a service that answers has let go of what was stuck
@@ -60,11 +64,10 @@ const (
 
 // NewLimiter returns a limiter of perSecond requests, 0 < perSecond <= 20.
 func NewLimiter(perSecond float64) *Limiter {
-	slots := max(1, int(perSecond))
+	slots := int(math.Ceil(perSecond))
 	l := &Limiter{
-		limit: perSecond,
-		// Below one a second, the one slot keeps the distance.
-		hold:      time.Duration(float64(time.Second) * math.Max(1, 1/perSecond)),
+		limit:     perSecond,
+		hold:      time.Duration(math.Ceil(float64(time.Second) * float64(slots) / perSecond)),
 		pace:      rate.NewLimiter(rate.Limit(perSecond*paceMargin), 1),
 		free:      make(chan struct{}, slots),
 		ghosts:    make(map[*Permit]*time.Timer),

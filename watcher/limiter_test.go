@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -23,12 +24,15 @@ func (a *arrivals) add() {
 }
 
 // most returns the largest number of arrivals in any sliding second.
-func (a *arrivals) most() int {
+func (a *arrivals) most() int { return a.mostIn(time.Second) }
+
+// mostIn returns the largest number of arrivals in any sliding window.
+func (a *arrivals) mostIn(window time.Duration) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	most, first := 0, 0
 	for i, at := range a.at {
-		for at.Sub(a.at[first]) >= time.Second {
+		for at.Sub(a.at[first]) >= window {
 			first++
 		}
 		most = max(most, i-first+1)
@@ -72,7 +76,10 @@ func TestLimiterNeverExceeds(t *testing.T) {
 		{"jitter of 40 ms each way", 20, 40 * time.Millisecond, 40 * time.Millisecond, 5 * time.Millisecond, 0, 18.6},
 		{"slow answers", 20, 10 * time.Millisecond, 10 * time.Millisecond, 2 * time.Second, 0, 6},
 		{"five a second", 5, 20 * time.Millisecond, 20 * time.Millisecond, 10 * time.Millisecond, 0, 4.7},
-		{"two and a half a second", 2.5, 5 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 0, 1.9},
+		{"two and a half a second", 2.5, 5 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 0, 2.4},
+		{"one and a half a second", 1.5, 5 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 0, 1.45},
+		{"nineteen and a half a second", 19.5, 20 * time.Millisecond, 20 * time.Millisecond, 5 * time.Millisecond, 0, 18.4},
+		{"one in four seconds", 0.25, 5 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 0, 0.24},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -91,8 +98,10 @@ func TestLimiterNeverExceeds(t *testing.T) {
 					})
 				}
 				wg.Wait()
-				if got := seen.most(); got > int(c.perSecond) {
-					t.Errorf("arrivals in one second = %d, want at most %v", got, c.perSecond)
+				most := math.Ceil(c.perSecond)
+				window := time.Duration(most / c.perSecond * float64(time.Second))
+				if got := seen.mostIn(window); got > int(most) {
+					t.Errorf("arrivals in %v = %d, want at most %v", window, got, most)
 				}
 				if got := float64(seen.count()) / seconds; got < c.atLeastASecond {
 					t.Errorf("arrivals a second = %.2f, want at least %v", got, c.atLeastASecond)
