@@ -17,7 +17,7 @@ type Observation struct {
 // Rules are the times and counts by which a task is judged. A zero field is its
 // default.
 type Rules struct {
-	NotFoundGrace time.Duration // TaskNotFound this long after registration is only early; default 30 s
+	NotFoundGrace time.Duration // TaskNotFound, or no Status, this long after registration is only early; default 30 s
 	Confirmations int           // answers in a row before "not found" or "no status" is believed; default 2
 	StalledAfter  time.Duration // PREPARED for longer is a stall; default 2 m
 	OverdueAfter  time.Duration // PUSHING this long past the planned end is overdue; default 10 m
@@ -35,6 +35,11 @@ func (r Rules) withDefaults() Rules {
 // backwardsConfirmations is how many answers in a row must agree before a Status
 // that runs backwards is believed.
 const backwardsConfirmations = 2
+
+// settling is how long after an answer one that says the same confirms it, where it
+// would end the push: a glitch of the service that is shorter ends none. Answers that
+// come sooner neither count nor contradict.
+const settling = 5 * time.Second
 
 // What a doubt may be about.
 const (
@@ -59,7 +64,7 @@ func (r Rules) Apply(t Task, o Observation) (Task, []Event) {
 		m.failure(o.Error)
 	case value(o.Push.Status) == "":
 		m.task.Push, m.task.Error = o.Push, nil
-		if m.confirmed(doubtNoStatus, m.rules.Confirmations) {
+		if m.over(doubtNoStatus) {
 			m.end(Failed, PushFailed)
 		}
 	default:
@@ -81,12 +86,11 @@ type move struct {
 // failure takes an answer that is an error about this task.
 func (m *move) failure(err *CloudError) {
 	m.task.Error = err.api()
-	early := m.at.Before(m.task.RegisteredAt.Add(m.rules.NotFoundGrace)) // TIW may not know it yet
 	switch {
 	case err.Kind == FailedTask:
 		m.end(Failed, PushFailed)
-	case err.Kind == UnknownTask && !early:
-		if m.confirmed(doubtNotFound, m.rules.Confirmations) {
+	case err.Kind == UnknownTask:
+		if m.over(doubtNotFound) {
 			m.end(NotFound, PushNotFound)
 		}
 	default:
@@ -97,7 +101,7 @@ func (m *move) failure(err *CloudError) {
 // status takes an answer with a Status.
 func (m *move) status(status string) {
 	t := &m.task
-	if status == StatusPrepared && t.State == Pushing && !m.confirmed(doubtBackwards, backwardsConfirmations) {
+	if status == StatusPrepared && t.State == Pushing && !m.confirmed(doubtBackwards, 0, backwardsConfirmations) {
 		return
 	}
 	t.Memory.Doubt = doubt{}
@@ -212,9 +216,20 @@ func (m *move) late() {
 	}
 }
 
-// confirmed counts an answer that is not believed at once.
-func (m *move) confirmed(about string, needed int) bool {
-	return m.task.Memory.Doubt.again(about) >= needed
+// over takes an answer that would end the push, and is believed when it was confirmed.
+// So soon after the registration it means nothing: TIW may not know the push yet.
+func (m *move) over(about string) bool {
+	if m.at.Before(m.task.RegisteredAt.Add(m.rules.NotFoundGrace)) {
+		m.task.Memory.Doubt = doubt{}
+		return false
+	}
+	return m.confirmed(about, settling, m.rules.Confirmations)
+}
+
+// confirmed counts an answer that is not believed at once, if it comes long enough
+// after the one that was counted before.
+func (m *move) confirmed(about string, apart time.Duration, needed int) bool {
+	return m.task.Memory.Doubt.again(about, tickOf(m.at), apart) >= needed
 }
 
 // tell adds the event of what has just changed. The previous state is the one

@@ -107,10 +107,15 @@ func TestApply(t *testing.T) {
 			"push.preparing registered>preparing, push.started preparing>pushing, push.changed pushing>preparing, push.stalled preparing>preparing", Preparing},
 
 		{"not found, but early", 0, []step{{s, unknown}, {s, unknown}, {20 * s, unknown}, {s, saw("PREPARED")}}, "push.preparing registered>preparing", Preparing},
-		{"not found, confirmed", 0, []step{{s, unknown}, {30 * s, unknown}, {s, unknown}}, "push.not_found registered>not_found", NotFound},
-		{"not found, but not in a row", 0, []step{{31 * s, unknown}, {s, saw("PREPARED")}, {s, unknown}, {s, bare}, {s, unknown}, {s, bad}, {s, unknown}}, "push.preparing registered>preparing", Preparing},
-		{"not found while pushing", 0, []step{{s, saw("PUSHING")}, {m, unknown}, {s, unknown}}, "push.started registered>pushing, push.not_found pushing>not_found", NotFound},
-		{"no status, confirmed", 0, []step{{s, bare}, {s, bare}}, "push.failed registered>failed", Failed},
+		{"not found, confirmed", 0, []step{{s, unknown}, {30 * s, unknown}, {5 * s, unknown}}, "push.not_found registered>not_found", NotFound},
+		{"not found in a glitch", 0, []step{{s, saw("PUSHING")}, {m, unknown}, {s, unknown}, {s, unknown}, {s, unknown}, {s, saw("PUSHING")}}, "push.started registered>pushing", Pushing},
+		{"not found beyond a glitch", 0, []step{{m, unknown}, {s, unknown}, {3 * s, unknown}, {s, unknown}}, "push.not_found registered>not_found", NotFound},
+		{"not found, but not in a row", 0, []step{{31 * s, unknown}, {5 * s, saw("PREPARED")}, {5 * s, unknown}, {5 * s, bare}, {5 * s, unknown}, {5 * s, bad}, {5 * s, unknown}}, "push.preparing registered>preparing", Preparing},
+		{"not found while pushing", 0, []step{{s, saw("PUSHING")}, {m, unknown}, {5 * s, unknown}}, "push.started registered>pushing, push.not_found pushing>not_found", NotFound},
+		{"no status, but early", 0, []step{{s, bare}, {10 * s, bare}, {10 * s, bare}, {s, saw("PREPARED")}}, "push.preparing registered>preparing", Preparing},
+		{"no status, confirmed", 0, []step{{20 * s, bare}, {10 * s, bare}, {5 * s, bare}}, "push.failed registered>failed", Failed},
+		{"no status in a glitch", 0, []step{{s, saw("PUSHING")}, {m, bare}, {s, bare}, {s, bare}, {s, bare}, {s, saw("PUSHING")}}, "push.started registered>pushing", Pushing},
+		{"no status beyond a glitch", 0, []step{{m, bare}, {s, bare}, {3 * s, bare}, {s, bare}}, "push.failed registered>failed", Failed},
 		{"no status, once", 0, []step{{s, saw("PUSHING")}, {s, bare}, {s, saw("PUSHING")}, {s, bare}, {s, saw("PUSHING")}}, "push.started registered>pushing", Pushing},
 		{"a wrong registration", 0, []step{{m, bad}, {m, bad}, {m, bad}}, "", Registered},
 	} {
@@ -155,7 +160,7 @@ func TestConfirmations(t *testing.T) {
 	rules := Rules{Confirmations: 4, NotFoundGrace: time.Second}
 	task := newTask()
 	for i := range 4 {
-		task, _ = rules.Apply(task, unknown(began.Add(time.Duration(i+2)*time.Second)))
+		task, _ = rules.Apply(task, unknown(began.Add(time.Duration(i+1)*5*time.Second)))
 		if want := i == 3; task.State.Ended() != want {
 			t.Errorf("after %d answers: ended = %v, want %v", i+1, task.State.Ended(), want)
 		}

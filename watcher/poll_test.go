@@ -65,3 +65,31 @@ func TestPollNowWhileDenied(t *testing.T) {
 		}
 	})
 }
+
+// TestGlitch has TIW answer without a Status for 2½ s, and then for good: only that
+// ends the push, which is polled no oftener while it is in doubt.
+func TestGlitch(t *testing.T) {
+	var glitch, end time.Time
+	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
+		if at.After(glitch) && at.Before(glitch.Add(2500*time.Millisecond)) || at.After(end) {
+			return watcher.Push{}, nil
+		}
+		return pushOf("PUSHING"), nil
+	})
+	run(t, c, func(t *testing.T, s *scene) {
+		glitch = time.Now().Add(time.Minute)
+		end = glitch.Add(time.Minute)
+		key := s.register(1, "class")[0]
+		time.Sleep(time.Until(end))
+		if got := s.told(key); got != "push.started" {
+			t.Errorf("after the glitch: events = %s, want push.started alone", got)
+		}
+		time.Sleep(8 * time.Second)
+		if got := s.told(key); got != "push.started push.failed" {
+			t.Errorf("8 s after the end: events = %s, want push.started push.failed", got)
+		}
+		if n := c.pollsOf(key, end); n != 2 {
+			t.Errorf("polled %d times for the end, want one answer and one that confirms it", n)
+		}
+	})
+}

@@ -18,7 +18,7 @@ import (
 // of what polling in turn gives, while the longest delay may be up to three times
 // that of polling in turn, which keeps the best worst case. A task rests for
 // min_interval after a poll. One that the next answer will settle (a doubt) goes
-// before all others, then come those that somebody waits for (asked for, or new),
+// before all others, as soon as an answer counts, then come those that somebody waits for (asked for, or new),
 // but both get only every second poll while others wait too: a large batch of new
 // tasks does not stop the watching of the old. A push hardly ever starts in the
 // moment that it is registered: so where polls are scarce a new one is let ripen for
@@ -143,6 +143,9 @@ func (s *schedule) queueUp(e *entry, at tick) {
 	case e.notBefore > at && !e.urgent:
 		s.putOff.push(e, e.notBefore)
 	case e.memory.Doubt.about != "":
+		if !e.urgent {
+			free = max(free, e.memory.Doubt.next)
+		}
 		s.doubted.push(e, free)
 	case e.urgent:
 		s.asked.push(e, max(at, free))

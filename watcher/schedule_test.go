@@ -43,7 +43,7 @@ func taken(s *schedule, moments int) string {
 }
 
 func TestScheduleOrder(t *testing.T) {
-	doubt := func(e *entry) *entry { e.memory.Doubt.about = doubtNotFound; return e }
+	doubt := func(e *entry) *entry { e.memory.Doubt = doubt{about: doubtNotFound, next: never}; return e }
 	urgent := func(e *entry) *entry { e.urgent = true; return e }
 	late := func(e *entry, d time.Duration) *entry { e.notBefore = tickOf(sinceNoon(d)); return e }
 	registered := func() *entry { return newEntry(&Task{State: Registered, RegisteredAt: noon}) }
@@ -300,9 +300,9 @@ func TestScheduleAtRandom(t *testing.T) {
 					if random.IntN(3) == 0 {
 						e.notBefore = tickOf(now.Add(time.Duration(random.IntN(5000)) * time.Millisecond))
 					}
-					e.memory.Doubt.about = ""
+					e.memory.Doubt = doubt{}
 					if random.IntN(5) == 0 {
-						e.memory.Doubt.about = doubtNoStatus
+						e.memory.Doubt = doubt{about: doubtNoStatus, next: tickOf(now.Add(time.Duration(random.IntN(5000)) * time.Millisecond))}
 					}
 					s.put(e, now)
 					in[e] = true
@@ -327,6 +327,9 @@ func TestScheduleAtRandom(t *testing.T) {
 					}
 					if rested := tickOf(now).since(e.asked); rested < s.rest && rested >= 0 {
 						t.Fatalf("polled again after %s", rested)
+					}
+					if d := e.memory.Doubt; !asked[e] && d.about != "" && tickOf(now) < d.next {
+						t.Fatalf("polled %s before an answer counts", d.next.since(tickOf(now)))
 					}
 					if !asked[e] && tickOf(now) < e.notBefore {
 						t.Fatalf("polled %s before it may be", e.notBefore.since(tickOf(now)))

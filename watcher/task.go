@@ -155,15 +155,20 @@ func (m Memory) alike(n Memory) bool {
 // A doubt is an answer that is not believed before it is given again.
 type doubt struct {
 	about string // what was answered; empty: nothing is in doubt
-	seen  int    // how many answers in a row said so
+	seen  int    // how many answers in a row said so, of those that count
+	next  tick   // when one counts again
 }
 
-// again counts an answer about what, and returns how many in a row have said it.
-func (d *doubt) again(what string) int {
+// again counts an answer about what at a time, unless it comes too soon after the one
+// counted before, and returns how many in a row have said it.
+func (d *doubt) again(what string, at tick, apart time.Duration) int {
 	if d.about != what {
-		*d = doubt{about: what}
+		*d = doubt{about: what, next: at}
 	}
-	d.seen++
+	if at >= d.next {
+		d.seen++
+		d.next = at + tick(apart)
+	}
 	return d.seen
 }
 
