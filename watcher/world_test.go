@@ -50,15 +50,21 @@ func (l *life) answer(at time.Time) (watcher.Push, error) {
 	return push, nil
 }
 
-// An outage is a time in which polls tell nothing.
+// An outage is a time in which polls tell nothing of an application, or of any.
 type outage struct {
+	app      int64 // 0: of any
 	from, to time.Time
 	fault    error
 }
 
-// TestWorlds runs random worlds for hours each: pushes of every kind, outages of
-// every kind, a database that fails, restarts and other settings at any moment. What is told must
-// be the truth of the world: each fact once, in order, and nothing else.
+// hides reports whether a poll of a task at a time tells nothing.
+func (o *outage) hides(key watcher.Key, at time.Time) bool {
+	return (o.app == 0 || o.app == key.SDKAppID) && at.After(o.from) && at.Before(o.to)
+}
+
+// TestWorlds runs random worlds for hours each: pushes of every kind in two
+// applications, outages of every kind of either and of both, a database that fails, restarts and other settings at any moment. What is told must
+// be the truth of the world: each fact once, in order, the end soon, and nothing else.
 func TestWorlds(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -76,7 +82,7 @@ func world(t *testing.T, random *rand.Rand) {
 	lives := make(map[watcher.Key]*life)
 	var order []*life
 	for i := range 60 {
-		l := &life{key: watcher.Key{SDKAppID: app, TaskID: fmt.Sprintf("class-%d", i)}, how: watcher.PushStopped}
+		l := &life{key: watcher.Key{SDKAppID: app + int64(i%2), TaskID: fmt.Sprintf("class-%d", i)}, how: watcher.PushStopped}
 		l.known = begin.Add(time.Minute + within(hours*time.Hour-70*time.Minute))
 		l.started = l.known.Add(time.Second + within(20*time.Second))
 		l.ended = l.started.Add(time.Minute + within(time.Hour))
@@ -99,15 +105,17 @@ func world(t *testing.T, random *rand.Rand) {
 		&watcher.CloudError{Kind: watcher.Throttled, Code: "RequestLimitExceeded"},
 	}
 	var outages []outage
-	for at := begin; at.Before(begin.Add(hours * time.Hour)); {
-		at = at.Add(time.Minute + within(30*time.Minute))
-		o := outage{from: at, to: at.Add(within(10 * time.Minute)), fault: faults[random.IntN(len(faults))]}
-		outages = append(outages, o)
-		at = o.to
+	for _, of := range []int64{0, app, other} { // where both fail it is as the whole does
+		for at := begin; at.Before(begin.Add(hours * time.Hour)); {
+			at = at.Add(time.Minute + within(30*time.Minute))
+			o := outage{app: of, from: at, to: at.Add(within(10 * time.Minute)), fault: faults[random.IntN(len(faults))]}
+			outages = append(outages, o)
+			at = o.to
+		}
 	}
 	c := newCloud(5*time.Millisecond, 80*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
 		for _, o := range outages {
-			if at.After(o.from) && at.Before(o.to) {
+			if o.hides(key, at) {
 				return watcher.Push{}, o.fault
 			}
 		}
@@ -118,7 +126,7 @@ func world(t *testing.T, random *rand.Rand) {
 	var told []toldEvent
 	saves := 0
 	for pending := order; ; {
-		s, stop := start(t, path, c)
+		s, stop := start(t, path, c, other)
 		s.store.failWith(func(int) error {
 			saves++
 			switch {
@@ -145,7 +153,7 @@ func world(t *testing.T, random *rand.Rand) {
 			}
 			if random.IntN(600) == 0 {
 				s.Reconfigure(watcher.Config{
-					Accounts:    []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: c, RequestsPerSecond: 5 + 15*random.Float64()}},
+					Accounts:    []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app, other}, Cloud: c, RequestsPerSecond: 5 + 15*random.Float64()}},
 					MinInterval: time.Second + within(2*time.Second),
 				})
 			}
@@ -162,14 +170,16 @@ func world(t *testing.T, random *rand.Rand) {
 	if got := c.busiest(); got > 20 {
 		t.Errorf("arrivals in one second = %d, want at most 20", got)
 	}
-	judge(t, lives, told)
+	judge(t, lives, outages, told)
 }
 
 // A toldEvent is what of an event the judgement needs.
 type toldEvent struct {
-	Type watcher.EventType `json:"type"`
-	ID   string            `json:"id"`
-	Data struct {
+	Type    watcher.EventType `json:"type"`
+	ID      string            `json:"id"`
+	Subject string            `json:"subject"`
+	Time    time.Time         `json:"time"`
+	Data    struct {
 		Sequence   int64  `json:"sequence"`
 		SDKAppID   int64  `json:"sdk_app_id"`
 		TaskID     string `json:"task_id"`
@@ -192,11 +202,23 @@ func (s *scene) read(t *testing.T) []toldEvent {
 	return all
 }
 
+// undisturbed is how long until a time, within a second or so for each outage, the end
+// could be seen and nothing else failed either: an application that hangs takes polls
+// from the others.
+func (l *life) undisturbed(until time.Time, outages []outage) (d time.Duration) {
+	for at := l.ended; at.Before(until); at = at.Add(time.Second) {
+		if !slices.ContainsFunc(outages, func(o outage) bool { return at.After(o.from) && at.Before(o.to) }) {
+			d += time.Second
+		}
+	}
+	return d
+}
+
 // judge holds what was told against the truth.
-func judge(t *testing.T, lives map[watcher.Key]*life, told []toldEvent) {
+func judge(t *testing.T, lives map[watcher.Key]*life, outages []outage, told []toldEvent) {
 	ids := make(map[string]bool)
 	of := make(map[watcher.Key][]toldEvent)
-	blind := false
+	blind := make(map[string]bool)
 	for _, e := range told {
 		if ids[e.ID] {
 			t.Errorf("%s %s was told twice", e.Type, e.ID)
@@ -204,10 +226,10 @@ func judge(t *testing.T, lives map[watcher.Key]*life, told []toldEvent) {
 		ids[e.ID] = true
 		switch e.Type {
 		case watcher.WatcherBlind, watcher.WatcherSighted:
-			if (e.Type == watcher.WatcherBlind) == blind {
-				t.Errorf("%s follows its like", e.Type)
+			if (e.Type == watcher.WatcherBlind) == blind[e.Subject] {
+				t.Errorf("%s of %s follows its like", e.Type, e.Subject)
 			}
-			blind = !blind
+			blind[e.Subject] = !blind[e.Subject]
 		default:
 			key := watcher.Key{SDKAppID: e.Data.SDKAppID, TaskID: e.Data.TaskID}
 			of[key] = append(of[key], e)
@@ -227,6 +249,9 @@ func judge(t *testing.T, lives map[watcher.Key]*life, told []toldEvent) {
 			last = rank[e.Type]
 			count[e.Type]++
 			exceptions += e.Data.Exceptions
+			if late := l.undisturbed(e.Time, outages); e.Type == l.how && late > 2*time.Minute {
+				t.Errorf("%s: %s was told %s late, outages not counted", key, e.Type, late)
+			}
 		}
 		// An end that comes as an error tells nothing of what came before it.
 		if n := count[watcher.PushStarted]; n > 1 || n == 0 && !l.asError {
