@@ -89,7 +89,7 @@ func TestSweepWaits(t *testing.T) {
 				`INSERT INTO deliveries (shard, id, position, event, notifier, state, attempts, last_error, log, created_at, settled_at)
 					VALUES (1, 1, 1, 1, 'n', 'delivered', 1, '', '', 1, 1)`,
 				func(ctx context.Context, tx transaction) error {
-					_, err := tx.replay(ctx, 1, notify.Selection{ID: notify.DeliveryID{Shard: 1, ID: 1}})
+					_, _, err := tx.replay(ctx, 1, notify.Selection{ID: notify.DeliveryID{Shard: 1, ID: 1}}, 0)
 					return err
 				}, "deliveries",
 			},
