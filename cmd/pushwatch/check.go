@@ -11,6 +11,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 
+	"pushwatch/notify/chat"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
 )
@@ -23,8 +24,9 @@ func newCheck() *cobra.Command {
 		Long: `Check reads the settings, prints every fault with its file, line and column, and
 prints the settings in force, defaults included and secrets masked.
 
-With --online it also sends one signed request for each account, and opens a
-connection to each notifier without sending anything on it.`,
+With --online it also sends one signed request for each account, about the first of
+its applications, and opens a connection to each notifier without sending anything
+on it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return check(cmd.Context(), file, online, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -49,8 +51,8 @@ func check(ctx context.Context, file string, online bool, out, errs io.Writer) e
 		return fmt.Errorf("print settings: %w", err)
 	}
 	fmt.Fprintf(out, "# the settings in force\n%s", text)
+	fmt.Fprintf(errs, "%s: no faults\n", file)
 	if !online {
-		fmt.Fprintf(errs, "%s: no faults\n", file)
 		return nil
 	}
 	return s.checkOnline(ctx, errs)
@@ -68,17 +70,21 @@ func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "%s: ok\n", what)
 	}
 	for _, a := range s.Accounts {
-		for _, app := range a.SDKAppIDs {
-			report(fmt.Sprintf("account %s, application %d", a.Name, app), a.try(ctx, app, s.Watch.RequestTimeout.Std()))
+		app := a.SDKAppIDs[0] // one request: more could take the account above its limit
+		what := fmt.Sprintf("account %s, application %d", a.Name, app)
+		if others := len(a.SDKAppIDs) - 1; others > 0 {
+			what += fmt.Sprintf(" (%d more not asked for)", others)
 		}
+		report(what, a.try(ctx, app, s.Watch.RequestTimeout.Std()))
 	}
 	for _, n := range s.Notifiers {
-		if n.Type != "webhook" {
+		if n.Type == "log" {
 			continue
 		}
-		sender, err := webhook.New(n.webhook())
-		if err == nil {
-			err = sender.Check(ctx)
+		err := n.try(ctx)
+		if errors.Is(err, chat.ErrUnknownHost) {
+			fmt.Fprintf(out, "notifier %s: %v\n", n.Name, err)
+			continue
 		}
 		report("notifier "+n.Name, err)
 	}
@@ -111,6 +117,22 @@ func (a *accountSettings) try(ctx context.Context, app int64, timeout time.Durat
 		}
 	}
 	return err
+}
+
+// try opens a connection to the receiver or chat service.
+func (n *notifierSettings) try(ctx context.Context) error {
+	if n.Type == "chat" {
+		sender, err := chat.New(n.chat())
+		if err != nil {
+			return err
+		}
+		return sender.Check(ctx)
+	}
+	sender, err := webhook.New(n.webhook())
+	if err != nil {
+		return err
+	}
+	return sender.Check(ctx)
 }
 
 // remedies are what to do about an error, the longer codes first.
