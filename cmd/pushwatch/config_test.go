@@ -172,7 +172,7 @@ func TestFaults(t *testing.T) {
 		{`task_id = "ghucnligqtgtvk2624mb"`, `task_id = "a/b"`, `config.toml:18:1: tasks[0].task_id = "a/b": want 1 to 128 of A-Z a-z 0-9 _ -`},
 		{`type = "webhook"`, `type = "pigeon"`, `config.toml:21:1: notifiers[0].type = "pigeon": want "webhook", "chat" or "log"`},
 		{`url = "https://classroom.example/hooks/push"`, `url = "classroom.example"`, `config.toml:22:1: notifiers[0].url: in the settings: want "https://" (or "http://") and a host`},
-		{`secrets = [{ file = "hook" }]`, `secrets = [{ file = "key" }]`, `config.toml:23:1: notifiers[0].secrets[0]: file FOLDER/key: parse webhook secret: not base64: want "whsec_" and standard base64 with its padding, on one line`},
+		{`secrets = [{ file = "hook" }]`, `secrets = [{ file = "key" }]`, `config.toml:23:12: notifiers[0].secrets[0]: file FOLDER/key: parse webhook secret: not base64: want "whsec_" and standard base64 with its padding, on one line`},
 		{`secrets = [{ file = "hook" }]`, ``, `config.toml:19:3: notifiers[0].secrets: 0 are set: want 1 to 16`},
 		{`events = ["push.*"]`, `events = ["push.moved"]`, `config.toml:24:1: notifiers[0].events: "push.moved" is no type of event: want one of ` + eventTypes + `, or a pattern such as "push.*" or "*"`},
 		{`events = ["push.*"]`, ``, `config.toml:19:3: notifiers[0].events = []: want at least one type or pattern, such as ["push.stopped", "push.failed"] or ["*"]`},
@@ -182,7 +182,7 @@ func TestFaults(t *testing.T) {
 		{`timeout = "15s"`, `max_in_flight = 0`, `config.toml:25:1: notifiers[0].max_in_flight = 0: want 1 to 1000`},
 		{`timeout = "15s"`, `allow_cidrs = ["10.0.0.1"]`, `config.toml:25:1: notifiers[0].allow_cidrs: "10.0.0.1": want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`},
 		{`timeout = "15s"`, `headers = { webhook-id = "x" }`, `config.toml:25:1: notifiers[0].headers: "webhook-id" is set by pushwatch or by HTTP itself: want another`},
-		{`timeout = "15s"`, `match = { course = "[" }`, `config.toml:25:1: notifiers[0].match.course = "[": want a shell pattern, such as "math-*"`},
+		{`timeout = "15s"`, `match = { course = "[" }`, `config.toml:25:11: notifiers[0].match.course = "[": want a shell pattern, such as "math-*"`},
 		{`timeout = "15s"`, `final_status = [200]`, `config.toml:25:1: notifiers[0].final_status: 200: want statuses from 300 to 599, other than 410, which ends all deliveries as it is`},
 		{`timeout = "15s"`, `fallback = "oncall"`, `config.toml:25:1: notifiers[0].fallback = "oncall": want the name of another notifier`},
 		{`timeout = "15s"`, `fallback = "classroom"`, `config.toml:25:1: notifiers[0].fallback = "classroom": goes in a circle: classroom → classroom`},
@@ -256,6 +256,36 @@ func TestDocumented(t *testing.T) {
 }
 
 const eventTypes = "push.preparing, push.started, push.exception, push.stalled, push.overdue, push.backup_changed, push.changed, push.stopped, push.failed, push.not_found, watcher.blind, watcher.sighted, delivery.exhausted, webhook.test"
+
+// TestFaultsWithin has faults in inline tables and in lists, whose keys and elements
+// have lines and columns of their own.
+func TestFaultsWithin(t *testing.T) {
+	const inline = `accounts = [
+  # a list in one piece
+  { name = "school", secret_id = { env = "PUSHWATCH_TEST_ID" }, secret_key = { file = "key" }, sdk_app_ids = [1400000001, "x"] },
+  { name = "college", secret_id = { evn = "PUSHWATCH_TEST_ID" }, region = 7 }, # a comment
+]
+notifiers = [{ name = "log", type = "log", events = ["*", "push.moved"], match = { course.level = "a" } }]
+tasks = [7]
+`
+	_, _, err := readSettings(inFolder(t, inline))
+	if err == nil {
+		t.Fatal("no fault")
+	}
+	for _, want := range []string{
+		`:3:123: accounts[0].sdk_app_ids[1] = "x": want a whole number`,
+		`:4:23: accounts[1].secret_id is no secret: want`,
+		`:4:66: accounts[1].region = 7: want text in quotes`,
+		`:4:3: accounts[1].sdk_app_ids is missing`,
+		`:6:44: notifiers[0].events: "push.moved" is no type of event`,
+		`:6:74: notifiers[0].match.course is a table: want text in quotes`,
+		`:7:10: tasks[0] is a number: want a table`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %s", err, want)
+		}
+	}
+}
 
 // TestFaultsAllAtOnce has faults of every stage in one file.
 func TestFaultsAllAtOnce(t *testing.T) {

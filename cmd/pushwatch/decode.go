@@ -352,6 +352,7 @@ func (d *document) locate(text []byte) {
 		switch e.Kind {
 		case unstable.KeyValue:
 			d.positions[key] = pos
+			d.locateWithin(&p, e.Value(), key)
 		case unstable.Table:
 			prefix = key
 			d.positions[key] = pos
@@ -359,6 +360,30 @@ func (d *document) locate(text []byte) {
 			prefix = fmt.Sprintf("%s[%d]", key, counts[key])
 			counts[key]++
 			d.positions[prefix] = pos
+		}
+	}
+}
+
+// locateWithin notes where the keys of inline tables stand, and where the elements of
+// a list do. key is the value's own.
+func (d *document) locateWithin(p *unstable.Parser, value *unstable.Node, key string) {
+	i := 0
+	for it := value.Children(); it.Next(); {
+		child := it.Node()
+		switch {
+		case child.Kind == unstable.Comment:
+		case value.Kind == unstable.Array:
+			element := fmt.Sprintf("%s[%d]", key, i)
+			if child.Raw.Length > 0 { // a list within a list has none
+				start := p.Shape(child.Raw).Start
+				d.positions[element] = position{start.Line, start.Column}
+			}
+			d.locateWithin(p, child, element)
+			i++
+		case value.Kind == unstable.InlineTable:
+			name, pos := d.key(p, child, key, nil)
+			d.positions[name] = pos
+			d.locateWithin(p, child.Value(), name)
 		}
 	}
 }
