@@ -134,24 +134,24 @@ type taskSettings struct {
 }
 
 type notifierSettings struct {
-	Name           string            `toml:"name"`
-	Type           string            `toml:"type"`
-	URL            setting.Secret    `toml:"url"`
-	Secrets        []setting.Secret  `toml:"secrets"`
-	Events         []string          `toml:"events"`
-	Match          map[string]string `toml:"match"`
-	ContentType    string            `toml:"content_type"`
-	Headers        map[string]string `toml:"headers"`
-	Timeout        setting.Duration  `toml:"timeout"`
-	MaxInFlight    int               `toml:"max_in_flight"`
-	MaxAge         setting.Duration  `toml:"max_age"`
-	AllowCIDRs     []string          `toml:"allow_cidrs"`
-	CAFile         string            `toml:"ca_file"`
-	ClientCertFile string            `toml:"client_cert_file"`
-	ClientKeyFile  string            `toml:"client_key_file"`
-	ProxyURL       setting.Secret    `toml:"proxy_url"`
-	FinalStatus    []int             `toml:"final_status"`
-	Fallback       string            `toml:"fallback"`
+	Name           string                    `toml:"name"`
+	Type           string                    `toml:"type"`
+	URL            setting.Secret            `toml:"url"`
+	Secrets        []setting.Secret          `toml:"secrets"`
+	Events         []string                  `toml:"events"`
+	Match          map[string]string         `toml:"match"`
+	ContentType    string                    `toml:"content_type"`
+	Headers        map[string]setting.Secret `toml:"headers"`
+	Timeout        setting.Duration          `toml:"timeout"`
+	MaxInFlight    int                       `toml:"max_in_flight"`
+	MaxAge         setting.Duration          `toml:"max_age"`
+	AllowCIDRs     []string                  `toml:"allow_cidrs"`
+	CAFile         string                    `toml:"ca_file"`
+	ClientCertFile string                    `toml:"client_cert_file"`
+	ClientKeyFile  string                    `toml:"client_key_file"`
+	ProxyURL       setting.Secret            `toml:"proxy_url"`
+	FinalStatus    []int                     `toml:"final_status"`
+	Fallback       string                    `toml:"fallback"`
 }
 
 // defaults are the settings of an empty file.
@@ -268,6 +268,9 @@ func (s *settings) resolve(folder string) {
 		secrets(&n.URL, &n.ProxyURL)
 		for j := range n.Secrets {
 			secrets(&n.Secrets[j])
+		}
+		for name, value := range n.Headers {
+			n.Headers[name] = value.In(folder)
 		}
 		absolute(&n.CAFile, &n.ClientCertFile, &n.ClientKeyFile)
 	}

@@ -182,6 +182,7 @@ func TestFaults(t *testing.T) {
 		{`timeout = "15s"`, `max_in_flight = 0`, `config.toml:25:1: notifiers[0].max_in_flight = 0: want 1 to 1000`},
 		{`timeout = "15s"`, `allow_cidrs = ["10.0.0.1"]`, `config.toml:25:1: notifiers[0].allow_cidrs: "10.0.0.1": want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`},
 		{`timeout = "15s"`, `headers = { webhook-id = "x" }`, `config.toml:25:1: notifiers[0].headers: "webhook-id" is set by pushwatch or by HTTP itself: want another`},
+		{`timeout = "15s"`, `headers = { authorization = { file = "none" } }`, `config.toml:25:1: notifiers[0].headers: the value of "authorization": read secret: stat FOLDER/none: no such file or directory`},
 		{`timeout = "15s"`, `match = { course = "[" }`, `config.toml:25:11: notifiers[0].match.course = "[": want a shell pattern, such as "math-*"`},
 		{`timeout = "15s"`, `final_status = [200]`, `config.toml:25:1: notifiers[0].final_status: 200: want statuses from 300 to 599, other than 410, which ends all deliveries as it is`},
 		{`timeout = "15s"`, `fallback = "oncall"`, `config.toml:25:1: notifiers[0].fallback = "oncall": want the name of another notifier`},
@@ -338,7 +339,8 @@ func keys(t *testing.T) []string {
 	t.Helper()
 	var all settings
 	all.HTTP.Tokens, all.Accounts, all.Tasks, all.Notifiers = make([]tokenSettings, 1), make([]accountSettings, 1), make([]taskSettings, 1), make([]notifierSettings, 1)
-	all.Tasks[0].Labels, all.Notifiers[0].Match, all.Notifiers[0].Headers = map[string]string{}, map[string]string{}, map[string]string{}
+	all.Tasks[0].Labels, all.Notifiers[0].Match = map[string]string{}, map[string]string{}
+	all.Notifiers[0].Headers = map[string]setting.Secret{}
 	var names []string
 	for line := range strings.Lines(marshal(t, all)) {
 		if name, _, ok := strings.Cut(line, " ="); ok {

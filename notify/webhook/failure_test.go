@@ -105,7 +105,7 @@ func TestFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := config(strings.Replace(tt.url, "://", "://"+userInfo+"@", 1) + path)
-			c.Headers = map[string]string{"x-key": "Bearer HEADER-TOKEN"}
+			c.Headers = map[string]setting.Secret{"x-key": setting.Plain("Bearer HEADER-TOKEN")}
 			if tt.change != nil {
 				tt.change(&c)
 			}

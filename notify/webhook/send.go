@@ -70,6 +70,13 @@ func (s *Sender) request(ctx context.Context, d *notify.Delivery) (*http.Request
 
 	now := time.Now()
 	header := s.header.Clone()
+	for name, secret := range s.config.Headers {
+		value, err := readHeader(name, secret)
+		if err != nil {
+			return nil, settingsError{fmt.Errorf("headers: %w", err)}
+		}
+		header.Set(name, value)
+	}
 	// Written to the map as they are, and so sent in lower case over HTTP/1 too.
 	header[signing.HeaderID] = []string{d.EventID}
 	header[signing.HeaderTimestamp] = []string{strconv.FormatInt(now.Unix(), 10)}

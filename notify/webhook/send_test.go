@@ -28,7 +28,7 @@ import (
 func TestSend(t *testing.T) {
 	r, url := receive(t, notifytest.Answer{})
 	c := config(url + "/hooks/push?room=7")
-	c.Headers = map[string]string{"x-tenant": "a"}
+	c.Headers = map[string]setting.Secret{"x-tenant": setting.Plain("a")}
 	d := delivery()
 	d.Attempts = 2
 	if status, err := sender(t, c).Send(t.Context(), d); status != 204 || err != nil {
@@ -55,6 +55,34 @@ func TestSend(t *testing.T) {
 	}
 	if len(got.Header) != len(want) {
 		t.Errorf("headers = %v, want %v", got.Header, want)
+	}
+}
+
+// TestHeaderChanges has a header's value in a file that is changed between attempts.
+func TestHeaderChanges(t *testing.T) {
+	r, url := receive(t, notifytest.Answer{})
+	c := config(url)
+	path := write(t, "token", "Bearer one\n")
+	c.Headers = map[string]setting.Secret{"authorization": setting.File(path)}
+	s := sender(t, c)
+	for _, want := range []string{"Bearer one", "Bearer two"} {
+		if err := os.WriteFile(path, []byte(want+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Send(t.Context(), delivery()); err != nil {
+			t.Fatal(err)
+		}
+		all := r.Deliveries()
+		if got := all[len(all)-1].Header.Get("Authorization"); got != want {
+			t.Errorf("authorization = %q, want %q", got, want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("HUSH\nHUSH"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Send(t.Context(), delivery())
+	if got := failed(t, err); got.Result != "settings" || !got.Uncharged || strings.Contains(err.Error(), "HUSH") {
+		t.Errorf("Send with two lines for a header = %+v, want a fault of the settings that shows nothing of them", got)
 	}
 }
 
@@ -208,7 +236,7 @@ func TestBasicAuth(t *testing.T) {
 		}
 	}
 	send("Basic dGVhY2hlcjpjaGFsaw==")
-	c.Headers = map[string]string{"authorization": "Bearer x"}
+	c.Headers = map[string]setting.Secret{"authorization": setting.Plain("Bearer x")}
 	send("Bearer x")
 }
 

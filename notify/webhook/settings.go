@@ -78,11 +78,12 @@ func (c Config) Warnings() []string {
 	return []string{fmt.Sprintf("url: %s is not encrypted: the signature guards what is said, not who reads it", origin(target))}
 }
 
-// headerFaults checks the static headers. Their values may be secrets.
-func headerFaults(headers map[string]string) []error {
+// headerFaults checks the headers that are sent along.
+func headerFaults(headers map[string]setting.Secret) []error {
 	var faults []error
 	seen := make(map[string]bool, len(headers))
-	for name, value := range headers {
+	for name, secret := range headers {
+		_, err := readHeader(name, secret)
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case !isToken(name):
@@ -91,13 +92,28 @@ func headerFaults(headers map[string]string) []error {
 			faults = append(faults, fmt.Errorf("headers: %q is set by pushwatch or by HTTP itself: want another", name))
 		case seen[canonical]:
 			faults = append(faults, fmt.Errorf("headers: %q stands there twice: case makes no difference", canonical))
-		case strings.ContainsFunc(value, isControl):
-			faults = append(faults, fmt.Errorf("headers: the value of %q has control characters: want one line of text", name))
+		case err != nil:
+			faults = append(faults, fmt.Errorf("headers: %w", err))
 		}
 		seen[canonical] = true
 	}
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return faults
+}
+
+// readHeader reads the value of a header, which may be empty.
+func readHeader(name string, secret setting.Secret) (string, error) {
+	if secret.IsZero() {
+		return "", nil
+	}
+	value, err := secret.Value()
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("the value of %q: %w", name, err)
+	case strings.ContainsFunc(value, isControl):
+		return "", fmt.Errorf("the value of %q has control characters: want one line of text", name)
+	}
+	return value, nil
 }
 
 // isToken tells whether name can name a header (RFC 9110, section 5.6.2).

@@ -21,7 +21,7 @@ func TestValidate(t *testing.T) {
 		return func(c *webhook.Config) { c.URL = setting.Plain(url) }
 	}
 	header := func(name, value string) func(*webhook.Config) {
-		return func(c *webhook.Config) { c.Headers = map[string]string{name: value} }
+		return func(c *webhook.Config) { c.Headers = map[string]setting.Secret{name: setting.Plain(value)} }
 	}
 	tests := []struct {
 		name   string
@@ -69,7 +69,10 @@ func TestValidate(t *testing.T) {
 		{"no name of header", header("", "HUSH"), `headers: "" is not the name`},
 		{"name of header not in ASCII", header("x-größe", "HUSH"), `headers: "x-größe" is not the name`},
 		{"value of header", header("x-a", "HUSH\r\nHUSH: HUSH"), `headers: the value of "x-a" has control characters`},
-		{"header twice", func(c *webhook.Config) { c.Headers = map[string]string{"x-a": "HUSH", "X-A": "HUSH"} }, `headers: "X-A" stands there twice`},
+		{"header's file", func(c *webhook.Config) { c.Headers = map[string]setting.Secret{"x-a": setting.File("/none")} }, `headers: the value of "x-a": read secret: stat /none`},
+		{"header twice", func(c *webhook.Config) {
+			c.Headers = map[string]setting.Secret{"x-a": setting.Plain("HUSH"), "X-A": setting.Plain("HUSH")}
+		}, `headers: "X-A" stands there twice`},
 	}
 	for _, name := range []string{"Host", "content-type", "Content-Encoding", "Connection", "te", "Transfer-Encoding", "Upgrade",
 		"proxy-authorization", "User-Agent", "Webhook-Signature", "webhook-id", "ce-type", "Expect", "Idempotency-Key"} {
@@ -102,7 +105,7 @@ func TestValidate(t *testing.T) {
 }
 
 func TestValidateTellsAll(t *testing.T) {
-	c := webhook.Config{ContentType: "text/plain", Timeout: -1, MaxInFlight: -1, FinalStatus: []int{99}, Headers: map[string]string{"host": "", "te": ""}}
+	c := webhook.Config{ContentType: "text/plain", Timeout: -1, MaxInFlight: -1, FinalStatus: []int{99}, Headers: map[string]setting.Secret{"host": {}, "te": {}}}
 	if got := c.Validate(); len(got) != 8 {
 		t.Errorf("Validate() = %d faults, want 8:\n%v", len(got), errors.Join(got...))
 	}

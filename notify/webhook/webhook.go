@@ -67,7 +67,7 @@ type Config struct {
 	ContentType string
 	// Headers are sent along. None may be one that pushwatch or HTTP itself sets.
 	// An Authorization here stands before a user in URL.
-	Headers map[string]string
+	Headers map[string]setting.Secret
 
 	// Timeout bounds an attempt, the reading of its answer included; default 15 s.
 	Timeout time.Duration
@@ -100,7 +100,7 @@ type Config struct {
 // A Sender sends to one receiver. It is a [notify.Sender].
 type Sender struct {
 	config    Config
-	header    http.Header // the same in every attempt
+	header    http.Header // of pushwatch itself, the same in every attempt
 	guard     *guard
 	dialer    *net.Dialer
 	tls       *tls.Config
@@ -128,9 +128,6 @@ func New(c Config) (*Sender, error) {
 		guard:  newGuard(c.AllowCIDRs),
 		dialer: &net.Dialer{Timeout: openTimeout},
 		tls:    config,
-	}
-	for name, value := range c.Headers {
-		s.header.Set(name, value)
 	}
 	s.header.Set("Content-Type", c.ContentType)
 	s.header.Set("User-Agent", userAgent)
