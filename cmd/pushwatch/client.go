@@ -73,7 +73,10 @@ func (c *client) prepare(cmd *cobra.Command) error {
 	}
 	c.server = cmp.Or(c.server, os.Getenv("PUSHWATCH_SERVER"), defaultServer)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	c.http, c.base = &http.Client{Transport: transport}, strings.TrimSuffix(c.server, "/")
+	c.base = strings.TrimSuffix(c.server, "/")
+	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // one that is followed can turn a DELETE into a GET, and so into a false success
+	}}
 	if path, ok := strings.CutPrefix(c.server, "unix:"); ok {
 		c.base = "http://localhost"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -167,6 +170,9 @@ func (e *unreachableError) Unwrap() error { return e.err }
 
 // refusal is an answer that is not a success, as an error that says what to do.
 func (c *client) refusal(answer *http.Response) error {
+	if to, err := answer.Location(); err == nil && answer.StatusCode < 400 {
+		return usagef("%s answers %s, to %s: say where pushwatch itself is with --server or PUSHWATCH_SERVER", c.server, answer.Status, oneLine(to.Redacted()))
+	}
 	var problem struct {
 		Detail string
 		Errors []struct {

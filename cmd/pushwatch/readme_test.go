@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,12 +37,15 @@ secret = "a-token-of-some-length"
 role = "write"
 `
 		p, address := s.serve(t, sqliteURL(t))
+		server := "http://" + address
 		run := func(task, token string) error {
 			cmd := exec.Command(program, append(args, task)...)
-			cmd.Env = append(os.Environ(), "PUSHWATCH_SERVER=http://"+address, "PUSHWATCH_TOKEN="+token)
+			cmd.Env = append(os.Environ(), "PUSHWATCH_SERVER="+server, "PUSHWATCH_TOKEN="+token)
 			kill := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
-			defer kill.Stop()
 			out, err := cmd.CombinedOutput()
+			if !kill.Stop() {
+				t.Errorf("registering %s with the token %s does not end", task, token)
+			}
 			t.Logf("%s", out)
 			return err
 		}
@@ -55,6 +59,16 @@ role = "write"
 		}
 		if run("a b", "a-token-of-some-length") == nil {
 			t.Error("a faulty id gave no error")
+		}
+		for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther} {
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "http://"+address+r.URL.Path, status)
+			}))
+			defer proxy.Close()
+			server = proxy.URL
+			if run("class-3", "a-token-of-some-length") == nil {
+				t.Errorf("a redirect with %d gave no error", status)
+			}
 		}
 	})
 }
