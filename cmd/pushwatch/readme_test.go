@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -169,6 +171,7 @@ func consume(t *testing.T, program string, args []string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 
+	disturb(t, address)
 	const id, body = "msg_v2j0nj95uia5me7t7pcvhs125h", `{"id":"msg_v2j0nj95uia5me7t7pcvhs125h","type":"push.stopped","subject":"1/a","data":{"sequence":1,"name":"课"}}`
 	other, err := signing.ParseKey(signing.GenerateSecret())
 	if err != nil {
@@ -211,5 +214,42 @@ func consume(t *testing.T, program string, args []string) {
 		if answer.StatusCode != c.want {
 			t.Errorf("%s: answered %d, want %d", name, answer.StatusCode, c.want)
 		}
+	}
+}
+
+// disturb does to a consumer what any stranger can, unsigned; what comes after has to
+// be served all the same.
+func disturb(t *testing.T, address string) {
+	t.Helper()
+	const head = "POST /hooks/push HTTP/1.1\r\nHost: classroom.example\r\nContent-Length: "
+	send := func(text string) net.Conn {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, text := range []string{"", head, head + "100\r\n\r\nhalf"} { // connections that stay silent
+		c := send(text)
+		t.Cleanup(func() { c.Close() })
+	}
+	send(head + "100\r\n\r\nhalf").Close()
+	for _, size := range []string{"2000000", "-1", "much"} {
+		c := send(head + size + "\r\n\r\n")
+		if size == "2000000" {
+			c.Write(make([]byte, 2_000_000)) // fails where it is refused before
+		}
+		c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err == nil && answer.StatusCode/100 != 4 {
+			t.Errorf("a body of %s bytes: answered %d, want a refusal", size, answer.StatusCode)
+		}
+		if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+			t.Errorf("a body of %s bytes: no answer", size)
+		}
+		c.Close()
 	}
 }
