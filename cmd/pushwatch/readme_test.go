@@ -177,6 +177,7 @@ func consume(t *testing.T, program string, args []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	client := http.Client{Timeout: 30 * time.Second}
 	now := time.Now()
 	for name, c := range map[string]struct {
 		at        time.Time
@@ -204,10 +205,9 @@ func consume(t *testing.T, program string, args []string) {
 		if c.signature != "" {
 			r.Header.Set("webhook-signature", c.signature)
 		}
-		answer, err := http.DefaultClient.Do(r)
+		answer, err := client.Do(r)
 		if err != nil {
-			t.Errorf("%s: %v\n%s", name, err, out.String())
-			continue
+			t.Fatalf("%s: %v\n%s", name, err, out.String())
 		}
 		io.Copy(io.Discard, answer.Body)
 		answer.Body.Close()
@@ -248,7 +248,7 @@ func disturb(t *testing.T, address string) {
 			t.Errorf("a body of %s bytes: answered %d, want a refusal", size, answer.StatusCode)
 		}
 		if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-			t.Errorf("a body of %s bytes: no answer", size)
+			t.Fatalf("a body of %s bytes: no answer", size)
 		}
 		c.Close()
 	}
