@@ -48,7 +48,7 @@ func listenForWebhooks(ctx context.Context, address, secretFile string, out, err
 		if !d.Verified {
 			verdict = fmt.Sprintf("NOT VERIFIED: %v", d.Err)
 		}
-		fmt.Fprintf(out, "%s  %-20s %s  sequence %d  attempt %d  %s\n%s\n", d.At.Format("15:04:05.000"), d.Event.Type, d.Event.Subject, d.Event.Sequence, d.Attempt, verdict, printable(d.Body))
+		fmt.Fprintf(out, "%s  %-20s %s  sequence %d  attempt %d  %s\n%s\n", d.At.Format("15:04:05.000"), oneLine(d.Event.Type), oneLine(d.Event.Subject), d.Event.Sequence, d.Attempt, verdict, printable(d.Body))
 	}})
 	server, err := serveBeside(ctx, l, receiver)
 	if err != nil {
@@ -102,7 +102,7 @@ func receiverKeys(file string) (keys []signing.Key, secret string, err error) {
 // that nothing a stranger sends can write to the terminal.
 func printable(body []byte) string {
 	if json.Valid(body) {
-		return strings.NewReplacer("\n", " ", "\r", " ", "\x1b", "").Replace(string(body))
+		return oneLine(strings.NewReplacer("\n", " ", "\r", " ").Replace(string(body)))
 	}
 	return fmt.Sprintf("%.500q", body)
 }
