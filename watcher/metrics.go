@@ -100,7 +100,7 @@ var (
 	blindDesc = prometheus.NewDesc("pushwatch_blind",
 		"1 while the account, or an application of it, is told as blind.", []string{"account"}, nil)
 	unsavedDesc = prometheus.NewDesc("pushwatch_database_failing",
-		"1 while the database takes no writes of the account.", []string{"account"}, nil)
+		"1 while the database takes no writes of the account, or cannot be read for them.", []string{"account"}, nil)
 )
 
 // Describe implements [prometheus.Collector].

@@ -37,11 +37,14 @@ func (m *meddled) Remove(ctx context.Context, key watcher.Key) error {
 // TestRemoveAndRegisterAtOnce has somebody register a task while another's removal
 // of it is under way: what is live in the end is polled.
 func TestRemoveAndRegisterAtOnce(t *testing.T) {
-	var slow time.Duration
-	status := "PREPARED"
+	var slow atomic.Int64 // time.Duration
+	var pushing atomic.Bool
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
-		time.Sleep(slow)
-		return pushOf(status), nil
+		time.Sleep(time.Duration(slow.Load()))
+		if pushing.Load() {
+			return pushOf("PUSHING"), nil
+		}
+		return pushOf("PREPARED"), nil
 	})
 	run(t, c, func(t *testing.T, s *scene) {
 		key := s.register(1, "class")[0]
@@ -76,10 +79,10 @@ func TestRemoveAndRegisterAtOnce(t *testing.T) {
 		polled("removed by another process", false)
 
 		again()
-		slow = 2 * time.Second
+		slow.Store(int64(2 * time.Second))
 		time.Sleep(time.Second)
 		synctest.Wait() // a poll is under way
-		status = "PUSHING"
+		pushing.Store(true)
 		remove()
 		s.store.gone.next(again)
 		polled("registered when the poll's answer had just found it removed", true)

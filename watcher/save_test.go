@@ -3,6 +3,7 @@ package watcher_test
 import (
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,8 +18,13 @@ import (
 // TestUnreadable has a database that takes writes and cannot be read, while every
 // push changes: that is what is told of it, and no change is lost.
 func TestUnreadable(t *testing.T) {
-	status := "PREPARED"
-	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf(status), nil })
+	var pushing atomic.Bool
+	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
+		if pushing.Load() {
+			return pushOf("PUSHING"), nil
+		}
+		return pushOf("PREPARED"), nil
+	})
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		metrics := prometheus.NewRegistry()
@@ -30,16 +36,19 @@ func TestUnreadable(t *testing.T) {
 		keys := s.register(10, "class")
 		time.Sleep(10 * time.Second)
 		s.store.blank.Store(true)
-		status = "PUSHING"
+		pushing.Store(true)
 		time.Sleep(time.Minute)
 		if err := s.Ready(time.Now()); err == nil {
 			t.Error("Ready = nil while nothing can be read, want an error")
 		}
-		if got := gauge(t, metrics, "pushwatch_database_failing"); got != 0 {
-			t.Errorf("pushwatch_database_failing = %v while writes are taken, want 0", got)
+		if got := gauge(t, metrics, "pushwatch_database_failing"); got != 1 {
+			t.Errorf("pushwatch_database_failing = %v while nothing can be read, want 1", got)
 		}
 		s.store.blank.Store(false)
 		time.Sleep(time.Minute)
+		if got := gauge(t, metrics, "pushwatch_database_failing"); got != 0 {
+			t.Errorf("pushwatch_database_failing = %v when it can be read again, want 0", got)
+		}
 		if err := s.Ready(time.Now()); err != nil {
 			t.Errorf("Ready = %v, want nil when it can be read again", err)
 		}

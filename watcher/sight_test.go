@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,12 +206,12 @@ func TestBlindWithoutTasks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "w.db")
-				denied := true
+				var answering atomic.Bool
 				c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
-					if denied {
-						return watcher.Push{}, fault
+					if answering.Load() {
+						return pushOf("PUSHING"), nil
 					}
-					return pushOf("PUSHING"), nil
+					return watcher.Push{}, fault
 				})
 				var told []string
 				begin := func() (s *scene, shown func(want float64), end func()) {
@@ -251,7 +252,7 @@ func TestBlindWithoutTasks(t *testing.T) {
 				shown(0)
 				s.register(1, "class")
 				shown(1)
-				denied = false
+				answering.Store(true)
 				shown(0)
 				end()
 				if want := []string{"watcher.blind", "watcher.sighted"}; !slices.Equal(told, want) {

@@ -27,7 +27,7 @@ type AccountStatus struct {
 	Starts      Lateness      // of the starts of pushes
 	Stops       Lateness      // of their ends
 	Dark        []Darkness    // what cannot be observed now
-	StoreFailed time.Time     // since when nothing can be written; zero: it can
+	StoreFailed time.Time     // since when nothing can be written, or read for it; zero: it can
 }
 
 // A Darkness is an account or application of which the newest polls told nothing. It
@@ -83,6 +83,9 @@ func (a *account) status(now time.Time) AccountStatus {
 	s.Overloaded = a.overloaded
 	s.Starts, s.Stops = a.starts.show(), a.stops.show()
 	s.StoreFailed = a.storeFailed
+	if s.StoreFailed.IsZero() || !a.unreadable.IsZero() && a.unreadable.Before(s.StoreFailed) {
+		s.StoreFailed = a.unreadable
+	}
 	for app, sight := range a.sights {
 		if of := shares[app]; !sight.dark.IsZero() && of != nil && of.live > 0 {
 			d := Darkness{SDKAppID: app, Since: sight.dark, Told: sight.told, LastSeen: of.seen.time(now), Tasks: of.live}

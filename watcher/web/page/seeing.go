@@ -111,7 +111,7 @@ func lookAt(a watcher.AccountStatus) seeing {
 		return s // the rest is of then
 	}
 	if !a.StoreFailed.IsZero() {
-		because(reason{Sight: blind, What: "The database takes no writes: what is seen cannot be kept or told.", Since: a.StoreFailed,
+		because(reason{Sight: blind, What: "The database fails: what is seen cannot be kept or told.", Since: a.StoreFailed,
 			Tasks: s.Live, Do: "Look at the database and its disk. Polling goes on as far as it can, and nothing that is saved is lost."})
 	}
 	for _, d := range a.Dark {
