@@ -185,8 +185,9 @@ func (d *daemon) close() error {
 func (d *daemon) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if err := d.db.Ping(ctx); err != nil {
-		return err
+	if err := d.db.Ping(ctx); err != nil { // which names the database: not for everybody who asks
+		d.log.Debug("the database does not answer", zap.Error(err))
+		return errors.New("the database does not answer: the log has more")
 	}
 	if d.replica != nil {
 		if err := d.replica.Ready(); err != nil {

@@ -56,6 +56,9 @@ func (a *eventAPI) follow(w http.ResponseWriter, r *http.Request, q watcher.Even
 	out.SetReadDeadline(time.Time{}) // the request has been read; what follows is only its end
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
+	if r.Method == http.MethodHead {
+		return
+	}
 	q.Limit = streamPage
 	err := out.say("pushwatch", q.After)
 	beat := time.NewTicker(a.pace.beat)

@@ -217,6 +217,24 @@ func TestStream(t *testing.T) {
 
 // TestStreamAlive holds that a stream without events is not silent, and that it
 // sees what another process has saved.
+// TestStreamHead asks for nothing but the head of a stream: it has an end.
+func TestStreamHead(t *testing.T) {
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodHead, streams(t, newJournal(1), streamPace{}, nil).URL+"/v1/events/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // on one connection
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || got != "text/event-stream" {
+			t.Errorf("HEAD = %d %q, want 200 and text/event-stream", answer.StatusCode, got)
+		}
+	}
+}
+
 func TestStreamAlive(t *testing.T) {
 	j := newJournal(10)
 	r := connect(t, streams(t, j, streamPace{beat: 10 * time.Millisecond, recheck: 10 * time.Millisecond}, nil), "/v1/events/stream")

@@ -25,6 +25,7 @@ func TestBrowser(t *testing.T) {
 		{"Live", testLive},
 		{"Hour", testHour},
 		{"Gone", testGone},
+		{"Fault", testFault},
 		{"Filters", testFilters},
 		{"Doing", testDoing},
 		{"WithoutScript", testWithoutScript},
@@ -63,7 +64,7 @@ func testBanner(t *testing.T, c *chrome) {
 		{"Slowed", []string{"Account school", "The newest polls told nothing.", "AuthFailure"}, []watcher.AccountStatus{dark("school", 0, 10*time.Second, false)}},
 		{"Partly blind", []string{"Application 1400000001 of account school", "AuthFailure.SecretIdNotFound"}, []watcher.AccountStatus{dark("school", app, time.Hour, true)}},
 		{"Partly blind", []string{"Account school", "Last good data"}, []watcher.AccountStatus{dark("school", 0, time.Hour, true), slow}},
-		{"Partly blind", []string{"Account college", "The database takes no writes"}, []watcher.AccountStatus{fine("school"), full}},
+		{"Partly blind", []string{"Account college", "The database fails"}, []watcher.AccountStatus{fine("school"), full}},
 		{"Blind", []string{"Since", "1 h ago", "The last good data is of", "Account school"}, []watcher.AccountStatus{dark("school", 0, time.Hour, true)}},
 		{"Watching nothing", []string{"This process watches no account"}, nil},
 		{"Seeing", []string{"122 live pushes on 1 account"}, []watcher.AccountStatus{fine("school")}},
@@ -219,6 +220,21 @@ func testGone(t *testing.T, c *chrome) {
 	tb.do("Network.emulateNetworkConditions", params{"offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}, nil)
 	tb.until("document.getElementById('pulse').hidden")
 	tb.expect("ERR_INTERNET_DISCONNECTED")
+}
+
+// testFault takes the database away under a view: it stays, and says that it is old.
+func testFault(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	w.register("math-3b", time.Minute, nil)
+	tb := c.browse(t, w)
+	tb.goTo("/tasks")
+	tb.until(says("#list", "math-3b"))
+	w.db.Close()
+	tb.until("/^(?!pushwatch).* What you see is of /.test(document.getElementById('pulse').innerText)")
+	if got := tb.text("#list"); !strings.Contains(got, "math-3b") {
+		t.Errorf("the list says %q, want what was seen last", got)
+	}
+	tb.expect("503")
 }
 
 // testFilters uses the list of pushes: states, search, pages.

@@ -10,6 +10,7 @@ const silence = 20000; // ms after which an answer is not awaited any more
 const pulse = document.getElementById("pulse");
 let stream; // of events; null while nobody looks
 let timer;
+let busy = false; // the view is being asked for
 let asked = Date.now(); // when the view was last asked for
 let fresh = Date.now(); // of when it is what is shown
 
@@ -24,6 +25,8 @@ function ask(within) {
 async function refresh() {
   timer = null;
   if (document.hidden) return;
+  if (busy) return ask(pause); // an older answer must not come after a newer one
+  busy = true;
   asked = Date.now();
   try {
     const address = new URL(location.href);
@@ -32,6 +35,11 @@ async function refresh() {
     if (new URL(answer.url).pathname === "/signin") return location.reload();
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!next.getElementById("main")) throw new Error("that is no view");
+    if (!answer.ok && next.title !== document.title) {
+      // What is shown stays, unless it is gone or may not be seen any more.
+      if (answer.status < 500) return location.reload();
+      throw new Error("a fault", { cause: next.querySelector("#main h1")?.textContent });
+    }
     for (const part of document.querySelectorAll("[data-live]")) {
       const other = next.getElementById(part.id);
       if (other) change(part, other);
@@ -39,9 +47,12 @@ async function refresh() {
     document.title = next.title;
     fresh = Date.now();
     say("");
-  } catch {
-    say(`pushwatch does not answer. What you see is of ${new Date(fresh).toISOString().slice(11, 19)} UTC.`);
+  } catch (fault) {
+    say(`${fault.cause ?? "pushwatch does not answer"}. What you see is of ${new Date(fresh).toISOString().slice(11, 19)} UTC.`);
+  } finally {
+    busy = false;
   }
+  if (stream?.readyState === EventSource.CLOSED) open(); // the browser tries again after a broken connection, not after a refusal
   ask(patience);
 }
 
@@ -91,6 +102,11 @@ function look() {
   stream?.close();
   stream = null;
   if (document.hidden) return;
+  open();
+  ask(patience);
+}
+
+function open() {
   stream = new EventSource(`${document.documentElement.dataset.stream}?after=now`);
   stream.onerror = () => ask(100); // is it gone?
   for (const type of ["push.preparing", "push.started", "push.exception", "push.stalled", "push.overdue",
@@ -98,7 +114,6 @@ function look() {
     "watcher.blind", "watcher.sighted", "delivery.exhausted", "webhook.test"]) {
     stream.addEventListener(type, () => ask(100));
   }
-  ask(patience);
 }
 
 addEventListener("online", () => ask(0));
