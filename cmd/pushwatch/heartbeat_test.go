@@ -45,6 +45,7 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 // hears them, and after the settings have changed.
 func TestHeartbeat(t *testing.T) {
 	service := new(answers)
+	service.status.Store(http.StatusOK)
 	before := heartbeatClient.Transport
 	heartbeatClient.Transport = service
 	defer func() { heartbeatClient.Transport = before }()
@@ -82,7 +83,6 @@ func TestHeartbeat(t *testing.T) {
 				t.Errorf("%s: logged %q, want %q", when, said, lines)
 			}
 		}
-		service.status.Store(http.StatusOK)
 		hold("well", 10*time.Minute-time.Second, 10)
 		set(func() { ill = errors.New("account school: its polling has been stuck for 1m") })
 		hold("ill", 10*time.Minute, 0, "heartbeat withheld: all is not well")
