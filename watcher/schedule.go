@@ -22,8 +22,8 @@ import (
 // but both get only every second poll while others wait too: a large batch of new
 // tasks does not stop the watching of the old. A push hardly ever starts in the
 // moment that it is registered: so where polls are scarce a new one is let ripen for
-// some seconds, until its poll is worth most, and longer where so many are new that
-// their first polls would be taken from the stops.
+// some seconds, until its poll is worth what those of late were, and longer where so
+// many are new that their first polls would be taken from the stops.
 //
 // Tasks on the same curve whose age differs by no more than a bin make a cohort.
 // In it the one that was polled longest ago is worth most, so a pick compares the
@@ -44,11 +44,10 @@ type schedule struct {
 	doubted queue                // due when it may be polled, as in the next two
 	asked   queue
 	putOff  queue
-	fresh   queue // never polled: the one registered first first
 
 	waiting int     // entries in all the queues
 	rate    float64 // polls a second, as granted last
-	turn    bool    // the next poll is for the one whose poll is worth most
+	turn    bool    // the next poll is for one that is neither doubted nor asked for
 	price   float64 // what half of the polls of late were worth
 }
 
@@ -87,17 +86,11 @@ const (
 	ripening = 1. / 20
 	welcome  = 5 * time.Second
 
-	// So early most pushes have not started, and will need another poll. Where many are
-	// new, no more than this part of the polls goes there. Without it 600 pushes of two
-	// minutes each were seen to stop 1.16 times as late as by polling in turn, with it
-	// 0.74 times. A tenth would do for those; a twentieth takes another 0.5 % off the mean
-	// delay of a school day's stops, and 1.5 % off that of the latest hundredth.
-	newcomers = 1. / 20
-
-	// startsCount is what a second until a start is seen counts, where one until a stop
-	// is seen counts 1. Starts are seen several times as soon anyhow: of 2,000 pushes after
-	// 2.8 s in place of 2.1, for which the stops are seen 0.5 to 1 % sooner.
-	startsCount = 0.5
+	// So early most pushes have not started, and will need another poll. No more than
+	// this part of the polls goes there: it is more than a school day takes at its
+	// fullest, and without it 600 pushes of two minutes each were seen to stop 1.16
+	// times as late as by polling in turn, with it 0.77 times.
+	newcomers = 1. / 10
 
 	// fitEvery is how often what the polls taught is made to count.
 	fitEvery = time.Minute
@@ -157,7 +150,7 @@ func (s *schedule) queueUp(e *entry, at tick) {
 	case e.urgent:
 		s.asked.push(e, max(at, free))
 	case e.asked == never:
-		s.fresh.push(e, e.polled)
+		s.asked.push(e, s.ripe(e, s.hazards.of(e), at, tickOf(e.registered)+tick(s.welcome())))
 	default:
 		s.cohort(e, at).push(e, e.polled)
 	}
@@ -238,14 +231,14 @@ func (s *schedule) take(now time.Time, rate float64) *entry {
 		s.hazards.fit()
 	}
 	s.wake(at)
-	e := s.first(at)
-	ahead := e != nil && !s.turn
-	if !ahead {
+	first := s.first(at)
+	e := first
+	if first == nil || s.turn {
 		if other := s.pick(at); other != nil {
 			e = other
 		}
 	}
-	s.turn = ahead
+	s.turn = first != nil && e == first
 	if e == nil {
 		return nil
 	}
@@ -282,21 +275,14 @@ func (s *schedule) first(at tick) *entry {
 			return q.heap[0]
 		}
 	}
-	if len(s.fresh.heap) > 0 && at.since(s.fresh.heap[0].due) >= s.welcome() {
-		return s.fresh.heap[0]
-	}
 	return nil
 }
 
-// pick returns the entry of the cohorts, and of the new ones, whose poll is worth
-// most, or the one that has waited too long.
+// pick returns the entry of the cohorts whose poll is worth most, or the one that
+// has waited too long.
 func (s *schedule) pick(at tick) *entry {
 	var best, oldest *entry
 	most := math.Inf(-1)
-	if len(s.fresh.heap) > 0 {
-		best = s.fresh.heap[0]
-		most = best.worth(s.hazards.of(best), at)
-	}
 	for _, q := range s.fronts {
 		e := q.heap[0]
 		if at.since(e.polled) < s.rest {
@@ -312,11 +298,11 @@ func (s *schedule) pick(at tick) *entry {
 	switch {
 	case best == nil:
 		return nil
-	case oldest != nil && at.since(oldest.polled) >= s.patience():
+	case at.since(oldest.polled) >= s.patience():
 		return oldest
 	case most >= s.floor:
 		return best
-	case oldest != nil && at.since(oldest.polled) >= s.stale:
+	case at.since(oldest.polled) >= s.stale:
 		return oldest
 	default:
 		return nil
@@ -324,7 +310,7 @@ func (s *schedule) pick(at tick) *entry {
 }
 
 // floor returns the floor with which a task that changes once an hour is polled
-// every so often, where 0 is none. A poll is worth about h·t^2.94/2, so one that is a
+// every so often, where 0 is none. A poll is worth about h·t^2⅞/2, so one that is a
 // hundred times as likely to change is polled five times as often.
 func floor(every time.Duration) float64 {
 	if every <= 0 {
@@ -338,11 +324,6 @@ func (s *schedule) patience() time.Duration {
 	return max(s.stale, time.Duration(laps*float64(s.round())))
 }
 
-// plenty reports whether the limit allows to poll all tasks as often as they may be.
-func (s *schedule) plenty() bool {
-	return s.floor == 0 && float64(s.waiting) < s.rate*s.rest.Seconds()
-}
-
 // round is the time in which every task could be polled once.
 func (s *schedule) round() time.Duration {
 	return time.Duration(float64(s.waiting) / s.rate * float64(time.Second))
@@ -352,21 +333,14 @@ func (s *schedule) round() time.Duration {
 // where nothing else is in its way. Where many are new at a time that is later: then
 // most of them wait until their polls are worth as much as the others.
 func (s *schedule) welcome() time.Duration {
-	if s.plenty() {
-		return 0
-	}
 	early := min(welcome.Seconds(), ripening*s.round().Seconds())
-	crowded := float64(len(s.fresh.heap)) / (newcomers * s.rate)
+	crowded := float64(len(s.asked.heap)) / (newcomers * s.rate)
 	return time.Duration(max(early, crowded) * float64(time.Second))
 }
 
 // worth returns what a poll of e at a time is worth.
 func (e *entry) worth(c *curve, at tick) float64 {
-	w := c.worth(seconds(e.polled-e.reference), seconds(at-e.reference))
-	if e.state != Pushing {
-		w *= startsCount
-	}
-	return w
+	return c.worth(seconds(e.polled-e.reference), seconds(at-e.reference))
 }
 
 // seconds is Seconds for those who can spare its last digits.
@@ -381,9 +355,7 @@ func seconds(k tick) float64 { return float64(k) / 1e9 }
 // (eˣ − 1 − x)/h · (x/h)ᵖ⁻¹: while a change is unlikely it grows as h·tᵖ⁺¹/2, and
 // beyond any bound when it has all but surely come, as no later poll tells more.
 // For the least mean delay p would be 1, for the least mean square 2. Here it is
-// 1 15/16: the mean grows by few percent, the latest hundredth falls by a third. With
-// 1⅞ one takes 0.408 of polling in turn and the other 0.836, with 2 it is 0.415 and
-// 0.811 (a school day of 2,000 pushes, averages of fifteen).
+// 1⅞: the mean grows by few percent, the latest hundredth falls by a third.
 func (c *curve) worth(from, to float64) float64 {
 	_, before := c.at(from)
 	h, now := c.at(to)
@@ -403,7 +375,7 @@ func worth(h, x float64) float64 {
 		gain = math.Expm1(x) - x
 	}
 	t := x / h
-	return gain / h * math.Sqrt(t*math.Sqrt(t*math.Sqrt(t*math.Sqrt(t))))
+	return gain / h * math.Sqrt(t*math.Sqrt(t*math.Sqrt(t)))
 }
 
 // next returns when a task may be polled, false where there is none at all.
@@ -423,9 +395,6 @@ func (s *schedule) next(now time.Time) (time.Time, bool) {
 		return now, true
 	}
 	free := soonest
-	if len(s.fresh.heap) > 0 {
-		free = at
-	}
 	for _, q := range s.fronts {
 		if free = min(free, q.heap[0].polled+tick(s.rest)); free <= at {
 			break
@@ -442,25 +411,21 @@ func (s *schedule) next(now time.Time) (time.Time, bool) {
 // Of an entry that waits nowhere the schedule knows nothing better than now.
 func (s *schedule) expected(e *entry, now time.Time) time.Time {
 	at := tickOf(now)
-	soon, late := max(at, e.polled+tick(s.rest)), e.polled+tick(s.patience())
 	switch {
 	case e.queue == nil:
 		return now
-	case e.queue == &s.fresh:
-		soon, late = at, e.polled+tick(s.welcome())
 	case e.queue.curve == nil:
 		return now.Add(max(0, e.due.since(at)))
 	}
-	return now.Add(s.ripe(e, soon, late).since(at))
+	return now.Add(s.ripe(e, e.queue.curve, max(at, e.polled+tick(s.rest)), e.polled+tick(s.patience())).since(at))
 }
 
-// ripe returns when a poll of e will be worth what those of
+// ripe returns when a poll of e, which is on the curve, will be worth what those of
 // late were: between two times, the latter only where it is not past.
-func (s *schedule) ripe(e *entry, soon, late tick) tick {
-	if s.plenty() {
-		return soon
+func (s *schedule) ripe(e *entry, c *curve, soon, late tick) tick {
+	if s.floor == 0 && float64(s.waiting) < s.rate*s.rest.Seconds() {
+		return soon // the limit allows all of them
 	}
-	c := s.hazards.of(e)
 	for soon < late {
 		if mid := soon + (late-soon)/2; late-soon < tick(time.Millisecond) || e.worth(c, mid) >= max(s.price, s.floor) {
 			late = mid

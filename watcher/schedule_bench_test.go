@@ -2,9 +2,7 @@ package watcher
 
 import (
 	"fmt"
-	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -97,48 +95,6 @@ minutes, and a fresh install has seen none before.
 			fmt.Printf("%8.1f%8.1f%8.1f%8.1f", d.mean(), d.quantile(0.5), d.quantile(0.99), d.quantile(1))
 		}
 		fmt.Println()
-	}
-}
-
-// BenchmarkScheduleSeeds plays the school days of 2,000 pushes with forty seeds and
-// prints what the second took, as a part of what round robin takes. The latest
-// hundredth are 189 stops, most of them failures at random: its figure differs
-// from seed to seed by a twentieth, whatever the policy. It takes some minutes.
-func BenchmarkScheduleSeeds(b *testing.B) {
-	const rate, seeds = MaxRequestsPerSecond, 40
-	var mean, p99, starts, laps [seeds]float64
-	for b.Loop() {
-		var work sync.WaitGroup
-		cores := make(chan struct{}, runtime.GOMAXPROCS(0))
-		for i := range seeds {
-			work.Go(func() {
-				cores <- struct{}{}
-				defer func() { <-cores }()
-				lives := school(uint64(i+1), 2000, ordinaryDay, ordinaryDay)
-				turns, ours := simulate(lives, &rotation{}, rate)[1], simulate(lives, newLearning(), rate)[1]
-				mean[i] = ours.stops.mean() / turns.stops.mean()
-				p99[i] = ours.stops.quantile(0.99) / turns.stops.quantile(0.99)
-				starts[i] = ours.starts.mean() / turns.starts.mean()
-				laps[i] = ours.stops.quantile(1) * rate / float64(ours.peak)
-			})
-		}
-		work.Wait()
-	}
-
-	fmt.Printf("\nParts of what round robin takes, over %d seeds:\n\n%-24s%8s%8s%8s  %s\n", seeds, "", "least", "median", "most", "of the seeds")
-	for _, row := range []struct {
-		name   string
-		values [seeds]float64
-		want   float64
-	}{
-		{"mean of stops", mean, 0.42},
-		{"p99 of stops", p99, 0.9},
-		{"mean of starts", starts, 0.06},
-		{"greatest delay, rounds", laps, 3},
-	} {
-		slices.Sort(row.values[:])
-		within, _ := slices.BinarySearch(row.values[:], math.Nextafter(row.want, math.Inf(1)))
-		fmt.Printf("%-24s%8.3f%8.3f%8.3f  %d are at most %g\n", row.name, row.values[0], row.values[seeds/2], row.values[seeds-1], within, row.want)
 	}
 }
 

@@ -46,11 +46,7 @@ func TestScheduleOrder(t *testing.T) {
 	doubt := func(e *entry) *entry { e.memory.Doubt = doubt{about: doubtNotFound, next: never}; return e }
 	urgent := func(e *entry) *entry { e.urgent = true; return e }
 	late := func(e *entry, d time.Duration) *entry { e.notBefore = tickOf(sinceNoon(d)); return e }
-	age := time.Second
-	registered := func() *entry { // each is younger than the one before
-		age -= time.Millisecond
-		return newEntry(&Task{State: Registered, RegisteredAt: sinceNoon(-age)})
-	}
+	registered := func() *entry { return newEntry(&Task{State: Registered, RegisteredAt: noon}) }
 	ending := polledAgo(10 * time.Second)
 	ending.expected = noon.UnixMicro()
 	for _, c := range []struct {
@@ -97,33 +93,34 @@ func TestScheduleHurry(t *testing.T) {
 	}
 }
 
-// A new task is polled at once where nothing else is to be done; where polls are
-// scarce, when its start may have come, and soon all the same.
+// Where polls are scarce, a new task is polled when its start may have come, and
+// soon all the same.
 func TestScheduleLetsRipen(t *testing.T) {
 	for _, c := range []struct {
-		apart            time.Duration // the last polls of the others
-		rate             float64
+		price, rate      float64 // of the polls of late
 		soonest, slowest time.Duration
 	}{
-		{time.Millisecond, 4, 0, 250 * time.Millisecond},
-		{100 * time.Millisecond, 4, 2 * time.Second, welcome + time.Second}, // another goes first
-		{100 * time.Millisecond, 20, 900 * time.Millisecond, 1500 * time.Millisecond},
+		{0.001, 4, 0, time.Second},
+		{1, 4, 2 * time.Second, welcome},
+		{1000, 4, welcome, welcome + time.Second}, // another goes first
+		{1000, 20, 900 * time.Millisecond, 1500 * time.Millisecond},
 	} {
 		s := newSchedule(time.Second, time.Minute)
 		for i := range 400 {
-			s.put(polledAgo(time.Duration(i)*c.apart), noon)
+			s.put(polledAgo(time.Duration(i)*100*time.Millisecond), noon)
 		}
 		fresh := newEntry(&Task{State: Registered, RegisteredAt: noon})
+		s.price, s.rate = c.price, c.rate
 		s.put(fresh, noon)
 		for now := noon; ; now = now.Add(250 * time.Millisecond) {
 			e := s.take(now, c.rate)
 			if at := now.Sub(noon); e == fresh {
 				if at < c.soonest || at > c.slowest {
-					t.Errorf("among polls %s apart, at %g a second, a new task is polled after %s, want %s to %s", c.apart, c.rate, at, c.soonest, c.slowest)
+					t.Errorf("at a price of %g and %g polls a second a new task is polled after %s, want %s to %s", c.price, c.rate, at, c.soonest, c.slowest)
 				}
 				break
 			} else if at > time.Minute {
-				t.Fatalf("among polls %s apart, at %g a second, a new task is not polled within %s", c.apart, c.rate, at)
+				t.Fatalf("at a price of %g a new task is not polled within %s", c.price, at)
 			}
 			e.asked = tickOf(now)
 			s.put(e, now)
