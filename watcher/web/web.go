@@ -104,14 +104,20 @@ func New(cfg Config) *Handler {
 		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Door: door,
 		Accounts: roll.accounts, Hour: cmp.Or(cfg.Hour, page.NewHour()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
 	})
-	everything := split(page.Owns, bodies(site), authorize(door, bodies(problems(mux))))
+	everything := split(forPeople, bodies(site), authorize(door, bodies(problems(mux))))
 	return &Handler{guard(door.tokens, everything), door.tokens, roll}
 }
 
-// split sends the requests of some paths to one handler, and all others to another.
-func split(some func(path string) bool, those, others http.Handler) http.Handler {
+// forPeople reports whether a request is one to the page. Who sends a token means the
+// API, and has perhaps forgotten its /v1: a page would be no answer to that.
+func forPeople(r *http.Request) bool {
+	return page.Owns(r.URL.Path) && r.Header.Get("Authorization") == ""
+}
+
+// split sends some requests to one handler, and all others to another.
+func split(some func(*http.Request) bool, those, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if some(r.URL.Path) {
+		if some(r) {
 			those.ServeHTTP(w, r)
 			return
 		}

@@ -199,6 +199,7 @@ func TestTokens(t *testing.T) {
 		{"POST", "/v1/tasks", "Authorization: Bearer write-write-write", 201},
 		{"DELETE", "/v1/tasks/1400000001/a", "Authorization: Bearer read-read-read-read", 403},
 		{"DELETE", "/v1/tasks/1400000001/a", "Authorization: Bearer write-write-write", 204},
+		{"POST", "/tasks", "Authorization: Bearer write-write-write", 404}, // the page has this path, but takes no tokens
 	} {
 		sent := ""
 		if c.method == "POST" {

@@ -305,12 +305,15 @@ func testDoing(t *testing.T, c *chrome) {
 	if got := tb.eval("location.pathname"); got != "/signin" {
 		t.Fatalf("shown %v without a token", got)
 	}
-	tb.do("Input.insertText", params{"text": "wrong"}, nil) // the field has the focus
+	const focused = "document.activeElement?.matches('input')"
+	tb.until(focused)
+	tb.do("Input.insertText", params{"text": "wrong"}, nil)
 	tb.loading(func() { tb.press("Enter", 13, "\r") })
 	tb.expect("401")
 	if got := tb.text("main"); !strings.Contains(got, "No token in the settings has this secret.") {
 		t.Errorf("after a wrong token: %s", got)
 	}
+	tb.until(focused)
 	tb.do("Input.insertText", params{"text": "write-write-write"}, nil)
 	tb.loading(func() { tb.press("Enter", 13, "\r") })
 	if got := tb.eval("location.pathname"); got != "/tasks/1400000001/math-3b" {
