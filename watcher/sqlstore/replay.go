@@ -99,15 +99,16 @@ func (tx transaction) replay(ctx context.Context, shard int64, which notify.Sele
 			position++
 			rows = append(rows, shard, id, position)
 		}
-		_, err := tx.exec(ctx, `WITH r (shard, id, position) AS (VALUES `+values(len(chunk), "BIGINT", "BIGINT", "BIGINT")+`)
+		changed, err := tx.exec(ctx, `WITH r (shard, id, position) AS (VALUES `+values(len(chunk), "BIGINT", "BIGINT", "BIGINT")+`)
 			UPDATE deliveries SET state = 'pending', position = r.position, attempts = 0, next_attempt_at = NULL,
 				settled_at = NULL, replayed_at = CAST(? AS BIGINT)
 			FROM r WHERE deliveries.shard = r.shard AND deliveries.id = r.id`, append(rows, time.Now().UnixMicro())...)
 		if err != nil {
 			return 0, after, err
 		}
+		n += int(changed) // less where one was past its retention, and dropped meanwhile
 	}
-	return len(ids), ids[len(ids)-1], nil
+	return n, ids[len(ids)-1], nil
 }
 
 // Announce implements [notify.Archive].
