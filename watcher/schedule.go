@@ -22,8 +22,7 @@ import (
 // but both get only every second poll while others wait too: a large batch of new
 // tasks does not stop the watching of the old. A push hardly ever starts in the
 // moment that it is registered: so where polls are scarce a new one is let ripen for
-// some seconds, until its poll is worth what those of late were, and longer where so
-// many are new that their first polls would be taken from the stops.
+// some seconds, until its poll is worth what those of late were.
 //
 // Tasks on the same curve whose age differs by no more than a bin make a cohort.
 // In it the one that was polled longest ago is worth most, so a pick compares the
@@ -85,12 +84,6 @@ const (
 	// first answer. With 400 tasks at 20 polls a second that is one second.
 	ripening = 1. / 20
 	welcome  = 5 * time.Second
-
-	// So early most pushes have not started, and will need another poll. No more than
-	// this part of the polls goes there: it is more than a school day takes at its
-	// fullest, and without it 600 pushes of two minutes each were seen to stop 1.16
-	// times as late as by polling in turn, with it 0.77 times.
-	newcomers = 1. / 10
 
 	// fitEvery is how often what the polls taught is made to count.
 	fitEvery = time.Minute
@@ -330,12 +323,9 @@ func (s *schedule) round() time.Duration {
 }
 
 // welcome is how soon after its registration a new task is polled, at the latest
-// where nothing else is in its way. Where many are new at a time that is later: then
-// most of them wait until their polls are worth as much as the others.
+// where nothing else is in its way.
 func (s *schedule) welcome() time.Duration {
-	early := min(welcome.Seconds(), ripening*s.round().Seconds())
-	crowded := float64(len(s.asked.heap)) / (newcomers * s.rate)
-	return time.Duration(max(early, crowded) * float64(time.Second))
+	return min(welcome, time.Duration(ripening*float64(s.round())))
 }
 
 // worth returns what a poll of e at a time is worth.

@@ -19,7 +19,6 @@ func BenchmarkScheduleDelays(b *testing.B) {
 		day  int
 		name string
 		policy
-		short bool // a rush instead of the school days
 		result
 	}
 	var rows []*row
@@ -47,15 +46,6 @@ func BenchmarkScheduleDelays(b *testing.B) {
 		r.n = 2000
 		rows = append(rows, &r)
 	}
-	for _, n := range []int{200, 600, 1000} {
-		for _, r := range []row{
-			{name: "fresh, short: round robin", policy: &rotation{}},
-			{name: "fresh, short: pushwatch", policy: newLearning()},
-		} {
-			r.n, r.short = n, true
-			rows = append(rows, &r)
-		}
-	}
 	for b.Loop() {
 		var work sync.WaitGroup
 		cores := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -63,11 +53,8 @@ func BenchmarkScheduleDelays(b *testing.B) {
 			work.Go(func() {
 				cores <- struct{}{}
 				defer func() { <-cores }()
-				lives := rush(1, r.n)
-				if !r.short {
-					lives = school(1, r.n, []mood{ordinaryDay, r.mood}[:r.day+1]...)
-				}
-				r.result = simulate(lives, r.policy, rate)[r.day]
+				moods := []mood{ordinaryDay, r.mood}[:r.day+1]
+				r.result = simulate(school(1, r.n, moods...), r.policy, rate)[r.day]
 			})
 		}
 		work.Wait()
@@ -76,8 +63,7 @@ func BenchmarkScheduleDelays(b *testing.B) {
 	fmt.Printf(`
 Seconds until a change is seen, at %d polls a second; where no other day is named,
 on the second of two ordinary school days. Round robin keeps the best worst case:
-no policy has a smaller greatest delay of a stop. Short pushes last one to three
-minutes, and a fresh install has seen none before.
+no policy has a smaller greatest delay of a stop.
 
 %6s  %-26s%32s%32s
 %6s  %-26s%8s%8s%8s%8s%8s%8s%8s%8s

@@ -1,7 +1,6 @@
 package watcher
 
 import (
-	"fmt"
 	"math"
 	"runtime/debug"
 	"slices"
@@ -300,27 +299,6 @@ func TestScheduleLearns(t *testing.T) {
 		knowing := simulate(lives, newKnowing(), 1)
 		atMost(t, "mean delay of stops, of that with the true hazards", ours[1].stops.mean(), knowing[1].stops.mean(), 1.15)
 		atMost(t, "mean delay of stops on the first day", ours[0].stops.mean(), turns[0].stops.mean(), 0.6)
-	}
-}
-
-// A fresh install that meets many short pushes, whose starts would take all the
-// polls if they could, is no worse than round robin.
-func TestScheduleInARush(t *testing.T) {
-	t.Parallel()
-	if slowed() {
-		t.Skip("what the race detector could find, the other tests show it")
-	}
-	for _, c := range []struct {
-		n    int
-		most float64 // mean delay of stops, as a part of round robin's
-	}{{200, 0.9}, {600, 0.85}, {1000, 1}} {
-		for seed := range uint64(3) {
-			lives := rush(seed, c.n)
-			turns, ours := simulate(lives, &rotation{}, 20)[0], simulate(lives, newLearning(), 20)[0]
-			name := fmt.Sprintf("seed %d, %d short pushes: ", seed, c.n)
-			atMost(t, name+"mean delay of stops", ours.stops.mean(), turns.stops.mean(), c.most)
-			atMost(t, name+"mean delay of starts", ours.starts.mean(), turns.starts.mean(), 0.35)
-		}
 	}
 }
 
