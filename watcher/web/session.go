@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"net/http"
 	"sync"
 	"time"
@@ -12,7 +13,6 @@ import (
 )
 
 const (
-	sessionCookie = "pushwatch_session"
 	sessionLength = 12 * time.Hour
 	// maxSessions is how many people are signed in at once. The one that would be
 	// too much has the oldest session end.
@@ -75,6 +75,15 @@ func (s *sessions) end(id string) {
 type door struct {
 	*tokens
 	sessions *sessions
+	cookie   string // the name of the one that holds a session's id
+}
+
+// newDoor returns the door of an instance. A browser sends a cookie to every port of
+// a host: the hash keeps apart the instances there, whose names may have characters
+// that a cookie's may not.
+func newDoor(tokens []Token, instance string) *door {
+	sum := sha256.Sum256([]byte(instance))
+	return &door{newTokens(tokens), new(sessions), "pushwatch_session_" + hex.EncodeToString(sum[:4])}
 }
 
 // admits reports whether a request that reads events may be served, and go on.
@@ -91,7 +100,7 @@ func (d *door) Visitor(r *http.Request) (page.Visitor, bool) {
 	if len(list) == 0 {
 		return page.Visitor{MayAct: true}, true
 	}
-	cookie, err := r.Cookie(sessionCookie)
+	cookie, err := r.Cookie(d.cookie)
 	if err != nil {
 		return page.Visitor{}, false
 	}
@@ -111,23 +120,23 @@ func (d *door) Enter(w http.ResponseWriter, r *http.Request, secret string) bool
 		return false
 	}
 	d.Leave(w, r)
-	http.SetCookie(w, cookie(r, d.sessions.begin(hash, time.Now()), int(sessionLength.Seconds())))
+	http.SetCookie(w, d.newCookie(r, d.sessions.begin(hash, time.Now()), int(sessionLength.Seconds())))
 	return true
 }
 
 // Leave implements [page.Door].
 func (d *door) Leave(w http.ResponseWriter, r *http.Request) {
-	if old, err := r.Cookie(sessionCookie); err == nil {
+	if old, err := r.Cookie(d.cookie); err == nil {
 		d.sessions.end(old.Value)
-		http.SetCookie(w, cookie(r, "", -1))
+		http.SetCookie(w, d.newCookie(r, "", -1))
 	}
 }
 
-// cookie is one that no script reads and no other site has sent. It is kept from
+// newCookie returns one that no script reads and no other site has sent. It is kept from
 // plain HTTP where the visitor came by HTTPS, to us or to the proxy before us.
-func cookie(r *http.Request, value string, seconds int) *http.Cookie {
+func (d *door) newCookie(r *http.Request, value string, seconds int) *http.Cookie {
 	return &http.Cookie{
-		Name: sessionCookie, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: d.cookie, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
 	}
 }

@@ -2,6 +2,8 @@ package web
 
 import (
 	"crypto/sha256"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -35,5 +37,42 @@ func TestSessions(t *testing.T) {
 	later := s.begin(token, now.Add(2*sessionLength))
 	if len(s.all) != 1 || !holds(later, now.Add(2*sessionLength)) {
 		t.Errorf("%d sessions are kept that have ended", len(s.all)-1)
+	}
+}
+
+// TestNeighbours has a browser sign in at two instances of one host, which tell its
+// cookies apart by nothing but their names.
+func TestNeighbours(t *testing.T) {
+	token := NewToken("looker", "read-read-read-read", Read)
+	doors := []*door{newDoor([]Token{token}, "room 1; east"), newDoor([]Token{token}, "room 2; east")}
+	jar := make(map[string]*http.Cookie) // as a browser keeps them, for all ports
+	visit := func() *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
+		for _, c := range jar {
+			r.AddCookie(c)
+		}
+		return r
+	}
+	for _, d := range doors {
+		answer := httptest.NewRecorder()
+		if !d.Enter(answer, visit(), "read-read-read-read") {
+			t.Fatal("Enter() = false, want to come in")
+		}
+		for _, c := range answer.Result().Cookies() {
+			jar[c.Name] = c
+		}
+	}
+	for i, d := range doors {
+		if _, ok := d.Visitor(visit()); !ok {
+			t.Errorf("instance %d does not know its visitor any more", i)
+		}
+	}
+	answer := httptest.NewRecorder()
+	doors[0].Leave(answer, visit())
+	if _, ok := doors[1].Visitor(visit()); !ok {
+		t.Error("leaving one instance ends the session of the other")
+	}
+	if _, ok := doors[0].Visitor(visit()); ok {
+		t.Error("a session goes on after leaving")
 	}
 }

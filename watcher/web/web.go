@@ -83,7 +83,7 @@ func (h *Handler) SetTokens(tokens []Token) { h.tokens.replace(tokens) }
 // New returns a handler.
 func New(cfg Config) *Handler {
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
-	door := &door{newTokens(cfg.Tokens), new(sessions)}
+	door := newDoor(cfg.Tokens, cfg.Instance)
 	mux := http.NewServeMux()
 	api := humago.New(mux, describe(cfg.Version))
 	(&taskAPI{cfg.Tasks, cfg.Log}).register(api)
