@@ -29,6 +29,10 @@ type Archive interface {
 	// [ErrNoDelivery] where there is none.
 	Delivery(ctx context.Context, id DeliveryID) (Record, []Attempt, error)
 
+	// Attempts reads those of some deliveries, of each the oldest first. It has no
+	// entry for a delivery that is not there or had none yet.
+	Attempts(ctx context.Context, ids []DeliveryID) (map[DeliveryID][]Attempt, error)
+
 	// Replay makes settled deliveries pending again, in steps of bounded size,
 	// and returns how many. Their attempts and their age count anew; their events
 	// stay as they are. The accounts' owners hear of it through their outboxes.

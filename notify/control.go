@@ -228,3 +228,8 @@ func (d *Dispatcher) Deliveries(ctx context.Context, q Query) ([]Record, error) 
 func (d *Dispatcher) Delivery(ctx context.Context, id DeliveryID) (Record, []Attempt, error) {
 	return d.archive.Delivery(ctx, id)
 }
+
+// Attempts reads those of some deliveries: see [Archive].
+func (d *Dispatcher) Attempts(ctx context.Context, ids []DeliveryID) (map[DeliveryID][]Attempt, error) {
+	return d.archive.Attempts(ctx, ids)
+}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +92,30 @@ func (db *DB) Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record
 		return notify.Record{}, nil, fmt.Errorf("read delivery %s: %w", id, err)
 	}
 	return r, attempts, nil
+}
+
+// Attempts implements [notify.Archive].
+func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID][]notify.Attempt, error) {
+	attempts := make(map[notify.DeliveryID][]notify.Attempt, len(ids))
+	for some := range slices.Chunk(ids, rowsPerStatement) {
+		var args []any
+		for _, id := range some {
+			args = append(args, id.Shard, id.ID)
+		}
+		err := db.each(ctx, db.reader, func(scan scanner) error {
+			var id notify.DeliveryID
+			var log string
+			err := scan(&id.Shard, &id.ID, &log)
+			if err == nil {
+				attempts[id], err = decodeLog(log)
+			}
+			return err
+		}, `SELECT shard, id, log FROM deliveries WHERE log <> '' AND (shard, id) IN (VALUES `+values(len(some), "BIGINT", "BIGINT")+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("read attempts of deliveries: %w", err)
+		}
+	}
+	return attempts, nil
 }
 
 // decodeLog reads the log of a delivery.

@@ -86,6 +86,17 @@ func testDeliveries(t *testing.T, b *bench) {
 	if wantLog := []notify.Attempt{first.Attempt, second.Attempt}; !reflect.DeepEqual(log, wantLog) {
 		t.Errorf("Delivery() has log %+v, want %+v", log, wantLog)
 	}
+	asked := []notify.DeliveryID{{Shard: 7, ID: 1}}
+	for _, r := range all {
+		asked = append(asked, r.ID)
+	}
+	logs, err := b.db.Attempts(t.Context(), asked)
+	if err != nil || len(logs) != 2 || !reflect.DeepEqual(logs[dead.ID], log) {
+		t.Errorf("Attempts() = %+v, %v, want those of two deliveries, %+v for %s", logs, err, log, dead.ID)
+	}
+	if logs, err := b.db.Attempts(t.Context(), nil); err != nil || len(logs) > 0 {
+		t.Errorf("Attempts() of no deliveries = %+v, %v, want none", logs, err)
+	}
 	if _, _, err := b.db.Delivery(t.Context(), notify.DeliveryID{Shard: 7, ID: 1}); !errors.Is(err, notify.ErrNoDelivery) {
 		t.Errorf("Delivery() of none = %v, want %v", err, notify.ErrNoDelivery)
 	}

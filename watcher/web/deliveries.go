@@ -21,6 +21,8 @@ type Deliveries interface {
 	// RetryAll replays the dead deliveries of a notifier that were made between two
 	// times, zero for none, and returns how many; [notify.ErrNoNotifier].
 	RetryAll(ctx context.Context, notifier string, since, until time.Time) (int, error)
+	// Attempts is for the page: see [page.Deliveries].
+	Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID][]notify.Attempt, error)
 }
 
 // deliveryAPI serves /v1/deliveries.

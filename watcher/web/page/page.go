@@ -53,6 +53,8 @@ type Deliveries interface {
 	// Delivery and Retry return [notify.ErrNoDelivery] for an unknown delivery.
 	Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error)
 	Retry(ctx context.Context, id notify.DeliveryID) error
+	// Attempts has no entry for a delivery without any.
+	Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID][]notify.Attempt, error)
 	// RetryAll replays the dead deliveries of a notifier that were made between two
 	// times, zero for none, and returns how many.
 	RetryAll(ctx context.Context, notifier string, since, until time.Time) (int, error)

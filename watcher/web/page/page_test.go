@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/web"
 	"pushwatch/watcher/web/page"
@@ -106,6 +107,31 @@ func TestViews(t *testing.T) {
 	} {
 		if got := w.get(path); got.Code != want {
 			t.Errorf("GET %s = %d, want %d", path, got.Code, want)
+		}
+	}
+}
+
+// TestTaskIsTold holds that a task's view shows the attempts of its deliveries, and
+// is asked for again when there is news of that task, not of all.
+func TestTaskIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.happen(w.register("math-3b", time.Minute, nil), seen{kind: watcher.PushStarted})
+	delivered := func() bool {
+		list, err := w.db.Deliveries(t.Context(), notify.Query{State: notify.Delivered})
+		return err != nil || len(list) > 0
+	}
+	for begin := time.Now(); !delivered() && time.Since(begin) < hang; {
+		time.Sleep(10 * time.Millisecond)
+	}
+	const push = "/tasks/1400000001/math-3b"
+	if got := body(w.get(push)); !strings.Contains(got, `<span class="good">204</span>`) {
+		t.Errorf("GET %s does not show the attempt:\n%s", push, got)
+	}
+	for path, want := range map[string]string{
+		"/": `data-stream="/v1/events/stream?after=now"`, push: `data-stream="/v1/events/stream?after=now&amp;subject=1400000001%2Fmath-3b"`,
+	} {
+		if got := w.get(path).Body.String(); !strings.Contains(got, want) {
+			t.Errorf("GET %s does not follow %s", path, want)
 		}
 	}
 }

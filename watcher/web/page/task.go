@@ -90,14 +90,18 @@ func (s *site) task(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	for _, record := range records {
-		_, attempts, err := s.Deliveries.Delivery(ctx, record.ID)
-		if err != nil {
-			return view{}, err
-		}
-		part.Deliveries = append(part.Deliveries, deliveryPart{record, attempts})
+	ids := make([]notify.DeliveryID, len(records))
+	for i, record := range records {
+		ids[i] = record.ID
 	}
-	return view{Name: "task", Title: key.TaskID, Section: "tasks", Data: part}, nil
+	attempts, err := s.Deliveries.Attempts(ctx, ids)
+	if err != nil {
+		return view{}, err
+	}
+	for _, record := range records {
+		part.Deliveries = append(part.Deliveries, deliveryPart{record, attempts[record.ID]})
+	}
+	return view{Name: "task", Title: key.TaskID, Section: "tasks", Subject: key.String(), Data: part}, nil
 }
 
 // fieldsOf lists what an observation says, in the order of TIW's answer.

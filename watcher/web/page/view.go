@@ -37,18 +37,20 @@ type view struct {
 	Name    string // of its template
 	Title   string
 	Section string // the link of the navigation that leads to it
+	Subject string // whose events are news of it; empty: all are
 	Data    any
 }
 
 // A screen is what the layout shows.
 type screen struct {
 	view
-	Instance, Version, Stream string
-	Now                       time.Time
-	Visitor                   Visitor
-	SignedOut                 bool // nobody is let in yet: there is nothing to see but the way in
-	Seeing                    seeing
-	Done                      string // what an action has done
+	Instance, Version string
+	Stream            string // address of the events that are news of the view
+	Now               time.Time
+	Visitor           Visitor
+	SignedOut         bool // nobody is let in yet: there is nothing to see but the way in
+	Seeing            seeing
+	Done              string // what an action has done
 }
 
 // patience is how long a view waits for the database.
@@ -102,7 +104,8 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, visitor Visitor, err
 
 // render writes a view. It is rendered whole before the first byte is sent.
 func (s *site) render(ctx context.Context, w http.ResponseWriter, status int, show screen) {
-	show.Instance, show.Version, show.Stream = s.Instance, s.Version, s.Stream
+	show.Instance, show.Version = s.Instance, s.Version
+	show.Stream = address(s.Stream, "after", "now", "subject", show.Subject)
 	show.Now = time.Now().UTC()
 	if !show.SignedOut {
 		show.Seeing = look(s.accounts(ctx))

@@ -107,7 +107,7 @@ function look() {
 }
 
 function open() {
-  stream = new EventSource(`${document.documentElement.dataset.stream}?after=now`);
+  stream = new EventSource(document.documentElement.dataset.stream);
   stream.onerror = () => ask(100); // is it gone?
   for (const type of ["push.preparing", "push.started", "push.exception", "push.stalled", "push.overdue",
     "push.backup_changed", "push.changed", "push.stopped", "push.failed", "push.not_found",
