@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,7 @@ type daemon struct {
 	heartbeat  *heartbeat
 	tokens     []web.Token // in force
 	unread     string      // what is wrong with the files of tokens and certificate, where that was logged
+	silent     atomic.Bool // the database did not answer when it was last asked, which was logged
 
 	mu       sync.Mutex
 	settings settings                         // in force
@@ -181,13 +183,19 @@ func (d *daemon) close() error {
 	return errors.Join(errs...)
 }
 
-// ready tells a load balancer whether requests can be served.
-func (d *daemon) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// ready tells a load balancer whether requests can be served. It tells everybody who
+// asks: why the database does not answer, which names it, is for the log, once.
+func (d *daemon) ready(parent context.Context) error {
+	ctx, cancel := context.WithTimeout(parent, 2*time.Second)
 	defer cancel()
-	if err := d.db.Ping(ctx); err != nil { // which names the database: not for everybody who asks
-		d.log.Debug("the database does not answer", zap.Error(err))
+	if err := d.db.Ping(ctx); err != nil {
+		if parent.Err() == nil && !d.silent.Swap(true) { // else nobody waits for the answer
+			d.log.Warn("the database does not answer", zap.Error(err))
+		}
 		return errors.New("the database does not answer: the log has more")
+	}
+	if d.silent.Swap(false) {
+		d.log.Info("the database answers again")
 	}
 	if d.replica != nil {
 		if err := d.replica.Ready(); err != nil {

@@ -22,7 +22,12 @@ func TestDatabaseOutage(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		server := storetest.NewPostgres(t)
-		databaseOutage(t, server.URL, func(*process) { server.Crash(t) }, func(*process) { server.Start(t) })
+		databaseOutage(t, server.URL, func(*process) { server.Crash(t) }, func(p *process) {
+			if n := strings.Count(p.log.String(), "the database does not answer"); n != 1 { // whoever asked how often
+				t.Errorf("the log says %d times that the database does not answer, want once\n%s", n, p.log)
+			}
+			server.Start(t)
+		})
 	})
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
