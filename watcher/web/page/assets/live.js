@@ -52,7 +52,7 @@ async function refresh() {
   } finally {
     busy = false;
   }
-  if (stream?.readyState === EventSource.CLOSED) open(); // the browser tries again after a broken connection, not after a refusal
+  if (stream?.readyState === EventSource.CLOSED) open();
   ask(patience);
 }
 
@@ -108,7 +108,8 @@ function look() {
 
 function open() {
   stream = new EventSource(document.documentElement.dataset.stream);
-  stream.onerror = () => ask(100); // is it gone?
+  // Is it gone? The browser goes on asking for what broke off, but not for what was refused.
+  stream.onerror = ({ target }) => ask(target.readyState === EventSource.CLOSED ? patience : 100);
   for (const type of ["push.preparing", "push.started", "push.exception", "push.stalled", "push.overdue",
     "push.backup_changed", "push.changed", "push.stopped", "push.failed", "push.not_found",
     "watcher.blind", "watcher.sighted", "delivery.exhausted", "webhook.test"]) {
