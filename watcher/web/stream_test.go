@@ -215,8 +215,6 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestStreamAlive holds that a stream without events is not silent, and that it
-// sees what another process has saved.
 // TestStreamHead asks for nothing but the head of a stream: it has an end.
 func TestStreamHead(t *testing.T) {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodHead, streams(t, newJournal(1), streamPace{}, nil).URL+"/v1/events/stream", nil)
@@ -235,6 +233,8 @@ func TestStreamHead(t *testing.T) {
 	}
 }
 
+// TestStreamAlive holds that a stream without events is not silent, and that it
+// sees what another process has saved.
 func TestStreamAlive(t *testing.T) {
 	j := newJournal(10)
 	r := connect(t, streams(t, j, streamPace{beat: 10 * time.Millisecond, recheck: 10 * time.Millisecond}, nil), "/v1/events/stream")
