@@ -134,7 +134,7 @@ func bands(all []sample, now time.Time, known bool) (list []band, open string) {
 	var words []string
 	if first := all[0].at; now.Sub(first) < time.Hour-lapse {
 		mark("open", 0, across(first, now))
-		words = append(words, "before "+clock(first))
+		words = append(words, "before "+clockAt(first, now))
 	}
 	holes := false
 	for i, s := range all[1:] {
@@ -154,7 +154,7 @@ func bands(all []sample, now time.Time, known bool) (list []band, open string) {
 	}
 	if last := all[len(all)-1].at; !known {
 		mark("open", across(last, now), chartWidth)
-		words = append(words, "since "+clock(last))
+		words = append(words, "since "+clockAt(last, now))
 	}
 	return list, strings.Join(words, ", ")
 }

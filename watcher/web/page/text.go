@@ -73,8 +73,11 @@ func ago(t time.Time) string {
 }
 
 // clock writes a time of day in UTC, with the date where that is in doubt.
-func clock(t time.Time) string {
-	if t = t.UTC(); time.Since(t).Abs() > 12*time.Hour {
+func clock(t time.Time) string { return clockAt(t, time.Now()) }
+
+// clockAt is clock as read at another time than now.
+func clockAt(t, now time.Time) string {
+	if t = t.UTC(); now.Sub(t).Abs() > 12*time.Hour {
 		return t.Format("2 Jan 2006 15:04:05")
 	}
 	return t.Format("15:04:05")
