@@ -8,7 +8,40 @@ import (
 	"time"
 
 	"pushwatch/notify"
+	"pushwatch/watcher/sqlstore"
 )
+
+// own has the dispatcher deliver for another account too, by way of the box that f
+// makes of it. It returns the world as it is for that account: what is told there is
+// the account's, and its stop gives the account up.
+func (w *world) own(account string, f func(*sqlstore.Account) notify.Outbox) *world {
+	w.Helper()
+	there := *w
+	var err error
+	if there.account, err = w.db.Own(w.Context(), account); err != nil {
+		w.Fatal(err)
+	}
+	feed := w.dispatcher.Feed(account, f(there.account))
+	writing, stopWriting := context.WithCancel(context.Background())
+	settling, stopSettling := context.WithCancel(context.Background())
+	var writer, settler sync.WaitGroup
+	writer.Go(func() { there.account.Run(writing) })
+	settler.Go(func() {
+		if err := feed.Run(settling); err != nil {
+			w.Errorf("Run() = %v, want nil", err)
+		}
+	})
+	there.stop = func() {
+		stopSettling()
+		settler.Wait()
+		stopWriting()
+		writer.Wait()
+	}
+	return &there
+}
+
+// itself is the box of an account as it is.
+func itself(a *sqlstore.Account) notify.Outbox { return a }
 
 // TestHandover gives up one account while the dispatcher goes on: what is under way is
 // awaited and settled, so that the next owner does not repeat it, and nothing more is
@@ -21,39 +54,43 @@ func TestHandover(t *testing.T) {
 			return nil
 		}}
 		w := newWorld(t, to("n", r))
-		account, err := w.db.Own(t.Context(), "college")
-		if err != nil {
-			t.Fatal(err)
-		}
-		feed := w.dispatcher.Feed("college", account)
-		writing, stopWriting := context.WithCancel(context.Background())
-		settling, stopSettling := context.WithCancel(context.Background())
-		var writer, settler sync.WaitGroup
-		writer.Go(func() { account.Run(writing) })
-		settler.Go(func() {
-			if err := feed.Run(settling); err != nil {
-				t.Errorf("Run() = %v, want nil", err)
-			}
-		})
-		for _, id := range []string{"msg_1", "msg_2"} {
-			if err := account.Announce(t.Context(), newEvent(id, "x", "n")); err != nil {
-				t.Fatal(err)
-			}
-		}
+		college := w.own("college", itself)
+		college.tell("msg_1", "x", "n")
+		college.tell("msg_2", "x", "n")
 		rest(time.Second)
-		stopSettling()
-		settler.Wait()
+		college.stop()
 		rest(10 * time.Second)
-		stopWriting()
-		writer.Wait()
 		if all := r.all(); len(all) != 1 || all[0].id != "msg_1" {
 			t.Errorf("attempts = %+v, want one, of msg_1", all)
 		}
-		for _, record := range w.records("n") {
-			want := map[string]notify.State{"msg_1": notify.Delivered, "msg_2": notify.Pending}[record.EventID]
-			if record.State != want {
-				t.Errorf("%s is %s, want %s", record.EventID, record.State, want)
-			}
+		if got, want := w.states("n"), "delivered pending"; got != want {
+			t.Errorf("states = %q, want %q", got, want)
+		}
+		w.stop()
+	})
+}
+
+// TestHandoverMakesRoom gives up an account whose deliveries are all that a channel can
+// hold: then those of the other account come, which had to wait in the table.
+func TestHandoverMakesRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		w := newWorld(t, to("n", r))
+		college := w.own("college", itself)
+		if err := w.dispatcher.Pause(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		const many = 4200 // more than are held with their bodies
+		college.tellAll(many, many, "n")
+		w.tell("msg_school", "x", "n")
+		college.stop()
+		if err := w.dispatcher.Resume(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Hour)
+		if got := r.taken(); len(got) != 1 || got[0] != "msg_school" {
+			t.Errorf("%d taken, want the one of the account that is still here", len(got))
 		}
 		w.stop()
 	})

@@ -16,12 +16,13 @@ func (c *channel) join(f *Feed) {
 	c.positions[f] = &position{behind: true}
 }
 
-// part forgets a feed and its lanes.
+// part forgets a feed and its lanes, which may make room for the others.
 func (c *channel) part(f *Feed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.positions, f)
 	c.strays += c.lanes.drop(f)
+	c.refill()
 }
 
 // offer takes a delivery that was just committed, where there is room and none
