@@ -107,11 +107,10 @@ func (c *channel) run(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(c.closed, stop)()
-	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
+	attempts, cut := outlive(ctx, stopGrace)
 	defer cut()
 	var sends sync.WaitGroup
 	defer sends.Wait()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cut) })()
 	for ctx.Err() == nil {
 		next := earlier(c.turn(attempts, &sends), time.Now().Add(turnTime))
 		select {
@@ -119,6 +118,16 @@ func (c *channel) run(ctx context.Context) {
 		case <-c.changed:
 		case <-time.After(time.Until(next)):
 		}
+	}
+}
+
+// outlive returns a context that ends so long after ctx has, or when it is cut off.
+func outlive(ctx context.Context, grace time.Duration) (longer context.Context, cut context.CancelFunc) {
+	longer, end := context.WithCancel(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() { time.AfterFunc(grace, end) })
+	return longer, func() {
+		forget()
+		end()
 	}
 }
 

@@ -141,8 +141,11 @@ func (f *Feed) settle(ctx context.Context, o Outcome) {
 	}
 }
 
-// write writes outcomes, several at a time: nobody waits for them.
+// write writes outcomes, several at a time: nobody waits for them. What ctx's end
+// finds unwritten is written after it.
 func (f *Feed) write(ctx context.Context) error {
+	saving, cut := outlive(ctx, 2*stopGrace)
+	defer cut()
 	var batch []Outcome
 	var due time.Time // of the batch
 	timer := time.NewTimer(0)
@@ -160,18 +163,18 @@ func (f *Feed) write(ctx context.Context) error {
 			if len(batch) < settleBatch {
 				continue
 			}
-			err = f.save(ctx, batch)
+			err = f.save(saving, batch)
 		case <-timer.C:
-			err = f.save(ctx, batch)
+			err = f.save(saving, batch)
 		case c := <-f.goners: // after the last outcomes of its attempts
 			for batch = f.gather(batch); err == nil && len(batch) > 0; batch = f.gather(nil) {
-				err = f.save(ctx, batch)
+				err = f.save(saving, batch)
 			}
 			if err == nil {
 				err = f.bury(ctx, c)
 			}
 		case <-ctx.Done():
-			return f.drain(context.WithoutCancel(ctx), batch)
+			return f.drain(saving, batch)
 		}
 		if err != nil {
 			return err
@@ -190,8 +193,6 @@ func (f *Feed) drain(ctx context.Context, batch []Outcome) error {
 		f.sends.Wait()
 		sent()
 	}()
-	saving, cancel := context.WithTimeout(ctx, 2*stopGrace)
-	defer cancel()
 	for waiting.Err() == nil {
 		select {
 		case o := <-f.outcomes:
@@ -199,14 +200,14 @@ func (f *Feed) drain(ctx context.Context, batch []Outcome) error {
 		case <-waiting.Done():
 		}
 		if len(batch) == settleBatch {
-			if err := f.save(saving, batch); err != nil {
+			if err := f.save(ctx, batch); err != nil {
 				return err
 			}
 			batch = nil
 		}
 	}
 	for batch = f.gather(batch); len(batch) > 0; batch = f.gather(nil) {
-		if err := f.save(saving, batch); err != nil {
+		if err := f.save(ctx, batch); err != nil {
 			return err
 		}
 	}

@@ -95,3 +95,43 @@ func TestHandoverMakesRoom(t *testing.T) {
 		w.stop()
 	})
 }
+
+// A cutBox is an outbox whose next settling is cut short by the end of its context.
+type cutBox struct {
+	notify.Outbox
+	begun chan struct{} // closed when that settling has begun
+	once  sync.Once
+}
+
+func (b *cutBox) Settle(ctx context.Context, outcomes []notify.Outcome) error {
+	first := false
+	b.once.Do(func() { first = true })
+	if !first {
+		return b.Outbox.Settle(ctx, outcomes)
+	}
+	close(b.begun)
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Second):
+		return b.Outbox.Settle(ctx, outcomes)
+	}
+}
+
+// TestHandoverWhileSettling gives up an account while outcomes are being written: they
+// are saved all the same.
+func TestHandoverWhileSettling(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, to("n", &receiver{}))
+		begun := make(chan struct{})
+		college := w.own("college", func(a *sqlstore.Account) notify.Outbox { return &cutBox{Outbox: a, begun: begun} })
+		college.tell("msg_1", "x", "n")
+		<-begun
+		college.stop()
+		if got, want := w.states("n"), "delivered"; got != want {
+			t.Errorf("states = %q, want %q: what was taken is not repeated by the next owner", got, want)
+		}
+		w.stop()
+	})
+}
