@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 	"time"
@@ -86,9 +87,11 @@ func storable(s string) string {
 
 // encodeOutcome is the row of an outcome.
 func encodeOutcome(shard int64, o notify.Outcome) []any {
-	next, settled := micros(o.NextAttemptAt), micros(time.Time{})
-	if o.State != notify.Pending {
-		next, settled = settled, micros(o.Attempt.At.Add(o.Attempt.Duration))
+	var next, settled sql.Null[int64]
+	if o.State == notify.Pending {
+		next = micros(o.NextAttemptAt)
+	} else {
+		settled = micros(o.Attempt.At.Add(o.Attempt.Duration))
 	}
 	text := storable(o.Attempt.Error)
 	line := encodeJSON(logLine{watcher.Timestamp{Time: o.Attempt.At}, o.Attempt.Status, text, o.Attempt.Duration.Milliseconds()})
