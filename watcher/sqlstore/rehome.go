@@ -22,26 +22,28 @@ func (db *DB) Rehome(ctx context.Context, accounts map[string][]int64) (string, 
 			homes[app] = name
 		}
 	}
-	orphans, err := db.unnamed(ctx, accounts, `EXISTS (SELECT 1 FROM tasks t WHERE t.account = a.name AND t.ended_at IS NULL AND t.removed_at IS NULL)`)
-	for _, orphan := range orphans {
-		if len(homes) == 0 {
-			break
-		}
-		var tasks []watcher.Task
-		if tasks, err = db.rehomeFrom(ctx, orphan, homes); err != nil || len(tasks) > 0 {
-			db.hint()
-			return orphan, tasks, err
-		}
+	if len(homes) == 0 {
+		return "", nil, nil
 	}
+	orphans, err := db.unnamed(ctx, accounts, `EXISTS (SELECT 1 FROM tasks t WHERE t.account = a.name AND t.ended_at IS NULL AND t.removed_at IS NULL)`)
 	if err != nil {
 		return "", nil, fmt.Errorf("look for accounts that are not named any more: %w", err)
+	}
+	for _, orphan := range orphans {
+		tasks, err := db.rehomeFrom(ctx, orphan, homes)
+		if err != nil {
+			return "", nil, fmt.Errorf("give tasks of account %s to others: %w", orphan, err)
+		}
+		if len(tasks) > 0 {
+			db.hint()
+			return orphan, tasks, nil
+		}
 	}
 	return "", nil, nil
 }
 
 // Unsent returns the accounts that no process's settings name, and that have
-// deliveries waiting. Those that this process's
-// settings name are given.
+// deliveries waiting. Those that this process's settings name are given.
 func (db *DB) Unsent(ctx context.Context, accounts []string) ([]string, error) {
 	named := make(map[string][]int64)
 	for _, name := range accounts {
@@ -119,10 +121,7 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 		}
 		return tx.rehome(ctx, tasks, accounts, news)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("give tasks of account %s to others: %w", orphan, err)
-	}
-	return tasks, nil
+	return tasks, err
 }
 
 // rehome writes the accounts of tasks, which have their next versions, and has the new
