@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"database/sql"
@@ -34,30 +33,26 @@ func decodeRecord(scan scanner, more ...any) (notify.Record, error) {
 
 // Deliveries implements [notify.Archive].
 func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, error) {
-	where, args := []string{`true`}, []any(nil)
-	filter := func(condition string, values ...any) {
-		where, args = append(where, condition), append(args, values...)
-	}
+	var w where
 	if q.After != (notify.DeliveryID{}) {
-		filter(`(d.shard, d.id) < (?, ?)`, q.After.Shard, q.After.ID)
+		w.and(`(d.shard, d.id) < (?, ?)`, q.After.Shard, q.After.ID)
 	}
 	switch q.State { // as it stands in the statement, a state leads to its index
 	case "":
 	case notify.Pending, notify.Delivered, notify.Dead:
-		filter(`d.state = '` + string(q.State) + `'`)
+		w.and(`d.state = '` + string(q.State) + `'`)
 	default:
 		return nil, fmt.Errorf("read deliveries: no delivery is %q: want pending, delivered or dead", q.State)
 	}
 	if q.Notifier != "" {
-		filter(`d.notifier = ?`, q.Notifier)
+		w.and(`d.notifier = ?`, q.Notifier)
 	}
 	if q.EventID != "" {
-		filter(`e.id = ?`, q.EventID)
+		w.and(`e.id = ?`, q.EventID)
 	}
 	if q.Task != (watcher.Key{}) {
-		filter(`e.sdk_app_id = ? AND e.task_id = ?`, q.Task.SDKAppID, q.Task.TaskID)
+		w.and(`e.sdk_app_id = ? AND e.task_id = ?`, q.Task.SDKAppID, q.Task.TaskID)
 	}
-	args = append(args, cmp.Or(q.Limit, defaultPage))
 
 	var records []notify.Record
 	err := db.each(ctx, db.reader, func(scan scanner) error {
@@ -65,7 +60,7 @@ func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, 
 		records = append(records, r)
 		return err
 	}, `SELECT `+recordColumns+` FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event
-		WHERE `+strings.Join(where, ` AND `)+` ORDER BY d.shard DESC, d.id DESC LIMIT ?`, args...)
+		`+w.String()+` ORDER BY d.shard DESC, d.id DESC LIMIT ?`, append(w.args, cmp.Or(q.Limit, defaultPage))...)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
@@ -121,11 +116,9 @@ func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify
 // decodeLog reads the log of a delivery.
 func decodeLog(log string) ([]notify.Attempt, error) {
 	var attempts []notify.Attempt
-	lines := bufio.NewScanner(strings.NewReader(log))
-	lines.Buffer(nil, len(log)+1)
-	for lines.Scan() {
+	for line := range strings.Lines(log) {
 		var l logLine
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			return nil, fmt.Errorf("read log: %w", err)
 		}
 		attempts = append(attempts, notify.Attempt{

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"pushwatch/watcher"
 )
@@ -57,18 +56,6 @@ func (db *DB) listTasks(ctx context.Context, query string, args []any) (tasks []
 	return tasks, nil
 }
 
-// A where is what rows have to be like, with the values that it asks for.
-type where struct {
-	conditions []string
-	args       []any
-}
-
-func (w *where) and(condition string, values ...any) {
-	w.conditions, w.args = append(w.conditions, condition), append(w.args, values...)
-}
-
-func (w *where) String() string { return ` WHERE ` + strings.Join(w.conditions, ` AND `) }
-
 // taskOrder is the order of the tasks of a query. Here and below, the sign stands
 // before each column that leads to an index.
 func taskOrder(q watcher.TaskQuery, sign string) string {
@@ -80,7 +67,8 @@ func taskOrder(q watcher.TaskQuery, sign string) string {
 
 // whereTasks is all that a query asks for, but the labels.
 func whereTasks(q watcher.TaskQuery, sign string) *where {
-	w := &where{conditions: []string{sign + `removed_at IS NULL`}}
+	w := new(where)
+	w.and(sign + `removed_at IS NULL`)
 	switch after := q.After; {
 	case !q.Newest:
 		w.and(`(`+sign+`sdk_app_id, task_id) > (?, ?)`, after.SDKAppID, after.TaskID)
@@ -90,13 +78,7 @@ func whereTasks(q watcher.TaskQuery, sign string) *where {
 	if q.Account != "" {
 		w.and(`account = ?`, q.Account)
 	}
-	if len(q.States) > 0 {
-		states := make([]any, len(q.States))
-		for i, s := range q.States {
-			states[i] = string(s)
-		}
-		w.and(`state IN (?`+strings.Repeat(", ?", len(states)-1)+`)`, states...)
-	}
+	oneOf(w, `state`, q.States)
 	if q.SDKAppID != 0 {
 		w.and(sign+`sdk_app_id = ?`, q.SDKAppID)
 	}

@@ -62,6 +62,36 @@ func rounds[T any, K comparable](items []T, key func(T) K) [][]T {
 	return split
 }
 
+// A where is what rows have to be like, with the values that it asks for. The zero
+// where asks for nothing.
+type where struct {
+	conditions []string
+	args       []any
+}
+
+func (w *where) and(condition string, values ...any) {
+	w.conditions, w.args = append(w.conditions, condition), append(w.args, values...)
+}
+
+// oneOf asks for a column to be one of some values, where there are any.
+func oneOf[T ~string](w *where, column string, values []T) {
+	if len(values) == 0 {
+		return
+	}
+	args := make([]any, len(values))
+	for i, v := range values {
+		args[i] = string(v)
+	}
+	w.and(column+` IN (?`+strings.Repeat(", ?", len(args)-1)+`)`, args...)
+}
+
+func (w *where) String() string {
+	if len(w.conditions) == 0 {
+		return ""
+	}
+	return ` WHERE ` + strings.Join(w.conditions, ` AND `)
+}
+
 // A transaction runs statements that are written with "?".
 type transaction struct {
 	sql *sql.Tx

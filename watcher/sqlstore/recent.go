@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"pushwatch/watcher"
@@ -13,31 +12,21 @@ import (
 
 // RecentEvents reads a page of events, the newest first.
 func (db *DB) RecentEvents(ctx context.Context, q watcher.RecentQuery) ([]watcher.RecentEvent, error) {
-	where, args := []string{`true`}, []any(nil)
-	filter := func(condition string, values ...any) {
-		where, args = append(where, condition), append(args, values...)
-	}
+	var w where
 	if b := q.Before; !b.At.IsZero() {
-		filter(`(at, shard, number) < (?, ?, ?)`, b.At.UnixMicro(), b.Shard, b.Number)
+		w.and(`(at, shard, number) < (?, ?, ?)`, b.At.UnixMicro(), b.Shard, b.Number)
 	}
-	if len(q.Types) > 0 {
-		types := make([]any, len(q.Types))
-		for i, t := range q.Types {
-			types[i] = string(t)
-		}
-		filter(`type IN (?`+strings.Repeat(", ?", len(types)-1)+`)`, types...)
-	}
+	oneOf(&w, `type`, q.Types)
 	if q.Key != (watcher.Key{}) {
-		filter(`sdk_app_id = ? AND task_id = ?`, q.Key.SDKAppID, q.Key.TaskID)
+		w.and(`sdk_app_id = ? AND task_id = ?`, q.Key.SDKAppID, q.Key.TaskID)
 	}
-	args = append(args, cmp.Or(q.Limit, defaultPage))
 	var events []watcher.RecentEvent
 	err := db.each(ctx, db.reader, func(scan scanner) error {
 		e, err := decodeRecent(scan)
 		events = append(events, e)
 		return err
-	}, `SELECT shard, number, type, body, at FROM events WHERE `+strings.Join(where, ` AND `)+`
-		ORDER BY at DESC, shard DESC, number DESC LIMIT ?`, args...)
+	}, `SELECT shard, number, type, body, at FROM events`+w.String()+`
+		ORDER BY at DESC, shard DESC, number DESC LIMIT ?`, append(w.args, cmp.Or(q.Limit, defaultPage))...)
 	if err != nil {
 		return nil, fmt.Errorf("read recent events: %w", err)
 	}
