@@ -33,16 +33,39 @@ func decodeRecord(scan scanner, more ...any) (notify.Record, error) {
 
 // Deliveries implements [notify.Archive].
 func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, error) {
+	var records []notify.Record
+	query, args, err := selectRecords(q)
+	if err == nil {
+		err = db.each(ctx, db.reader, func(scan scanner) error {
+			r, err := decodeRecord(scan)
+			records = append(records, r)
+			return err
+		}, query, args...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	return records, nil
+}
+
+// selectRecords is the statement of a query. The deliveries of one event, or of one
+// task, are found by it and then sorted: the plus sign keeps either database from
+// looking for them among all, in their order.
+func selectRecords(q notify.Query) (string, []any, error) {
+	shard := `d.shard`
+	if q.EventID != "" || q.Task != (watcher.Key{}) {
+		shard = `+d.shard`
+	}
 	var w where
 	if q.After != (notify.DeliveryID{}) {
-		w.and(`(d.shard, d.id) < (?, ?)`, q.After.Shard, q.After.ID)
+		w.and(`(`+shard+`, d.id) < (?, ?)`, q.After.Shard, q.After.ID)
 	}
-	switch q.State { // as it stands in the statement, a state leads to its index
+	switch q.State { // as it stands in the statement, dead leads to its index
 	case "":
 	case notify.Pending, notify.Delivered, notify.Dead:
 		w.and(`d.state = '` + string(q.State) + `'`)
 	default:
-		return nil, fmt.Errorf("read deliveries: no delivery is %q: want pending, delivered or dead", q.State)
+		return "", nil, fmt.Errorf("no delivery is %q: want pending, delivered or dead", q.State)
 	}
 	if q.Notifier != "" {
 		w.and(`d.notifier = ?`, q.Notifier)
@@ -53,18 +76,8 @@ func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, 
 	if q.Task != (watcher.Key{}) {
 		w.and(`e.sdk_app_id = ? AND e.task_id = ?`, q.Task.SDKAppID, q.Task.TaskID)
 	}
-
-	var records []notify.Record
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		r, err := decodeRecord(scan)
-		records = append(records, r)
-		return err
-	}, `SELECT `+recordColumns+` FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event
-		`+w.String()+` ORDER BY d.shard DESC, d.id DESC LIMIT ?`, append(w.args, cmp.Or(q.Limit, defaultPage))...)
-	if err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", err)
-	}
-	return records, nil
+	return `SELECT ` + recordColumns + ` FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event` +
+		w.String() + ` ORDER BY ` + shard + ` DESC, d.id DESC LIMIT ?`, append(w.args, cmp.Or(q.Limit, defaultPage)), nil
 }
 
 // Delivery implements [notify.Archive].

@@ -62,6 +62,13 @@ func (db *DB) shards(ctx context.Context) ([]int64, error) {
 	return shards, err
 }
 
+// selectDead finds some dead deliveries of a notifier. Twice the same table, since
+// SQLite would walk through all the deliveries, and finds the dead in their own index
+// where it needs nothing else of them.
+const selectDead = `SELECT k.id FROM deliveries k CROSS JOIN deliveries d
+	WHERE k.shard = ? AND k.notifier = ? AND k.state = 'dead' AND k.id > ? AND d.shard = k.shard AND d.id = k.id
+	AND d.created_at >= ? AND d.created_at < ? ORDER BY k.id LIMIT ?`
+
 // replay makes a step of settled deliveries of one account pending again, those with
 // ids above the last of the step before, and returns how many and the last of them. It
 // locks the account's row first, as every writer does, so that positions become
@@ -73,8 +80,7 @@ func (tx transaction) replay(ctx context.Context, shard int64, which notify.Sele
 	query := `SELECT id FROM deliveries WHERE shard = ? AND id = ? AND state <> 'pending'`
 	args := []any{shard, which.ID.ID}
 	if which.ID == (notify.DeliveryID{}) {
-		query = `SELECT id FROM deliveries WHERE shard = ? AND notifier = ? AND state = 'dead'
-			AND id > ? AND created_at >= ? AND created_at < ? ORDER BY id LIMIT ?`
+		query = selectDead
 		args = []any{shard, which.Notifier, after, max(which.Since.UnixMicro(), 0), which.Until.UnixMicro(), replayRows}
 	}
 	var ids []int64

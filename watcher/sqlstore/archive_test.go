@@ -1,0 +1,35 @@
+package sqlstore
+
+import (
+	"strings"
+	"testing"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+// TestDeliveriesPlan holds that a few deliveries are not looked for among all.
+func TestDeliveriesPlan(t *testing.T) {
+	db := openTest(t)
+	for _, test := range []struct {
+		query notify.Query
+		want  string
+	}{
+		{notify.Query{EventID: "msg_1"}, "deliveries_event (shard=? AND event=?)"},
+		{notify.Query{EventID: "msg_1", Notifier: "n", After: notify.DeliveryID{Shard: 1, ID: 1}}, "deliveries_event (shard=? AND event=?)"},
+		{notify.Query{Task: watcher.Key{SDKAppID: 1, TaskID: "a"}}, "deliveries_event (shard=? AND event=?)"},
+		{notify.Query{State: notify.Dead}, "deliveries_dead"},
+		{notify.Query{State: notify.Dead, Notifier: "n"}, "deliveries_dead"},
+	} {
+		query, args, err := selectRecords(test.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := planOf(t, db, `EXPLAIN QUERY PLAN `+query, args); !strings.Contains(got, test.want) {
+			t.Errorf("plan of %+v is\n%s\nwant %s in it", test.query, got, test.want)
+		}
+	}
+	if got := planOf(t, db, `EXPLAIN QUERY PLAN `+selectDead, make([]any, strings.Count(selectDead, "?"))); !strings.Contains(got, "USING COVERING INDEX deliveries_dead") {
+		t.Errorf("plan of a replay is\n%s\nwant the index of the dead in it", got)
+	}
+}
