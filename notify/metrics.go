@@ -66,49 +66,6 @@ func (m *channelMetrics) attempt(result string) { m.attempts.WithLabelValues(res
 // dead counts deliveries that were given up.
 func (m *channelMetrics) dead(n int) { m.died.Add(float64(n)) }
 
-// A counter keeps the tallies of the archive for a while: scrapes come often, and
-// counting a large backlog takes its time.
-type counter struct {
-	archive Archive
-	turn    chan struct{} // holds one, and whoever has it may use what follows
-
-	tallies map[string]Tally
-	err     error // of the last counting
-	counted time.Time
-	took    time.Duration
-}
-
-const (
-	countEvery   = 5 * time.Second
-	countTimeout = 5 * time.Second
-	countShare   = 20 // counting takes at most this part of the time, as its denominator
-)
-
-// get returns tallies that are some seconds old at most, or more where counting
-// takes long. That it fails is remembered as long: while the database hangs nobody
-// else waits for it.
-func (c *counter) get(ctx context.Context) (map[string]Tally, error) {
-	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	start := time.Now()
-	if start.Sub(c.counted) < max(countEvery, countShare*c.took) {
-		return c.tallies, c.err
-	}
-	counting, cancel := context.WithTimeout(ctx, countTimeout)
-	defer cancel()
-	c.tallies, c.err = c.archive.Tallies(counting)
-	if ctx.Err() != nil { // the caller has no time: the next one may have
-		return nil, context.Cause(ctx)
-	}
-	c.counted = time.Now()
-	c.took = c.counted.Sub(start)
-	return c.tallies, c.err
-}
-
 // Descriptions of what is counted anew at each scrape.
 var (
 	stateDesc = prometheus.NewDesc("pushwatch_notifier_state",

@@ -67,7 +67,7 @@ type Dispatcher struct {
 	archive  Archive
 	log      *zap.Logger
 	roster   *roster
-	tallies  counter
+	tallies  tallies
 	events   *prometheus.CounterVec // saved, by type
 	warned   map[string]int         // the strays of which the log has told; Run's own
 
@@ -86,7 +86,7 @@ func New(cfg Config) *Dispatcher {
 	}
 	d := &Dispatcher{
 		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log, events: watcher.EventsCounter(cfg.Metrics),
-		tallies: counter{archive: cfg.Archive, turn: make(chan struct{}, 1)}, boxes: make(map[string]Outbox),
+		tallies: tallies{archive: cfg.Archive, turn: make(chan struct{}, 1)}, boxes: make(map[string]Outbox),
 	}
 	d.roster = &roster{log: cfg.Log, metrics: newMetrics(cfg.Metrics), exhausted: d.exhausted, changed: make(chan struct{}, 1), feeds: make(map[*Feed]bool)}
 	d.roster.set(cfg.Notifiers)

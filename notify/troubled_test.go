@@ -2,7 +2,6 @@ package notify_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -212,49 +211,6 @@ func resultsOf(t *testing.T, w *world) map[string]float64 {
 		}
 	}
 	return results
-}
-
-// hung is a database that does not answer.
-type hung struct{ notify.Archive }
-
-func (hung) Tallies(ctx context.Context) (map[string]notify.Tally, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-// TestCountingHangs has many ask for the counts while the database hangs: none waits
-// for longer than it has time, and soon they are told without a wait.
-func TestCountingHangs(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		d := notify.New(notify.Config{Archive: hung{}})
-		const patience = 2 * time.Second
-		start, done := time.Now(), make(chan error)
-		for range 5 {
-			go func() {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				defer cancel()
-				if _, err := d.Notifiers(ctx); err == nil {
-					done <- fmt.Errorf("Notifiers() = nil, want an error")
-				} else if waited := time.Since(start); waited > patience {
-					done <- fmt.Errorf("Notifiers() took %s, want %s at most", waited, patience)
-				}
-				done <- nil
-			}()
-		}
-		for range 5 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-		if _, err := d.Notifiers(t.Context()); err == nil {
-			t.Error("Notifiers() = nil, want an error")
-		}
-		start = time.Now()
-		if _, err := d.Notifiers(t.Context()); err == nil || time.Since(start) > 0 {
-			t.Errorf("Notifiers() again = %v after %s, want the same error at once", err, time.Since(start))
-		}
-	})
 }
 
 // TestMatchIsOfTasks routes an event that belongs to no task to a notifier that chooses

@@ -1,0 +1,58 @@
+package notify
+
+import (
+	"context"
+	"time"
+)
+
+// tallies are those of the archive, kept for a while: scrapes come often, and counting
+// a large backlog takes its time.
+type tallies struct {
+	archive Archive
+	turn    chan struct{} // holds one, and whoever has it may use what follows
+
+	last    map[string]Tally // by notifier
+	err     error            // of the last counting
+	counted time.Time
+	took    time.Duration
+}
+
+const (
+	countEvery   = 5 * time.Second
+	countAgain   = 10 * time.Second // after a failure
+	countTimeout = 5 * time.Second
+	countShare   = 20 // counting takes at most this part of the time, as its denominator
+)
+
+// get returns tallies that are some seconds old at most, or more where counting
+// takes long. That it fails is remembered too: while the database hangs few wait for
+// it.
+func (t *tallies) get(ctx context.Context) (map[string]Tally, error) {
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	start := time.Now()
+	if start.Sub(t.counted) < t.keep() {
+		return t.last, t.err
+	}
+	counting, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	last, err := t.archive.Tallies(counting)
+	if ctx.Err() != nil { // the caller has no time: the next one may have
+		return nil, context.Cause(ctx)
+	}
+	t.last, t.err, t.counted = last, err, time.Now()
+	t.took = t.counted.Sub(start)
+	return last, err
+}
+
+// keep is for how long the last counting is good.
+func (t *tallies) keep() time.Duration {
+	if t.err != nil {
+		return countAgain
+	}
+	return max(countEvery, countShare*t.took)
+}
