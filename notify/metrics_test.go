@@ -2,6 +2,9 @@ package notify_test
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,4 +111,52 @@ func secondsToDeliver(t *testing.T, r prometheus.Gatherer) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// TestTimeoutResult has a receiver hang for longer than the notifier's timeout, which
+// is counted as such.
+func TestTimeoutResult(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // else the server does not notice that the sender has hung up
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	defer server.CloseClientConnections()
+	n := to("n", nil)
+	n.Sender, n.Timeout = senderTo(t, server.URL, time.Minute), 100*time.Millisecond
+	w := newWorld(t, n)
+	w.tell("msg_1", "x", "n")
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		got := resultsOf(t, w)
+		if got["timeout"] > 0 {
+			break
+		}
+		if len(got) > 1 || time.Now().After(deadline) {
+			t.Fatalf("attempts by result = %v, want a timeout", got)
+		}
+	}
+}
+
+// resultsOf counts the attempts by what came of them; 2xx is always there.
+func resultsOf(t *testing.T, w *world) map[string]float64 {
+	t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := make(map[string]float64)
+	for _, f := range families {
+		if f.GetName() != "pushwatch_delivery_attempts_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "result" {
+					results[l.GetValue()] = m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return results
 }
