@@ -126,19 +126,19 @@ func (c *channel) copyStanding() Standing {
 }
 
 func (d *Dispatcher) channel(notifier string) (*channel, error) {
-	for _, c := range d.roster.all() {
-		if c.Name == notifier {
-			return c, nil
-		}
+	c := d.roster.named(notifier)
+	if c == nil {
+		return nil, ErrNoNotifier
 	}
-	return nil, ErrNoNotifier
+	return c, nil
 }
 
 // adopt takes over a standing that was saved, unless what is known here is newer.
 func (c *channel) adopt(s Standing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.Version < c.standing.Version || s.Version == c.standing.Version && s.State == c.standing.State && s.PausedUntil.Equal(c.standing.PausedUntil) {
+	same := s.Version == c.standing.Version && s.State == c.standing.State && s.PausedUntil.Equal(c.standing.PausedUntil)
+	if same || s.Version < c.standing.Version {
 		return
 	}
 	was := c.standing.State
@@ -170,7 +170,7 @@ func (d *Dispatcher) refresh(ctx context.Context) error {
 		return err
 	}
 	for _, s := range standings {
-		if c, err := d.channel(s.Notifier); err == nil {
+		if c := d.roster.named(s.Notifier); c != nil {
 			c.adopt(s)
 		}
 	}

@@ -54,13 +54,10 @@ type exhauster func(*Delivery, *Outcome, *Standing) *watcher.Event
 // whatever that one's own events, and every log.
 func (d *Dispatcher) toldOf(notifier string) []string {
 	var names []string
-	all := d.roster.all()
-	for _, c := range all {
-		if fallback := c.now().Fallback; c.Name == notifier && fallback != "" {
-			names = append(names, fallback)
-		}
+	if c := d.roster.named(notifier); c != nil && c.now().Fallback != "" {
+		names = append(names, c.now().Fallback)
 	}
-	for _, c := range all {
+	for _, c := range d.roster.all() {
 		if c.now().Type == "log" && c.Name != notifier && !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
 		}

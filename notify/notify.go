@@ -88,7 +88,10 @@ func New(cfg Config) *Dispatcher {
 		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log, events: watcher.EventsCounter(cfg.Metrics),
 		tallies: tallies{archive: cfg.Archive, turn: make(chan struct{}, 1)}, boxes: make(map[string]Outbox),
 	}
-	d.roster = &roster{log: cfg.Log, metrics: newMetrics(cfg.Metrics), exhausted: d.exhausted, changed: make(chan struct{}, 1), feeds: make(map[*Feed]bool)}
+	d.roster = &roster{
+		log: cfg.Log, metrics: newMetrics(cfg.Metrics), exhausted: d.exhausted,
+		changed: make(chan struct{}, 1), feeds: make(map[*Feed]bool),
+	}
 	d.roster.set(cfg.Notifiers)
 	cfg.Metrics.MustRegister(d)
 	return d

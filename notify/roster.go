@@ -17,8 +17,8 @@ type roster struct {
 	exhausted exhauster
 	changed   chan struct{} // a channel has come that does not run yet; holds at most one
 
-	mu       sync.RWMutex
-	channels []*channel // in the order of the settings; the slice is never changed, only replaced
+	mu       sync.RWMutex // taken before that of a channel, never while one is held
+	channels []*channel   // in the order of the settings; the slice is never changed, only replaced
 	feeds    map[*Feed]bool
 }
 

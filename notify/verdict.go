@@ -86,20 +86,15 @@ func (c *channel) noted(reason string) {
 	c.lastError = reason
 }
 
-// latest is the time until which a notifier is left alone that asked for it.
-func latest(now, retryAfter time.Time) time.Time {
-	if most := now.Add(maxPause); retryAfter.After(most) {
-		return most
-	}
-	return retryAfter
-}
-
 // heed takes in what a failure says of the notifier as a whole: that it is gone,
 // or wants a pause. It returns the standing where that has changed.
 func (c *channel) heed(now time.Time, fault *SendError) *Standing {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	until := latest(now, fault.RetryAfter)
+	until := fault.RetryAfter
+	if most := now.Add(maxPause); until.After(most) {
+		until = most
+	}
 	switch {
 	case c.standing.State == Gone:
 		return nil
