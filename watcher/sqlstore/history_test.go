@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,11 +9,7 @@ import (
 
 // TestEventsPlan holds that no query of events reads the whole table.
 func TestEventsPlan(t *testing.T) {
-	db, err := Open(t.Context(), Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "pushwatch.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := openTest(t)
 	for _, test := range []struct {
 		query watcher.EventQuery
 		want  string
@@ -30,19 +25,8 @@ func TestEventsPlan(t *testing.T) {
 		{watcher.EventQuery{Subject: "school"}, "events_announced (shard=? AND number>? AND number<?)"},
 	} {
 		query, args := (&shardReader{query: test.query}).statement()
-		var plan []string
-		err := db.each(t.Context(), db.reader, func(scan scanner) error {
-			var id, parent, unused int
-			var step string
-			err := scan(&id, &parent, &unused, &step)
-			plan = append(plan, step)
-			return err
-		}, `EXPLAIN QUERY PLAN `+query, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join(plan, "; "); !strings.Contains(got, test.want) || strings.Contains(got, "SCAN events") {
-			t.Errorf("plan of %+v = %s, want %s", test.query, got, test.want)
+		if got := planOf(t, db, query, args); !strings.Contains(got, test.want) || strings.Contains(got, "SCAN events") {
+			t.Errorf("plan of %+v is\n%s\nwant %s in it", test.query, got, test.want)
 		}
 	}
 }

@@ -1,0 +1,101 @@
+package sqlstore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// they would easily read through all of them: SQLite where a statement lists its
+// keys, and PostgreSQL while it has no statistics of rows that are new.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	const rows, n = 10_000, 100
+	insertTasks := func(from int) string {
+		return `INSERT INTO tasks (sdk_app_id, task_id, account, state, labels, registered_at, version, sequence, memory) VALUES ` +
+			strings.Join(texts(from, n, "(1400000001, 'task%d', 'school', 'pushing', '{}', 1, 1, 0, '{}')"), ", ")
+	}
+	insertDeliveries := func(from int) string {
+		return `INSERT INTO deliveries (shard, id, position, event, notifier, state, attempts, last_error, log, created_at) VALUES ` +
+			strings.Join(texts(from, n, "(1, %[1]d, %[1]d, %[1]d, 'classroom', 'pending', 0, '', '', 1)"), ", ")
+	}
+	for name, open := range map[string]func(*testing.T) *DB{"sqlite": openTest, "postgres": openPostgresTest} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := open(t)
+			err := db.write(t.Context(), func(tx transaction) error {
+				for from := 0; from < rows; from += n {
+					for _, insert := range []string{insertTasks(from), insertDeliveries(from)} {
+						if _, err := tx.exec(t.Context(), insert); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			type statement struct {
+				table, alias, text string
+				args               []any
+			}
+			nulls := func(columns int) []any { return make([]any, n*columns) }
+			statements := []statement{
+				{"tasks", "tasks", saveStatement(n), nulls(len(taskTypes) + 1)},
+				{"tasks", "tasks", touchStatement(n), nulls(len(touchTypes))},
+				{"deliveries", "deliveries", settleStatement(n), nulls(len(outcomeTypes))},
+			}
+			for _, k := range kinds {
+				keys := slices.Repeat([]any{1, map[string]any{"BIGINT": 1, "TEXT": "task1"}[k.types[1]]}, n)
+				statements = append(statements, statement{k.table, "r", k.dropStatement(n), append(keys, k.ages(1)...)})
+			}
+			for _, c := range statements {
+				want, never := "SEARCH "+c.alias+" USING INDEX sqlite_autoindex_"+c.table+"_", "SCAN "+c.alias
+				if db.postgres {
+					want, never = "Index Scan using "+c.table+"_pkey", "Seq Scan"
+				}
+				plan := planOf(t, db, c.text, c.args)
+				if !strings.Contains(plan, want) || strings.Contains(plan, never) {
+					t.Errorf("plan is\n%s\nwant %q and no %q in it", plan, want, never)
+				}
+			}
+		})
+	}
+}
+
+// planOf is how the database would run a statement in a transaction, as the writer's.
+func planOf(t *testing.T, db *DB, statement string, args []any) string {
+	t.Helper()
+	explain := `EXPLAIN QUERY PLAN `
+	if db.postgres {
+		explain = `EXPLAIN `
+	}
+	var plan []string
+	err := db.write(t.Context(), func(tx transaction) error {
+		return tx.each(t.Context(), func(scan scanner) error {
+			var line string
+			dest := []any{&line}
+			if !db.postgres {
+				dest = []any{new(any), new(any), new(any), &line}
+			}
+			err := scan(dest...)
+			plan = append(plan, line)
+			return err
+		}, explain+statement, args...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(plan, "\n")
+}
+
+// texts formats n numbers from first on.
+func texts(first, n int, format string) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(format, first+i)
+	}
+	return list
+}
