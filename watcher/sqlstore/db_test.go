@@ -82,6 +82,25 @@ func TestOpenLocked(t *testing.T) {
 	open(t, url).Close()
 }
 
+// TestOpenLockedByAnotherName opens one file by two names.
+func TestOpenLockedByAnotherName(t *testing.T) {
+	folder := t.TempDir()
+	file, link := filepath.Join(folder, "pushwatch.db"), filepath.Join(folder, "link.db")
+	open(t, "sqlite:"+file).Close()
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range [][2]string{{link, file}, {file, link}} {
+		db := open(t, "sqlite:"+names[0])
+		if err := openError(t, "sqlite:"+names[1]); !errors.Is(err, sqlstore.ErrLocked) {
+			t.Errorf("Open(%s) while %s is open = %v, want %v", names[1], names[0], err, sqlstore.ErrLocked)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestOpenNewer pretends that a later version of the program was here.
 func TestOpenNewer(t *testing.T) {
 	for name, test := range map[string]struct {

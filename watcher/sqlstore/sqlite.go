@@ -27,6 +27,9 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if real, err := filepath.EvalSymlinks(path); err == nil { // else there is no file yet
+		path = real // for one file to have one lock
+	}
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
 		return nil, err
