@@ -15,6 +15,21 @@
 // how a parameter is written (see bind), how a connection is opened, and that the short
 // statements of SQLite's writer stay prepared.
 //
+// # The tables
+//
+// They are made by the files in migrations, which say what each column means:
+//
+//   - accounts: a row each, with its epoch and the numbers allotted last. Whoever
+//     writes for an account locks its row first, so that what has higher numbers is
+//     committed later. Only retention does not: nobody else wants what it drops.
+//   - tasks: every push that is registered, as it stands.
+//   - events: the facts, with the body that is sent. An event is named by its account
+//     (the shard) and its number there.
+//   - deliveries: one for each event and notifier, with the log of its attempts. Its
+//     position says where it comes among those that wait.
+//   - notifiers: their standings.
+//   - members and notes: what several processes tell each other.
+//
 // # Several processes
 //
 // A SQLite file belongs to one process. A PostgreSQL database can have several, each
@@ -27,8 +42,9 @@
 //
 // Of each process PostgreSQL has 19 connections at most: 16 for work, two for the
 // heartbeat, and one for hints. Connecting takes 5 s at most, a transaction 30 s, and
-// one that does nothing half of the TTL; a read waits 30 s for a row. TLS is as sslmode in the URL says; without
-// it, TLS is tried and not required ("prefer"), so over a network say "verify-full".
+// one that does nothing half of the TTL; a read waits 30 s for a row. TLS is as sslmode
+// in the URL says; without it, TLS is tried and not required ("prefer"), so over a
+// network say "verify-full".
 package sqlstore
 
 import (
