@@ -138,16 +138,15 @@ func bands(all []sample, now time.Time, known bool) (list []band, open string) {
 	}
 	holes := false
 	for i, s := range all[1:] {
-		class := ""
-		switch last := all[i]; {
+		last := all[i]
+		from, to := across(last.at, now), across(s.at, now)
+		switch {
 		case s.at.Sub(last.at) > lapse:
-			class, holes = "open", true
+			mark("open", from, to)
+			holes = true
 		case last.dark:
-			class = "dark"
-		default:
-			continue
+			mark("dark", from, to)
 		}
-		mark(class, across(all[i].at, now), across(s.at, now))
 	}
 	if holes {
 		words = append(words, "at times")
