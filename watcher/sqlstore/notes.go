@@ -43,6 +43,17 @@ func (tx transaction) note(ctx context.Context, row accountRow, urgent bool, key
 	return nil
 }
 
+// noteAll notes changed tasks, which are given by their accounts. The rows of these
+// must be locked.
+func (tx transaction) noteAll(ctx context.Context, accounts map[string]accountRow, changed map[string][]watcher.Key) error {
+	for name, keys := range changed {
+		if err := tx.note(ctx, accounts[name], false, keys...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Hurry implements [watcher.Registry].
 func (db *DB) Hurry(ctx context.Context, t watcher.Task) error {
 	err := db.write(ctx, func(tx transaction) error {

@@ -25,55 +25,26 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	if len(tasks) == 0 {
 		return nil, nil, nil
 	}
-	var now map[watcher.Key]watcher.Task
-	var begun []bool
-	var elsewhere []watcher.Task // live in other accounts, whose rows are locked too
+	var c change
 	register := func(tx transaction) error {
-		accounts, err := tx.lockAccounts(ctx, slices.Concat(tasks, elsewhere))
+		accounts, err := tx.lockAccounts(ctx, slices.Concat(tasks, c.elsewhere))
 		if err != nil {
 			return err
 		}
-		var hidden map[watcher.Key]bool
-		if now, hidden, err = db.readTasks(ctx, tx.sql, tasks); err != nil {
+		found, hidden, err := db.readTasks(ctx, tx.sql, tasks)
+		if err != nil {
 			return err
 		}
-		begun = make([]bool, len(tasks))
-		var fresh, moved []watcher.Task
-		news := make(map[string][]watcher.Key) // by account
-		elsewhere = nil
-		for i, t := range tasks {
-			old, exists := now[t.Key]
-			live := exists && !hidden[t.Key] && !old.State.Ended()
-			if live && old.Account != t.Account {
-				if _, locked := accounts[old.Account]; !locked {
-					elsewhere = append(elsewhere, old)
-					continue
-				}
-				begun[i] = true
-				news[old.Account] = append(news[old.Account], t.Key) // for it to be dropped there
-				news[t.Account] = append(news[t.Account], t.Key)
-				old.Account = t.Account
-				old.Version++
-				now[t.Key] = old
-				moved = append(moved, old)
-				continue
-			}
-			if exists && !hidden[t.Key] && (live || !reopen) {
-				continue
-			}
-			begun[i] = true
-			now[t.Key] = begin(t, old)
-			delete(hidden, t.Key) // asked for twice, it is watched from the first
-			fresh = append(fresh, now[t.Key])
-			news[t.Account] = append(news[t.Account], t.Key)
-		}
-		if elsewhere != nil {
+		if c = changeOf(tasks, reopen, found, hidden, accounts); len(c.elsewhere) > 0 {
 			return errUnlocked
 		}
-		if err := tx.rehome(ctx, moved, accounts, news); err != nil {
+		if err := tx.moveTasks(ctx, c.moved); err != nil {
 			return err
 		}
-		return tx.insertTasks(ctx, fresh)
+		if err := tx.insertTasks(ctx, c.fresh); err != nil {
+			return err
+		}
+		return tx.noteAll(ctx, accounts, c.news)
 	}
 	err := db.write(ctx, register)
 	for errors.Is(err, errUnlocked) && ctx.Err() == nil { // once, but that they may move meanwhile
@@ -85,9 +56,51 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	db.hint()
 	all := make([]watcher.Task, len(tasks))
 	for i, t := range tasks {
-		all[i] = now[t.Key]
+		all[i] = c.now[t.Key]
 	}
-	return all, begun, nil
+	return all, c.begun, nil
+}
+
+// A change is what a registration does to the tasks that are there.
+type change struct {
+	now       map[watcher.Key]watcher.Task // how each stands then
+	begun     []bool                       // for each that is asked for: its watching begins
+	fresh     []watcher.Task               // are written as begun
+	moved     []watcher.Task               // go on in another account
+	elsewhere []watcher.Task               // are live in accounts whose rows are not locked
+	news      map[string][]watcher.Key     // for the owners, by account
+}
+
+// changeOf decides on the tasks that are asked for, of which some were found, and some
+// of these hidden. The rows of accounts are locked.
+func changeOf(asked []watcher.Task, reopen bool, found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, accounts map[string]accountRow) change {
+	c := change{now: found, begun: make([]bool, len(asked)), news: make(map[string][]watcher.Key)}
+	for i, t := range asked {
+		old, exists := c.now[t.Key]
+		_, locked := accounts[old.Account]
+		visible := exists && !hidden[t.Key]
+		live := visible && !old.State.Ended()
+		switch {
+		case live && old.Account != t.Account && !locked:
+			c.elsewhere = append(c.elsewhere, old)
+		case live && old.Account != t.Account:
+			c.begun[i] = true
+			c.news[old.Account] = append(c.news[old.Account], t.Key) // for it to be dropped there
+			c.news[t.Account] = append(c.news[t.Account], t.Key)
+			old.Account = t.Account
+			old.Version++
+			c.now[t.Key] = old
+			c.moved = append(c.moved, old)
+		case live, visible && !reopen: // stays as it is
+		default:
+			c.begun[i] = true
+			c.now[t.Key] = begin(t, old)
+			delete(hidden, t.Key) // asked for twice, it is watched from the first
+			c.fresh = append(c.fresh, c.now[t.Key])
+			c.news[t.Account] = append(c.news[t.Account], t.Key)
+		}
+	}
+	return c
 }
 
 // begin is a task whose watching begins as asked, after that of old if there was

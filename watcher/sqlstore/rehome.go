@@ -119,14 +119,17 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 		if err != nil {
 			return err
 		}
-		return tx.rehome(ctx, tasks, accounts, news)
+		if err := tx.moveTasks(ctx, tasks); err != nil {
+			return err
+		}
+		return tx.noteAll(ctx, accounts, news)
 	})
 	return tasks, err
 }
 
-// rehome writes the accounts of tasks, which have their next versions, and has the new
-// owners told. The rows of all accounts concerned must be locked.
-func (tx transaction) rehome(ctx context.Context, tasks []watcher.Task, accounts map[string]accountRow, news map[string][]watcher.Key) error {
+// moveTasks writes the accounts of tasks, which have their next versions. The rows of all
+// accounts concerned must be locked.
+func (tx transaction) moveTasks(ctx context.Context, tasks []watcher.Task) error {
 	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
 		var args []any
 		for _, t := range chunk {
@@ -139,11 +142,6 @@ func (tx transaction) rehome(ctx context.Context, tasks []watcher.Task, accounts
 			err = watcher.ErrConflict
 		}
 		if err != nil {
-			return err
-		}
-	}
-	for name, keys := range news {
-		if err := tx.note(ctx, accounts[name], false, keys...); err != nil {
 			return err
 		}
 	}
