@@ -99,6 +99,25 @@ func TestReconfigure(t *testing.T) {
 	})
 }
 
+// TestReconfigureWhileSettling has a notifier go from the settings, and come back, before
+// it is written that its receiver refused an event: that is told once more, and settled.
+func TestReconfigureWhileSettling(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := askOnce(refused)
+		w := newWorld(t, to("n", r))
+		w.tell("msg_1", "x", "n")
+		synctest.Wait()
+		w.dispatcher.Reconfigure(nil)
+		w.dispatcher.Reconfigure([]notify.Notifier{to("n", r)})
+		rest(10 * time.Minute)
+		if got, want := w.states("n"), "delivered"; got != want {
+			t.Errorf("states = %q after %d attempts, want %q", got, len(r.all()), want)
+		}
+		w.stop()
+	})
+}
+
 // hostile are receivers that do their worst with an attempt.
 var hostile = map[string]http.HandlerFunc{
 	"hanging": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },

@@ -46,13 +46,13 @@ type Attempt struct {
 }
 
 // An Outcome is what an attempt made of a delivery. It changes nothing where the
-// delivery is settled already, was replayed since (another Position), or has as
-// many attempts saved.
+// delivery is settled already, was replayed since (another Position), or, if it stays
+// Pending, has as many attempts saved.
 type Outcome struct {
 	ID            int64
 	Position      int64
 	State         State
-	Attempts      int       // with this one
+	Attempts      int       // with this one, as far as whoever made it knew
 	NextAttemptAt time.Time // of one that stays Pending
 	Attempt       Attempt
 

@@ -22,8 +22,9 @@ type logLine struct {
 var outcomeTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
 
 // settle writes the outcomes of a group, and the standings that come with them.
-// One that was written before, or came late, finds a delivery with as many
-// attempts, or none pending, and changes nothing.
+// One that was written before, or came late, finds a delivery that is settled, or
+// else has as many attempts, and changes nothing. One that settles takes no heed of
+// the attempts: a delivery that its receiver has taken must not stay pending.
 func (tx transaction) settle(ctx context.Context, shard int64, group []*request) error {
 	var outcomes []notify.Outcome
 	for _, r := range group {
@@ -62,10 +63,11 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 func settleStatement(n int) string {
 	return `WITH o (shard, id, position, state, attempts, next_attempt_at, last_error, log, settled_at)
 			AS (VALUES ` + values(n, outcomeTypes...) + `)
-		UPDATE deliveries SET state = o.state, attempts = o.attempts, next_attempt_at = o.next_attempt_at,
-			last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at
+		UPDATE deliveries SET state = o.state, next_attempt_at = o.next_attempt_at,
+			last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at,
+			attempts = CASE WHEN deliveries.attempts < o.attempts THEN o.attempts ELSE deliveries.attempts + 1 END
 		FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id AND deliveries.position = o.position
-			AND deliveries.state NOT IN ('delivered', 'dead') AND deliveries.attempts < o.attempts`
+			AND deliveries.state NOT IN ('delivered', 'dead') AND (o.state <> 'pending' OR deliveries.attempts < o.attempts)`
 }
 
 // bury makes the first pending deliveries of a notifier dead.
