@@ -24,7 +24,7 @@ func (s *Sender) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("url: %w", err)
 	}
-	address := address(target)
+	address := addressOf(target)
 	if address == "" {
 		return ErrUnknownHost
 	}
@@ -87,8 +87,8 @@ var hosts = map[string]string{
 // defaultPorts are those of services and proxies that do not answer at 443.
 var defaultPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080", "signal": "8080", "smtp": "25"}
 
-// address is the host and port that a service answers at; empty: it is not known.
-func address(u *url.URL) string {
+// addressOf is the host and port that a service answers at; empty: it is not known.
+func addressOf(u *url.URL) string {
 	name, scheme, custom := strings.Cut(u.Scheme, "+")
 	host, known := hosts[name]
 	port := cmp.Or(defaultPorts[name], "443")

@@ -34,8 +34,8 @@ func TestAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := address(u); got != want {
-			t.Errorf("address(%s) = %q, want %q", text, got, want)
+		if got := addressOf(u); got != want {
+			t.Errorf("addressOf(%s) = %q, want %q", text, got, want)
 		}
 	}
 }
