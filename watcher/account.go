@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,19 +29,20 @@ type account struct {
 	say     chan struct{} // there is something unsaid; holds at most one
 
 	mu       sync.Mutex
-	tasks    map[Key]*entry // every live task
-	schedule *schedule
-	whole    *breaker           // of the account
-	apps     map[int64]*breaker // of its applications; one that never failed has none
-	sights   map[int64]*sight   // of both, likewise
-	unsaid   []Event            // announcements that are not saved yet
-	parked   map[int64][]*entry // tasks of a denied application, out of the schedule
-	probed   time.Time          // when one of them was polled last
-	yields   bool               // that was the last poll, so the next is for one that is not denied
-	turned   time.Time          // when the loop last went round; zero: not yet
-	sent     meter              // requests
-	starts   lateness           // how late they are seen
-	stops    lateness           // likewise
+	tasks    map[Key]*entry         // every live task
+	schedule *schedule              // of those whose application is not set apart
+	whole    *breaker               // of the account
+	failing  int64                  // the application of the first of its failures in a row
+	probes   map[int64]time.Time    // when an application was last asked whether the account can be observed again
+	apps     map[int64]*application // that failed of late
+	probed   time.Time              // when a minor one of those set apart was polled last
+	yields   bool                   // that was the last poll, so the next is for another
+	sights   map[int64]*sight       // of the account and its applications; one that never failed has none
+	unsaid   []Event                // announcements that are not saved yet
+	turned   time.Time              // when the loop last went round; zero: not yet
+	sent     meter                  // requests
+	starts   lateness               // how late they are seen
+	stops    lateness               // likewise
 
 	storeFailed time.Time // since when nothing can be written; zero: it can
 	unreadable  time.Time // since when no task can be read, to write what was seen; zero: it can
@@ -62,9 +62,9 @@ func newAccount(w *Watcher, p *plan, cfg AccountConfig, store Store) *account {
 		tasks:    make(map[Key]*entry),
 		schedule: newSchedule(p.MinInterval, p.MaxStaleness),
 		whole:    newBreaker(transientThreshold),
-		apps:     make(map[int64]*breaker),
+		probes:   make(map[int64]time.Time),
+		apps:     make(map[int64]*application),
 		sights:   make(map[int64]*sight),
-		parked:   make(map[int64][]*entry),
 	}
 	a.schedule.floor = floor(p.Thrift)
 	return a
@@ -134,33 +134,11 @@ func (a *account) drop(key Key) {
 	}
 }
 
-// enqueue puts an entry where it waits for its next poll: in the schedule, or
-// among those of its application while that is denied. a.mu is held.
-func (a *account) enqueue(e *entry) {
-	if b := a.apps[e.key.SDKAppID]; b != nil && b.open() {
-		a.park(e)
-		return
-	}
-	a.schedule.put(e, time.Now())
-}
-
-// park puts an entry among those of its application. a.mu is held.
-func (a *account) park(e *entry) {
-	app := e.key.SDKAppID
-	a.parked[app] = append(a.parked[app], e)
-	e.parked = true
-}
+// enqueue has an entry wait for its next poll. a.mu is held.
+func (a *account) enqueue(e *entry) { a.scheduleOf(e.key.SDKAppID).put(e, time.Now()) }
 
 // dequeue takes an entry from where it waits. a.mu is held.
-func (a *account) dequeue(e *entry) {
-	a.schedule.remove(e)
-	if e.parked {
-		app := e.key.SDKAppID
-		i := slices.Index(a.parked[app], e)
-		a.parked[app] = slices.Delete(a.parked[app], i, i+1)
-		e.parked = false
-	}
-}
+func (a *account) dequeue(e *entry) { a.scheduleOf(e.key.SDKAppID).remove(e) }
 
 // notify has the loop look at its schedule again.
 func (a *account) notify() {
@@ -204,7 +182,7 @@ func (a *account) run(ctx context.Context) error {
 		if err != nil {
 			continue
 		}
-		e := a.take(time.Now())
+		e := a.take(time.Now(), permit)
 		if e == nil {
 			permit.Cancel()
 			continue
@@ -281,80 +259,74 @@ func (a *account) sleep(ctx context.Context) bool {
 // wait returns how long nothing can be polled. a.mu is held.
 func (a *account) wait(now time.Time) time.Duration {
 	wait := idle
-	if at, ok := a.schedule.next(now); ok {
+	if !a.whole.open() {
+		if at, ok := a.schedule.next(now); ok {
+			wait = at.Sub(now)
+		}
+	} else if ok, at := a.whole.allows(now); !ok || a.probe() != nil {
 		wait = at.Sub(now)
 	}
-	if _, at, ok := a.turnOfDenied(now); ok {
-		wait = min(wait, at.Sub(now))
-	}
-	if ok, at := a.whole.allows(now); !ok {
-		wait = max(wait, at.Sub(now))
+	if t := a.turnOfApart(now); t.of != nil {
+		wait = min(wait, t.at.Sub(now))
 	}
 	return wait
 }
 
-// take removes the task to poll now from where it waits; nil: none may be polled.
-func (a *account) take(now time.Time) *entry {
+// take removes the task to poll now, with a permit, from where it waits; nil: none may
+// be polled.
+func (a *account) take(now time.Time, permit *Permit) *entry {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if ok, _ := a.whole.allows(now); !ok {
-		return nil
-	}
 	e := a.choose(now)
 	if e == nil {
 		return nil
 	}
-	a.whole.sent()
-	if b := a.apps[e.key.SDKAppID]; b != nil {
-		b.sent()
+	if x := a.apps[e.key.SDKAppID]; x != nil {
+		x.sent()
+		x.asked = now
+		x.slots++
+		permit.freed = func() {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			x.slots--
+			a.notify()
+		}
 	}
 	e.polling = true
 	return e
 }
 
-// choose takes a task from the schedule, or one of a denied application whose turn it
-// is: at most every second, while others are due. a.mu is held.
+// choose takes a task from where it waits. Those set apart go first, for they are few
+// or bounded; but after a minor one the next poll is for one that is not apart. a.mu is held.
 func (a *account) choose(now time.Time) *entry {
 	if a.yields {
 		a.yields = false
-		if e := a.schedule.take(now, a.limiter.Rate()); e != nil {
+		if e := a.takeTogether(now); e != nil {
 			return e
 		}
 	}
-	if e := a.probe(now); e != nil {
-		a.probed, a.yields = now, true
+	if e := a.takeApart(now); e != nil {
 		return e
 	}
-	return a.schedule.take(now, a.limiter.Rate())
+	return a.takeTogether(now)
 }
 
-// probe takes a task of a denied application whose turn it is. a.mu is held.
-func (a *account) probe(now time.Time) *entry {
-	app, at, ok := a.turnOfDenied(now)
-	if !ok || at.After(now) {
+// takeTogether takes a task that is not set apart, or, while the account cannot be
+// observed, the one to probe it with. a.mu is held.
+func (a *account) takeTogether(now time.Time) *entry {
+	if !a.whole.open() {
+		return a.schedule.take(now, a.rate(a.schedule))
+	}
+	if ok, _ := a.whole.allows(now); !ok {
 		return nil
 	}
-	parked := a.parked[app]
-	e := parked[0]
-	parked[0] = nil
-	a.parked[app] = parked[1:]
-	e.parked, e.urgent = false, false
-	return e
-}
-
-// turnOfDenied returns the denied application to be probed next, and when: the one
-// that has waited longest for its probe. All of them together are probed at most
-// every [firstProbe], lest they take the polls of the others; so where there are
-// more than thirty, or the limit is low, an application waits longer than the 15 s
-// within which it would be probed alone. It reports whether there is one. a.mu is held.
-func (a *account) turnOfDenied(now time.Time) (app int64, at time.Time, ok bool) {
-	for other, parked := range a.parked {
-		if len(parked) == 0 {
-			continue
-		}
-		if _, due := a.apps[other].allows(now); !ok || due.Before(at) {
-			app, at, ok = other, due, true
-		}
+	e := a.probe()
+	if e == nil {
+		return nil
 	}
-	return app, later(at, a.probed.Add(firstProbe)), ok
+	a.dequeue(e)
+	e.urgent = false
+	a.probes[e.key.SDKAppID] = now
+	a.whole.sent()
+	return e
 }

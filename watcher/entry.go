@@ -32,7 +32,6 @@ type entry struct {
 	polling bool // a poll is under way, or what it found is being saved
 	removed bool // while that was so, the task was removed
 	stale   bool // while that was so, the task was changed by somebody else
-	parked  bool // it waits among the tasks of a denied application
 }
 
 // maxFailures is where the count of failures ends: more make no difference.

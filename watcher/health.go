@@ -19,7 +19,8 @@ type breaker struct {
 }
 
 const (
-	// transientThreshold failures in a row, of any tasks, make an outage of them.
+	// transientThreshold failures in a row, of any tasks, make an outage of the account
+	// or of an application.
 	transientThreshold = 5
 	// deniedThreshold refusals in a row make a refusal of the whole.
 	deniedThreshold = 2
@@ -74,7 +75,7 @@ func (b *breaker) failed(now time.Time, cause *CloudError) bool {
 // undecided notes a poll that told nothing of what the breaker stands for.
 func (b *breaker) undecided(now time.Time) {
 	if b.probing {
-		b.probing, b.probeAt = false, now.Add(firstProbe)
+		b.probing, b.probeAt = false, now.Add(b.intervals.NextBackOff())
 	}
 }
 

@@ -80,7 +80,21 @@ func NewLimiter(perSecond float64) *Limiter {
 }
 
 // A Permit allows one request. It must be returned by exactly one of its methods.
-type Permit struct{ limiter *Limiter }
+type Permit struct {
+	limiter *Limiter
+	freed   func() // called when its slot is free again; nil: nothing is
+}
+
+// free gives the slot back.
+func (p *Permit) free() {
+	p.limiter.free <- struct{}{}
+	if p.freed != nil {
+		p.freed()
+	}
+}
+
+// freeAfter gives it back after a while.
+func (p *Permit) freeAfter(d time.Duration) { time.AfterFunc(d, p.free) }
 
 // Acquire waits for the right to send one request, which must then be sent at
 // once. It returns ctx's error when ctx ends first.
@@ -95,11 +109,11 @@ func (l *Limiter) Acquire(ctx context.Context) (*Permit, error) {
 		l.free <- struct{}{}
 		return nil, ctx.Err()
 	}
-	return &Permit{l}, nil
+	return &Permit{limiter: l}, nil
 }
 
 // Cancel returns a permit that was not used.
-func (p *Permit) Cancel() { p.limiter.free <- struct{}{} }
+func (p *Permit) Cancel() { p.free() }
 
 // Answered returns the permit of a request that the service has answered just
 // now. roundTrip is the shortest time that
@@ -108,12 +122,12 @@ func (p *Permit) Cancel() { p.limiter.free <- struct{}{} }
 // much earlier.
 func (p *Permit) Answered(roundTrip time.Duration) {
 	l := p.limiter
-	l.release(max(0, l.hold-roundTrip))
+	p.freeAfter(max(0, l.hold-roundTrip))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for ghost, timer := range l.ghosts {
 		if timer.Stop() {
-			l.release(l.hold)
+			ghost.freeAfter(l.hold)
 		}
 		delete(l.ghosts, ghost)
 	}
@@ -121,7 +135,7 @@ func (p *Permit) Answered(roundTrip time.Duration) {
 
 // Unsent returns the permit of a request that certainly never reached the
 // service, which says nothing of those that are stuck.
-func (p *Permit) Unsent() { p.limiter.release(p.limiter.hold) }
+func (p *Permit) Unsent() { p.freeAfter(p.limiter.hold) }
 
 // Abandoned returns the permit of a request that was given up without an answer.
 func (p *Permit) Abandoned() {
@@ -132,16 +146,12 @@ func (p *Permit) Abandoned() {
 		l.mu.Lock()
 		delete(l.ghosts, p)
 		l.mu.Unlock()
-		l.free <- struct{}{}
+		p.free()
 	})
 }
 
 // longestHold is how long a request may keep its slot after it has ended.
 func (l *Limiter) longestHold() time.Duration { return max(ghostHold, l.hold) }
-
-func (l *Limiter) release(after time.Duration) {
-	time.AfterFunc(after, func() { l.free <- struct{}{} })
-}
 
 // Throttled tells that the service refused a request for the account's quota.
 // It reports whether the pace was lowered, which it is at most once a second.

@@ -103,28 +103,29 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 		e.putOff(now, time.Minute) // another poll will hardly mend it
 		return Observation{At: now, Error: fault}, true
 	}
-	a.darken(now, e.key.SDKAppID, fault)
-	if b := a.apps[e.key.SDKAppID]; b != nil && !fault.ofApplication() {
-		b.undecided(now)
-	}
+	app := e.key.SDKAppID
+	a.darken(now, app, fault)
 	switch {
 	case fault.Kind == Throttled: // the task's last poll stays what it was, so it is soon first again
 		a.metrics.polls.throttled.Inc()
+		a.throttled(now, app, fault)
+
+	case fault.ofApplication():
+		a.metrics.polls.denied.Inc()
 		a.reached()
-		if a.limiter.Throttled(now) {
-			a.log.Warn("others use the account's quota: polling slower", zap.Float64("requests_per_second", a.limiter.Rate()), zap.String("error", fault.Code))
-		}
+		a.charge(now, app, fault)
 
 	case fault.Kind == Denied:
 		a.metrics.polls.denied.Inc()
-		a.denied(now, e, fault)
+		a.failed(now, app, fault)
 
 	default:
 		a.metrics.polls.transient.Inc()
 		e.putOff(now, 10*time.Second)
-		if a.whole.failed(now, fault) {
-			a.log.Warn("the service cannot be reached: probing", zap.Error(fault))
-		}
+		a.failed(now, app, fault)
+	}
+	if x := a.apps[app]; x != nil {
+		x.undecided(now)
 	}
 	return Observation{}, false
 }
@@ -149,46 +150,5 @@ func (a *account) reached() {
 func (a *account) sighted(now time.Time, e *entry) {
 	a.reached()
 	a.brighten(now, e.key.SDKAppID)
-	app := e.key.SDKAppID
-	b := a.apps[app]
-	if b == nil {
-		return
-	}
-	if b.answered() {
-		a.log.Info("application can be observed again", zap.Int64("sdk_app_id", app), zap.Int("tasks", len(a.parked[app])+1))
-	}
-	delete(a.apps, app)
-	for _, p := range a.parked[app] {
-		p.parked = false
-		a.schedule.put(p, time.Now())
-	}
-	delete(a.parked, app)
-}
-
-// denied notes that the service refuses to tell of e's application, or of the
-// whole account. It says nothing of any task. a.mu is held.
-func (a *account) denied(now time.Time, e *entry, fault *CloudError) {
-	if !fault.ofApplication() {
-		if a.whole.failed(now, fault) {
-			a.log.Error("account is denied: probing", zap.Error(fault))
-		}
-		return
-	}
-	a.reached()
-	app := e.key.SDKAppID
-	b := a.apps[app]
-	if b == nil {
-		b = newBreaker(deniedThreshold)
-		a.apps[app] = b
-	}
-	if !b.failed(now, fault) {
-		return
-	}
-	for _, other := range a.tasks {
-		if other.key.SDKAppID == app && !other.polling && !other.parked {
-			a.schedule.remove(other)
-			a.park(other)
-		}
-	}
-	a.log.Error("application is denied: probing", zap.Int64("sdk_app_id", app), zap.Int("tasks", len(a.parked[app])+1), zap.Error(fault))
+	a.relieve(e.key.SDKAppID)
 }

@@ -85,6 +85,6 @@ func (a *account) hurry(key Key) {
 		return
 	}
 	e.hurried = tickOf(now)
-	a.schedule.hurry(e, now)
+	a.scheduleOf(key.SDKAppID).hurry(e, now)
 	a.notify()
 }

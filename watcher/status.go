@@ -186,5 +186,5 @@ func (a *account) inspect(now time.Time) {
 
 // waits reports whether an entry stands where it will be polled from. a.mu is held.
 func (a *account) waits(e *entry) bool {
-	return a.schedule.holds(e) || e.parked
+	return a.schedule.holds(e)
 }

@@ -321,7 +321,7 @@ func (w *Watcher) view(t Task) TaskView {
 	if e.version == t.Version {
 		t.LastObservedAt, t.LastPolledAt = e.observed.time(now), e.asked.time(now)
 	}
-	return TaskView{Task: t, NextPollAt: a.schedule.expected(e, now)}
+	return TaskView{Task: t, NextPollAt: a.scheduleOf(t.SDKAppID).expected(e, now)}
 }
 
 // Task returns one task; [ErrNoTask] where there is none.

@@ -202,12 +202,11 @@ func (s *scene) read(t *testing.T) []toldEvent {
 	return all
 }
 
-// undisturbed is how long until a time, within a second or so for each outage, the end
-// could be seen and nothing else failed either: an application that hangs takes polls
-// from the others.
-func (l *life) undisturbed(until time.Time, outages []outage) (d time.Duration) {
+// observable is how long until a time, within a second or so for each outage, the end
+// could be seen: whatever becomes of the other application.
+func (l *life) observable(until time.Time, outages []outage) (d time.Duration) {
 	for at := l.ended; at.Before(until); at = at.Add(time.Second) {
-		if !slices.ContainsFunc(outages, func(o outage) bool { return at.After(o.from) && at.Before(o.to) }) {
+		if !slices.ContainsFunc(outages, func(o outage) bool { return o.hides(l.key, at) }) {
 			d += time.Second
 		}
 	}
@@ -249,8 +248,8 @@ func judge(t *testing.T, lives map[watcher.Key]*life, outages []outage, told []t
 			last = rank[e.Type]
 			count[e.Type]++
 			exceptions += e.Data.Exceptions
-			if late := l.undisturbed(e.Time, outages); e.Type == l.how && late > 2*time.Minute {
-				t.Errorf("%s: %s was told %s late, outages not counted", key, e.Type, late)
+			if late := l.observable(e.Time, outages); e.Type == l.how && late > 30*time.Second {
+				t.Errorf("%s: %s was told %s late, its outages not counted", key, e.Type, late)
 			}
 		}
 		// An end that comes as an error tells nothing of what came before it.
