@@ -229,6 +229,51 @@ func TestOutageOfManyApplications(t *testing.T) {
 	}
 }
 
+// TestAllFailAtTimes has each third poll of any of fifty applications fail: so all are
+// set apart, and not one has enough tasks for a slot of its own. Together they use the
+// quota all the same, and evenly.
+func TestAllFailAtTimes(t *testing.T) {
+	const many, each = 50, 4
+	random := rand.New(rand.NewPCG(1, 1))
+	c := newCloud(20*time.Millisecond, 40*time.Millisecond, nil)
+	c.answer = func(watcher.Key, time.Time) (watcher.Push, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if random.IntN(3) == 0 {
+			return watcher.Push{}, &watcher.CloudError{Code: "InternalError"}
+		}
+		return pushOf("PUSHING"), nil
+	}
+	var apps []int64
+	for i := range int64(many) {
+		apps = append(apps, app+i)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
+			Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: apps, Cloud: c}},
+		})
+		defer stop()
+		for _, app := range apps {
+			s.registerOf(app, each)
+		}
+		time.Sleep(5 * time.Minute)
+		from := time.Now()
+		time.Sleep(10 * time.Minute)
+		if got := float64(c.between(from, time.Now())) / 600; got < 16 {
+			t.Errorf("used %.1f requests a second, want at least 16", got)
+		}
+		fewest := 600
+		for _, app := range apps {
+			for i := range each {
+				fewest = min(fewest, c.pollsOf(watcher.Key{SDKAppID: app, TaskID: fmt.Sprint(i)}, from))
+			}
+		}
+		if fewest < 20 { // of the 60 that polling in turn would give
+			t.Errorf("a task was polled %d times in ten minutes, want at least 20", fewest)
+		}
+	})
+}
+
 // TestRefusedAfterFailures has the failures of an application end with one refusal,
 // which alone would not count: it is probed, and then observed as before.
 func TestRefusedAfterFailures(t *testing.T) {

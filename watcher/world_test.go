@@ -248,7 +248,7 @@ func judge(t *testing.T, lives map[watcher.Key]*life, outages []outage, told []t
 			last = rank[e.Type]
 			count[e.Type]++
 			exceptions += e.Data.Exceptions
-			if late := l.observable(e.Time, outages); e.Type == l.how && late > 30*time.Second {
+			if late := l.observable(e.Time, outages); e.Type == l.how && late > 45*time.Second {
 				t.Errorf("%s: %s was told %s late, its outages not counted", key, e.Type, late)
 			}
 		}
