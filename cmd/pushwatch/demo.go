@@ -61,6 +61,10 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	if o.length < 0 {
 		return usagef("--for %v: want a duration such as 30s, or 0", o.length)
 	}
+	host, err := hostOf(o.listen)
+	if err != nil || !isLoopback(host) { // anyone there could change what is watched
+		return usagef(`--listen %s: the demo is for this machine alone: want a loopback address and a port, such as "127.0.0.1:8465"`, o.listen)
+	}
 	folder, err := os.MkdirTemp("", "pushwatch-demo-")
 	if err != nil {
 		return err
@@ -127,7 +131,7 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 		ctx, cancel = context.WithTimeout(ctx, o.length)
 		defer cancel()
 	}
-	api := "http://" + d.listener.Addr().String()
+	api := urlOf(d.listener)
 	story.introduce(tiwAddress, api, receiverAddress)
 	var beside sync.WaitGroup
 	defer beside.Wait()

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -100,17 +99,12 @@ func (h *httpSettings) check(d *document) {
 		}
 		return
 	}
-	host, port, err := net.SplitHostPort(h.Listen)
-	if err == nil {
-		_, err = net.LookupPort("tcp", port)
-	}
+	host, err := hostOf(h.Listen)
 	if err != nil {
 		d.fault("http.listen", `= %q: want host:port, such as "127.0.0.1:8465", or "unix:/path"`, h.Listen)
 		return
 	}
-	ip, err := netip.ParseAddr(host)
-	loopback := host == "localhost" || err == nil && ip.IsLoopback()
-	switch {
+	switch loopback := isLoopback(host); {
 	case !loopback && len(h.Tokens) == 0:
 		d.fault("http.listen", "= %q: reaches beyond this machine: want [[http.tokens]] too, or a loopback address or unix socket", h.Listen)
 	case !loopback && h.TLSCertFile == "":

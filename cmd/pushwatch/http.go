@@ -9,8 +9,11 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -46,7 +49,7 @@ func listen(s httpSettings) (*listener, error) {
 		network, address = "unix", path
 		if c, err := net.Dial("unix", path); err == nil { // else a crash has left it
 			c.Close()
-			return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another http.listen", s.Listen)
+			return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another address", s.Listen)
 		}
 		if file, err := os.Lstat(path); err == nil && file.Mode()&fs.ModeSocket == 0 {
 			return nil, usagef("listen on %s: there is a file that is no socket: want a path of its own, such as unix:/run/pushwatch/api.sock", s.Listen)
@@ -55,7 +58,7 @@ func listen(s httpSettings) (*listener, error) {
 			return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
 		}
 	}
-	l, err := bind(network, address, "http.listen")
+	l, err := bind(network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -75,9 +78,13 @@ func listen(s httpSettings) (*listener, error) {
 	return out, nil
 }
 
-// bind opens an address that a setting or flag names. What a restart will not mend
-// is a [usageError].
-func bind(network, address, name string) (net.Listener, error) {
+// bind opens an address. What a restart will not mend is a [usageError].
+func bind(network, address string) (net.Listener, error) {
+	if network == "tcp" {
+		if _, err := hostOf(address); err != nil {
+			return nil, usagef(`listen on %s: %w: want host and port, such as "127.0.0.1:8465"`, address, err)
+		}
+	}
 	l, err := net.Listen(network, address)
 	if err == nil {
 		return l, nil
@@ -88,18 +95,48 @@ func bind(network, address, name string) (net.Listener, error) {
 	if operation, ok := errors.AsType[*net.OpError](err); ok {
 		err = operation.Err // without the address, which the messages below have
 	}
-	_, malformed := errors.AsType[*net.AddrError](err)
-	_, unknown := errors.AsType[*net.DNSError](err)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another %s", address, name)
-	case malformed, unknown: // such as a port of 99999, or a host that there is not
-		return nil, usagef(`listen on %s: %w: %s wants host and port, such as "127.0.0.1:8465"`, address, err, name)
+		return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another address", address)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, usagef("listen on %s: %w: %s wants an address that this user may open", address, err, name)
-	default:
+		return nil, usagef("listen on %s: %w: want an address that this user may open", address, err)
+	default: // a name server that is away may come back
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
+}
+
+// hostName is what names of hosts are made of.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
+
+// hostOf is the host of a well-formed address to listen at; empty: all of this
+// machine's.
+func hostOf(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return "", err
+	}
+	if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
+		return "", errors.New("malformed host name")
+	}
+	return host, nil
+}
+
+// isLoopback reports whether a host is this machine, for itself alone.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// urlOf is where this machine itself reaches what it listens at.
+func urlOf(l net.Listener) string {
+	address := l.Addr().String()
+	if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(a.Port))
+	}
+	return "http://" + address
 }
 
 // serveHTTP serves until ctx ends, and then lets requests under way finish.

@@ -39,7 +39,7 @@ func listenForWebhooks(ctx context.Context, address, secretFile string, out, err
 	if err != nil {
 		return err
 	}
-	l, err := bind("tcp", address, "--listen")
+	l, err := bind("tcp", address)
 	if err != nil {
 		return err
 	}
@@ -55,18 +55,18 @@ func listenForWebhooks(ctx context.Context, address, secretFile string, out, err
 		return err
 	}
 	defer server.Close()
-	fmt.Fprintf(errs, "listening at http://%s; Ctrl-C stops it\n", l.Addr())
+	fmt.Fprintf(errs, "listening at %s; Ctrl-C stops it\n", urlOf(l))
 	if secret != "" {
 		fmt.Fprintf(errs, `
 [[notifiers]]
 name = "listen"
 type = "webhook"
-url = "http://%s"
+url = %q
 secrets = [%q]
 events = ["*"]
 allow_cidrs = ["127.0.0.1/32"]
 
-`, l.Addr(), secret)
+`, urlOf(l), secret)
 	}
 	<-ctx.Done()
 	return nil

@@ -75,7 +75,7 @@ func sim(ctx context.Context, address, scenario string, out, errs io.Writer) err
 	if err != nil {
 		return usagef("scenario: %w", err)
 	}
-	l, err := bind("tcp", address, "--listen")
+	l, err := bind("tcp", address)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func sim(ctx context.Context, address, scenario string, out, errs io.Writer) err
 	}
 	defer server.Close()
 	for _, a := range config.Accounts {
-		fmt.Fprintf(out, "[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = \"http://%s\"\nsdk_app_ids = [", a.Name, a.SecretID, a.SecretKey, l.Addr())
+		fmt.Fprintf(out, "[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = %q\nsdk_app_ids = [", a.Name, a.SecretID, a.SecretKey, urlOf(l))
 		for i, app := range a.SDKAppIDs {
 			if i > 0 {
 				fmt.Fprint(out, ", ")
@@ -94,7 +94,7 @@ func sim(ctx context.Context, address, scenario string, out, errs io.Writer) err
 		}
 		fmt.Fprint(out, "]\n\n")
 	}
-	fmt.Fprintf(errs, "# serving at http://%s; Ctrl-C stops it\n", l.Addr())
+	fmt.Fprintf(errs, "# serving at %s; Ctrl-C stops it\n", urlOf(l))
 	service.Follow(ctx, func(c tiwsim.Change) {
 		fmt.Fprintf(errs, "%s  %d/%s  %s\n", c.At.Format("15:04:05.0"), c.SDKAppID, c.TaskID, happened(c))
 	})
