@@ -18,6 +18,7 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 )
 
 const defaultServer = "http://127.0.0.1:8465"
@@ -94,29 +95,57 @@ func (c *client) prepare(cmd *cobra.Command) error {
 		c.token = string(text)
 	}
 	c.token = strings.TrimSpace(c.token)
+	if !httpguts.ValidHeaderFieldValue(c.token) {
+		return usagef("the token in %s has a character that no token can have: want one line of text", cmp.Or(c.tokenFile, "PUSHWATCH_TOKEN"))
+	}
 	return nil
 }
 
 // answerTimeout is for a whole answer, but for a stream's.
 const answerTimeout = time.Minute
 
-// call sends a request and reads the answer into out; nil: nothing is read. body
-// is sent as JSON; nil: nothing is sent.
-func (c *client) call(ctx context.Context, method, path string, body, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	answer, err := c.send(ctx, method, path, body, nil)
+// do has the daemon do something that it has nothing to say about.
+func (c *client) do(ctx context.Context, method, path string) error {
+	status, _, err := c.call(ctx, method, path, nil)
+	if err == nil && status != http.StatusAccepted && status != http.StatusNoContent {
+		err = c.foreign(status)
+	}
+	return err
+}
+
+// ask returns the object that the daemon answers with. Every such object has the
+// property; another service may answer too, but not with that.
+func (c *client) ask(ctx context.Context, method, path string, body any, property string) (json.RawMessage, error) {
+	status, answer, err := c.call(ctx, method, path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer answer.Body.Close()
-	if out == nil {
-		return nil
+	var object map[string]json.RawMessage
+	if json.Unmarshal(answer, &object) != nil || object[property] == nil {
+		return nil, c.foreign(status)
 	}
-	if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.server, err)
+	return answer, nil
+}
+
+// foreign is the error for an answer that pushwatch would not give.
+func (c *client) foreign(status int) error {
+	return fmt.Errorf("%s answers %d %s, and not as pushwatch does: is that its address?", c.server, status, http.StatusText(status))
+}
+
+// call sends a request and reads the whole answer. body is sent as JSON; nil: nothing
+// is sent.
+func (c *client) call(ctx context.Context, method, path string, body any) (status int, answer []byte, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("no answer within %s", answerTimeout))
+	defer cancel()
+	r, err := c.send(ctx, method, path, body, nil)
+	if err != nil {
+		return 0, nil, err
 	}
-	return nil
+	defer r.Body.Close()
+	if answer, err = io.ReadAll(r.Body); err != nil {
+		return 0, nil, fmt.Errorf("read the answer of %s: %w", c.server, cmp.Or(context.Cause(ctx), err))
+	}
+	return r.StatusCode, answer, nil
 }
 
 // send sends a request. An answer that is not a success is an error.
@@ -143,6 +172,9 @@ func (c *client) send(ctx context.Context, method, path string, body any, header
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	answer, err := c.http.Do(r)
+	if cause := context.Cause(ctx); cause != nil { // such as Ctrl-C: it says nothing of the daemon
+		return nil, fmt.Errorf("ask %s: %w", c.server, cause)
+	}
 	if err != nil {
 		if cause, ok := errors.AsType[*url.Error](err); ok {
 			err = cause.Err // without the URL, which stands there already
@@ -181,7 +213,7 @@ func (c *client) refusal(answer *http.Response) error {
 		}
 	}
 	if answer.Header.Get("Content-Type") != "application/problem+json" || json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&problem) != nil {
-		return fmt.Errorf("%s answers %s, and not as pushwatch does: is that its address?", c.server, answer.Status)
+		return c.foreign(answer.StatusCode)
 	}
 	text := problem.Detail
 	for _, e := range problem.Errors {
@@ -235,9 +267,13 @@ func list[T any](ctx context.Context, c *client, path, items string, query url.V
 		if query != nil {
 			query.Set("limit", fmt.Sprint(size))
 		}
-		var answer map[string]json.RawMessage
-		if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &answer); err != nil {
+		text, err := c.ask(ctx, http.MethodGet, path+"?"+query.Encode(), nil, items)
+		if err != nil {
 			return err
+		}
+		var answer map[string]json.RawMessage
+		if err := json.Unmarshal(text, &answer); err != nil {
+			return fmt.Errorf("read the answer of %s: %w", c.server, err)
 		}
 		var page []json.RawMessage
 		if err := json.Unmarshal(answer[items], &page); err != nil {

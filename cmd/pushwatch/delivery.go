@@ -66,8 +66,8 @@ func deliveryShow(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use: "show DELIVERY", Short: "Show one delivery with its attempts", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var answer json.RawMessage
-			if err := c.call(cmd.Context(), http.MethodGet, "/v1/deliveries/"+url.PathEscape(args[0]), nil, &answer); err != nil {
+			answer, err := c.ask(cmd.Context(), http.MethodGet, "/v1/deliveries/"+url.PathEscape(args[0]), nil, "attempts")
+			if err != nil {
 				return err
 			}
 			return c.print(answer, func(w io.Writer) error {
@@ -102,7 +102,7 @@ a notifier. It is the same event, byte for byte, under the same id.`,
 				return usagef("want either a DELIVERY or --notifier: see %s --help", cmd.CommandPath())
 			}
 			if len(args) == 1 {
-				return c.call(cmd.Context(), http.MethodPost, "/v1/deliveries/"+url.PathEscape(args[0])+"/retry", nil, nil)
+				return c.do(cmd.Context(), http.MethodPost, "/v1/deliveries/"+url.PathEscape(args[0])+"/retry")
 			}
 			body := map[string]string{"notifier": notifier}
 			for name, value := range map[string]string{"since": since, "until": until} {
@@ -114,8 +114,8 @@ a notifier. It is the same event, byte for byte, under the same id.`,
 				}
 				body[name] = value
 			}
-			var answer json.RawMessage
-			if err := c.call(cmd.Context(), http.MethodPost, "/v1/deliveries/retry", body, &answer); err != nil {
+			answer, err := c.ask(cmd.Context(), http.MethodPost, "/v1/deliveries/retry", body, "replayed")
+			if err != nil {
 				return err
 			}
 			return c.print(answer, func(w io.Writer) error {

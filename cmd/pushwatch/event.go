@@ -154,6 +154,9 @@ func (c *client) stream(ctx context.Context, query url.Values, cursor *string, c
 		return err
 	}
 	defer answer.Body.Close()
+	if answer.Header.Get("Content-Type") != "text/event-stream" {
+		return c.foreign(answer.StatusCode)
+	}
 	connected()
 	lines := bufio.NewReader(answer.Body)
 	id, data := *cursor, ""

@@ -62,8 +62,8 @@ func notifierTest(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use: "test NOTIFIER", Short: "Send a webhook.test event to a notifier", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var answer json.RawMessage
-			if err := c.call(cmd.Context(), http.MethodPost, "/v1/notifiers/"+url.PathEscape(args[0])+"/test", nil, &answer); err != nil {
+			answer, err := c.ask(cmd.Context(), http.MethodPost, "/v1/notifiers/"+url.PathEscape(args[0])+"/test", nil, "event_id")
+			if err != nil {
 				return err
 			}
 			return c.print(answer, func(w io.Writer) error {
@@ -85,7 +85,7 @@ func notifierSwitch(c *client, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " NOTIFIER", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.call(cmd.Context(), http.MethodPost, "/v1/notifiers/"+url.PathEscape(args[0])+"/"+name, nil, nil)
+			return c.do(cmd.Context(), http.MethodPost, "/v1/notifiers/"+url.PathEscape(args[0])+"/"+name)
 		},
 	}
 }

@@ -61,10 +61,14 @@ With --ready it says nothing, needs no token, and fails where the daemon is not
 ready to serve: for the health checks of containers, whose image has no shell.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if ready {
-				return c.call(cmd.Context(), http.MethodGet, "/readyz", nil, nil)
+				status, answer, err := c.call(cmd.Context(), http.MethodGet, "/readyz", nil)
+				if err == nil && strings.TrimSpace(string(answer)) != "ok" {
+					err = c.foreign(status)
+				}
+				return err
 			}
-			var answer json.RawMessage
-			if err := c.call(cmd.Context(), http.MethodGet, "/v1/status", nil, &answer); err != nil {
+			answer, err := c.ask(cmd.Context(), http.MethodGet, "/v1/status", nil, "version")
+			if err != nil {
 				return err
 			}
 			return c.print(answer, func(w io.Writer) error {
@@ -101,7 +105,10 @@ func (s statusView) table(w io.Writer) error {
 		if a.StoreFailingSince != nil {
 			fmt.Fprintf(&notes, "! %s: the database has taken no writes since %s\n", oneLine(a.Name), ago(a.StoreFailingSince))
 		}
-		for _, d := range a.Dark {
+		for i, d := range a.Dark {
+			if i > 0 && a.Dark[0].SDKAppID == nil {
+				break // the account as a whole comes first, and its applications are in it
+			}
 			what, why := a.Name, "no answer"
 			if d.SDKAppID != nil {
 				what = fmt.Sprintf("%s, application %d", a.Name, *d.SDKAppID)

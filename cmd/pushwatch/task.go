@@ -107,8 +107,8 @@ func taskAdd(c *client) *cobra.Command {
 			if d, err := time.ParseDuration(body.ExpectedStopAt); err == nil {
 				body.ExpectedStopAt = time.Now().Add(d).UTC().Format(time.RFC3339)
 			}
-			var answer json.RawMessage
-			if err := c.call(cmd.Context(), http.MethodPost, fmt.Sprintf("/v1/tasks?reopen=%t", reopen), body, &answer); err != nil {
+			answer, err := c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/v1/tasks?reopen=%t", reopen), body, "task_id")
+			if err != nil {
 				return err
 			}
 			return c.printTask(answer)
@@ -158,8 +158,8 @@ func limitFlag(cmd *cobra.Command, limit *int) {
 
 func taskShow(c *client) *cobra.Command {
 	return taskCommand("show SDK_APP_ID TASK_ID", "Show one task", func(cmd *cobra.Command, path string) error {
-		var answer json.RawMessage
-		if err := c.call(cmd.Context(), http.MethodGet, path, nil, &answer); err != nil {
+		answer, err := c.ask(cmd.Context(), http.MethodGet, path, nil, "task_id")
+		if err != nil {
 			return err
 		}
 		return c.printTask(answer)
@@ -168,13 +168,13 @@ func taskShow(c *client) *cobra.Command {
 
 func taskRemove(c *client) *cobra.Command {
 	return taskCommand("remove SDK_APP_ID TASK_ID", "Stop watching a push", func(cmd *cobra.Command, path string) error {
-		return c.call(cmd.Context(), http.MethodDelete, path, nil, nil)
+		return c.do(cmd.Context(), http.MethodDelete, path)
 	})
 }
 
 func taskPoll(c *client) *cobra.Command {
 	return taskCommand("poll SDK_APP_ID TASK_ID", "Look at a push as soon as the account's limit allows", func(cmd *cobra.Command, path string) error {
-		return c.call(cmd.Context(), http.MethodPost, path+"/poll", nil, nil)
+		return c.do(cmd.Context(), http.MethodPost, path+"/poll")
 	})
 }
 
