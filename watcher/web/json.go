@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,45 +17,95 @@ var strictJSON = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal:
 // maxDepth is how deep a body may be nested: deeper than any that is right.
 const maxDepth = 16
 
-// unmarshal reads JSON and refuses what others may read differently: a name that
-// comes twice in an object, whatever its case.
+// unmarshal reads JSON. A body is read twice: into an any, which is then validated, and
+// into what the request takes. The first reading refuses what others may read
+// differently: see [readValue].
 func unmarshal(data []byte, v any) error {
-	if err := unambiguous(json.NewDecoder(bytes.NewReader(data)), maxDepth); err != nil {
-		return err
+	tree, ok := v.(*any)
+	if !ok {
+		return json.Unmarshal(data, v)
 	}
-	return json.Unmarshal(data, v)
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var err error
+	if *tree, err = readValue(dec, maxDepth); err == nil {
+		if _, err = dec.Token(); err == nil {
+			return fmt.Errorf("want one JSON value: another one begins at byte %d", dec.InputOffset())
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("want JSON: %w, at byte %d", syntax, syntax.Offset)
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("want JSON: it ends too early, after byte %d", len(data))
+	}
+	return err
 }
 
-// unambiguous reads one value.
-func unambiguous(dec *json.Decoder, depth int) error {
+// A notWhole is a number as it was written that is no int64, or not written as one. No
+// request takes any, and no answer shows one but as text: a reader might fail at it.
+type notWhole string
+
+// readValue reads one value of at most that depth. A name that comes twice in an object,
+// whatever its case, is refused. A number is an int64 or [notWhole].
+func readValue(dec *json.Decoder, depth int) (any, error) {
 	token, err := dec.Token()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	open, ok := token.(json.Delim)
 	if !ok {
-		return nil
+		if number, ok := token.(json.Number); ok {
+			n, err := number.Int64()
+			if err != nil {
+				return notWhole(number), nil
+			}
+			return n, nil
+		}
+		return token, nil
 	}
 	if depth == 0 {
-		return errors.New("nested too deeply")
+		return nil, errors.New("want a body that is nested less deeply")
 	}
-	names := make(map[string]bool)
+	if open == '[' {
+		return readList(dec, depth)
+	}
+	return readObject(dec, depth)
+}
+
+func readList(dec *json.Decoder, depth int) (any, error) {
+	list := []any{}
 	for dec.More() {
-		if open == '{' {
-			token, err := dec.Token()
-			if err != nil {
-				return err
-			}
-			name := strings.ToLower(fmt.Sprint(token))
-			if names[name] {
-				return fmt.Errorf("the name %.100q comes twice in an object", name)
-			}
-			names[name] = true
+		value, err := readValue(dec, depth-1)
+		if err != nil {
+			return nil, err
 		}
-		if err := unambiguous(dec, depth-1); err != nil {
-			return err
+		list = append(list, value)
+	}
+	_, err := dec.Token() // its end
+	return list, err
+}
+
+func readObject(dec *json.Decoder, depth int) (any, error) {
+	object, names := make(map[string]any), make(map[string]bool)
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprint(token)
+		lower := strings.ToLower(name)
+		if names[lower] {
+			return nil, fmt.Errorf("want each name once in an object: %.100q comes twice", lower)
+		}
+		names[lower] = true
+		if object[name], err = readValue(dec, depth-1); err != nil {
+			return nil, err
 		}
 	}
-	_, err = dec.Token()
-	return err
+	_, err := dec.Token() // its end
+	return object, err
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 	"go.uber.org/zap"
 
 	"pushwatch/watcher"
@@ -52,18 +55,57 @@ func (c *caught) Header() http.Header         { return c.header }
 func (c *caught) WriteHeader(status int)      { c.status = status }
 func (c *caught) Write(b []byte) (int, error) { return len(b), nil }
 
-// shorten is a [huma.Transformer] that cuts the values in a problem to a length
-// that is fit to be read and logged.
-func shorten(_ huma.Context, _ string, v any) (any, error) {
-	const most = 200
+// clarify is a [huma.Transformer] that puts what the validation found into the words
+// of this API: where it is, what stands there, what would be right.
+func clarify(_ huma.Context, _ string, v any) (any, error) {
 	if p, ok := v.(*huma.ErrorModel); ok {
+		if p.Detail == "validation failed" {
+			p.Detail = "the request is faulty"
+		}
 		for _, e := range p.Errors {
-			if text, err := json.Marshal(e.Value); err == nil && len(text) > most {
-				e.Value = strings.ToValidUTF8(string(text[:most]), "") + "…"
-			}
+			reword(e)
+			e.Value = shortened(e.Value)
 		}
 	}
 	return v, nil
+}
+
+// missing is how the validation reports a property that is not there, of the object
+// that it is not in.
+var missing = regexp.MustCompile("^" + fmt.Sprintf(regexp.QuoteMeta(validation.MsgExpectedRequiredProperty), "(.+)") + "$")
+
+func reword(e *huma.ErrorDetail) {
+	if property := missing.FindStringSubmatch(e.Message); property != nil {
+		e.Location, e.Value, e.Message = e.Location+"."+property[1], nil, "is missing"
+		return
+	}
+	if kind, ok := strings.CutPrefix(e.Message, huma.ErrUnknownContentType.Error()+": "); ok {
+		e.Location, e.Value, e.Message = "header.Content-Type", kind, "want application/json"
+		return
+	}
+	switch e.Message {
+	case validation.MsgUnexpectedProperty: // whose value is the object that it is in
+		if object, ok := e.Value.(map[string]any); ok {
+			e.Value = object[e.Location[strings.LastIndexByte(e.Location, '.')+1:]]
+		}
+		e.Message = "there is no such field: see /openapi.json"
+	case validation.MsgExpectedInteger, "invalid integer":
+		e.Message = "want a whole number of 64 bits, written with digits alone"
+	}
+}
+
+// shortened cuts a value to a length that is fit to be read and logged.
+func shortened(value any) any {
+	const most = 200
+	text, isText := value.(string)
+	if !isText {
+		encoded, _ := json.Marshal(value)
+		text = string(encoded)
+	}
+	if len(text) <= most {
+		return value
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // fault is the answer to a request with one wrong value.

@@ -140,7 +140,7 @@ func describe(version string) huma.Config {
 	}
 	about.DocsPath, about.SchemasPath, about.CreateHooks = "", "", nil
 	about.RejectUnknownQueryParameters = true
-	about.Transformers = []huma.Transformer{shorten}
+	about.Transformers = []huma.Transformer{clarify}
 	about.Formats = map[string]huma.Format{"application/json": strictJSON, "json": strictJSON}
 	about.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {
 		Type: "http", Scheme: "bearer", Description: "A secret of [[http.tokens]] in the settings; one with the role read may only GET. Without tokens in the settings none is needed.",
