@@ -9,7 +9,9 @@ package web
 import (
 	"cmp"
 	"context"
+	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -104,14 +106,24 @@ func New(cfg Config) *Handler {
 		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Door: door,
 		Accounts: roll.accounts, Hour: cmp.Or(cfg.Hour, page.NewHour()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
 	})
-	everything := split(forPeople, bodies(site), authorize(door, bodies(problems(mux))))
+	everything := split(func(r *http.Request) bool { return forPeople(door, r) }, bodies(site), authorize(door, bodies(problems(mux))))
 	return &Handler{guard(door.tokens, everything), door.tokens, roll}
 }
 
-// forPeople reports whether a request is one to the page. Who sends a token means the
-// API, and has perhaps forgotten its /v1: a page would be no answer to that.
-func forPeople(r *http.Request) bool {
-	return page.Owns(r.URL.Path) && r.Header.Get("Authorization") == ""
+// forPeople tells a request to the page from one to the API that has forgotten its /v1,
+// to which a page would be no answer: one with a token, one that wants no HTML but has to
+// sign in first, or one that changes something and is not sent by a form.
+func forPeople(d *door, r *http.Request) bool {
+	if !page.Owns(r.URL.Path) || r.Header.Get("Authorization") != "" {
+		return false
+	}
+	shows := strings.Contains(r.Header.Get("Accept"), "text/html") || page.Public(r.URL.Path)
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		return shows && kind == "application/x-www-form-urlencoded"
+	}
+	_, in := d.Visitor(r)
+	return in || shows
 }
 
 // split sends some requests to one handler, and all others to another.

@@ -293,6 +293,42 @@ func TestNotifiersAndStatus(t *testing.T) {
 	}
 }
 
+// TestPageOrProblem holds that what was meant for the API is never answered with a way
+// to sign in, or with a page, and that a browser always is.
+func TestPageOrProblem(t *testing.T) {
+	open, closed := serve(t), serve(t, NewToken("backend", "write-write-write", Write))
+	const html, problem = "text/html; charset=utf-8", "application/problem+json"
+	const browser, form = "Accept: text/html,*/*;q=0.8", "Content-Type: application/x-www-form-urlencoded"
+	for _, c := range []struct {
+		h            http.Handler
+		method, path string
+		header       []string
+		status       int
+		kind         string // of the answer; empty: it leads to the sign-in
+	}{
+		{closed, "POST", "/tasks", nil, 401, problem},
+		{closed, "POST", "/tasks", []string{"Accept: text/html, */*"}, 401, problem}, // as Java's own client asks
+		{closed, "POST", "/tasks", []string{form}, 401, problem},                     // as curl sends what it is given
+		{closed, "POST", "/tasks/1400000001/a/poll", []string{browser, form}, 303, ""},
+		{closed, "DELETE", "/tasks/1400000001/a", nil, 401, problem},
+		{closed, "GET", "/tasks", nil, 401, problem},
+		{closed, "GET", "/tasks", []string{"Accept: application/json"}, 401, problem},
+		{closed, "GET", "/tasks", []string{browser}, 303, ""},
+		{closed, "GET", "/", []string{browser}, 303, ""},
+		{closed, "GET", "/assets/nothing", nil, 404, html},
+		{open, "POST", "/tasks", nil, 404, problem},
+		{open, "POST", "/tasks", []string{browser, form}, 404, html},
+		{open, "GET", "/tasks", nil, 200, html},
+		{open, "GET", "/assets/nothing", nil, 404, html},
+	} {
+		w := ask(c.h, c.method, c.path, `{"task_id":"a"}`, c.header...)
+		led := w.Code == http.StatusSeeOther && strings.HasPrefix(w.Header().Get("Location"), "/signin")
+		if got := w.Header().Get("Content-Type"); w.Code != c.status || led != (c.kind == "") || !led && got != c.kind {
+			t.Errorf("%s %s %q = %d %s, want %d %s", c.method, c.path, c.header, w.Code, got, c.status, c.kind)
+		}
+	}
+}
+
 // TestHost holds that without tokens only who names this machine is answered.
 func TestHost(t *testing.T) {
 	open, closed := serve(t), serve(t, NewToken("backend", "write-write-write", Write))

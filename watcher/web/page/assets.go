@@ -46,11 +46,11 @@ func loadAssets() assets {
 	return a
 }
 
-func (a assets) serve(w http.ResponseWriter, r *http.Request) {
+func (s *site) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
-	content, ok := a.files[name]
+	content, ok := s.assets.files[name]
 	if !ok {
-		http.NotFound(w, r)
+		s.render(r.Context(), w, errNoPage.Status, screen{SignedOut: true, view: view{Name: "fault", Title: errNoPage.Title, Data: errNoPage}})
 		return
 	}
 	w.Header().Set("Content-Type", contentTypes[path.Ext(name)])

@@ -366,7 +366,7 @@ func testDoing(t *testing.T, c *chrome) {
 			t.Errorf("%s has %v actions for somebody who may only look", path, n)
 		}
 	}
-	tb.eval("fetch('/tasks/1400000001/music-4d/reopen', {method: 'POST'}).then((r) => r.status)")
+	tb.eval("fetch('/tasks/1400000001/music-4d/reopen', {method: 'POST', headers: {Accept: 'text/html'}, body: new URLSearchParams()}).then((r) => r.status)")
 	tb.expect("403")
 	tb.goTo("/events")
 	w.happen(w.register("after", time.Minute, nil), seen{kind: watcher.PushStarted}) // the stream is for readers too

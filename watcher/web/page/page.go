@@ -114,6 +114,10 @@ func Owns(path string) bool {
 	return false
 }
 
+// Public reports whether a path of the page is for everybody, and not only for who is
+// let in: the way in, and the files that views refer to.
+func Public(path string) bool { return path == "/signin" || strings.HasPrefix(path, "/assets/") }
+
 // policy is all that a browser may do with the page.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -124,7 +128,7 @@ func New(cfg Config) http.Handler {
 	s := &site{Config: cfg, assets: loadAssets()}
 	s.views = s.parse()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /assets/{file}", s.assets.serve)
+	mux.HandleFunc("GET /assets/{file}", s.asset)
 	mux.HandleFunc("GET /signin", s.askToken)
 	mux.HandleFunc("POST /signin", s.signIn)
 	mux.HandleFunc("POST /signout", s.signOut)

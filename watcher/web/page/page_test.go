@@ -31,7 +31,8 @@ func (w *world) post(path string, form url.Values, cookies ...*http.Cookie) *htt
 func (w *world) send(method, path string, form url.Values, cookies ...*http.Cookie) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
 	r.Host = "localhost"
-	if form != nil {
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	r.Header.Set("Sec-Fetch-Site", "same-origin")

@@ -31,7 +31,7 @@ async function refresh() {
   try {
     const address = new URL(location.href);
     address.searchParams.delete("done");
-    const answer = await fetch(address, { signal: AbortSignal.timeout(silence) });
+    const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(silence) });
     if (new URL(answer.url).pathname === "/signin") return location.reload();
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!next.getElementById("main")) throw new Error("that is no view");
