@@ -9,6 +9,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"mime"
 	"net/http"
 	"strings"
@@ -100,7 +101,10 @@ func New(cfg Config) *Handler {
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, cfg.Alive()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { health(w, cfg.Ready(r.Context())) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, // one that cannot be read must not hide the others
+		ErrorLog:      gatherLog{cfg.Log},
+	}))
 
 	site := page.New(page.Config{
 		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Door: door,
@@ -159,6 +163,13 @@ func describe(version string) huma.Config {
 	}}
 	about.Security = []map[string][]string{{"token": {}}}
 	return about
+}
+
+// A gatherLog tells of metrics that cannot be read.
+type gatherLog struct{ log *zap.Logger }
+
+func (l gatherLog) Println(v ...any) {
+	l.log.Error("metrics are missing from what is shown: this is a bug, worth a report", zap.String("error", fmt.Sprint(v...)))
 }
 
 // health answers what a probe asks.

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
@@ -222,6 +224,32 @@ func TestHealth(t *testing.T) {
 			t.Errorf("GET %s = %d %s, want 503 and why", path, w.Code, w.Body)
 		}
 	}
+}
+
+// TestUnreadableMetric holds that a metric that cannot be read hides no other, and is
+// logged.
+func TestUnreadableMetric(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		prometheus.NewCounter(prometheus.CounterOpts{Name: "good_total"}),
+		unreadable{prometheus.NewDesc("bad", "", nil, nil)},
+	)
+	core, logs := observer.New(zap.ErrorLevel)
+	h := New(Config{Metrics: registry, Log: zap.New(core)})
+	if w := ask(h, "GET", "/metrics", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "good_total 0") {
+		t.Errorf("GET /metrics = %d %s, want good_total", w.Code, w.Body)
+	}
+	if logs.Len() != 1 || !strings.Contains(fmt.Sprint(logs.All()[0].ContextMap()), "the sensor is gone") {
+		t.Errorf("log = %v, want the cause", logs.All())
+	}
+}
+
+// unreadable is a metric without a value.
+type unreadable struct{ desc *prometheus.Desc }
+
+func (u unreadable) Describe(ch chan<- *prometheus.Desc) { ch <- u.desc }
+func (u unreadable) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(u.desc, errors.New("the sensor is gone"))
 }
 
 // broken fails as a database does that has gone away.
