@@ -40,14 +40,8 @@ func newClient(use, short string, commands ...func(*client) *cobra.Command) *cob
 	c := &client{}
 	group := &cobra.Command{
 		Use: use, Short: short,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("%q is not a command: see %s --help", args[0], cmd.CommandPath())
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	onlyGroups(group)
 	for _, command := range commands {
 		group.AddCommand(command(c))
 	}
@@ -200,6 +194,14 @@ func (e *unreachableError) Error() string {
 
 func (e *unreachableError) Unwrap() error { return e.err }
 
+// inCommands puts what the API says to do next into the words of the commands.
+var inCommands = strings.NewReplacer(
+	"POST /v1/tasks", "pushwatch task add",
+	"?reopen=true", "--reopen",
+	"GET /v1/deliveries", "pushwatch delivery list",
+	"GET /v1/notifiers", "pushwatch notifier list",
+)
+
 // refusal is an answer that is not a success, as an error that says what to do.
 func (c *client) refusal(answer *http.Response) error {
 	if to, err := answer.Location(); err == nil && answer.StatusCode < 400 {
@@ -220,7 +222,7 @@ func (c *client) refusal(answer *http.Response) error {
 		value, _ := json.Marshal(e.Value)
 		text += fmt.Sprintf("; %s = %s: %s", e.Location, value, e.Message)
 	}
-	text = oneLine(text)
+	text = oneLine(inCommands.Replace(text))
 	switch {
 	case answer.StatusCode == http.StatusUnauthorized && c.token == "":
 		return usagef("%s wants a token: give one with --token-file or PUSHWATCH_TOKEN", c.server)
@@ -255,6 +257,9 @@ func (c *client) print(answer json.RawMessage, table func(w io.Writer) error) er
 // has no pages.
 func list[T any](ctx context.Context, c *client, path, items string, query url.Values, limit int, heading string, row func(T) string) error {
 	const most = 500 // of what has pages
+	if limit < 0 {
+		return usagef("--limit %d: want how many at most, or 0 for all", limit)
+	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	if c.output == "table" {
 		fmt.Fprintln(w, heading)

@@ -78,9 +78,12 @@ func deliveryShow(c *client) *cobra.Command {
 				fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nnext attempt\t%s\nsettled\t%s\n",
 					d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(d.CreatedAt), ago(d.NextAttemptAt), ago(d.SettledAt))
 				for i, a := range d.Log {
-					outcome := fmt.Sprintf("status %d", a.Status)
-					if a.Error != "" {
+					outcome := "delivered"
+					switch {
+					case a.Error != "":
 						outcome = oneLine(a.Error)
+					case a.Status != 0: // a log answers with none
+						outcome += fmt.Sprintf(", status %d", a.Status)
 					}
 					fmt.Fprintf(w, "attempt %d\t%s, %d ms: %s\n", i+1+d.Attempts-len(d.Log), ago(&a.At), a.DurationMS, outcome)
 				}

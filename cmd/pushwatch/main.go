@@ -70,21 +70,43 @@ backend, by signed webhooks, when a push starts, suffers exceptions, stops or fa
 See it work, without an account:   pushwatch demo
 Run it:                            pushwatch serve --config /etc/pushwatch/config.toml`,
 		SilenceUsage: true, SilenceErrors: true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("%q is not a command: see pushwatch --help", args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	onlyGroups(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w: see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(newServe(), newCheck(), newDemo(), newSim(), newListen(), newQuery(),
 		newTask(), newEvent(), newDelivery(), newNotifier(), newStatus(), newMigrate(), newBackup(), newVersion(), newMan())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Args = func(cmd *cobra.Command, args []string) error {
+				found, rest, err := root.Find(args)
+				if err == nil && len(rest) > 0 {
+					err = found.ValidateArgs(rest)
+				}
+				return err
+			}
+		case "completion":
+			onlyGroups(c)
+		}
+	}
 	refuseArguments(root)
 	return root
+}
+
+// onlyGroups makes cmd, which does nothing but group others, tell of them, and refuse what
+// is none of them.
+func onlyGroups(cmd *cobra.Command) {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("%q is not a command: see %s --help", args[0], cmd.CommandPath())
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
 
 // refuseArguments makes wrong arguments of the commands below cmd wrong usage.
