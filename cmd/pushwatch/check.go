@@ -50,7 +50,9 @@ func check(ctx context.Context, file string, online bool, out, errs io.Writer) e
 	if err != nil {
 		return fmt.Errorf("print settings: %w", err)
 	}
-	fmt.Fprintf(out, "# the settings in force\n%s", text)
+	if _, err := fmt.Fprintf(out, "# the settings in force\n%s", text); err != nil {
+		return fmt.Errorf("print settings: %w", err)
+	}
 	fmt.Fprintf(errs, "%s: no faults\n", file)
 	if !online {
 		return nil

@@ -275,6 +275,7 @@ func (s *settings) checkNotifiers(d *document) {
 		for _, err := range (notify.Filter{Events: n.Events, Match: n.Match}).Validate() {
 			d.faultIn(key, err)
 		}
+		n.checkExhausted(d, key)
 		atLeast(d, key+".timeout", n.Timeout, 100*time.Millisecond)
 		atLeast(d, key+".max_age", n.MaxAge, time.Second)
 		if n.MaxInFlight < 1 || n.MaxInFlight > 1000 {
@@ -302,6 +303,20 @@ func (s *settings) checkNotifiers(d *document) {
 	s.checkFallbacks(d)
 	if len(s.Notifiers) == 0 {
 		d.warn("notifiers", "is missing: nobody is told of anything; add [[notifiers]]")
+	}
+}
+
+// checkExhausted warns of types that this notifier is not told of for having them in its
+// events: who hears of what was given up is said by the fallback of the one that it was
+// given up for.
+func (n *notifierSettings) checkExhausted(d *document, key string) {
+	if n.Type == "log" {
+		return // is told of every one
+	}
+	for i, pattern := range n.Events {
+		if strings.HasPrefix(pattern, "delivery.") {
+			d.warn(fmt.Sprintf("%s.events[%d]", key, i), "= %q: has no effect here: log notifiers are told of it, and who is the fallback of the notifier that gave up", pattern)
+		}
 	}
 }
 
