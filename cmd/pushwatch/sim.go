@@ -60,20 +60,23 @@ the demo.`,
 }
 
 func sim(ctx context.Context, address, scenario string, out, errs io.Writer) error {
-	config := tiwsim.Demo(1)
+	config, doc := tiwsim.Demo(1), new(document)
 	if scenario != "" {
 		text, err := os.ReadFile(scenario)
 		if err != nil {
 			return usagef("read scenario: %w", err)
 		}
 		config = tiwsim.Config{}
-		if doc := decode(scenario, text, &config); len(doc.faults) > 0 {
+		if doc = decode(scenario, text, &config); len(doc.faults) > 0 {
 			return &settingsError{doc}
 		}
 	}
 	service, err := tiwsim.New(config)
 	if err != nil {
-		return usagef("scenario: %w", err)
+		for _, fault := range split(err) {
+			doc.faultIn("", fault)
+		}
+		return &settingsError{doc}
 	}
 	l, err := bind("tcp", address)
 	if err != nil {
