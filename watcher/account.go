@@ -32,7 +32,7 @@ type account struct {
 	tasks    map[Key]*entry         // every live task
 	schedule *schedule              // of those whose application is not set apart
 	whole    *breaker               // of the account
-	failing  int64                  // the application of the first of its failures in a row
+	failing  int64                  // the application of the first of its failures in a row, or suspects
 	probes   map[int64]time.Time    // when an application was last asked whether the account can be observed again
 	apps     map[int64]*application // that failed of late
 	probed   time.Time              // when a minor one of those set apart was polled last

@@ -1,7 +1,6 @@
 package watcher
 
 import (
-	"maps"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +23,7 @@ type application struct {
 	schedule *schedule // where its tasks wait, once it is set apart; nil: among the others
 	slots    int       // of the limiter, that its requests hold
 	asked    time.Time // when the newest of them was sent
+	suspect  bool      // it failed when the account was last taken to fail, and has not answered since
 }
 
 const (
@@ -33,6 +33,9 @@ const (
 	mostTrouble = transientThreshold * failureTrouble
 
 	failureTrouble = 4
+
+	// suspects stands for all that are suspect where the id of one application could stand.
+	suspects = 0
 )
 
 // application returns the record of an application that failed. a.mu is held.
@@ -116,19 +119,32 @@ func (a *account) move(id int64, from, to *schedule) {
 // failed notes a poll of an application that told nothing, for a reason that lies with
 // the whole account or that nobody knows. It is taken to be the account's if so many in
 // a row failed, the last of another application than the first, or if there is no other
-// that does not fail on its own. a.mu is held.
+// that does not fail on its own.
+//
+// Those that failed then are suspect until they answer: for if another answers a probe,
+// the fault may have been theirs. So when they fail together once more, and no other
+// does, that is charged to each of them. a.mu is held.
 func (a *account) failed(now time.Time, id int64, fault *CloudError) {
-	if x := a.apps[id]; x != nil && x.open() {
+	x := a.application(id)
+	if x.open() {
 		a.charge(now, id, fault)
 		return
 	}
-	if a.whole.failures == 0 {
-		a.failing = id
+	culprit := id
+	if x.suspect {
+		culprit = suspects
 	}
-	alone := !a.whole.open() && a.whole.failures+1 >= a.whole.threshold && id == a.failing && a.others(id)
+	if a.whole.failures == 0 {
+		a.failing = culprit
+	}
+	alone := !a.whole.open() && a.whole.failures+1 >= a.whole.threshold && culprit == a.failing && a.others(id)
 	switch {
 	case !alone && a.whole.failed(now, fault):
-		maps.DeleteFunc(a.apps, func(_ int64, x *application) bool { return x.schedule == nil }) // it was not theirs
+		for _, x := range a.apps {
+			if x.schedule == nil {
+				x.breaker, x.trouble, x.suspect = *newBreaker(transientThreshold), 0, true
+			}
+		}
 		if fault.Kind == Denied {
 			a.log.Error("account is denied: probing", zap.Error(fault))
 		} else {
@@ -136,6 +152,8 @@ func (a *account) failed(now time.Time, id int64, fault *CloudError) {
 		}
 	case !a.whole.open():
 		a.charge(now, id, fault)
+	default:
+		x.suspect = true
 	}
 }
 
@@ -155,10 +173,12 @@ func (a *account) throttled(now time.Time, id int64, fault *CloudError) {
 }
 
 // others reports whether an application besides this one has live tasks and is not
-// known to fail. a.mu is held.
+// known to fail, nor suspect as this one is. a.mu is held.
 func (a *account) others(id int64) bool {
+	this := a.apps[id]
+	suspect := this != nil && this.suspect
 	for key := range a.tasks {
-		if x := a.apps[key.SDKAppID]; key.SDKAppID != id && (x == nil || !x.open()) {
+		if x := a.apps[key.SDKAppID]; key.SDKAppID != id && (x == nil || !x.open() && !(suspect && x.suspect)) {
 			return true
 		}
 	}
