@@ -100,8 +100,8 @@ func TestScheduleLetsRipen(t *testing.T) {
 		price, rate      float64 // of the polls of late
 		soonest, slowest time.Duration
 	}{
-		{0.001, 4, 0, time.Second},
-		{1, 4, 2 * time.Second, welcome},
+		{0.0001, 4, 0, time.Second},
+		{0.01, 4, 2 * time.Second, welcome},
 		{1000, 4, welcome, welcome + time.Second}, // another goes first
 		{1000, 20, 900 * time.Millisecond, 1500 * time.Millisecond},
 	} {
@@ -130,7 +130,7 @@ func TestScheduleLetsRipen(t *testing.T) {
 
 func TestScheduleFloor(t *testing.T) {
 	s := newSchedule(time.Second, time.Minute)
-	s.floor = 50
+	s.floor = floor(45 * time.Second)
 	quiet := polledAgo(0)
 	quiet.started = sinceNoon(-5 * time.Minute).Unix()
 	s.put(quiet, noon)

@@ -132,6 +132,20 @@ func school(seed uint64, n int, moods ...mood) []life {
 	return lives
 }
 
+// rush draws half an hour in which pushes of one to three minutes are registered,
+// about n at a time: nothing that a fresh install expects.
+func rush(seed uint64, n int) []life {
+	const shortest, longest = 60.0, 180.0
+	random := splitmix64(seed)
+	var lives []life
+	for at := 0.0; at < 1800; at += (shortest + longest) / 2 / float64(n) {
+		ready := at + min(60, 2-6*math.Log(1-random.float()))
+		length := shortest + (longest-shortest)*random.float()
+		lives = append(lives, life{registered: at, start: ready, stop: ready + length, hint: math.NaN()})
+	}
+	return lives
+}
+
 // The figures that are told of the schedule are of these traces and no others.
 func TestTraceIsTheOneMeasured(t *testing.T) {
 	random := splitmix64(1)

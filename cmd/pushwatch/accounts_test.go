@@ -33,8 +33,9 @@ import (
 // the bare SDK, from as many accounts, to a service in another process. It reports
 // the polls a second, the CPU and the allocations that each took, and the ratio of
 // the CPU: in all, and without the garbage collector's part, which is smaller for the
-// daemon since it collects less often over its larger heap. The accounts offer 4,100 polls a second, of which some are not made, since
-// no second may see more than 20 of an account.
+// daemon since it collects less often over its larger heap. The accounts offer 4,100
+// polls a second, of which some are not made, since no second may see more than 20 of
+// an account.
 func BenchmarkAccounts(b *testing.B) {
 	const accounts, tasks = 205, 100
 	for b.Loop() {
