@@ -11,8 +11,8 @@ import (
 // back, and otherwise as many as it is configured for.
 //
 // It is taken to be down after some failures in a row that are its own and not
-// the event's: see [SendError.outage]. They have to be of more lanes than one, for an
-// event may be more than its receiver can bear. What is tried on it then is a probe, and
+// the event's: see [SendError.outage]; an answer of any other kind ends the row. They
+// have to be of more lanes than one, for an event may be more than its receiver can bear. What is tried on it then is a probe, and
 // where that fails as before it counts as no attempt of the delivery: the
 // delivery's schedule is for faults that concern it, and should not be used up by
 // an outage.
@@ -69,9 +69,8 @@ func (g *gate) learn(now time.Time, l *lane, fault *SendError, probe bool) (down
 		g.probing = false
 	}
 	switch {
-	case fault == nil, probe && !fault.outage(): // it answers, if not as one would like
+	case fault == nil || !fault.outage(): // it answers, if not as one would like
 		return false, g.succeeded()
-	case !fault.outage():
 	case g.down():
 		if probe {
 			g.probeAt = now.Add(g.waits.NextBackOff())

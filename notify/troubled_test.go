@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,6 +141,39 @@ func TestOneTooMuch(t *testing.T) {
 		rest(24 * time.Hour)
 		if got, record := len(r.all()), w.records("n")[0]; got != record.Attempts || got > 14 {
 			t.Errorf("%d attempts in a day, %d of them charged, want those of the schedule, all charged", got, record.Attempts)
+		}
+		w.stop()
+	})
+}
+
+// TestRefusedInBetween has a receiver that fails at some events and refuses others: it
+// answers, so it is not taken to be down.
+func TestRefusedInBetween(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		answers := 0
+		r := &receiver{answer: func(_ context.Context, d *notify.Delivery) error {
+			answers++
+			switch {
+			case d.Attempts > 0:
+				return nil
+			case answers%2 == 0:
+				return broken
+			default:
+				return refused
+			}
+		}}
+		w := newWorld(t, to("n", r))
+		for i := range 12 {
+			w.tell(fmt.Sprint("msg_", i), fmt.Sprint("task ", i), "n")
+			rest(200 * time.Millisecond) // all before the first is tried again
+		}
+		rest(time.Minute)
+		if got := len(r.all()); got != 24 {
+			t.Errorf("%d attempts, want two for each of 12 events", got)
+		}
+		if got := w.warnings.FilterMessage("notifier is down: probing").Len(); got != 0 {
+			t.Errorf("it was said %d times that the notifier is down, want never", got)
 		}
 		w.stop()
 	})
