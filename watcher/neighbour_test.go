@@ -273,6 +273,8 @@ func TestFailingNeighbours(t *testing.T) {
 					s.registerOf(app, each)
 				}
 				time.Sleep(quiet + trial)
+				c.mu.Lock()
+				defer c.mu.Unlock()
 				if rate := float64(polls) / trial.Seconds(); rate < 12 {
 					t.Errorf("the others were polled %.1f times a second, want 12 at least", rate)
 				}
