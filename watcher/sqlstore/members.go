@@ -246,6 +246,11 @@ func (r *Replica) beat(ctx context.Context) error {
 		VALUES (CAST($2 AS TEXT), `+clockNow+`, `+clockNow+`, CAST($3 AS TEXT), CAST($4 AS TEXT))
 		ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at, accounts = excluded.accounts,
 			status = COALESCE(excluded.status, members.status)`, (burialTTLs * r.db.ttl).Microseconds(), r.name, names, status)
+	if err != nil && due {
+		r.mu.Lock()
+		r.moved = true // so the next heartbeat writes it
+		r.mu.Unlock()
+	}
 	return err
 }
 

@@ -15,7 +15,7 @@ import (
 
 var _ watcher.Registry = (*DB)(nil)
 
-// errUnlocked means that a task is live in an account whose row is not locked.
+// errUnlocked means that a task is in an account whose row is not locked.
 var errUnlocked = errors.New("the task is in another account")
 
 // Register implements [watcher.Registry]. Of each task it takes the key, the
@@ -191,28 +191,33 @@ func (db *DB) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
 
 // Remove implements [watcher.Registry].
 func (db *DB) Remove(ctx context.Context, key watcher.Key) error {
-	t, err := db.readTask(ctx, key)
-	if err != nil {
-		return fmt.Errorf("remove: %w", err)
+	err := errUnlocked
+	for errors.Is(err, errUnlocked) && ctx.Err() == nil {
+		var t watcher.Task
+		if t, err = db.readTask(ctx, key); err == nil {
+			err = db.write(ctx, func(tx transaction) error { return tx.remove(ctx, key, t.Account) })
+		}
 	}
-	err = db.write(ctx, func(tx transaction) error {
-		row, err := tx.account(ctx, t.Account, 0) // before the task's row, as everybody locks them
-		if err != nil {
-			return err
-		}
-		n, err := tx.exec(ctx, `UPDATE tasks SET removed_at = ?, version = version + 1
-			WHERE sdk_app_id = ? AND task_id = ? AND removed_at IS NULL`, time.Now().UnixMicro(), key.SDKAppID, key.TaskID)
-		if err == nil && n == 0 {
-			err = watcher.ErrNoTask
-		}
-		if err != nil {
-			return err
-		}
-		return tx.note(ctx, row, false, key)
-	})
 	if err != nil {
 		return fmt.Errorf("remove task %s: %w", key, err)
 	}
 	db.hint()
 	return nil
+}
+
+// remove removes a task from an account, [errUnlocked] where it has left that since.
+func (tx transaction) remove(ctx context.Context, key watcher.Key, account string) error {
+	row, err := tx.account(ctx, account, 0) // before the task's row, as everybody locks them
+	if err != nil {
+		return err
+	}
+	n, err := tx.exec(ctx, `UPDATE tasks SET removed_at = ?, version = version + 1
+		WHERE sdk_app_id = ? AND task_id = ? AND account = ? AND removed_at IS NULL`, time.Now().UnixMicro(), key.SDKAppID, key.TaskID, account)
+	if err == nil && n == 0 {
+		err = errUnlocked
+	}
+	if err != nil {
+		return err
+	}
+	return tx.note(ctx, row, false, key)
 }
