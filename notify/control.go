@@ -215,8 +215,11 @@ func (d *Dispatcher) RetryAll(ctx context.Context, notifier string, since, until
 		return 0, fmt.Errorf("retry deliveries to %s: %w", notifier, err)
 	}
 	n, err := d.archive.Replay(ctx, Selection{Notifier: notifier, Since: since, Until: until})
-	d.log.Info("deliveries replayed", zap.String("notifier", notifier), zap.Int("deliveries", n), zap.Error(err))
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	d.log.Info("deliveries replayed", zap.String("notifier", notifier), zap.Int("deliveries", n))
+	return n, nil
 }
 
 // Deliveries reads a page of deliveries: see [Archive].

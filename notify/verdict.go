@@ -13,8 +13,8 @@ const (
 	// unchargedWait is how long a delivery waits whose attempt does not count.
 	unchargedWait = 15 * time.Second
 
-	// maxPause is the longest pause that a notifier can ask for.
-	maxPause = 24 * time.Hour
+	// MaxPause is the longest pause that a receiver can ask for.
+	MaxPause = 24 * time.Hour
 )
 
 // errTimeout is why an attempt ends that takes too long.
@@ -92,7 +92,7 @@ func (c *channel) heed(now time.Time, fault *SendError) *Standing {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	until := fault.RetryAfter
-	if most := now.Add(maxPause); until.After(most) {
+	if most := now.Add(MaxPause); until.After(most) {
 		until = most
 	}
 	switch {

@@ -15,7 +15,6 @@ import (
 const (
 	maxAnswer   = 16 << 10 // bytes read of an answer's body
 	bodyTimeout = time.Second
-	maxPause    = 24 * time.Hour
 )
 
 // outcome says what an answer means, and closes its body.
@@ -79,11 +78,11 @@ func result(status int) string {
 // nothing or lies in the past, and at most a day from now.
 func retryAfter(value string, now time.Time) time.Time {
 	value = strings.TrimSpace(value)
-	latest := now.Add(maxPause)
+	latest := now.Add(notify.MaxPause)
 	if value != "" && strings.Trim(value, "0123456789") == "" {
 		seconds, err := strconv.ParseUint(value, 10, 64)
 		switch {
-		case err != nil || seconds > uint64(maxPause/time.Second): // err: beyond 64 bits
+		case err != nil || seconds > uint64(notify.MaxPause/time.Second): // err: beyond 64 bits
 			return latest
 		case seconds == 0:
 			return time.Time{}
