@@ -141,7 +141,7 @@ func (a *account) failed(now time.Time, id int64, fault *CloudError) {
 	switch {
 	case !alone && a.whole.failed(now, fault):
 		for _, x := range a.apps {
-			if x.schedule == nil {
+			if x.schedule == nil && !x.suspect {
 				x.breaker, x.trouble, x.suspect = *newBreaker(transientThreshold), 0, true
 			}
 		}
@@ -271,15 +271,18 @@ func (a *account) takeApart(now time.Time) *entry {
 }
 
 // probe returns a task that tells whether the account can be observed again: of the
-// application that was asked longest ago, among those that do not fail on their own;
-// nil: there is none now. a.mu is held.
+// application that was asked longest ago, among those that do not fail on their own, and
+// of one that is not suspect where there is one; nil: there is none now. a.mu is held.
 func (a *account) probe() (probe *entry) {
+	suspect := true
 	for key, e := range a.tasks {
-		if x := a.apps[key.SDKAppID]; e.polling || x != nil && x.open() {
+		x := a.apps[key.SDKAppID]
+		if e.polling || x != nil && x.open() {
 			continue
 		}
-		if probe == nil || a.probes[key.SDKAppID].Before(a.probes[probe.key.SDKAppID]) {
-			probe = e
+		s := x != nil && x.suspect
+		if probe == nil || suspect && !s || suspect == s && a.probes[key.SDKAppID].Before(a.probes[probe.key.SDKAppID]) {
+			probe, suspect = e, s
 		}
 	}
 	return probe
