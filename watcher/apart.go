@@ -91,6 +91,7 @@ func (a *account) relieve(id int64) {
 	if x == nil {
 		return
 	}
+	x.suspect = false
 	if x.answered() {
 		a.log.Info("application can be observed again", zap.Int64("sdk_app_id", id), zap.Int("tasks", x.schedule.waiting+1))
 		x.trouble = max(x.trouble, x.schedule.waiting)
