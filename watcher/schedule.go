@@ -18,12 +18,12 @@ import (
 // of what polling in turn gives, while the longest delay may be up to three times
 // that of polling in turn, which keeps the best worst case. A task rests for
 // min_interval after a poll. One that the next answer will settle (a doubt) goes
-// before all others, as soon as an answer counts, then come those that somebody waits for
-// (asked for, or new), but both get only every second poll while others wait too: a
-// large batch of new tasks does not stop the watching of the old. A push hardly ever
-// starts in the moment that it is registered: so where polls are scarce a new one is
-// let ripen for some seconds, until its poll is worth what those of late were. Where
-// many are new at a time, most of them have no such privilege.
+// before all others, as soon as an answer counts, then come those that somebody
+// waits for (asked for, or new), but both get only every second poll while others
+// wait too: a large batch of new tasks does not stop the watching of the old. A push
+// hardly ever starts in the moment that it is registered: so where polls are scarce a
+// new one is let ripen for some seconds, until its poll is worth what those of late
+// were; and where many are new at a time, most of them are weighed like all others.
 //
 // Tasks on the same curve whose age differs by no more than a bin make a cohort.
 // In it the one that was polled longest ago is worth most, so a pick compares the
