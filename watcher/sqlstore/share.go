@@ -36,10 +36,10 @@ type accountSeen struct {
 // where they see the same, no two take the same. Where they do not, the database
 // decides.
 //
-// What nobody has goes to whoever could own it and has least; what few could own is
-// dealt out first. A member's fair part counts 1/k for each account that k could own.
-// It gives back what is more than that, rounded up, or rounded down where somebody
-// has less than that.
+// A member's fair part counts 1/k for each account that k could own. What nobody has
+// goes to whoever could own it and has least beside that part; what few could own is
+// dealt out first. A member gives back what is more than its part, rounded up, or
+// rounded down where somebody has less than that.
 func (c *census) share(me string) (take []accountSeen, give []string) {
 	candidates := make(map[string][]string)
 	for _, member := range slices.Sorted(maps.Keys(c.members)) {
@@ -63,8 +63,10 @@ func (c *census) share(me string) (take []accountSeen, give []string) {
 			free = append(free, a)
 		}
 	}
+	const rounding = 1e-9 // of the sums
+	excess := func(m string) float64 { return math.Round((float64(load[m]) - part[m]) / rounding) }
 	hasLeast := func(name string) string {
-		return slices.MinFunc(candidates[name], func(m, n string) int { return cmp.Compare(load[m], load[n]) })
+		return slices.MinFunc(candidates[name], func(m, n string) int { return cmp.Compare(excess(m), excess(n)) })
 	}
 	slices.SortFunc(free, func(a, b accountSeen) int {
 		return cmp.Or(cmp.Compare(len(candidates[a.name]), len(candidates[b.name])), strings.Compare(a.name, b.name))
@@ -77,7 +79,6 @@ func (c *census) share(me string) (take []accountSeen, give []string) {
 		}
 	}
 
-	const rounding = 1e-9 // of the sums
 	most := func(m string) int { return int(math.Ceil(part[m] - rounding)) }
 	least := func(m string) int { return int(math.Floor(part[m] + rounding)) }
 	for _, a := range mine {

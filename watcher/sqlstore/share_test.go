@@ -68,6 +68,7 @@ func TestShare(t *testing.T) {
 		{"as even as can be", map[string]int{"x": 4}, map[string][]string{"x": accounts(4), "y": accounts(4), "z": accounts(4)}, map[string]int{"x": 1, "y": 1, "z": 1}, 2},
 		{"rests are left where they are", map[string]int{"x": 2, "y": 1}, map[string][]string{"x": accounts(3), "y": accounts(3)}, map[string]int{"x": 2, "y": 1}, 0},
 		{"different settings", map[string]int{"x": 2}, map[string][]string{"x": accounts(4), "y": accounts(2)}, map[string]int{"x": 3, "y": 1}, 5},
+		{"more than its part, though fewer than another", map[string]int{"x": 2}, map[string][]string{"x": accounts(2), "y": accounts(12)}, map[string]int{"x": 1, "y": 11}, 11},
 		{"only one may have the last", nil, map[string][]string{"x": accounts(4), "y": accounts(1)}, map[string]int{"x": 3}, 6},
 		{"named by nobody", nil, map[string][]string{"x": nil}, map[string]int{"": 1}, 0},
 	} {
