@@ -6,6 +6,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,16 +89,17 @@ const maxSecretBytes = 64 << 10
 func (s Secret) Value() (string, error) {
 	switch {
 	case s.file != "":
-		info, err := os.Stat(s.file)
+		f, err := os.Open(s.file)
 		if err != nil {
 			return "", fmt.Errorf("read secret: %w", err)
 		}
-		if info.IsDir() || info.Size() > maxSecretBytes {
+		defer f.Close()
+		text, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1)) // a device has no size
+		if err != nil {
+			return "", fmt.Errorf("read secret: %w", err)
+		}
+		if len(text) > maxSecretBytes {
 			return "", fmt.Errorf("read secret %s: want a file of at most %d bytes", s.file, maxSecretBytes)
-		}
-		text, err := os.ReadFile(s.file)
-		if err != nil {
-			return "", fmt.Errorf("read secret: %w", err)
 		}
 		v := strings.TrimSpace(string(text))
 		if v == "" {

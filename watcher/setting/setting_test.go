@@ -57,7 +57,7 @@ func TestSecretValue(t *testing.T) {
 			t.Errorf("%s: Value() = %q, %v, want %q", c.secret.Where(), got, err, c.want)
 		}
 	}
-	for _, secret := range []Secret{{}, File(filepath.Join(folder, "none")), File(filepath.Join(folder, "empty")), File(folder), Env("PUSHWATCH_TEST_NONE")} {
+	for _, secret := range []Secret{{}, File(filepath.Join(folder, "none")), File(filepath.Join(folder, "empty")), File(folder), File("/dev/zero"), Env("PUSHWATCH_TEST_NONE")} {
 		if got, err := secret.Value(); err == nil {
 			t.Errorf("%s: Value() = %q, want an error", secret.Where(), got)
 		}
