@@ -166,6 +166,30 @@ func (s *scene) registerOf(app int64, n int) {
 	}
 }
 
+// startMany watches so many applications of one account, from app on, with as many tasks
+// each.
+func startMany(t *testing.T, c *cloud, many, each int) (s *scene, stop func()) {
+	t.Helper()
+	var apps []int64
+	for i := range int64(many) {
+		apps = append(apps, app+i)
+	}
+	s, stop = startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
+		Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: apps, Cloud: c}},
+	})
+	for _, app := range apps {
+		s.registerOf(app, each)
+	}
+	return s, stop
+}
+
+// doubtful are faults of which nobody knows whether they are an application's or the
+// whole account's.
+var doubtful = map[string]error{
+	"hang": errHang, "502": &watcher.CloudError{Code: "http 502"},
+	"denied": &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
+}
+
 // TestOutageOfManyApplications has all of fifty applications fail for five minutes, some
 // of them from before and for longer. That is known as an outage of the whole account at
 // once, and is over for the others as soon as the service answers again.
@@ -175,10 +199,7 @@ func TestOutageOfManyApplications(t *testing.T) {
 		before          = time.Minute
 		outage          = 5 * time.Minute
 	)
-	for name, fault := range map[string]error{
-		"hang": errHang, "502": &watcher.CloudError{Code: "http 502"},
-		"denied": &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
-	} {
+	for name, fault := range doubtful {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var from time.Time
@@ -196,19 +217,10 @@ func TestOutageOfManyApplications(t *testing.T) {
 				}
 				return pushOf("PUSHING"), nil
 			}
-			var apps []int64
-			for i := range int64(many) {
-				apps = append(apps, app+i)
-			}
 			synctest.Test(t, func(t *testing.T) {
 				from = time.Now().Add(2*time.Minute + before)
-				s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
-					Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: apps, Cloud: c}},
-				})
+				s, stop := startMany(t, c, many, each)
 				defer stop()
-				for _, app := range apps {
-					s.registerOf(app, each)
-				}
 				time.Sleep(time.Until(from.Add(outage + time.Minute)))
 				var last time.Duration
 				for _, d := range again {
@@ -238,10 +250,7 @@ func TestFailingNeighbours(t *testing.T) {
 		quiet           = 2 * time.Minute
 		trial           = 5 * time.Minute
 	)
-	for name, fault := range map[string]error{
-		"hang": errHang, "502": &watcher.CloudError{Code: "http 502"},
-		"denied": &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
-	} {
+	for name, fault := range doubtful {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
@@ -261,17 +270,8 @@ func TestFailingNeighbours(t *testing.T) {
 			}
 			synctest.Test(t, func(t *testing.T) {
 				began = time.Now()
-				var apps []int64
-				for i := range int64(many) {
-					apps = append(apps, app+i)
-				}
-				s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
-					Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: apps, Cloud: c}},
-				})
+				_, stop := startMany(t, c, many, each)
 				defer stop()
-				for _, app := range apps {
-					s.registerOf(app, each)
-				}
 				time.Sleep(quiet + trial)
 				c.mu.Lock()
 				defer c.mu.Unlock()
@@ -298,18 +298,9 @@ func TestAllFailAtTimes(t *testing.T) {
 		}
 		return pushOf("PUSHING"), nil
 	}
-	var apps []int64
-	for i := range int64(many) {
-		apps = append(apps, app+i)
-	}
 	synctest.Test(t, func(t *testing.T) {
-		s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), watcher.Config{
-			Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: apps, Cloud: c}},
-		})
+		_, stop := startMany(t, c, many, each)
 		defer stop()
-		for _, app := range apps {
-			s.registerOf(app, each)
-		}
 		time.Sleep(5 * time.Minute)
 		from := time.Now()
 		time.Sleep(10 * time.Minute)
@@ -317,9 +308,9 @@ func TestAllFailAtTimes(t *testing.T) {
 			t.Errorf("used %.1f requests a second, want at least 16", got)
 		}
 		fewest := 600
-		for _, app := range apps {
+		for x := range int64(many) {
 			for i := range each {
-				fewest = min(fewest, c.pollsOf(watcher.Key{SDKAppID: app, TaskID: fmt.Sprint(i)}, from))
+				fewest = min(fewest, c.pollsOf(watcher.Key{SDKAppID: app + x, TaskID: fmt.Sprint(i)}, from))
 			}
 		}
 		if fewest < 20 { // of the 60 that polling in turn would give

@@ -63,8 +63,9 @@ func (o *outage) hides(key watcher.Key, at time.Time) bool {
 }
 
 // TestWorlds runs random worlds for hours each: pushes of every kind in two
-// applications, outages of every kind of either and of both, a database that fails, restarts and other settings at any moment. What is told must
-// be the truth of the world: each fact once, in order, the end soon, and nothing else.
+// applications, outages of every kind of either and of both, a database that fails,
+// restarts and other settings at any moment. What is told must be the truth of the
+// world: each fact once, in order, the end soon, and nothing else.
 func TestWorlds(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
