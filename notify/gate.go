@@ -12,10 +12,10 @@ import (
 //
 // It is taken to be down after some failures in a row that are its own and not
 // the event's: see [SendError.outage]; an answer of any other kind ends the row. They
-// have to be of more lanes than one, for an event may be more than its receiver can bear. What is tried on it then is a probe, and
-// where that fails as before it counts as no attempt of the delivery: the
-// delivery's schedule is for faults that concern it, and should not be used up by
-// an outage.
+// have to be of more lanes than one, for an event may be more than its receiver can
+// bear. What is tried on it then is a probe, and where that fails as before it counts
+// as no attempt of the delivery: the delivery's schedule is for faults that concern
+// it, and should not be used up by an outage.
 type gate struct {
 	most     int   // attempts at the same time
 	allowed  int   // now, after an outage; 0: most
