@@ -32,7 +32,7 @@ func TestValidate(t *testing.T) {
 		{"http", url("http://classroom.example"), ""},
 		{"IPv6", url("https://[2606:4700::1111]:8443/x"), ""},
 		{"no URL", url(""), "url: read secret: none is set"},
-		{"URL in a missing file", func(c *webhook.Config) { c.URL = setting.File(none) }, "url: read secret: stat " + none},
+		{"URL in a missing file", func(c *webhook.Config) { c.URL = setting.File(none) }, "url: read secret: open " + none},
 		{"unparsable URL", url("https://u:HUSH@h/%zzHUSH"), "url: in the settings: not a URL"},
 		{"port of URL in words", url("https://u:HUSH@h:HUSH/"), "url: in the settings: not a URL"},
 		{"port of URL too large", url("https://u:HUSH@h:65536/HUSH?HUSH"), "url: in the settings: https://h:65536: want a port"},
@@ -47,7 +47,7 @@ func TestValidate(t *testing.T) {
 			c.Secrets = slices.Repeat(c.Secrets, signing.MaxKeys+1)
 		}, "secrets: 17 are set: want 1 to 16"},
 		{"short secret", func(c *webhook.Config) { c.Secrets = append(c.Secrets, setting.Plain("whsec_HUSH")) }, "secrets[1]: in the settings: … 24 to 64"},
-		{"secret in a missing file", func(c *webhook.Config) { c.Secrets[0] = setting.File(none) }, "secrets[0]: read secret: stat " + none},
+		{"secret in a missing file", func(c *webhook.Config) { c.Secrets[0] = setting.File(none) }, "secrets[0]: read secret: open " + none},
 
 		{"content type", func(c *webhook.Config) { c.ContentType = "application/json; charset=utf-8" },
 			`content_type = "application/json; charset=utf-8": want one of ["application/json" "application/cloudevents+json"]`},
@@ -69,7 +69,7 @@ func TestValidate(t *testing.T) {
 		{"no name of header", header("", "HUSH"), `headers: "" is not the name`},
 		{"name of header not in ASCII", header("x-größe", "HUSH"), `headers: "x-größe" is not the name`},
 		{"value of header", header("x-a", "HUSH\r\nHUSH: HUSH"), `headers: the value of "x-a" has control characters`},
-		{"header's file", func(c *webhook.Config) { c.Headers = map[string]setting.Secret{"x-a": setting.File("/none")} }, `headers: the value of "x-a": read secret: stat /none`},
+		{"header's file", func(c *webhook.Config) { c.Headers = map[string]setting.Secret{"x-a": setting.File("/none")} }, `headers: the value of "x-a": read secret: open /none`},
 		{"header twice", func(c *webhook.Config) {
 			c.Headers = map[string]setting.Secret{"x-a": setting.Plain("HUSH"), "X-A": setting.Plain("HUSH")}
 		}, `headers: "X-A" stands there twice`},
