@@ -202,6 +202,30 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// TestLogGivesUp has a log give an event up, as one that was paused does: other logs
+// are told of that, and it is not itself.
+func TestLogGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		paused, other := &receiver{}, &receiver{}
+		p, o := to("paused", paused), to("other", other)
+		p.Type, p.MaxAge, o.Type = "log", time.Hour, "log"
+		w := newWorld(t, p, o)
+		if err := w.dispatcher.Pause(t.Context(), "paused"); err != nil {
+			t.Fatal(err)
+		}
+		w.tell("msg_1", "x", "paused")
+		rest(2 * time.Hour)
+		if got := w.states("paused"); got != "dead" {
+			t.Errorf("deliveries to the paused log = %q, want one, dead", got)
+		}
+		if got := other.exhausted(t); len(got) != 1 || got[0].Notifier != "paused" {
+			t.Errorf("the other log is told %+v, want that the paused one gave up", got)
+		}
+		w.stop()
+	})
+}
+
 // TestMaxAge has a notifier be down for good: also what was never tried is given
 // up in its time, and told of.
 func TestMaxAge(t *testing.T) {

@@ -110,9 +110,25 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 func TestSlowBody(t *testing.T) {
 	for status, want := range map[int]string{200: "", 500: "answered 500 Internal Server Error"} {
 		_, url := receive(t, notifytest.Answer{Status: status, Body: "dripping", Drip: time.Hour})
+		start := time.Now()
 		got, err := sender(t, config(url)).Send(t.Context(), delivery())
+		if took := time.Since(start); took > hang/2 { // a timeout of its own ends it, long before the attempt's
+			t.Errorf("Send took %v to read the body", took)
+		}
 		if got != status || (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("Send = %d, %v, want %d, %q", got, err, status, want)
+		}
+	}
+}
+
+// What is shown of a body shows how much of it is read.
+func TestLongBody(t *testing.T) {
+	const most = 16 << 10
+	for before, want := range map[int]string{most - 4: "answered 418 I'm a teapot: last", most: "answered 418 I'm a teapot"} {
+		_, url := receive(t, notifytest.Answer{Status: 418, Body: strings.Repeat(" ", before) + "last"})
+		_, err := sender(t, config(url)).Send(t.Context(), delivery())
+		if got := failed(t, err).Reason; got != want {
+			t.Errorf("Send with %d bytes before the text = %q, want %q", before, got, want)
 		}
 	}
 }
