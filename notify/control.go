@@ -37,7 +37,7 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list notifiers: %w", err)
 	}
-	if err := d.refresh(ctx); err != nil {
+	if err := d.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("list notifiers: %w", err)
 	}
 	var list []Status
@@ -156,15 +156,8 @@ func (c *channel) adopt(s Standing) {
 // besides when [Dispatcher.Refresh] is called.
 const refreshEvery = 30 * time.Second
 
-// Refresh takes over the standings that other processes have saved.
-func (d *Dispatcher) Refresh(ctx context.Context) {
-	if err := d.refresh(ctx); err != nil && ctx.Err() == nil {
-		d.log.Error("read standings", zap.Error(err))
-	}
-}
-
-// refresh takes over the standings that were saved.
-func (d *Dispatcher) refresh(ctx context.Context) error {
+// Refresh takes over the standings that were saved, by other processes too.
+func (d *Dispatcher) Refresh(ctx context.Context) error {
 	standings, err := d.archive.Standings(ctx)
 	if err != nil {
 		return err

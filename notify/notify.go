@@ -113,7 +113,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
 	for {
-		err := d.refresh(ctx)
+		err := d.Refresh(ctx)
 		if err != nil && ctx.Err() == nil {
 			d.log.Error("read standings", zap.Error(err))
 		}

@@ -52,8 +52,9 @@ type ReplicaConfig struct {
 	// Notice takes in what other processes wrote to an account's owner, and reports
 	// false where the work for the account has not got that far.
 	Notice func(account string, notes []watcher.Note) bool
-	// Standings is called when the standings of notifiers may have changed.
-	Standings func(ctx context.Context)
+	// Standings reads the standings of notifiers, which others may have changed. Where
+	// it fails it is called again at the next look.
+	Standings func(ctx context.Context) error
 	// Status returns the status of the accounts that this process owns.
 	Status func() []watcher.AccountStatus
 }

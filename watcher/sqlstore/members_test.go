@@ -40,7 +40,7 @@ func join(t *testing.T, url string, accounts ...string) *member {
 	}
 	m := &member{t: t, db: db, owned: make(map[string]*sqlstore.Account)}
 	m.replica = db.Join(sqlstore.ReplicaConfig{
-		Accounts: accounts, Log: zap.NewNop(), Own: m.own, Standings: func(context.Context) {},
+		Accounts: accounts, Log: zap.NewNop(), Own: m.own, Standings: func(context.Context) error { return nil },
 		Notice: func(_ string, notes []watcher.Note) bool {
 			m.mu.Lock()
 			defer m.mu.Unlock()

@@ -131,11 +131,14 @@ func (r *Replica) followOthers(ctx context.Context, c *census) error {
 	}
 	var standings int64
 	err := r.db.beats.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM notifiers`).Scan(&standings)
-	if err == nil && standings != r.standings {
-		r.standings = standings
-		r.cfg.Standings(ctx)
+	if err != nil || standings == r.standings {
+		return err
 	}
-	return err
+	if err := r.cfg.Standings(ctx); err != nil {
+		return err
+	}
+	r.standings = standings
+	return nil
 }
 
 // readNotes brings the notes to an account's owner, up to a number at least.

@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// TestPlans holds that both databases look up each row that the writer changes, where
 // they would easily read through all of them: SQLite where a statement lists its
 // keys, and PostgreSQL while it has no statistics of rows that are new.
 func TestPlans(t *testing.T) {

@@ -1,0 +1,43 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/notify"
+	"pushwatch/watcher/storetest"
+)
+
+// TestStandingsReadAgain has the standings of notifiers change, and reading them fail:
+// they are read again at the next look, and once they were, no more.
+func TestStandingsReadAgain(t *testing.T) {
+	t.Parallel()
+	db, err := Open(t.Context(), Config{URL: storetest.Postgres(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.SaveStanding(t.Context(), notify.Standing{Notifier: "classroom", Version: 1, State: notify.Paused, ChangedAt: time.Now()}, 0); err != nil {
+		t.Fatal(err)
+	}
+	unread := errors.New("the database is away")
+	reads := 0
+	r := db.Join(ReplicaConfig{Log: zap.NewNop(), Standings: func(context.Context) error {
+		if reads++; reads == 1 {
+			return unread
+		}
+		return nil
+	}})
+	for look, want := range []struct {
+		reads int
+		err   error
+	}{{1, unread}, {2, nil}, {2, nil}} {
+		if err := r.followOthers(t.Context(), &census{}); err != want.err || reads != want.reads {
+			t.Errorf("look %d: followOthers() = %v after %d reads of the standings, want %v after %d", look+1, err, reads, want.err, want.reads)
+		}
+	}
+}
