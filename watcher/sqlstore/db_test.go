@@ -82,15 +82,15 @@ func TestOpenLocked(t *testing.T) {
 	open(t, url).Close()
 }
 
-// TestOpenLockedByAnotherName opens one file by two names.
+// TestOpenLockedByAnotherName opens one file by two names, of which the first is a link
+// to what is not there yet.
 func TestOpenLockedByAnotherName(t *testing.T) {
 	folder := t.TempDir()
 	file, link := filepath.Join(folder, "pushwatch.db"), filepath.Join(folder, "link.db")
-	open(t, "sqlite:"+file).Close()
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
 	}
-	for _, names := range [][2]string{{link, file}, {file, link}} {
+	for _, names := range [][2]string{{link, file}, {file, link}, {link, file}} {
 		db := open(t, "sqlite:"+names[0])
 		if err := openError(t, "sqlite:"+names[1]); !errors.Is(err, sqlstore.ErrLocked) {
 			t.Errorf("Open(%s) while %s is open = %v, want %v", names[1], names[0], err, sqlstore.ErrLocked)
@@ -98,6 +98,9 @@ func TestOpenLockedByAnotherName(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v, want mode 0600", info, err)
 	}
 }
 

@@ -27,15 +27,12 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil { // else there is no file yet
-		path = real // for one file to have one lock
+	if path, err = realFile(path); err != nil { // for one file to have one lock
+		return nil, err
 	}
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
 		return nil, err
-	}
-	if err := createFile(path); err != nil {
-		return nil, errors.Join(err, lock.Close())
 	}
 	db := &DB{lock: lock}
 	if db.writer, err = sql.Open("sqlite", sqliteDSN(path, url.Values{"_txlock": {"immediate"}, "_auto_vacuum": {"INCREMENTAL"}})); err == nil {
@@ -50,18 +47,23 @@ func openSQLite(path string) (*DB, error) {
 	return db, nil
 }
 
-// createFile makes a database's file, empty as yet, where there is none: only its
-// owner may read it, whatever the umask. SQLite gives the files beside it, the
-// write-ahead log and its index, the same mode. One that is there is left as it is.
-func createFile(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+// realFile returns the path of a database's file without symbolic links. Where there
+// is none, or a link leads to none, it makes one, empty as yet: only its owner may read
+// it, whatever the umask. SQLite gives the files beside it, the write-ahead log and its
+// index, the same mode. One that is there is left as it is.
+func realFile(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		var f *os.File
+		if f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err == nil {
+			f.Close()
+			real, err = filepath.EvalSymlinks(path)
+		}
 	}
 	if err != nil {
-		return err
+		return "", folderFault(path, err)
 	}
-	return f.Close()
+	return real, nil
 }
 
 // sqliteDSN is the name by which the driver opens path. A commit is on the disk
@@ -75,19 +77,29 @@ func sqliteDSN(path string, options url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String()
 }
 
+// folderFault says what is to do where a file could not be made for want of its folder.
+func folderFault(path string, err error) error {
+	if to, err := os.Readlink(path); err == nil {
+		path = to
+	}
+	folder := filepath.Dir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w %s: it does not exist: create it, owned by the user that runs pushwatch", ErrFolder, folder)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w %s: it cannot be written: give it to the user that runs pushwatch", ErrFolder, folder)
+	default:
+		return err
+	}
+}
+
 // lockFile creates and locks the file at path. The lock is the kernel's: it ends
 // with the process, however that ends. The file stays, for removing it would let
 // two processes lock two files of one name.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	folder := filepath.Dir(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w %s: it does not exist: create it, owned by the user that runs pushwatch", ErrFolder, folder)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return nil, fmt.Errorf("%w %s: it cannot be written: give it to the user that runs pushwatch", ErrFolder, folder)
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, folderFault(path, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
