@@ -60,9 +60,7 @@ func backup(ctx context.Context, url, dest string) (size int64, err error) {
 	}
 	defer func() {
 		err = errors.Join(err, temp.Close())
-		if err != nil {
-			os.Remove(temp.Name())
-		}
+		os.Remove(temp.Name()) // which may be its second name by now
 	}()
 	if err := vacuumInto(ctx, path, temp.Name()); err != nil {
 		return 0, err
@@ -77,7 +75,14 @@ func backup(ctx context.Context, url, dest string) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := os.Rename(temp.Name(), dest); err != nil {
+	err = os.Link(temp.Name(), dest) // unlike a rename it takes no name that is taken
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return 0, ErrExists
+	case err != nil: // a file has one name only, as on FAT
+		err = os.Rename(temp.Name(), dest)
+	}
+	if err != nil {
 		return 0, err
 	}
 	return info.Size(), syncFolder(folder)

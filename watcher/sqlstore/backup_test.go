@@ -118,6 +118,27 @@ func checkNumbers(t *testing.T, deliveries []notify.Delivery, sequences map[stri
 	}
 }
 
+// TestBackupTwice makes two copies of one name at the same time: one is refused.
+func TestBackupTwice(t *testing.T) {
+	url := sqliteURL(t)
+	open(t, url).Close()
+	dest := filepath.Join(t.TempDir(), "copy.db")
+	faults := make(chan error)
+	for range 2 {
+		go func() {
+			_, err := sqlstore.Backup(t.Context(), url, dest)
+			faults <- err
+		}()
+	}
+	a, b := <-faults, <-faults
+	if a != nil {
+		a, b = b, a
+	}
+	if a != nil || !errors.Is(b, sqlstore.ErrExists) {
+		t.Errorf("Backup() twice = %v and %v, want nil and %v", a, b, sqlstore.ErrExists)
+	}
+}
+
 func TestBackupFaults(t *testing.T) {
 	url := sqliteURL(t)
 	open(t, url).Close()
