@@ -80,6 +80,7 @@ type Replica struct {
 	woken chan struct{} // look now; holds at most one
 	alone atomic.Bool   // no other member lives
 	beats int
+	vigil *time.Timer // until another member is dead, unless it shows that it lives; nil: none yet
 
 	events, standings int64 // as they were when last seen
 
@@ -263,6 +264,7 @@ func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.C
 		return err
 	}
 	r.alone.Store(len(c.members) <= 1)
+	r.keepVigil(c.expiry)
 	if err := r.followOthers(ctx, c); err != nil {
 		return err
 	}
@@ -284,6 +286,17 @@ func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.C
 		r.hold(term, a, work)
 	}
 	return err
+}
+
+// keepVigil has the replica look again when another member would be dead: what that
+// one owned is taken within the TTL, and not when the next heartbeat happens to be due.
+func (r *Replica) keepVigil(expiry time.Duration) {
+	if r.vigil != nil {
+		r.vigil.Stop()
+	}
+	if expiry > 0 {
+		r.vigil = time.AfterFunc(expiry, r.wake)
+	}
 }
 
 // dropLost lets go of what others own by now, or the settings do not name.

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"pushwatch/watcher"
 )
@@ -18,6 +19,7 @@ import (
 type census struct {
 	accounts []accountSeen
 	members  map[string][]string // of the live ones: the accounts that their settings name
+	expiry   time.Duration       // when the first of the others is dead, unless it shows that it lives; 0: there are none
 }
 
 // An accountSeen is an account in a census.
@@ -110,14 +112,20 @@ func (r *Replica) census(ctx context.Context) (*census, error) {
 	}
 	err = r.db.each(ctx, r.db.beats, func(scan scanner) error {
 		var member, names string
-		if err := scan(&member, &names); err != nil {
+		var left int64
+		if err := scan(&member, &names, &left); err != nil {
 			return err
+		}
+		if d := time.Duration(left) * time.Microsecond; member != r.name && (c.expiry == 0 || d < c.expiry) {
+			c.expiry = d
 		}
 		var list []string
 		err := json.Unmarshal([]byte(names), &list)
 		c.members[member] = list
 		return err
-	}, `SELECT name, accounts FROM members WHERE beat_at > `+clockNow+` - CAST(? AS BIGINT)`, r.db.ttl.Microseconds())
+	}, `SELECT name, accounts, expires_at - at FROM (
+			SELECT name, accounts, beat_at + CAST(? AS BIGINT) AS expires_at, `+clockNow+` AS at FROM members) AS m
+		WHERE expires_at > at`, r.db.ttl.Microseconds())
 	return c, err
 }
 
