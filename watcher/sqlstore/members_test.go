@@ -254,6 +254,33 @@ func TestMemberLocked(t *testing.T) {
 	eventually(t, "both are taken", owning([]*member{m}, 2))
 }
 
+// TestMemberCutOff has a member lose its database: by the time at which others may take
+// its accounts, it holds none.
+func TestMemberCutOff(t *testing.T) {
+	t.Parallel()
+	proxy := storetest.NewProxy(t, storetest.Postgres(t))
+	proxy.Open(t)
+	m := join(t, proxy.URL, "school")
+	eventually(t, "it is owned", owning([]*member{m}, 1))
+	if err := m.replica.Ready(); err != nil {
+		t.Errorf("Ready() = %v, want nil", err)
+	}
+	proxy.Close()
+	for cut := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		asked := time.Now()
+		if !m.replica.Holds("school") {
+			break
+		}
+		if since := asked.Sub(cut); since > testTTL {
+			t.Fatalf("Holds() %s after it was cut off = true, want false before others take the account", since)
+		}
+	}
+	eventually(t, "its work ends", owning([]*member{m}, 0))
+	if err := m.replica.Ready(); err == nil {
+		t.Error("Ready() without the database = nil, want an error")
+	}
+}
+
 // TestNotes has one that is not the owner register, change and remove tasks: the owner
 // hears of each, of its own doing nothing, and a new owner of what the one before has
 // not read.

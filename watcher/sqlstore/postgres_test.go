@@ -55,6 +55,7 @@ func TestFrozenTransaction(t *testing.T) {
 		}
 		start := time.Now()
 		if _, err := other.Own(t.Context(), "school"); err != nil { // which waits for the row
+			t.Errorf("Own() of an account that a frozen transaction had locked = %v, want nil", err)
 			return err
 		}
 		if waited := time.Since(start); waited < ttl/4 {

@@ -210,7 +210,8 @@ func testSettleAnnounce(t *testing.T, b *bench) {
 }
 
 // testSettleStanding has a notifier ask for a pause while somebody pauses it: both
-// stay, under a version above both.
+// stay, under a version above both. Then it is gone by one process, while another
+// knows of less: that stays too.
 func testSettleStanding(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
@@ -226,6 +227,16 @@ func testSettleStanding(t *testing.T, b *bench) {
 		b.settle(a, o)
 		if got, err := b.db.Standings(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.Standing{want}) {
 			t.Errorf("Standings() = %+v, %v, want %+v", got, err, want)
+		}
+	}
+	o.Standing = &notify.Standing{Notifier: "n", Version: 1, State: notify.Gone, Reason: "answered 410", ChangedAt: start}
+	late := o
+	late.Standing = &notify.Standing{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Minute), Reason: "answered 429", ChangedAt: start}
+	for _, o := range []notify.Outcome{o, o, late} {
+		b.settle(a, o)
+		got, err := b.db.Standings(t.Context())
+		if err != nil || len(got) != 1 || got[0].State != notify.Gone {
+			t.Fatalf("Standings() = %+v, %v, want it gone", got, err)
 		}
 	}
 }
