@@ -40,9 +40,14 @@ func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err 
 		f.err = err
 		return 0, f.sorted()
 	}
+	way, err := s.reachable()
+	if err != nil {
+		f.err = err
+		return 0, f.sorted()
+	}
 	// The transport itself, without an http.Client around it, follows no
 	// redirect, keeps no cookies, and puts no URL into its errors.
-	response, err := s.transport.RoundTrip(request)
+	response, err := way.transport.RoundTrip(request)
 	if err == nil && f.proxied && request.URL.Scheme == "http" && response.StatusCode == http.StatusProxyAuthRequired {
 		response.Body.Close()
 		err = &proxyRefusal{response.StatusCode} // of a request without a tunnel

@@ -63,7 +63,11 @@ func (c Config) Validate() []error {
 			fault("final_status: %d: want statuses from 300 to 599, other than 410, which ends all deliveries as it is", status)
 		}
 	}
-	if _, err := c.tls(); err != nil {
+	authorities, err := c.authorities()
+	if err == nil {
+		_, err = c.tls(authorities)
+	}
+	if err != nil {
 		faults = append(faults, err)
 	}
 	return append(faults, headerFaults(c.Headers)...)
@@ -182,16 +186,24 @@ func readKey(secret setting.Secret) (signing.Key, error) {
 	return key, nil
 }
 
-// tls returns how connections are secured.
-func (c Config) tls() (*tls.Config, error) {
+// authorities reads CAFile; nil where none is set.
+func (c Config) authorities() ([]byte, error) {
+	if c.CAFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	return pem, nil
+}
+
+// tls returns how connections are secured, with what stands in CAFile.
+func (c Config) tls(authorities []byte) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
 		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
+		if !config.RootCAs.AppendCertsFromPEM(authorities) {
 			return nil, fmt.Errorf("ca_file = %q: no certificate in it: want PEM", c.CAFile)
 		}
 	}

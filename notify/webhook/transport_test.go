@@ -59,6 +59,40 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
+// What stands in the file of authorities may change between two attempts. It then
+// counts for a receiver to which a connection is open, too.
+func TestAuthorityChanges(t *testing.T) {
+	server := serveTLS(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, func(*httptest.Server) {})
+	c := config(server.URL)
+	c.CAFile = authority(t, server)
+	right, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := certificate(t, 1)
+	s := sender(t, c)
+	for _, step := range []struct{ file, result string }{
+		{string(right), ""}, {other, "tls"}, {"half a certificate", "settings"}, {other + string(right), ""},
+	} {
+		if err := os.WriteFile(c.CAFile, []byte(step.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Send(t.Context(), delivery())
+		if step.result == "" {
+			if err != nil {
+				t.Errorf("Send with the right authority = %v, want nil", err)
+			}
+			continue
+		}
+		if got := failed(t, err); got.Result != step.result || got.Uncharged != (step.result == "settings") {
+			t.Errorf("Send with ca_file = %.20q… = %+v, want a %s failure", step.file, got, step.result)
+		}
+		if got := failed(t, s.Check(t.Context())); got.Result != step.result {
+			t.Errorf("Check with ca_file = %.20q… = %+v, want a %s failure", step.file, got, step.result)
+		}
+	}
+}
+
 func TestOldTLSIsRefused(t *testing.T) {
 	server := serveTLS(t, http.NotFound, func(server *httptest.Server) { server.TLS.MaxVersion = tls.VersionTLS11 })
 	c := config(server.URL)

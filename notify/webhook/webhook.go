@@ -14,13 +14,14 @@
 //     Errors show its host only, and a receiver that repeats what it was sent
 //     does not get it into an error either.
 //   - Settings change under a running daemon. URL, signing secrets, proxy and
-//     client certificate are read when they are used.
+//     certificates are read when they are used.
 //
 // Proxies of the environment (HTTP_PROXY and the like) are not used: only the
 // one that is configured.
 package webhook
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -30,6 +31,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"pushwatch/notify"
@@ -80,7 +82,8 @@ type Config struct {
 	AllowCIDRs []netip.Prefix
 
 	// CAFile holds the certificates of those who may vouch for the receiver, in
-	// PEM: they alone, the system's then have no say. It is read once, by New.
+	// PEM: they alone, the system's then have no say. It is read anew for each
+	// attempt.
 	CAFile string
 	// ClientCertFile and ClientKeyFile hold the certificate to show to the
 	// receiver, in PEM. They are read anew for each connection.
@@ -99,12 +102,20 @@ type Config struct {
 
 // A Sender sends to one receiver. It is a [notify.Sender].
 type Sender struct {
-	config    Config
-	header    http.Header // of pushwatch itself, the same in every attempt
-	guard     *guard
-	dialer    *net.Dialer
-	tls       *tls.Config
-	transport *http.Transport
+	config Config
+	header http.Header // of pushwatch itself, the same in every attempt
+	guard  *guard
+	dialer *net.Dialer
+
+	mu  sync.Mutex
+	way *way // the last that was taken
+}
+
+// A way is how the receiver is reached, for as long as CAFile stays as it is.
+type way struct {
+	authorities []byte // what stands in CAFile
+	tls         *tls.Config
+	transport   *http.Transport
 }
 
 var _ notify.Sender = (*Sender)(nil)
@@ -117,24 +128,44 @@ func New(c Config) (*Sender, error) {
 	c.ContentType = cmp.Or(c.ContentType, defaultContentType)
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
-	config, err := c.tls()
-	if err != nil {
-		return nil, fmt.Errorf("webhook %q: %w", c.Name, err)
-	}
 
 	s := &Sender{
 		config: c,
 		header: make(http.Header),
 		guard:  newGuard(c.AllowCIDRs),
 		dialer: &net.Dialer{Timeout: openTimeout},
-		tls:    config,
 	}
 	s.header.Set("Content-Type", c.ContentType)
 	s.header.Set("User-Agent", userAgent)
 	if c.ProxyURL.IsZero() {
 		s.dialer.Control = s.guard.control // else it is the proxy that is dialled
 	}
-	s.transport = &http.Transport{
+	if _, err := s.reachable(); err != nil {
+		return nil, fmt.Errorf("webhook %q: %w", c.Name, err)
+	}
+	return s, nil
+}
+
+// reachable returns the way by which the receiver is reached now. Where CAFile has
+// changed that is a new one, and no connection that was opened before is used again.
+func (s *Sender) reachable() (*way, error) {
+	authorities, err := s.config.authorities()
+	if err != nil {
+		return nil, settingsError{err}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.way != nil && bytes.Equal(authorities, s.way.authorities) {
+		return s.way, nil
+	}
+	config, err := s.config.tls(authorities)
+	if err != nil {
+		return nil, settingsError{err}
+	}
+	if s.way != nil {
+		s.way.transport.CloseIdleConnections()
+	}
+	s.way = &way{authorities: authorities, tls: config, transport: &http.Transport{
 		Proxy:                  s.proxy,
 		OnProxyConnectResponse: checkConnect,
 		DialContext:            s.dialer.DialContext,
@@ -144,11 +175,11 @@ func New(c Config) (*Sender, error) {
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxAnswerHeader,
-		MaxIdleConns:           c.MaxInFlight,
-		MaxIdleConnsPerHost:    c.MaxInFlight,
+		MaxIdleConns:           s.config.MaxInFlight,
+		MaxIdleConnsPerHost:    s.config.MaxInFlight,
 		IdleConnTimeout:        idleTimeout,
-	}
-	return s, nil
+	}}
+	return s.way, nil
 }
 
 // Target returns where the sender posts to as it may be shown: scheme, host and
@@ -235,7 +266,11 @@ func (s *Sender) reach(ctx context.Context, u *url.URL) error {
 	address := net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPorts[u.Scheme]))
 	dial := s.dialer.DialContext
 	if u.Scheme == "https" {
-		dial = (&tls.Dialer{NetDialer: s.dialer, Config: s.tls}).DialContext
+		way, err := s.reachable()
+		if err != nil {
+			return err
+		}
+		dial = (&tls.Dialer{NetDialer: s.dialer, Config: way.tls}).DialContext
 	}
 	conn, err := dial(ctx, "tcp", address)
 	if err != nil {
