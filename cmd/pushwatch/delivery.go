@@ -77,6 +77,7 @@ func deliveryShow(c *client) *cobra.Command {
 				}
 				fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nnext attempt\t%s\nsettled\t%s\n",
 					d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(d.CreatedAt), ago(d.NextAttemptAt), ago(d.SettledAt))
+				replayed := len(d.Log) - d.Attempts // so many were made before it was last replayed
 				for i, a := range d.Log {
 					outcome := "delivered"
 					switch {
@@ -85,7 +86,11 @@ func deliveryShow(c *client) *cobra.Command {
 					case a.Status != 0: // a log answers with none
 						outcome += fmt.Sprintf(", status %d", a.Status)
 					}
-					fmt.Fprintf(w, "attempt %d\t%s, %d ms: %s\n", i+1+d.Attempts-len(d.Log), ago(&a.At), a.DurationMS, outcome)
+					attempt := "before its replay"
+					if i >= replayed {
+						attempt = fmt.Sprintf("attempt %d", i+1-replayed)
+					}
+					fmt.Fprintf(w, "%s\t%s, %d ms: %s\n", attempt, ago(&a.At), a.DurationMS, outcome)
 				}
 				return nil
 			})
