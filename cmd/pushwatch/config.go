@@ -77,7 +77,10 @@ func (u storeURL) MarshalText() ([]byte, error) {
 		return []byte(text), nil
 	}
 	parsed, err := url.Parse(text)
-	if err != nil || len(parsed.Query()) > 0 { // a password may stand there too
+	if err != nil {
+		return u.Secret.MarshalText()
+	}
+	if query, err := url.ParseQuery(parsed.RawQuery); err != nil || query.Has("password") || query.Has("sslpassword") {
 		return u.Secret.MarshalText()
 	}
 	if _, hidden := parsed.User.Password(); hidden {

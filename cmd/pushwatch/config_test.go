@@ -110,13 +110,18 @@ func TestStoreURL(t *testing.T) {
 // TestStoreURLShown has what may be seen of the database's URL.
 func TestStoreURLShown(t *testing.T) {
 	for text, want := range map[string]string{
-		"postgres://u:hush@db.example/pushwatch": "postgres://u:***@db.example/pushwatch",
-		"postgres://:hush@db.example/pushwatch":  "postgres://:***@db.example/pushwatch",
-		"postgres://a%40b:hush@a%40b.example/p":  "***",
-		"postgres://a%40b:hush@db.example/p":     "postgres://a%40b:***@db.example/p",
-		"postgres://u@db.example/pushwatch":      "postgres://u@db.example/pushwatch",
-		"postgres://db.example/p?password=hush":  "***",
-		"sqlite:/var/lib/a folder/100%.db":       "sqlite:/var/lib/a folder/100%.db",
+		"postgres://u:hush@db.example/pushwatch":                 "postgres://u:***@db.example/pushwatch",
+		"postgres://:hush@db.example/pushwatch":                  "postgres://:***@db.example/pushwatch",
+		"postgres://a%40b:hush@a%40b.example/p":                  "***",
+		"postgres://a%40b:hush@db.example/p":                     "postgres://a%40b:***@db.example/p",
+		"postgres://u@db.example/pushwatch":                      "postgres://u@db.example/pushwatch",
+		"postgres://db.example/p?password=hush":                  "***",
+		"postgres://u@db.example/p?sslmode=verify-full":          "postgres://u@db.example/p?sslmode=verify-full",
+		"postgres://u:hush@db.example/p?sslmode=verify-full":     "postgres://u:***@db.example/p?sslmode=verify-full",
+		"postgres://u@db.example/p?sslmode=require&%70assword=h": "***",
+		"postgres://u@db.example/p?sslpassword=hush":             "***",
+		"postgres://u@db.example/p?password=hush;":               "***",
+		"sqlite:/var/lib/a folder/100%.db":                       "sqlite:/var/lib/a folder/100%.db",
 	} {
 		if got, err := (storeURL{Secret: setting.Plain(text)}).MarshalText(); string(got) != want || err != nil {
 			t.Errorf("MarshalText of %s = %s, %v, want %s", text, got, err, want)
