@@ -99,6 +99,6 @@ func (r *refusal) Error() string {
 	if !r.opened.IsValid() {
 		return fmt.Sprintf("address %s is refused: it is a cloud's metadata service, which no setting opens", r.addr)
 	}
-	return fmt.Sprintf("address %s is refused: it is in a private, loopback or other special range; to open it: allow_cidrs = [%q]",
+	return fmt.Sprintf("address %s is refused: allow_cidrs = [%q] would open it, which is in a private, loopback or other special range",
 		r.addr, r.opened)
 }
