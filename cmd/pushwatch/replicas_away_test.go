@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"pushwatch/notify/notifytest"
 	"pushwatch/watcher/storetest"
@@ -74,4 +77,39 @@ func TestStoreRefuses(t *testing.T) {
 	if code := p.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(p.log.String(), "does not exist") {
 		t.Errorf("exit status %d, want %d\n%s", code, exitUsage, p.log)
 	}
+}
+
+// TestHeartbeatBlocked has the database answer all but the heartbeat: then others may
+// take the accounts, so polling stops, and the daemon is not ready, until it is heard.
+func TestHeartbeatBlocked(t *testing.T) {
+	t.Parallel()
+	const accounts = 2
+	s := changingScene(t, accounts, 5, notifytest.Config{})
+	store := storetest.Postgres(t)
+	p, address := s.serve(t, store)
+	conn, err := pgx.Connect(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE members IN SHARE MODE"); err != nil { // which reads may pass
+		t.Fatal(err)
+	}
+	within(t, "it does not own the accounts any more", func() bool {
+		return strings.Count(p.log.String(), "account is lost") == accounts
+	})
+	if got := readiness(address); got != http.StatusServiceUnavailable {
+		t.Errorf("GET /readyz without a heartbeat = %d, want 503", got)
+	}
+	before := s.tiw.Stats()
+	time.Sleep(2 * time.Second)
+	for _, a := range s.scenario.Accounts {
+		if n := s.tiw.Stats()[a.Name].Requests - before[a.Name].Requests; n > 0 {
+			t.Errorf("account %s: %d requests without a heartbeat, want none", a.Name, n)
+		}
+	}
+	if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	awaitReady(t, p, address)
 }
