@@ -12,6 +12,21 @@ import (
 
 // RecentEvents reads a page of events, the newest first.
 func (db *DB) RecentEvents(ctx context.Context, q watcher.RecentQuery) ([]watcher.RecentEvent, error) {
+	var events []watcher.RecentEvent
+	query, args := selectRecent(q)
+	err := db.each(ctx, db.reader, func(scan scanner) error {
+		e, err := decodeRecent(scan)
+		events = append(events, e)
+		return err
+	}, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read recent events: %w", err)
+	}
+	return events, nil
+}
+
+// selectRecent is the statement of a query.
+func selectRecent(q watcher.RecentQuery) (string, []any) {
 	var w where
 	if b := q.Before; !b.At.IsZero() {
 		w.and(`(at, shard, number) < (?, ?, ?)`, b.At.UnixMicro(), b.Shard, b.Number)
@@ -20,17 +35,8 @@ func (db *DB) RecentEvents(ctx context.Context, q watcher.RecentQuery) ([]watche
 	if q.Key != (watcher.Key{}) {
 		w.and(`sdk_app_id = ? AND task_id = ?`, q.Key.SDKAppID, q.Key.TaskID)
 	}
-	var events []watcher.RecentEvent
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		e, err := decodeRecent(scan)
-		events = append(events, e)
-		return err
-	}, `SELECT shard, number, type, body, at FROM events`+w.String()+`
-		ORDER BY at DESC, shard DESC, number DESC LIMIT ?`, append(w.args, cmp.Or(q.Limit, defaultPage))...)
-	if err != nil {
-		return nil, fmt.Errorf("read recent events: %w", err)
-	}
-	return events, nil
+	return `SELECT shard, number, type, body, at FROM events` + w.String() + ` ORDER BY at DESC, shard DESC, number DESC LIMIT ?`,
+		append(w.args, cmp.Or(q.Limit, defaultPage))
 }
 
 // decodeRecent reads a row of an event, and what more is asked for.
