@@ -15,11 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/web"
+	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/web"
-	"pushwatch/watcher/web/page"
 )
 
 // A daemon is pushwatch put together from its settings, ready to run.

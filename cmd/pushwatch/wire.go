@@ -9,12 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/web"
 	"pushwatch/notify"
 	"pushwatch/notify/chat"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
 	"pushwatch/watcher/tencent"
-	"pushwatch/watcher/web"
 )
 
 // config is the watching as the watcher takes it, but for the accounts.

@@ -20,8 +20,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/watcher"
-	"pushwatch/watcher/web/page"
 )
 
 // Tasks is what the API needs of the watching; [watcher.Watcher] has it.

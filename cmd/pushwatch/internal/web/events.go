@@ -13,8 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/watcher"
-	"pushwatch/watcher/web/page"
 )
 
 // Events is what the API and the page need of the saved events.

@@ -11,11 +11,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pushwatch/cmd/pushwatch/internal/web"
+	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/web"
-	"pushwatch/watcher/web/page"
 )
 
 // app is the application of the tests.

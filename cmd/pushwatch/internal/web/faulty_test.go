@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushwatch/watcher/web/page"
+	"pushwatch/cmd/pushwatch/internal/web/page"
 )
 
 // faulty are requests that are wrong in one way each.

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/web"
+	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
-	"pushwatch/watcher/web"
-	"pushwatch/watcher/web/page"
 )
 
 // get asks for a path.

@@ -21,8 +21,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/watcher"
-	"pushwatch/watcher/web/page"
 )
 
 // journal is a store of events that takes them as fast as they come.

@@ -46,7 +46,7 @@ func (w *world) anHour() {
 // TestImages makes the pictures of the README in the folder that PUSHWATCH_IMAGES
 // names:
 //
-//	PUSHWATCH_IMAGES=$PWD/.images go test -run TestImages ./watcher/web/page
+//	PUSHWATCH_IMAGES=$PWD/.images go test -run TestImages ./cmd/pushwatch/internal/web/page
 func TestImages(t *testing.T) {
 	folder := os.Getenv("PUSHWATCH_IMAGES")
 	if folder == "" {

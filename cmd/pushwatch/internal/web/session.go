@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"pushwatch/watcher/web/page"
+	"pushwatch/cmd/pushwatch/internal/web/page"
 )
 
 const (
