@@ -59,7 +59,7 @@ func (a *account) scheduleOf(id int64) *schedule {
 // charge notes a failure of an application's own. a.mu is held.
 func (a *account) charge(now time.Time, id int64, fault *CloudError) {
 	x := a.application(id)
-	if fault.ofApplication() && !x.open() {
+	if fault.Kind == DeniedApplication && !x.open() {
 		x.threshold = deniedThreshold
 		x.failures = min(x.failures, x.threshold-1) // lest it be open before it opens
 	}
@@ -75,7 +75,7 @@ func (a *account) charge(now time.Time, id int64, fault *CloudError) {
 	}
 	x.schedule.floor = 0 // a probe is worth it always
 	log := a.log.With(zap.Int64("sdk_app_id", id), zap.Int("tasks", x.schedule.waiting+1), zap.Error(fault))
-	if fault.ofApplication() {
+	if fault.Kind == DeniedApplication {
 		log.Error("application is denied: probing")
 	} else {
 		log.Warn("application cannot be observed, others can: probing")
@@ -146,7 +146,7 @@ func (a *account) failed(now time.Time, id int64, fault *CloudError) {
 				x.breaker, x.trouble, x.suspect = *newBreaker(transientThreshold), 0, true
 			}
 		}
-		if fault.Kind == Denied {
+		if fault.Kind == DeniedAccount {
 			a.log.Error("account is denied: probing", zap.Error(fault))
 		} else {
 			a.log.Warn("the service cannot be reached: probing", zap.Error(fault))

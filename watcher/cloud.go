@@ -34,9 +34,12 @@ const (
 	Transient Kind = iota
 	// Throttled: the account's quota is used up, perhaps by others.
 	Throttled
-	// Denied: nothing of this application, or of the whole account, can be
-	// observed: credentials, permissions, arrears.
-	Denied
+	// DeniedApplication: nothing of this application can be observed: it has no
+	// service, or its service has expired.
+	DeniedApplication
+	// DeniedAccount: nothing of the whole account can be observed: credentials,
+	// permissions.
+	DeniedAccount
 	// UnknownTask: the task is not known, which just after its start may only
 	// be early.
 	UnknownTask
@@ -51,8 +54,10 @@ func (k Kind) String() string {
 	switch k {
 	case Throttled:
 		return "throttled"
-	case Denied:
-		return "denied"
+	case DeniedApplication:
+		return "application denied"
+	case DeniedAccount:
+		return "account denied"
 	case UnknownTask:
 		return "task not found"
 	case FailedTask:
@@ -64,26 +69,46 @@ func (k Kind) String() string {
 	}
 }
 
+// Sent says how far a request came. The limiter needs it: a request that may still be
+// on its way counts against the limit.
+type Sent int
+
+const (
+	// Answered: the service, or a gateway before it, has answered.
+	Answered Sent = iota
+	// Unanswered: the request may have been sent. Nothing tells whether and when it
+	// reached the service.
+	Unanswered
+	// Dropped: unanswered, on a kept-open connection that the service had closed. The
+	// request can be sent again at once, and counts as one more.
+	Dropped
+	// Unsent: the request certainly never reached the service.
+	Unsent
+)
+
+func (s Sent) String() string {
+	switch s {
+	case Unanswered:
+		return "unanswered"
+	case Dropped:
+		return "dropped"
+	case Unsent:
+		return "unsent"
+	default:
+		return "answered"
+	}
+}
+
 // A CloudError tells why Describe did not return a push.
 type CloudError struct {
 	Kind Kind
+	Sent Sent
 	// Code is the API's own ("InvalidParameter.TaskNotFound"), or, where no API
 	// answered, a word for what failed ("timeout", "network", "http 502", "unreadable").
 	Code    string
 	Message string // shortened, without secrets
 	// Request is the API's RequestId, where it gave one.
 	Request string
-	// WholeAccount: a Denied that concerns all applications of the account.
-	WholeAccount bool
-	// Stale: a kept-open connection turned out to be closed. The request can be
-	// sent again at once, and counts as one more.
-	Stale bool
-	// Unanswered: the request may have been sent but nothing tells whether and
-	// when it reached the service, so it may still be on its way.
-	Unanswered bool
-	// Unsent: the request certainly never reached the service. Neither this nor
-	// Unanswered: the service, or a gateway before it, has answered.
-	Unsent bool
 	// Err is the cause below, where there is one.
 	Err error
 }
@@ -96,10 +121,6 @@ func (e *CloudError) Error() string {
 }
 
 func (e *CloudError) Unwrap() error { return e.Err }
-
-// ofApplication reports whether it refuses to tell of one application, and leaves
-// open what is with the others.
-func (e *CloudError) ofApplication() bool { return e.Kind == Denied && !e.WholeAccount }
 
 // api is the error as tasks and events show it.
 func (e *CloudError) api() *APIError { return &APIError{Code: e.Code, Message: e.Message} }

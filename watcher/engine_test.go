@@ -53,7 +53,7 @@ func (c *cloud) Describe(ctx context.Context, key watcher.Key) (watcher.Push, er
 	push, err := c.answer(key, now)
 	if errors.Is(err, errHang) {
 		<-ctx.Done()
-		return push, &watcher.CloudError{Code: "timeout", Unanswered: true, Err: context.Cause(ctx)}
+		return push, &watcher.CloudError{Code: "timeout", Sent: watcher.Unanswered, Err: context.Cause(ctx)}
 	}
 	time.Sleep(takes)
 	return push, err
@@ -378,15 +378,15 @@ func TestHang(t *testing.T) {
 // once its end; then every stop is.
 func TestOutage(t *testing.T) {
 	for name, fault := range map[string]error{
-		"refused":    &watcher.CloudError{Code: "network", Unsent: true},
-		"reset":      &watcher.CloudError{Code: "network", Unanswered: true},
+		"refused":    &watcher.CloudError{Code: "network", Sent: watcher.Unsent},
+		"reset":      &watcher.CloudError{Code: "network", Sent: watcher.Unanswered},
 		"hang":       errHang,
 		"gateway":    &watcher.CloudError{Code: "http 503"},
 		"unreadable": &watcher.CloudError{Code: "unreadable"},
 		"internal":   &watcher.CloudError{Code: "InternalError", Request: "r"},
-		"expired":    &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureExpire", WholeAccount: true},
-		"signature":  &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
-		"arrears":    &watcher.CloudError{Kind: watcher.Denied, Code: "ResourceUnavailable.ServiceExpired"},
+		"expired":    &watcher.CloudError{Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureExpire"},
+		"signature":  &watcher.CloudError{Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureFailure"},
+		"arrears":    &watcher.CloudError{Kind: watcher.DeniedApplication, Code: "ResourceUnavailable.ServiceExpired"},
 		"throttled":  &watcher.CloudError{Kind: watcher.Throttled, Code: "RequestLimitExceeded"},
 		"foreign":    errors.New("something else"),
 	} {
@@ -469,7 +469,7 @@ func TestDeniedApplication(t *testing.T) {
 	var from, to time.Time
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
 		if key.SDKAppID == other && at.After(from) && at.Before(to) {
-			return watcher.Push{}, &watcher.CloudError{Kind: watcher.Denied, Code: "UnauthorizedOperation.SdkAppId"}
+			return watcher.Push{}, &watcher.CloudError{Kind: watcher.DeniedApplication, Code: "UnauthorizedOperation.SdkAppId"}
 		}
 		return pushOf("PUSHING"), nil
 	})
@@ -547,7 +547,7 @@ func TestStale(t *testing.T) {
 	c := newCloud(0, 0, func(watcher.Key, time.Time) (watcher.Push, error) {
 		if first {
 			first = false
-			return watcher.Push{}, &watcher.CloudError{Code: "network", Stale: true, Unanswered: true}
+			return watcher.Push{}, &watcher.CloudError{Code: "network", Sent: watcher.Dropped}
 		}
 		return pushOf("PUSHING"), nil
 	})

@@ -37,7 +37,7 @@ func (w wireless) Describe(ctx context.Context, key watcher.Key) (watcher.Push, 
 	request := tchttp.NewCommonRequest("tiw", "2019-09-19", "DescribeWhiteboardPush")
 	request.SetContext(ctx)
 	if err := request.SetActionParameters(map[string]any{"SdkAppId": key.SDKAppID, "TaskId": key.TaskID}); err != nil {
-		return watcher.Push{}, &watcher.CloudError{Code: "unreadable", Unsent: true, Err: err}
+		return watcher.Push{}, &watcher.CloudError{Code: "unreadable", Sent: watcher.Unsent, Err: err}
 	}
 	answer := tchttp.NewCommonResponse()
 	if err := w.sdk.Send(request, answer); err != nil {

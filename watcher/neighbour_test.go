@@ -25,12 +25,12 @@ func TestFailingNeighbour(t *testing.T) {
 	}{
 		{"hangs", errHang, 1, 0.02},
 		{"hangs at times", errHang, 0.5, well.share},
-		{"is cut", &watcher.CloudError{Code: "network", Unanswered: true}, 1, 0.02},
-		{"is cut at times", &watcher.CloudError{Code: "network", Unanswered: true}, 0.5, well.share},
+		{"is cut", &watcher.CloudError{Code: "network", Sent: watcher.Unanswered}, 1, 0.02},
+		{"is cut at times", &watcher.CloudError{Code: "network", Sent: watcher.Unanswered}, 0.5, well.share},
 		{"errs", &watcher.CloudError{Code: "InternalError"}, 1, 0.02},
 		{"errs at times", &watcher.CloudError{Code: "InternalError"}, 0.5, well.share},
 		{"is throttled", &watcher.CloudError{Kind: watcher.Throttled, Code: "RequestLimitExceeded"}, 1, 0.02},
-		{"is denied as if all were", &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true}, 1, 0.02},
+		{"is denied as if all were", &watcher.CloudError{Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureFailure"}, 1, 0.02},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -187,7 +187,7 @@ func startMany(t *testing.T, c *cloud, many, each int) (s *scene, stop func()) {
 // whole account's.
 var doubtful = map[string]error{
 	"hang": errHang, "502": &watcher.CloudError{Code: "http 502"},
-	"denied": &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
+	"denied": &watcher.CloudError{Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureFailure"},
 }
 
 // TestOutageOfManyApplications has all of fifty applications fail for five minutes, some
@@ -334,7 +334,7 @@ func TestRefusedAfterFailures(t *testing.T) {
 		case requests <= 3:
 			return watcher.Push{}, &watcher.CloudError{Code: "InternalError"}
 		case requests == 4:
-			return watcher.Push{}, &watcher.CloudError{Kind: watcher.Denied, Code: "ResourceUnavailable.ServiceExpired"}
+			return watcher.Push{}, &watcher.CloudError{Kind: watcher.DeniedApplication, Code: "ResourceUnavailable.ServiceExpired"}
 		}
 		return pushOf("PUSHING"), nil
 	}

@@ -13,7 +13,7 @@ import (
 func (a *account) poll(ctx context.Context, permit *Permit, e *entry) error {
 	sent := time.Now()
 	push, err := a.describe(ctx, permit, e.key)
-	if err != nil && err.Stale {
+	if err != nil && err.Sent == Dropped {
 		if permit, ended := a.limiter.Acquire(ctx); ended == nil {
 			a.metrics.polls.transient.Inc() // it was a request of its own
 			sent = time.Now()
@@ -66,12 +66,12 @@ func (a *account) describe(ctx context.Context, permit *Permit, key Key) (Push, 
 	}
 	fault, ok := errors.AsType[*CloudError](err)
 	if !ok {
-		fault = &CloudError{Code: "internal", Message: err.Error(), Unanswered: true, Err: err}
+		fault = &CloudError{Code: "internal", Message: err.Error(), Sent: Unanswered, Err: err}
 	}
-	switch {
-	case fault.Unanswered:
+	switch fault.Sent {
+	case Unanswered, Dropped:
 		permit.Abandoned()
-	case fault.Unsent:
+	case Unsent:
 		permit.Unsent()
 	default:
 		permit.Answered(a.Cloud.RoundTrip())
@@ -110,12 +110,12 @@ func (a *account) judge(now time.Time, e *entry, push Push, fault *CloudError) (
 		a.metrics.polls.throttled.Inc()
 		a.throttled(now, app, fault)
 
-	case fault.ofApplication():
+	case fault.Kind == DeniedApplication:
 		a.metrics.polls.denied.Inc()
 		a.reached()
 		a.charge(now, app, fault)
 
-	case fault.Kind == Denied:
+	case fault.Kind == DeniedAccount:
 		a.metrics.polls.denied.Inc()
 		a.failed(now, app, fault)
 

@@ -43,7 +43,7 @@ func TestPollNowWhileDenied(t *testing.T) {
 	var well time.Time
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
 		if at.Before(well) {
-			return watcher.Push{}, &watcher.CloudError{Kind: watcher.Denied, Code: "ResourceUnavailable.ServiceExpired"}
+			return watcher.Push{}, &watcher.CloudError{Kind: watcher.DeniedApplication, Code: "ResourceUnavailable.ServiceExpired"}
 		}
 		return pushOf("PUSHING"), nil
 	})

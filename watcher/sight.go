@@ -47,7 +47,7 @@ func (a *account) sightOf(app int64) *sight {
 // darken notes that a poll of a task of app told nothing: because of the
 // application, or because of the whole account. a.mu is held.
 func (a *account) darken(now time.Time, app int64, cause *CloudError) {
-	if cause.ofApplication() {
+	if cause.Kind == DeniedApplication {
 		a.sightOf(app).darken(now, cause)
 		return
 	}

@@ -45,7 +45,7 @@ func (s *scene) toldOf(subject string) (types string) {
 // nothing of it: it is probed on, and seen again when it can be.
 func TestProbeTellsNothing(t *testing.T) {
 	for name, fault := range map[string]error{
-		"account denied": &watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
+		"account denied": &watcher.CloudError{Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureFailure"},
 		"throttled":      &watcher.CloudError{Kind: watcher.Throttled, Code: "RequestLimitExceeded"},
 		"transient":      &watcher.CloudError{Code: "InternalError"},
 	} {
@@ -56,7 +56,7 @@ func TestProbeTellsNothing(t *testing.T) {
 				case at.After(during) && at.Before(after):
 					return watcher.Push{}, fault
 				case key == ofOther && at.After(denied) && at.Before(after):
-					return watcher.Push{}, &watcher.CloudError{Kind: watcher.Denied, Code: "ResourceUnavailable.ServiceExpired"}
+					return watcher.Push{}, &watcher.CloudError{Kind: watcher.DeniedApplication, Code: "ResourceUnavailable.ServiceExpired"}
 				}
 				return pushOf("PUSHING"), nil
 			})
@@ -155,7 +155,7 @@ func TestManyDeniedApplications(t *testing.T) {
 		t.Run(fmt.Sprintf("%v a second", limit), func(t *testing.T) {
 			c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(key watcher.Key, _ time.Time) (watcher.Push, error) {
 				if key.SDKAppID != app {
-					return watcher.Push{}, &watcher.CloudError{Kind: watcher.Denied, Code: "ResourceUnavailable.ServiceExpired"}
+					return watcher.Push{}, &watcher.CloudError{Kind: watcher.DeniedApplication, Code: "ResourceUnavailable.ServiceExpired"}
 				}
 				return pushOf("PUSHING"), nil
 			})
@@ -200,8 +200,8 @@ func TestManyDeniedApplications(t *testing.T) {
 // is the same blindness, which then ends.
 func TestBlindWithoutTasks(t *testing.T) {
 	for name, fault := range map[string]*watcher.CloudError{
-		"account":     {Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
-		"application": {Kind: watcher.Denied, Code: "UnauthorizedOperation.SdkAppId"},
+		"account":     {Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureFailure"},
+		"application": {Kind: watcher.DeniedApplication, Code: "UnauthorizedOperation.SdkAppId"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

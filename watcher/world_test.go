@@ -100,9 +100,9 @@ func world(t *testing.T, random *rand.Rand) {
 		order = append(order, l)
 	}
 	faults := []error{
-		&watcher.CloudError{Code: "http 502"}, &watcher.CloudError{Code: "network", Unanswered: true}, errHang,
-		&watcher.CloudError{Kind: watcher.Denied, Code: "AuthFailure.SignatureFailure", WholeAccount: true},
-		&watcher.CloudError{Kind: watcher.Denied, Code: "UnauthorizedOperation.SdkAppId"},
+		&watcher.CloudError{Code: "http 502"}, &watcher.CloudError{Code: "network", Sent: watcher.Unanswered}, errHang,
+		&watcher.CloudError{Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureFailure"},
+		&watcher.CloudError{Kind: watcher.DeniedApplication, Code: "UnauthorizedOperation.SdkAppId"},
 		&watcher.CloudError{Kind: watcher.Throttled, Code: "RequestLimitExceeded"},
 	}
 	var outages []outage

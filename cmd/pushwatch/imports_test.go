@@ -10,16 +10,16 @@ import (
 // mayImport is the direction of the architecture: for each package, which others
 // of the module it may import. Only cmd/pushwatch, which wires, and tests may import any.
 var mayImport = map[string][]string{
-	"cmd/pushwatch/internal/web":      {"cmd/pushwatch/internal/web/page", "notify", "watcher"},
-	"cmd/pushwatch/internal/web/page": {"notify", "watcher"},
-	"notify":                          {"watcher", "watcher/setting"},
-	"notify/chat":                     {"notify", "watcher", "watcher/setting"},
+	"cmd/pushwatch/internal/web":      {"cmd/pushwatch/internal/web/page", "notify", "watcher", "watcher/loop"},
+	"cmd/pushwatch/internal/web/page": {"notify", "watcher", "watcher/loop"},
+	"notify":                          {"watcher", "watcher/loop", "watcher/setting"},
+	"notify/chat":                     {"notify", "watcher", "watcher/loop", "watcher/setting"},
 	"notify/notifytest":               {"notify/signing"},
 	"notify/signing":                  {},
 	"notify/webhook":                  {"notify", "notify/signing", "watcher", "watcher/setting"},
-	"watcher":                         {"watcher/setting"},
+	"watcher":                         {"watcher/loop", "watcher/setting"},
 	"watcher/setting":                 {},
-	"watcher/sqlstore":                {"notify", "watcher", "watcher/setting"},
+	"watcher/sqlstore":                {"notify", "watcher", "watcher/loop", "watcher/setting"},
 	"watcher/storetest":               {"notify", "watcher", "watcher/setting"},
 	"watcher/tencent":                 {"watcher", "watcher/setting"},
 	"watcher/tiwsim":                  {},

@@ -14,42 +14,40 @@ import (
 // From the error list of DescribeWhiteboardPush and the common error codes,
 // https://www.tencentcloud.com/document/api/1176/55161.
 //
-// Of the Denied, those that reject the caller concern the whole account: its
-// keys, its address, its permissions. The three that TIW itself answers concern
-// the application that was asked for, since TIW is enabled, paid for and owned
-// by SdkAppId. To take too little for denied is the safe error: each further
-// application is then found out on its own, whereas the other way one expired
-// application would stop the watch over all.
+// A refusal of the caller concerns the whole account: its keys, its address, its
+// permissions. The three that TIW itself answers concern the application that was
+// asked for, since TIW is enabled, paid for and owned by SdkAppId. To take too
+// little for denied is the safe error: each further application is then found out
+// on its own, whereas the other way one expired application would stop the watch
+// over all.
 var codes = []struct {
 	code  string
 	exact bool
 	kind  watcher.Kind
-	whole bool // account
 }{
 	{code: "FailedOperation.WhiteboardPush", exact: true, kind: watcher.FailedTask},
 	{code: "InvalidParameter.TaskNotFound", exact: true, kind: watcher.UnknownTask},
 	{code: "InvalidParameter", kind: watcher.BadTask},
 	{code: "MissingParameter", kind: watcher.BadTask},
 	{code: "UnknownParameter", kind: watcher.BadTask},
-	{code: "AuthFailure", kind: watcher.Denied, whole: true},
-	{code: "IpInBlacklist", kind: watcher.Denied, whole: true},
-	{code: "IpNotInWhitelist", kind: watcher.Denied, whole: true},
-	{code: "UnauthorizedOperation", kind: watcher.Denied, whole: true},
-	{code: "UnauthorizedOperation.SdkAppId", kind: watcher.Denied},
-	{code: "ResourceUnavailable.NotRegistered", kind: watcher.Denied},
-	{code: "ResourceUnavailable.ServiceExpired", kind: watcher.Denied},
+	{code: "AuthFailure", kind: watcher.DeniedAccount},
+	{code: "IpInBlacklist", kind: watcher.DeniedAccount},
+	{code: "IpNotInWhitelist", kind: watcher.DeniedAccount},
+	{code: "UnauthorizedOperation", kind: watcher.DeniedAccount},
+	{code: "UnauthorizedOperation.SdkAppId", kind: watcher.DeniedApplication},
+	{code: "ResourceUnavailable.NotRegistered", kind: watcher.DeniedApplication},
+	{code: "ResourceUnavailable.ServiceExpired", kind: watcher.DeniedApplication},
 	{code: "RequestLimitExceeded", kind: watcher.Throttled},
 }
 
-// sortCode returns the meaning of an API code, and whether a Denied concerns
-// the whole account.
-func sortCode(code string) (kind watcher.Kind, wholeAccount bool) {
+// sortCode returns the meaning of an API code.
+func sortCode(code string) (kind watcher.Kind) {
 	longest := 0
 	for _, c := range codes {
 		fits := code == c.code || !c.exact && strings.HasPrefix(code, c.code)
 		if fits && len(c.code) > longest {
-			longest, kind, wholeAccount = len(c.code), c.kind, c.whole
+			longest, kind = len(c.code), c.kind
 		}
 	}
-	return kind, wholeAccount
+	return kind
 }

@@ -7,58 +7,56 @@ import (
 )
 
 func TestSortCode(t *testing.T) {
-	const account, application = true, false
 	tests := []struct {
-		code  string
-		kind  watcher.Kind
-		whole bool
+		code string
+		kind watcher.Kind
 	}{
-		{"FailedOperation.WhiteboardPush", watcher.FailedTask, false},
-		{"FailedOperation.WhiteboardPushBackup", watcher.Transient, false},
-		{"FailedOperation", watcher.Transient, false},
+		{"FailedOperation.WhiteboardPush", watcher.FailedTask},
+		{"FailedOperation.WhiteboardPushBackup", watcher.Transient},
+		{"FailedOperation", watcher.Transient},
 
-		{"InvalidParameter.TaskNotFound", watcher.UnknownTask, false},
-		{"InvalidParameter.TaskNotFoundHere", watcher.BadTask, false},
-		{"InvalidParameter.BodyParameterTypeUnmatched", watcher.BadTask, false},
-		{"InvalidParameter", watcher.BadTask, false},
-		{"InvalidParameterValue", watcher.BadTask, false},
-		{"InvalidParameterValue.TaskId", watcher.BadTask, false},
-		{"MissingParameter", watcher.BadTask, false},
-		{"UnknownParameter", watcher.BadTask, false},
+		{"InvalidParameter.TaskNotFound", watcher.UnknownTask},
+		{"InvalidParameter.TaskNotFoundHere", watcher.BadTask},
+		{"InvalidParameter.BodyParameterTypeUnmatched", watcher.BadTask},
+		{"InvalidParameter", watcher.BadTask},
+		{"InvalidParameterValue", watcher.BadTask},
+		{"InvalidParameterValue.TaskId", watcher.BadTask},
+		{"MissingParameter", watcher.BadTask},
+		{"UnknownParameter", watcher.BadTask},
 
-		{"AuthFailure", watcher.Denied, account},
-		{"AuthFailure.InvalidSecretId", watcher.Denied, account},
-		{"AuthFailure.MFAFailure", watcher.Denied, account},
-		{"AuthFailure.SecretIdNotFound", watcher.Denied, account},
-		{"AuthFailure.SignatureExpire", watcher.Denied, account},
-		{"AuthFailure.SignatureFailure", watcher.Denied, account},
-		{"AuthFailure.TokenFailure", watcher.Denied, account},
-		{"AuthFailure.UnauthorizedOperation", watcher.Denied, account},
-		{"IpInBlacklist", watcher.Denied, account},
-		{"IpNotInWhitelist", watcher.Denied, account},
-		{"UnauthorizedOperation", watcher.Denied, account},
-		{"UnauthorizedOperation.Other", watcher.Denied, account},
-		{"UnauthorizedOperation.SdkAppId", watcher.Denied, application},
-		{"ResourceUnavailable.NotRegistered", watcher.Denied, application},
-		{"ResourceUnavailable.ServiceExpired", watcher.Denied, application},
+		{"AuthFailure", watcher.DeniedAccount},
+		{"AuthFailure.InvalidSecretId", watcher.DeniedAccount},
+		{"AuthFailure.MFAFailure", watcher.DeniedAccount},
+		{"AuthFailure.SecretIdNotFound", watcher.DeniedAccount},
+		{"AuthFailure.SignatureExpire", watcher.DeniedAccount},
+		{"AuthFailure.SignatureFailure", watcher.DeniedAccount},
+		{"AuthFailure.TokenFailure", watcher.DeniedAccount},
+		{"AuthFailure.UnauthorizedOperation", watcher.DeniedAccount},
+		{"IpInBlacklist", watcher.DeniedAccount},
+		{"IpNotInWhitelist", watcher.DeniedAccount},
+		{"UnauthorizedOperation", watcher.DeniedAccount},
+		{"UnauthorizedOperation.Other", watcher.DeniedAccount},
+		{"UnauthorizedOperation.SdkAppId", watcher.DeniedApplication},
+		{"ResourceUnavailable.NotRegistered", watcher.DeniedApplication},
+		{"ResourceUnavailable.ServiceExpired", watcher.DeniedApplication},
 
-		{"RequestLimitExceeded", watcher.Throttled, false},
-		{"RequestLimitExceeded.IPLimitExceeded", watcher.Throttled, false},
-		{"RequestLimitExceeded.UinLimitExceeded", watcher.Throttled, false},
-		{"RequestLimitExceeded.GlobalRegionUinLimitExceeded", watcher.Throttled, false},
+		{"RequestLimitExceeded", watcher.Throttled},
+		{"RequestLimitExceeded.IPLimitExceeded", watcher.Throttled},
+		{"RequestLimitExceeded.UinLimitExceeded", watcher.Throttled},
+		{"RequestLimitExceeded.GlobalRegionUinLimitExceeded", watcher.Throttled},
 
-		{"InternalError", watcher.Transient, false},
-		{"InternalError.Database", watcher.Transient, false},
-		{"ServiceUnavailable", watcher.Transient, false},
-		{"ResourceUnavailable", watcher.Transient, false},
-		{"ResourceUnavailable.Other", watcher.Transient, false},
-		{"UnsupportedRegion", watcher.Transient, false},
-		{"Nobody.KnowsThis", watcher.Transient, false},
-		{"", watcher.Transient, false},
+		{"InternalError", watcher.Transient},
+		{"InternalError.Database", watcher.Transient},
+		{"ServiceUnavailable", watcher.Transient},
+		{"ResourceUnavailable", watcher.Transient},
+		{"ResourceUnavailable.Other", watcher.Transient},
+		{"UnsupportedRegion", watcher.Transient},
+		{"Nobody.KnowsThis", watcher.Transient},
+		{"", watcher.Transient},
 	}
 	for _, test := range tests {
-		if kind, whole := sortCode(test.code); kind != test.kind || whole != test.whole {
-			t.Errorf("sortCode(%q) = %v, %v, want %v, %v", test.code, kind, whole, test.kind, test.whole)
+		if got := sortCode(test.code); got != test.kind {
+			t.Errorf("sortCode(%q) = %v, want %v", test.code, got, test.kind)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func (d *describeResponse) apiError() *watcher.CloudError {
 	default:
 		return nil
 	}
-	fault.Kind, fault.WholeAccount = sortCode(fault.Code)
+	fault.Kind = sortCode(fault.Code)
 	return fault
 }
 

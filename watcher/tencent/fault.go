@@ -37,8 +37,10 @@ func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.Clo
 	}
 
 	// No whole answer came.
-	sent := e.connected.Load()
-	fault := &watcher.CloudError{Code: "network", Unanswered: sent, Unsent: !sent}
+	fault := &watcher.CloudError{Code: "network", Sent: watcher.Unsent}
+	if e.connected.Load() {
+		fault.Sent = watcher.Unanswered
+	}
 	if ended := ctx.Err(); ended != nil {
 		fault.Code = "canceled"
 		if errors.Is(ended, context.DeadlineExceeded) {
@@ -56,7 +58,9 @@ func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.Clo
 		err = wrapped.Err // the method and URL are always the same
 	}
 	fault.Message = tidy(err.Error(), keys)
-	fault.Stale = e.reused.Load() && !e.answered.Load()
+	if e.reused.Load() && !e.answered.Load() {
+		fault.Sent = watcher.Dropped
+	}
 	return fault
 }
 

@@ -31,7 +31,7 @@ func TestTheEndOfTheContextEndsTheRequest(t *testing.T) {
 			func(ctx context.Context) (context.Context, context.CancelFunc) {
 				return context.WithTimeoutCause(ctx, after, why)
 			},
-			watcher.CloudError{Code: "timeout", Message: why.Error(), Unanswered: true, Err: context.DeadlineExceeded},
+			watcher.CloudError{Code: "timeout", Message: why.Error(), Sent: watcher.Unanswered, Err: context.DeadlineExceeded},
 		},
 		"cancel": {
 			func(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -39,7 +39,7 @@ func TestTheEndOfTheContextEndsTheRequest(t *testing.T) {
 				time.AfterFunc(after, cancel)
 				return ctx, cancel
 			},
-			watcher.CloudError{Code: "canceled", Message: "context canceled", Unanswered: true, Err: context.Canceled},
+			watcher.CloudError{Code: "canceled", Message: "context canceled", Sent: watcher.Unanswered, Err: context.Canceled},
 		},
 	}
 	answers := map[string]string{
@@ -79,7 +79,7 @@ func TestADialThatTimesOutSendsNothing(t *testing.T) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
 	}
 	got := describe(t, client)
-	want := &watcher.CloudError{Code: "timeout", Message: "dial tcp: i/o timeout", Unsent: true}
+	want := &watcher.CloudError{Code: "timeout", Message: "dial tcp: i/o timeout", Sent: watcher.Unsent}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Describe() = %#v, want %#v", got, want)
 	}
@@ -90,7 +90,7 @@ func TestAnEndedContextSendsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := client.Describe(ctx, testKey)
-	want := &watcher.CloudError{Code: "canceled", Message: "context canceled", Unsent: true, Err: context.Canceled}
+	want := &watcher.CloudError{Code: "canceled", Message: "context canceled", Sent: watcher.Unsent, Err: context.Canceled}
 	if got := cloudError(t, err); !reflect.DeepEqual(got, want) {
 		t.Errorf("Describe() = %#v, want %#v", got, want)
 	}

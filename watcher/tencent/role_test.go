@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pushwatch/watcher"
 )
 
 // A metadata is a metadata service that gives a new generation of keys at each
@@ -291,7 +293,7 @@ func TestRoleOfAnUnreachableServiceIsAnErrorOfTheAccount(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	got := describe(t, clientWith(t, new(verifier), &Role{URL: server.URL}))
-	if got.Code != "credentials" || !got.WholeAccount || !got.Unsent || !strings.Contains(got.Message, "refused") {
+	if got.Code != "credentials" || got.Kind != watcher.DeniedAccount || got.Sent != watcher.Unsent || !strings.Contains(got.Message, "refused") {
 		t.Errorf("Describe() = %#v, want credentials of the whole account that are refused, unsent", got)
 	}
 }

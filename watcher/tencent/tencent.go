@@ -156,7 +156,7 @@ func (c *Client) keys(ctx context.Context) (Keys, error) {
 	}
 	if err != nil && ctx.Err() == nil {
 		err = &watcher.CloudError{
-			Kind: watcher.Denied, WholeAccount: true, Code: "credentials", Message: err.Error(), Unsent: true,
+			Kind: watcher.DeniedAccount, Code: "credentials", Message: err.Error(), Sent: watcher.Unsent,
 		}
 	}
 	return keys, err

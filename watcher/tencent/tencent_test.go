@@ -241,7 +241,7 @@ func TestDescribeTellsErrorsOfTheAPI(t *testing.T) {
 	}
 
 	got = describe(t, serve(t, answer(`{"code":4100,"codeDesc":"AuthFailure","message":"old style"}`)))
-	want = &watcher.CloudError{Kind: watcher.Denied, WholeAccount: true, Code: "AuthFailure", Message: "old style"}
+	want = &watcher.CloudError{Kind: watcher.DeniedAccount, Code: "AuthFailure", Message: "old style"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Describe() = %#v, want %#v", got, want)
 	}
@@ -287,7 +287,7 @@ func TestCredentialsAreAskedAtEachRequest(t *testing.T) {
 	}
 	for _, message := range []string{"secret id: is empty", "metadata service: no role"} {
 		got := describe(t, client)
-		want := &watcher.CloudError{Kind: watcher.Denied, WholeAccount: true, Code: "credentials", Message: message, Unsent: true}
+		want := &watcher.CloudError{Kind: watcher.DeniedAccount, Code: "credentials", Message: message, Sent: watcher.Unsent}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("Describe() without keys = %#v, want %#v", got, want)
 		}

@@ -62,7 +62,7 @@ func TestAStaleConnectionIsToldAndNotRetried(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := describe(t, client)
-			want := &watcher.CloudError{Code: "network", Message: got.Message, Stale: true, Unanswered: true}
+			want := &watcher.CloudError{Code: "network", Message: got.Message, Sent: watcher.Dropped}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("Describe() over a closed connection = %#v, want %#v", got, want)
 			}
@@ -95,7 +95,7 @@ func TestClosingConnectionsNeverMakeASecondRequest(t *testing.T) {
 		if err == nil {
 			continue
 		}
-		if fault := cloudError(t, err); !fault.Stale {
+		if fault := cloudError(t, err); fault.Sent != watcher.Dropped {
 			t.Fatalf("Describe() = %#v, want an answer or a stale connection", fault)
 		}
 	}
@@ -132,7 +132,7 @@ func TestAnUnwrittenRequestIsNotRetried(t *testing.T) {
 	if _, err := client.Describe(t.Context(), testKey); err != nil {
 		t.Fatal(err)
 	}
-	if got := describe(t, client); !got.Stale {
+	if got := describe(t, client); got.Sent != watcher.Dropped {
 		t.Errorf("Describe() over a broken connection = %#v, want a stale connection", got)
 	}
 	if got := dials.Load(); got != 1 {
@@ -146,7 +146,7 @@ func TestAResetOnAFreshConnectionIsNotStale(t *testing.T) {
 		conn.SetLinger(0)
 	})
 	got := describe(t, client)
-	want := &watcher.CloudError{Code: "network", Message: got.Message, Unanswered: true}
+	want := &watcher.CloudError{Code: "network", Message: got.Message, Sent: watcher.Unanswered}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Describe() = %#v, want %#v", got, want)
 	}
@@ -167,7 +167,7 @@ func TestAnAnswerCutShortIsANetworkFault(t *testing.T) {
 				}
 			}
 			got := describe(t, client)
-			want := &watcher.CloudError{Code: "network", Message: "unexpected EOF", Unanswered: true}
+			want := &watcher.CloudError{Code: "network", Message: "unexpected EOF", Sent: watcher.Unanswered}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("Describe() = %#v, want %#v", got, want)
 			}
@@ -192,7 +192,7 @@ func TestNothingWasSent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := describe(t, newTestClient(t, test.endpoint))
-			want := &watcher.CloudError{Code: "network", Message: got.Message, Unsent: true}
+			want := &watcher.CloudError{Code: "network", Message: got.Message, Sent: watcher.Unsent}
 			if !reflect.DeepEqual(got, want) || !strings.Contains(got.Message, test.message) {
 				t.Errorf("Describe() = %#v, want %#v with %q in its message", got, want, test.message)
 			}
