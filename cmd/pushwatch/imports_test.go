@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"notify/signing":                  {},
 	"notify/webhook":                  {"notify", "notify/signing", "watcher", "watcher/setting"},
 	"watcher":                         {"watcher/loop", "watcher/setting"},
+	"watcher/loop":                    {},
 	"watcher/setting":                 {},
 	"watcher/sqlstore":                {"notify", "watcher", "watcher/loop", "watcher/setting"},
 	"watcher/storetest":               {"notify", "watcher", "watcher/setting"},
