@@ -233,7 +233,7 @@ func (c *channel) send(ctx context.Context, f *Feed, d *Delivery) (int, error) {
 	if d.Body == nil {
 		body, err := f.box.Body(ctx, d.ID)
 		if err != nil {
-			return 0, &SendError{Reason: "read event: " + err.Error(), Uncharged: true, Result: "other", Err: err}
+			return 0, &SendError{Cause: CauseInternal, Reason: "read event: " + err.Error(), Err: err}
 		}
 		d.Body = body
 	}

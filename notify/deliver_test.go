@@ -127,7 +127,7 @@ func TestIsolation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hanging := &receiver{answer: func(ctx context.Context, _ *notify.Delivery) error {
 			<-ctx.Done()
-			return &notify.SendError{Reason: "wait for it: nothing", Result: "timeout"}
+			return &notify.SendError{Cause: notify.CauseTimeout, Reason: "wait for it: nothing"}
 		}}
 		healthy := &receiver{}
 		w := newWorld(t, to("hanging", hanging), to("healthy", healthy))

@@ -172,7 +172,7 @@ func TestRetryAfter(t *testing.T) {
 				r.answer = func(context.Context, *notify.Delivery) error {
 					if until.IsZero() {
 						until = time.Now().Add(asked)
-						return &notify.SendError{Reason: "answered 429", Result: "429", RetryAfter: until}
+						return &notify.SendError{Cause: notify.CauseThrottled, Reason: "answered 429", RetryAfter: until}
 					}
 					return nil
 				}

@@ -102,14 +102,3 @@ func (g *gate) succeeded() (back bool) {
 	}
 	return false
 }
-
-// outage reports whether the failure is of the receiver as a whole, or of the way
-// to it, rather than of what was sent to it.
-func (e *SendError) outage() bool {
-	switch e.Result {
-	case "3xx", "4xx", "410":
-		return e.Uncharged
-	default:
-		return e.Uncharged || !e.Final
-	}
-}

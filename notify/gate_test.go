@@ -95,7 +95,7 @@ func TestSilenceIsKept(t *testing.T) {
 				time.Sleep(time.Second)
 				wait = time.Minute
 			}
-			return &notify.SendError{Reason: "answered 503", Result: "5xx", RetryAfter: start.Add(wait)}
+			return &notify.SendError{Cause: notify.CauseServer, Reason: "answered 503", RetryAfter: start.Add(wait)}
 		}}
 		w := newWorld(t, to("n", r))
 		w.tell("msg_1", "x", "n")

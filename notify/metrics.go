@@ -60,8 +60,8 @@ func (m *channelMetrics) succeeded(after time.Duration) {
 	m.seconds.Observe(max(0, after.Seconds()))
 }
 
-// attempt counts an attempt that failed.
-func (m *channelMetrics) attempt(result string) { m.attempts.WithLabelValues(result).Inc() }
+// failed counts an attempt that failed.
+func (m *channelMetrics) failed(why Cause) { m.attempts.WithLabelValues(why.String()).Inc() }
 
 // dead counts deliveries that were given up.
 func (m *channelMetrics) dead(n int) { m.died.Add(float64(n)) }

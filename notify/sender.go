@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"cmp"
 	"context"
 	"time"
 )
@@ -19,34 +18,25 @@ type Sender interface {
 	Send(ctx context.Context, d *Delivery) (status int, err error)
 }
 
-// A SendError tells what kept an attempt from succeeding, and what follows.
+// A SendError is an attempt that failed: why, and what follows.
 type SendError struct {
+	Cause  Cause
 	Reason string // for people and for the delivery's log, without secrets
 	// Final: another attempt will not help. The delivery goes to dead letter.
 	Final bool
-	// Gone: the receiver wants nothing more, ever (410).
+	// Gone: the receiver wants nothing more, ever. All its deliveries go to dead
+	// letter until somebody resumes the notifier.
 	Gone bool
-	// Uncharged: the receiver was not reached for a reason that is not its own,
-	// such as a proxy's failure or an address that may not be dialled. The
-	// attempt does not count.
-	Uncharged bool
 	// RetryAfter is the earliest time at which the receiver wants to hear from
 	// this notifier again, about anything; zero where it did not say. No more
 	// than a day of it is kept to.
 	RetryAfter time.Time
-	// Result sorts the failure for metrics: "3xx", "4xx", "410", "429", "5xx",
-	// "timeout", "dns", "connect", "tls", "blocked", "proxy", "settings", "other".
-	Result string
-	Err    error // the cause below, where there is one
+	Err        error // the error below, where there is one
 }
 
 func (e *SendError) Error() string { return e.Reason }
 func (e *SendError) Unwrap() error { return e.Err }
 
-// result sorts an attempt for the metrics; a nil e is a success.
-func (e *SendError) result() string {
-	if e == nil {
-		return "2xx"
-	}
-	return cmp.Or(e.Result, "other")
-}
+// outage reports whether the receiver as a whole, or the way to it, failed rather
+// than what was sent to it.
+func (e *SendError) outage() bool { return !e.Final && !e.Cause.answered() }

@@ -50,8 +50,8 @@ func storm(t *testing.T, random *rand.Rand) {
 	notifiers := []notify.Notifier{to("m", &receivers["m"].receiver), to("n", &receivers["n"].receiver)}
 	w := newWorld(t, notifiers...)
 	moods := []*notify.SendError{
-		nil, refused, broken, {Reason: "blocked", Result: "blocked", Uncharged: true},
-		{Reason: "answered 429", Result: "429", RetryAfter: time.Now().Add(time.Minute)},
+		nil, refused, broken, {Cause: notify.CauseBlocked, Reason: "blocked"},
+		{Cause: notify.CauseThrottled, Reason: "answered 429", RetryAfter: time.Now().Add(time.Minute)},
 	}
 	accounts := make([]*world, 3)     // nil: nobody owns it
 	told := make(map[string][]string) // ids by subject

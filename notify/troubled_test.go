@@ -39,7 +39,7 @@ func TestPausedWhileDown(t *testing.T) {
 					if byHand {
 						return broken
 					}
-					return &notify.SendError{Reason: "answered 503", Result: "5xx", RetryAfter: until}
+					return &notify.SendError{Cause: notify.CauseServer, Reason: "answered 503", RetryAfter: until}
 				}}
 				w := newWorld(t, to("n", r))
 				w.tellAll(100, 100, "n")
@@ -76,7 +76,7 @@ func TestPausedWhileDown(t *testing.T) {
 func TestResumeEndsSilence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := askOnce(&notify.SendError{Reason: "answered 429", Result: "429", RetryAfter: time.Now().Add(24 * time.Hour)})
+		r := askOnce(&notify.SendError{Cause: notify.CauseThrottled, Reason: "answered 429", RetryAfter: time.Now().Add(24 * time.Hour)})
 		w := newWorld(t, to("n", r))
 		w.tell("msg_1", "x", "n")
 		rest(time.Second)
@@ -108,7 +108,7 @@ func TestPauseElsewhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{answer: func(context.Context, *notify.Delivery) error {
-			return &notify.SendError{Reason: "answered 429", Result: "429", RetryAfter: time.Now().Add(30 * time.Second)}
+			return &notify.SendError{Cause: notify.CauseThrottled, Reason: "answered 429", RetryAfter: time.Now().Add(30 * time.Second)}
 		}}
 		w := newWorld(t, to("n", r))
 		rest(time.Second)

@@ -47,15 +47,15 @@ func (c *channel) judge(now time.Time, d *Delivery, a Attempt, err error, probe 
 	}
 	var ok bool
 	if v.fault, ok = errors.AsType[*SendError](err); !ok {
-		v.fault = &SendError{Reason: err.Error(), Result: "other", Err: err}
+		v.fault = &SendError{Reason: err.Error(), Err: err}
 	}
 	v.Attempt.Error = v.fault.Reason
-	c.metrics.attempt(v.fault.result())
+	c.metrics.failed(v.fault.Cause)
 	c.noted(v.fault.Reason)
 	v.Standing = c.heed(now, v.fault)
 
 	v.State = Pending
-	uncharged := v.fault.Uncharged || probe && v.fault.outage()
+	uncharged := !v.fault.Cause.Counts() || probe && v.fault.outage()
 	switch at, inTime := nextAttempt(now, d.Since, v.Attempts, c.now().MaxAge); {
 	case v.fault.Final, v.fault.Gone, !inTime:
 		v.State = Dead

@@ -263,8 +263,8 @@ func to(name string, r *receiver) notify.Notifier {
 
 // Failures as a webhook's sender sorts them.
 var (
-	refused = &notify.SendError{Reason: "answered 400 Bad Request", Result: "4xx"}
-	broken  = &notify.SendError{Reason: "answered 500 Internal Server Error", Result: "5xx"}
-	final   = &notify.SendError{Reason: "answered 422 Unprocessable Entity", Result: "4xx", Final: true}
-	gone    = &notify.SendError{Reason: "answered 410 Gone", Result: "410", Gone: true}
+	refused = &notify.SendError{Cause: notify.CauseRefused, Reason: "answered 400 Bad Request"}
+	broken  = &notify.SendError{Cause: notify.CauseServer, Reason: "answered 500 Internal Server Error"}
+	final   = &notify.SendError{Cause: notify.CauseRefused, Reason: "answered 422 Unprocessable Entity", Final: true}
+	gone    = &notify.SendError{Cause: notify.CauseGone, Reason: "answered 410 Gone", Gone: true}
 )

@@ -21,11 +21,11 @@ import (
 func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err error) {
 	message, err := text(d.Body)
 	if err != nil {
-		return 0, &notify.SendError{Reason: err.Error(), Final: true, Result: "other", Err: err}
+		return 0, &notify.SendError{Reason: err.Error(), Final: true, Err: err}
 	}
 	target, err := readURL(s.config.URL)
 	if err != nil {
-		return 0, &notify.SendError{Reason: "url: " + err.Error(), Uncharged: true, Result: "settings", Err: err}
+		return 0, &notify.SendError{Cause: notify.CauseSettings, Reason: "url: " + err.Error(), Err: err}
 	}
 
 	parent := ctx
@@ -69,21 +69,25 @@ func (s *Sender) post(u *url.URL, message string) error {
 // ended returns the failure of an attempt whose context has ended.
 func ended(parent context.Context, u *url.URL, why string) *notify.SendError {
 	if errors.Is(parent.Err(), context.Canceled) {
-		return &notify.SendError{Reason: "interrupted", Uncharged: true, Result: "other", Err: context.Cause(parent)}
+		return &notify.SendError{Cause: notify.CauseInternal, Reason: "interrupted", Err: context.Cause(parent)}
 	}
-	return &notify.SendError{Reason: "post to " + serviceName(u) + ": " + why, Result: "timeout"}
+	return &notify.SendError{Cause: notify.CauseTimeout, Reason: "post to " + serviceName(u) + ": " + why}
 }
 
 // causes sorts a service's errors by what they say, as few wrap their cause. The
 // first that fits is taken.
-var causes = []struct{ says, result, reason string }{
-	{"proxyconnect ", "proxy", "the proxy of the environment cannot be reached"},
-	{"lookup ", "dns", "its name is not resolved"},
-	{"deadline exceeded", "timeout", "no answer in time"},
-	{"i/o timeout", "timeout", "no answer in time"},
-	{"x509: ", "tls", "its certificate is not trusted"},
-	{"tls: ", "tls", "the TLS handshake failed"},
-	{"dial tcp ", "connect", "no connection"},
+var causes = []struct {
+	says   string
+	cause  notify.Cause
+	reason string
+}{
+	{"proxyconnect ", notify.CauseProxy, "the proxy of the environment cannot be reached"},
+	{"lookup ", notify.CauseDNS, "its name is not resolved"},
+	{"deadline exceeded", notify.CauseTimeout, "no answer in time"},
+	{"i/o timeout", notify.CauseTimeout, "no answer in time"},
+	{"x509: ", notify.CauseTLS, "its certificate is not trusted"},
+	{"tls: ", notify.CauseTLS, "the TLS handshake failed"},
+	{"dial tcp ", notify.CauseConnect, "no connection"},
 }
 
 // statusPattern finds the HTTP status in a service's error: "…: 404 Not Found",
@@ -100,24 +104,16 @@ func failed(u *url.URL, err error) (status int, _ error) {
 	if match := statusPattern.FindStringSubmatch(err.Error()); match != nil {
 		status, _ := strconv.Atoi(match[1])
 		if u.Scheme == smtp.Scheme { // whose numbers are not HTTP's
-			return 0, &notify.SendError{Reason: fmt.Sprintf("%sanswered %d", operation, status), Result: "other"}
+			return 0, &notify.SendError{Reason: fmt.Sprintf("%sanswered %d", operation, status)}
 		}
 		if name := http.StatusText(status); name != "" {
-			return status, &notify.SendError{Reason: fmt.Sprintf("%sanswered %d %s", operation, status, name), Result: result(status)}
+			return status, &notify.SendError{Cause: notify.StatusCause(status), Reason: fmt.Sprintf("%sanswered %d %s", operation, status, name)}
 		}
 	}
-	for _, cause := range causes {
-		if strings.Contains(err.Error(), cause.says) {
-			return 0, &notify.SendError{Reason: operation + cause.reason, Uncharged: cause.result == "proxy", Result: cause.result}
+	for _, known := range causes {
+		if strings.Contains(err.Error(), known.says) {
+			return 0, &notify.SendError{Cause: known.cause, Reason: operation + known.reason}
 		}
 	}
-	return 0, &notify.SendError{Reason: operation + "it did not take the message", Result: "other"}
-}
-
-// result sorts a status; see [notify.SendError].
-func result(status int) string {
-	if status == http.StatusGone || status == http.StatusTooManyRequests {
-		return strconv.Itoa(status)
-	}
-	return fmt.Sprintf("%dxx", status/100)
+	return 0, &notify.SendError{Reason: operation + "it did not take the message"}
 }

@@ -114,7 +114,7 @@ func TestAnswers(t *testing.T) {
 			})
 			got, err := sender(t, Config{URL: setting.Plain(fmt.Sprintf(form, host))}).Send(t.Context(), delivery())
 			failed := sendError(t, err)
-			if got != status || failed.Result != want || failed.Final || failed.Gone || failed.Uncharged || !strings.HasSuffix(failed.Reason, fmt.Sprintf("answered %d %s", status, http.StatusText(status))) {
+			if got != status || failed.Cause.String() != want || failed.Final || failed.Gone || !failed.Cause.Counts() || !strings.HasSuffix(failed.Reason, fmt.Sprintf("answered %d %s", status, http.StatusText(status))) {
 				t.Errorf("Send to %s that answers %d = %d, %+v, want a charged failure, %s", form, status, got, failed, want)
 			}
 		}
@@ -148,7 +148,7 @@ func TestFailures(t *testing.T) {
 	for _, tt := range tests {
 		got, err := failed(&url.URL{Scheme: tt.service}, errors.New(tt.says))
 		failure := sendError(t, err)
-		if got != tt.status || failure.Result != tt.result || failure.Uncharged != (tt.result == "proxy") || !strings.HasPrefix(failure.Reason, "post to "+tt.service+": ") {
+		if got != tt.status || failure.Cause.String() != tt.result || failure.Cause.Counts() == (tt.result == "proxy") || !strings.HasPrefix(failure.Reason, "post to "+tt.service+": ") {
 			t.Errorf("failed(%s, %q) = %d, %+v, want %d, %s", tt.service, tt.says, got, failure, tt.status, tt.result)
 		}
 	}
@@ -167,7 +167,7 @@ func TestHangingService(t *testing.T) {
 	s := sender(t, Config{URL: setting.Plain("generic://" + host + "/?disabletls=yes"), Timeout: 50 * time.Millisecond})
 	for i, want := range []string{"post to generic: no answer in time", "post to generic: an attempt before still waits for an answer"} {
 		_, err := s.Send(t.Context(), delivery())
-		if got := sendError(t, err); got.Result != "timeout" || got.Uncharged || got.Reason != want {
+		if got := sendError(t, err); got.Cause.String() != "timeout" || !got.Cause.Counts() || got.Reason != want {
 			t.Errorf("Send %d = %+v, want a charged timeout, %q", i, got, want)
 		}
 	}
@@ -192,7 +192,7 @@ func TestInterrupted(t *testing.T) {
 	})
 	defer close(release)
 	_, err := sender(t, Config{URL: setting.Plain("generic://" + host + "/?disabletls=yes"), Timeout: hang}).Send(ctx, delivery())
-	if got := sendError(t, err); !got.Uncharged || got.Reason != "interrupted" {
+	if got := sendError(t, err); got.Cause.Counts() || got.Reason != "interrupted" {
 		t.Errorf("Send = %+v, want it interrupted, uncharged", got)
 	}
 }
@@ -225,7 +225,7 @@ func TestURLChanges(t *testing.T) {
 		write(unusable)
 		_, err := s.Send(t.Context(), delivery())
 		got := sendError(t, err)
-		if !got.Uncharged || got.Result != "settings" || !strings.HasPrefix(got.Reason, "url: ") || strings.Contains(got.Reason, "s3cret") {
+		if got.Cause.Counts() || got.Cause.String() != "settings" || !strings.HasPrefix(got.Reason, "url: ") || strings.Contains(got.Reason, "s3cret") {
 			t.Errorf("Send with URL %q = %+v, want it uncharged, settings", unusable, got)
 		}
 		if got := s.Target(); got != "" {

@@ -58,7 +58,7 @@ func TestTelegram(t *testing.T) {
 		if want == 200 {
 			want = 0
 		}
-		if got := sendError(t, err); status != want || got.Result != tt.result || len(chats) != 1 {
+		if got := sendError(t, err); status != want || got.Cause.String() != tt.result || len(chats) != 1 {
 			t.Errorf("Send answered %d %q = %d, %+v after %d requests, want %d, %s after 1", tt.status, tt.answer, status, got, len(chats), want, tt.result)
 		}
 	}

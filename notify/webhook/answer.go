@@ -30,10 +30,10 @@ func (s *Sender) outcome(response *http.Response) error {
 	}
 
 	failed := &notify.SendError{
+		Cause:  notify.StatusCause(status),
 		Reason: reason(response, body, hide(response.Request)),
 		Gone:   status == http.StatusGone,
 		Final:  slices.Contains(s.config.FinalStatus, status),
-		Result: result(status),
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		failed.RetryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
@@ -59,18 +59,6 @@ func reason(response *http.Response, body []byte, hide *strings.Replacer) string
 		text += ": " + line
 	}
 	return text
-}
-
-// result sorts an answer that is no success; see [notify.SendError].
-func result(status int) string {
-	switch {
-	case status == http.StatusGone, status == http.StatusTooManyRequests:
-		return strconv.Itoa(status)
-	case status >= 300 && status <= 599:
-		return fmt.Sprintf("%dxx", status/100)
-	default:
-		return "other"
-	}
 }
 
 // retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or

@@ -80,8 +80,8 @@ func TestAnswers(t *testing.T) {
 				return
 			}
 			got := failed(t, err)
-			if got.Result != tt.want.result || got.Reason != tt.want.reason || got.Gone != tt.want.gone ||
-				got.Final != tt.want.final || got.Uncharged {
+			if got.Cause.String() != tt.want.result || got.Reason != tt.want.reason || got.Gone != tt.want.gone ||
+				got.Final != tt.want.final || !got.Cause.Counts() {
 				t.Errorf("Send = %+v, want %+v", got, tt.want)
 			}
 			if earliest := before.Add(tt.want.paused); tt.want.paused == 0 && !got.RetryAfter.IsZero() ||
@@ -200,7 +200,7 @@ func TestRawAnswers(t *testing.T) {
 			if status != tt.status || (err == nil) != (tt.reason == "") || err != nil && !strings.Contains(err.Error(), tt.reason) {
 				t.Errorf("Send = %d, %v, want %d, %q", status, err, tt.status, tt.reason)
 			}
-			if err != nil && (failed(t, err).Result != "other" || failed(t, err).Uncharged) {
+			if err != nil && (failed(t, err).Cause.String() != "other" || !failed(t, err).Cause.Counts()) {
 				t.Errorf("Send = %+v, want a charged failure, other", failed(t, err))
 			}
 		})

@@ -36,44 +36,40 @@ type failure struct {
 // sorted says what the failure means.
 func (f failure) sorted() *notify.SendError {
 	if errors.Is(f.parent.Err(), context.Canceled) {
-		return &notify.SendError{Reason: "interrupted", Uncharged: true, Result: "other", Err: context.Cause(f.parent)}
+		return &notify.SendError{Cause: notify.CauseInternal, Reason: "interrupted", Err: context.Cause(f.parent)}
 	}
 	if refused, ok := errors.AsType[*refusal](f.err); ok {
-		return &notify.SendError{Reason: refused.Error(), Uncharged: true, Result: "blocked", Err: refused}
+		return &notify.SendError{Cause: notify.CauseBlocked, Reason: refused.Error(), Err: refused}
 	}
 	if unusable, ok := errors.AsType[settingsError](f.err); ok {
-		return &notify.SendError{Reason: unusable.Error(), Uncharged: true, Result: "settings", Err: unusable}
+		return &notify.SendError{Cause: notify.CauseSettings, Reason: unusable.Error(), Err: unusable}
 	}
 	if f.ofProxy() {
-		return f.as("proxy", "reach "+f.host+" through the proxy", true)
+		return f.as(notify.CauseProxy, "reach "+f.host+" through the proxy")
 	}
 	if dns, ok := errors.AsType[*net.DNSError](f.err); ok {
 		f.err = errors.New(dns.Err) // without the name server's address
-		return f.as("dns", "resolve "+f.host, false)
+		return f.as(notify.CauseDNS, "resolve "+f.host)
 	}
 	if late, ok := errors.AsType[interface {
 		error
 		Timeout() bool
 	}](f.err); ok && late.Timeout() {
-		return f.as("timeout", "wait for "+f.host, false)
+		return f.as(notify.CauseTimeout, "wait for "+f.host)
 	}
 	if ofTLS(f.err) {
-		return f.as("tls", "TLS with "+f.host, false)
+		return f.as(notify.CauseTLS, "TLS with "+f.host)
 	}
 	if op, ok := errors.AsType[*net.OpError](f.err); ok && op.Op == "dial" {
-		return f.as("connect", "connect to "+f.host, false)
+		return f.as(notify.CauseConnect, "connect to "+f.host)
 	}
-	return f.as("other", "post to "+f.host, false)
+	return f.as(notify.CauseOther, "post to "+f.host)
 }
 
-// as returns the failure of an operation. The cause is told, not wrapped: it may
+// as returns the failure of an operation. The error is quoted, not wrapped: it may
 // hold what the receiver sent.
-func (f failure) as(result, operation string, uncharged bool) *notify.SendError {
-	return &notify.SendError{
-		Reason:    operation + ": " + excerpt(f.err.Error(), f.hide),
-		Uncharged: uncharged,
-		Result:    result,
-	}
+func (f failure) as(cause notify.Cause, operation string) *notify.SendError {
+	return &notify.SendError{Cause: cause, Reason: operation + ": " + excerpt(f.err.Error(), f.hide)}
 }
 
 // ofProxy tells whether the failure is the proxy's. Up to the TLS handshake with

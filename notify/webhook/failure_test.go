@@ -117,7 +117,7 @@ func TestFailures(t *testing.T) {
 			}
 			_, err := s.Send(t.Context(), delivery())
 			got := failed(t, err)
-			if got.Result != tt.result || got.Uncharged != tt.uncharged || got.Final || !strings.Contains(got.Reason, tt.reason) {
+			if got.Cause.String() != tt.result || got.Cause.Counts() == tt.uncharged || got.Final || !strings.Contains(got.Reason, tt.reason) {
 				t.Errorf("Send = %+v, want %s, uncharged %t, %q", got, tt.result, tt.uncharged, tt.reason)
 			}
 			for err := error(got); err != nil; err = errors.Unwrap(err) {
@@ -144,7 +144,7 @@ func TestInterrupted(t *testing.T) {
 		cancel(cause)
 	}()
 	_, err := sender(t, config(url)).Send(ctx, delivery())
-	if got := failed(t, err); !got.Uncharged || got.Reason != "interrupted" || !errors.Is(err, cause) {
+	if got := failed(t, err); got.Cause.Counts() || got.Reason != "interrupted" || !errors.Is(err, cause) {
 		t.Errorf("Send = %+v, want interrupted, uncharged, with the cause", got)
 	}
 }
@@ -155,7 +155,7 @@ func TestCallersDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, err := sender(t, config(url)).Send(ctx, delivery())
-	if got := failed(t, err); got.Uncharged || got.Result != "timeout" {
+	if got := failed(t, err); !got.Cause.Counts() || got.Cause.String() != "timeout" {
 		t.Errorf("Send = %+v, want a timeout", got)
 	}
 }

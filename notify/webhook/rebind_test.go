@@ -77,7 +77,7 @@ func TestRebindingName(t *testing.T) {
 		t.Fatalf("Send = %d, %v, want 204", status, err)
 	}
 	_, err := s.Send(t.Context(), delivery())
-	if got := failed(t, err); got.Result != "blocked" || !got.Uncharged || !strings.Contains(got.Reason, `["127.0.0.2/32"]`) {
+	if got := failed(t, err); got.Cause.String() != "blocked" || got.Cause.Counts() || !strings.Contains(got.Reason, `["127.0.0.2/32"]`) {
 		t.Errorf("Send to a name that leads elsewhere by now = %+v, want it blocked", got)
 	}
 	if got := requests.Load(); got != 1 {

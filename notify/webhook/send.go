@@ -33,7 +33,7 @@ func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err 
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 
 	if !signing.ValidID(d.EventID) {
-		return 0, &notify.SendError{Reason: fmt.Sprintf("event id %q cannot be signed", d.EventID), Final: true, Result: "other"}
+		return 0, &notify.SendError{Reason: fmt.Sprintf("event id %q cannot be signed", d.EventID), Final: true}
 	}
 	request, err := s.request(ctx, d)
 	if err != nil {

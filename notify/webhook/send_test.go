@@ -81,7 +81,7 @@ func TestHeaderChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.Send(t.Context(), delivery())
-	if got := failed(t, err); got.Result != "settings" || !got.Uncharged || strings.Contains(err.Error(), "HUSH") {
+	if got := failed(t, err); got.Cause.String() != "settings" || got.Cause.Counts() || strings.Contains(err.Error(), "HUSH") {
 		t.Errorf("Send with two lines for a header = %+v, want a fault of the settings that shows nothing of them", got)
 	}
 }
@@ -197,14 +197,14 @@ func TestSendReadsAnew(t *testing.T) {
 
 	put(keyFile, "whsec_short")
 	_, err := s.Send(t.Context(), delivery())
-	if got := failed(t, err); got.Result != "settings" || !got.Uncharged || !strings.Contains(got.Reason, keyFile) || strings.Contains(got.Reason, "short") {
+	if got := failed(t, err); got.Cause.String() != "settings" || got.Cause.Counts() || !strings.Contains(got.Reason, keyFile) || strings.Contains(got.Reason, "short") {
 		t.Errorf("Send with a bad secret = %+v, want an uncharged settings error that names %s", got, keyFile)
 	}
 	if err := os.Remove(urlFile); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Send(t.Context(), delivery())
-	if got := failed(t, err); got.Result != "settings" || !got.Uncharged || !strings.Contains(got.Reason, urlFile) {
+	if got := failed(t, err); got.Cause.String() != "settings" || got.Cause.Counts() || !strings.Contains(got.Reason, urlFile) {
 		t.Errorf("Send without a URL = %+v, want an uncharged settings error that names %s", got, urlFile)
 	}
 	if got := s.Target(); got != "" {

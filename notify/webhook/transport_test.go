@@ -84,10 +84,10 @@ func TestAuthorityChanges(t *testing.T) {
 			}
 			continue
 		}
-		if got := failed(t, err); got.Result != step.result || got.Uncharged != (step.result == "settings") {
+		if got := failed(t, err); got.Cause.String() != step.result || got.Cause.Counts() == (step.result == "settings") {
 			t.Errorf("Send with ca_file = %.20q… = %+v, want a %s failure", step.file, got, step.result)
 		}
-		if got := failed(t, s.Check(t.Context())); got.Result != step.result {
+		if got := failed(t, s.Check(t.Context())); got.Cause.String() != step.result {
 			t.Errorf("Check with ca_file = %.20q… = %+v, want a %s failure", step.file, got, step.result)
 		}
 	}
@@ -98,7 +98,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	c := config(server.URL)
 	c.CAFile = authority(t, server)
 	_, err := sender(t, c).Send(t.Context(), delivery())
-	if got := failed(t, err); got.Result != "tls" {
+	if got := failed(t, err); got.Cause.String() != "tls" {
 		t.Errorf("Send to TLS 1.1 = %+v, want a tls failure", got)
 	}
 }
@@ -136,7 +136,7 @@ func TestClientCertificate(t *testing.T) {
 	c := config(server.URL)
 	c.CAFile = authority(t, server)
 	_, err := sender(t, c).Send(t.Context(), delivery())
-	if got := failed(t, err); got.Result != "tls" || got.Uncharged {
+	if got := failed(t, err); got.Cause.String() != "tls" || !got.Cause.Counts() {
 		t.Errorf("Send without a certificate = %+v, want a tls failure", got)
 	}
 
@@ -159,7 +159,7 @@ func TestClientCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = s.Send(t.Context(), delivery())
-	if got := failed(t, err); got.Result != "settings" || !got.Uncharged {
+	if got := failed(t, err); got.Cause.String() != "settings" || got.Cause.Counts() {
 		t.Errorf("Send without its key file = %+v, want an uncharged settings error", got)
 	}
 }
@@ -242,7 +242,7 @@ func TestCheck(t *testing.T) {
 	tests := []struct {
 		name, url string
 		change    func(*webhook.Config)
-		want      string // the Result; "" for none
+		want      string // the cause; "" for none
 	}{
 		{"http", plain, nil, ""},
 		{"https", server.URL, func(c *webhook.Config) { c.CAFile = ca }, ""},
@@ -258,7 +258,7 @@ func TestCheck(t *testing.T) {
 			tt.change(&c)
 		}
 		err := sender(t, c).Check(t.Context())
-		if tt.want == "" && err != nil || tt.want != "" && failed(t, err).Result != tt.want {
+		if tt.want == "" && err != nil || tt.want != "" && failed(t, err).Cause.String() != tt.want {
 			t.Errorf("Check(%s) = %v, want %q", tt.name, err, tt.want)
 		}
 	}
