@@ -24,6 +24,8 @@ var mayImport = map[string][]string{
 	"watcher/storetest":               {"notify", "watcher", "watcher/setting"},
 	"watcher/tencent":                 {"watcher", "watcher/setting"},
 	"watcher/tiwsim":                  {},
+
+	"cmd/pushwatch/internal/deliverytest": {}, // tests alone
 }
 
 // stdOnly are the packages without third-party imports: consumers import signing,

@@ -1,4 +1,6 @@
-package notify_test
+// Package delivery_test holds the tests of delivery that need a real store, which
+// package notify must not import.
+package delivery_test
 
 import (
 	"context"
