@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"watcher/setting":                 {},
 	"watcher/sqlstore":                {"notify", "watcher", "watcher/loop", "watcher/setting"},
 	"watcher/storetest":               {"notify", "watcher", "watcher/setting"},
+	"watcher/tcptest":                 {},
 	"watcher/tencent":                 {"watcher", "watcher/setting"},
 	"watcher/tiwsim":                  {},
 

@@ -19,6 +19,7 @@ import (
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
 	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tcptest"
 )
 
 const (
@@ -114,23 +115,5 @@ func authority(t testing.TB, server *httptest.Server) string {
 // raw serves connections by hand, for answers that net/http would not give.
 func raw(t testing.TB, handle func(net.Conn, *bufio.Reader)) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(hang))
-				handle(conn, bufio.NewReader(conn))
-			}()
-		}
-	}()
-	return "http://" + listener.Addr().String()
+	return "http://" + tcptest.Serve(t, func(conn *net.TCPConn, in *bufio.Reader) { handle(conn, in) })
 }

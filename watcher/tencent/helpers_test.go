@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/tcptest"
 )
 
 // hang ends what should have ended long before.
@@ -65,24 +66,7 @@ func answer(body string) http.HandlerFunc {
 // and closes it after.
 func serveConns(t *testing.T, handle func(*net.TCPConn, *bufio.Reader)) *Client {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				handle(conn.(*net.TCPConn), bufio.NewReader(conn))
-			}()
-		}
-	}()
-	return newTestClient(t, "http://"+listener.Addr().String())
+	return newTestClient(t, "http://"+tcptest.Serve(t, handle))
 }
 
 // servePipes is serveConns within a synctest bubble, where sockets cannot be used.
