@@ -40,8 +40,8 @@ var codes = []struct {
 	{code: "RequestLimitExceeded", kind: watcher.Throttled},
 }
 
-// sortCode returns the meaning of an API code.
-func sortCode(code string) (kind watcher.Kind) {
+// kindOf returns the meaning of an API code.
+func kindOf(code string) (kind watcher.Kind) {
 	longest := 0
 	for _, c := range codes {
 		fits := code == c.code || !c.exact && strings.HasPrefix(code, c.code)

@@ -6,7 +6,7 @@ import (
 	"pushwatch/watcher"
 )
 
-func TestSortCode(t *testing.T) {
+func TestKindOf(t *testing.T) {
 	tests := []struct {
 		code string
 		kind watcher.Kind
@@ -55,8 +55,8 @@ func TestSortCode(t *testing.T) {
 		{"", watcher.Transient},
 	}
 	for _, test := range tests {
-		if got := sortCode(test.code); got != test.kind {
-			t.Errorf("sortCode(%q) = %v, want %v", test.code, got, test.kind)
+		if got := kindOf(test.code); got != test.kind {
+			t.Errorf("kindOf(%q) = %v, want %v", test.code, got, test.kind)
 		}
 	}
 }

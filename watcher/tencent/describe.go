@@ -66,7 +66,7 @@ func (d *describeResponse) apiError() *watcher.CloudError {
 	default:
 		return nil
 	}
-	fault.Kind = sortCode(fault.Code)
+	fault.Kind = kindOf(fault.Code)
 	return fault
 }
 

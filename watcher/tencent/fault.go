@@ -18,12 +18,12 @@ import (
 // maxMessage is how many bytes of a message from outside an error shows.
 const maxMessage = 200
 
-// fault sorts what kept an exchange from giving a push. Apart from the end of
-// ctx, causes are told but not wrapped: they may quote what the server sent.
-func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.CloudError {
+// classify sorts what kept an exchange from giving a push. Apart from the end of
+// ctx, causes are described but not wrapped: they may quote what the server sent.
+func (e *exchange) classify(ctx context.Context, err error, keys Keys) *watcher.CloudError {
 	if fault, ok := errors.AsType[*watcher.CloudError](err); ok { // sorted where it was seen
 		for _, text := range []*string{&fault.Code, &fault.Message, &fault.Request} {
-			*text = tidy(*text, keys)
+			*text = sanitize(*text, keys)
 		}
 		return fault
 	}
@@ -33,7 +33,7 @@ func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.Clo
 		if i := strings.LastIndex(reason, because); i >= 0 {
 			reason = reason[i+len(because):]
 		}
-		return unreadable(tidy(reason, keys))
+		return unreadable(sanitize(reason, keys))
 	}
 
 	// No whole answer came.
@@ -46,7 +46,7 @@ func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.Clo
 		if errors.Is(ended, context.DeadlineExceeded) {
 			fault.Code = "timeout"
 		}
-		fault.Message = tidy(context.Cause(ctx).Error(), keys)
+		fault.Message = sanitize(context.Cause(ctx).Error(), keys)
 		fault.Err = ended
 		return fault
 	}
@@ -57,7 +57,7 @@ func (e *exchange) fault(ctx context.Context, err error, keys Keys) *watcher.Clo
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // the method and URL are always the same
 	}
-	fault.Message = tidy(err.Error(), keys)
+	fault.Message = sanitize(err.Error(), keys)
 	if e.reused.Load() && !e.answered.Load() {
 		fault.Sent = watcher.Dropped
 	}
@@ -70,9 +70,9 @@ func unreadable(message string) *watcher.CloudError {
 
 var signature = regexp.MustCompile(`Signature=[0-9a-f]+`)
 
-// tidy makes text from outside fit for an error: one line, printable, without
+// sanitize makes text from outside safe to show in an error: one line, printable, without
 // the secrets of the request that a server might echo, and short.
-func tidy(text string, keys Keys) string {
+func sanitize(text string, keys Keys) string {
 	printable := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -183,7 +183,7 @@ func TestErrorsWithoutAnAnswerHoldNoSecrets(t *testing.T) {
 	noSecrets(t, describe(t, newTestClient(t, "https://tiw.example")).Error())
 }
 
-func TestTidy(t *testing.T) {
+func TestSanitize(t *testing.T) {
 	keys := Keys{SecretID: "theid", SecretKey: "thekey", Token: "thetoken"}
 	for _, test := range []struct{ in, want string }{
 		{"", ""},
@@ -197,11 +197,11 @@ func TestTidy(t *testing.T) {
 		{strings.Repeat("世", 100), strings.Repeat("世", 65) + "…"},
 		{strings.Repeat("x", maxMessage-3) + "thetoken", strings.Repeat("x", maxMessage-3) + "***"},
 	} {
-		if got := tidy(test.in, keys); got != test.want {
-			t.Errorf("tidy(%q) = %q, want %q", test.in, got, test.want)
+		if got := sanitize(test.in, keys); got != test.want {
+			t.Errorf("sanitize(%q) = %q, want %q", test.in, got, test.want)
 		}
 	}
-	if got := tidy("no keys", Keys{}); got != "no keys" {
-		t.Errorf("tidy() without keys = %q, want %q", got, "no keys")
+	if got := sanitize("no keys", Keys{}); got != "no keys" {
+		t.Errorf("sanitize() without keys = %q, want %q", got, "no keys")
 	}
 }

@@ -46,7 +46,7 @@ type Role struct {
 	// Cloud's. No proxy is used for it, and no redirect followed.
 	URL string
 
-	via http.RoundTripper // used by one renewal at a time; nil before the first
+	transport http.RoundTripper // used by one renewal at a time; nil before the first
 
 	mu       sync.Mutex
 	keys     Keys
@@ -151,10 +151,10 @@ func (r *Role) get(ctx context.Context, url string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.via == nil {
-		r.via = newTransport(nil, nil)
+	if r.transport == nil {
+		r.transport = newTransport(nil, nil)
 	}
-	response, err := r.via.RoundTrip(request)
+	response, err := r.transport.RoundTrip(request)
 	switch fault, ok := errors.AsType[*watcher.CloudError](err); {
 	case ok && fault.Code == "http 404":
 		return nil, errors.New("http 404: no such role is bound to the instance")
@@ -183,7 +183,7 @@ func parseRole(text []byte) (Keys, time.Time, error) {
 	expires := time.Unix(answer.ExpiredTime, 0)
 	switch {
 	case answer.Code != "Success":
-		return Keys{}, time.Time{}, fmt.Errorf("the answer's code is %q, want Success", tidy(answer.Code, keys))
+		return Keys{}, time.Time{}, fmt.Errorf("the answer's code is %q, want Success", sanitize(answer.Code, keys))
 	case keys.Token == "":
 		return Keys{}, time.Time{}, errors.New("token: is empty")
 	case !time.Now().Before(expires):

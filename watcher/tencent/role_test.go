@@ -78,7 +78,7 @@ func roleAnswer(k Keys, expires time.Time) string {
 }
 
 // bubbleRole returns a role of m for use within synctest.
-func bubbleRole(m *metadata) *Role { return &Role{URL: "http://metadata.example/roles", via: m} }
+func bubbleRole(m *metadata) *Role { return &Role{URL: "http://metadata.example/roles", transport: m} }
 
 // give asks role for keys, which must be of generation n.
 func give(t *testing.T, role *Role, n int64) {
@@ -161,7 +161,7 @@ func TestRoleKeysOutlastAnOutage(t *testing.T) {
 func TestRoleKeysThatAreNotRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		expires, asked := time.Now().Add(time.Hour), 0
-		role := &Role{Name: "my-role", via: roundTripper(func(*http.Request) (*http.Response, error) {
+		role := &Role{Name: "my-role", transport: roundTripper(func(*http.Request) (*http.Response, error) {
 			asked++
 			w := httptest.NewRecorder()
 			io.WriteString(w, roleAnswer(generation(1), expires))
@@ -305,7 +305,7 @@ func TestRoleUsesNoProxy(t *testing.T) {
 	cancel()
 	role.get(ctx, "http://metadata.example/") // makes the transport
 	var dialled string
-	role.via.(*transport).http.DialContext = func(_ context.Context, _, address string) (net.Conn, error) {
+	role.transport.(*transport).http.DialContext = func(_ context.Context, _, address string) (net.Conn, error) {
 		dialled = address
 		return nil, errors.New("no network")
 	}

@@ -79,7 +79,7 @@ func New(config Config) (*Client, error) {
 	case Static:
 		errs = append(errs, Keys(c).validate())
 	case Secrets, Profile:
-		config.Credentials = &steady{source: c}
+		config.Credentials = &debounced{source: c}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -138,11 +138,11 @@ func (c *Client) Describe(ctx context.Context, key watcher.Key) (watcher.Push, e
 	var e exchange
 	keys, err := c.keys(ctx)
 	if err != nil {
-		return watcher.Push{}, e.fault(ctx, err, keys)
+		return watcher.Push{}, e.classify(ctx, err, keys)
 	}
-	push, err := c.ask(e.watch(ctx), keys, key)
+	push, err := c.send(e.trace(ctx), keys, key)
 	if err != nil {
-		return watcher.Push{}, e.fault(ctx, err, keys)
+		return watcher.Push{}, e.classify(ctx, err, keys)
 	}
 	return push, nil
 }
@@ -162,9 +162,9 @@ func (c *Client) keys(ctx context.Context) (Keys, error) {
 	return keys, err
 }
 
-// ask makes the request and reads the answer. Request and response are new each
+// send makes the request and reads the answer. Request and response are new each
 // time: a used response would keep the fields that the next answer lacks.
-func (c *Client) ask(ctx context.Context, keys Keys, key watcher.Key) (watcher.Push, error) {
+func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (watcher.Push, error) {
 	sdk := c.sdk
 	sdk.WithCredential(common.NewTokenCredential(keys.SecretID, keys.SecretKey, keys.Token))
 	response := new(describeResponse)
@@ -180,7 +180,7 @@ func (c *Client) ask(ctx context.Context, keys Keys, key watcher.Key) (watcher.P
 
 // RoundTrip is the shortest round trip that the opening of a connection has shown;
 // see [watcher.Cloud]. It is 0 before the first connection, and where the system
-// does not tell. Where a proxy stands
+// does not show it. Where a proxy stands
 // between, it is the time to the proxy, which is shorter still.
 func (c *Client) RoundTrip() time.Duration {
 	return time.Duration(c.transport.fastest.Load())

@@ -29,7 +29,7 @@ const (
 	// began it no longer waits for.
 	openTimeout = 10 * time.Second
 	// synTimeout is the time after which TCP repeats a lost SYN (RFC 6298): a
-	// handshake that took longer does not tell the round trip.
+	// handshake that took longer says nothing of the round trip.
 	synTimeout = time.Second
 )
 
@@ -89,7 +89,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// statusCode is the code of an error that only the HTTP status tells.
+// statusCode is the code of an answer that only has an HTTP status.
 func statusCode(r *http.Response) string { return fmt.Sprintf("http %d", r.StatusCode) }
 
 // dial opens a connection and notes how long the network took there and back.
@@ -99,7 +99,7 @@ func (t *transport) dial(ctx context.Context, network, address string) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	t.connected(roundTrip(conn))
+	t.noteRoundTrip(roundTrip(conn))
 	if t.maySend == nil {
 		return conn, nil
 	}
@@ -122,8 +122,8 @@ func (c guardedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// connected notes the round trip of a connection, where it is known.
-func (t *transport) connected(took time.Duration) {
+// noteRoundTrip keeps the round trip of a connection, where it is known.
+func (t *transport) noteRoundTrip(took time.Duration) {
 	if took <= 0 || took >= synTimeout {
 		return
 	}
@@ -143,8 +143,8 @@ type exchange struct {
 	answered  atomic.Bool // the first byte of an answer came
 }
 
-// watch returns a context under which a request's way is seen by e.
-func (e *exchange) watch(ctx context.Context) context.Context {
+// trace returns a context under which a request's way is seen by e.
+func (e *exchange) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
 			e.reused.Store(info.Reused)

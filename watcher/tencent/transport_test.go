@@ -202,10 +202,10 @@ func TestNothingWasSent(t *testing.T) {
 
 func TestGatewayAnswers(t *testing.T) {
 	page := "<html>\r\n<head><title>502 Bad Gateway</title></head>\x1b[31m\x00" + strings.Repeat("é", 500)
-	tidied := "<html> <head><title>502 Bad Gateway</title></head> [31m " + strings.Repeat("é", 70) + "…"
+	sanitized := "<html> <head><title>502 Bad Gateway</title></head> [31m " + strings.Repeat("é", 70) + "…"
 	for status, want := range map[int]*watcher.CloudError{
-		502: {Code: "http 502", Message: tidied},
-		503: {Code: "http 503", Message: tidied},
+		502: {Code: "http 502", Message: sanitized},
+		503: {Code: "http 503", Message: sanitized},
 		204: {Code: "http 204", Message: "not an answer of the API; redirects are refused"},
 	} {
 		got := describe(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -352,7 +352,7 @@ func TestRoundTripIsTheShortestConnect(t *testing.T) {
 		{70 * time.Millisecond, 70 * time.Millisecond},
 		{2 * synTimeout, 70 * time.Millisecond},
 	} {
-		client.transport.connected(step.took)
+		client.transport.noteRoundTrip(step.took)
 		if got := client.RoundTrip(); got != step.want {
 			t.Errorf("RoundTrip() = %v after a connect of %v, want %v", got, step.took, step.want)
 		}

@@ -19,16 +19,16 @@ func (s *Service) Truth(sdkAppID int64, taskID string) []Change {
 	return t.story()
 }
 
-// Follow calls tell for every change of every scripted life when it happens, from
-// the beginning of each life on, until ctx ends. tell is not called concurrently.
-// It is made for scenarios of some thousand lives, to be told to a person.
-func (s *Service) Follow(ctx context.Context, tell func(Change)) {
-	told := make(map[*task]int)
+// Follow calls report for every change of every scripted life when it happens, from
+// the beginning of each life on, until ctx ends. report is not called concurrently.
+// It is meant for scenarios of some thousand lives, printed for a person.
+func (s *Service) Follow(ctx context.Context, report func(Change)) {
+	reported := make(map[*task]int)
 	for {
-		changes, moved := s.untold(told)
-		if !tellAll(ctx, changes, moved, func(c pending) {
-			told[c.task]++
-			tell(c.Change)
+		changes, changed := s.unreported(reported)
+		if !reportAll(ctx, changes, changed, func(c pending) {
+			reported[c.task]++
+			report(c.Change)
 		}) {
 			return
 		}
@@ -40,40 +40,40 @@ type pending struct {
 	task *task
 }
 
-// untold lists the changes after the first told[t] of each task, in order, and
+// unreported lists the changes after the first reported[t] of each task, in order, and
 // the channel that is closed when the list is out of date.
-func (s *Service) untold(told map[*task]int) ([]pending, <-chan struct{}) {
+func (s *Service) unreported(reported map[*task]int) ([]pending, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var changes []pending
 	for _, t := range s.tasks {
 		story := t.story()
-		for _, c := range story[min(told[t], len(story)):] {
+		for _, c := range story[min(reported[t], len(story)):] {
 			changes = append(changes, pending{c, t})
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b pending) int { return a.At.Compare(b.At) })
-	return changes, s.moved
+	return changes, s.tasksChanged
 }
 
-// tellAll tells each change at its time, until the list is out of date (true) or
+// reportAll reports each change at its time, until the list is out of date (true) or
 // ctx ends (false).
-func tellAll(ctx context.Context, changes []pending, moved <-chan struct{}, tell func(pending)) bool {
+func reportAll(ctx context.Context, changes []pending, changed <-chan struct{}, report func(pending)) bool {
 	for _, c := range changes {
 		timer := time.NewTimer(time.Until(c.At))
 		select {
 		case <-timer.C:
-		case <-moved:
+		case <-changed:
 			timer.Stop()
 			return true
 		case <-ctx.Done():
 			timer.Stop()
 			return false
 		}
-		tell(c)
+		report(c)
 	}
 	select {
-	case <-moved:
+	case <-changed:
 		return true
 	case <-ctx.Done():
 		return false

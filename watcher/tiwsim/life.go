@@ -68,7 +68,7 @@ type Failure struct {
 	Message string   `toml:"message"`
 }
 
-// What tells changes of a life apart.
+// What is the kind of a change in a life.
 type What string
 
 // The changes that a life can go through, with what Change.Detail then holds.
@@ -95,11 +95,11 @@ type Change struct {
 
 // task is one copy of a life, or an answer set by hand.
 type task struct {
-	key    taskKey
-	life   *Life // shared by its copies; nil once byHand is set
-	start  time.Time
-	byHand *Answer
-	stats  TaskStats
+	key      taskKey
+	life     *Life // shared by its copies; nil once override is set
+	start    time.Time
+	override *Answer
+	stats    TaskStats
 }
 
 // copies are the tasks of a valid life that is entered at a time.

@@ -154,22 +154,22 @@ func TestCopies(t *testing.T) {
 	})
 }
 
-func TestFollowTellsTheTruth(t *testing.T) {
+func TestFollowReportsTheTruth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, Config{Tasks: []Life{
 			{SDKAppID: testApp, TaskID: "a", PreparedFor: seconds(2), PushingFor: seconds(6), Exceptions: []Duration{seconds(1)}, ForgetAfter: seconds(9)},
 			{SDKAppID: testApp, TaskID: "b", StartAfter: seconds(1), Error: &Failure{After: seconds(3)}, PreparedFor: seconds(10)},
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
-		var told []Change
+		var reported []Change
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			s.Follow(ctx, func(c Change) {
 				if !c.At.Equal(time.Now()) {
-					t.Errorf("%v is told at %v", c, time.Now())
+					t.Errorf("%v is reported at %v", c, time.Now())
 				}
-				told = append(told, c)
+				reported = append(reported, c)
 			})
 		}()
 		time.Sleep(5 * time.Second)
@@ -181,7 +181,7 @@ func TestFollowTellsTheTruth(t *testing.T) {
 		<-done
 
 		var story []string
-		for _, c := range told {
+		for _, c := range reported {
 			story = append(story, fmt.Sprintf("%s %s %s", c.TaskID, c.What, c.Detail))
 		}
 		want := []string{
@@ -189,12 +189,12 @@ func TestFollowTellsTheTruth(t *testing.T) {
 			"c prepared ", "c started ", "a stopped USER_CALL", "a forgotten ",
 		}
 		if !slices.Equal(story, want) {
-			t.Errorf("told = %q, want %q", story, want)
+			t.Errorf("reported = %q, want %q", story, want)
 		}
 		truth := slices.Concat(s.Truth(testApp, "a"), s.Truth(testApp, "b"), s.Truth(testApp, "c"))
 		slices.SortStableFunc(truth, func(a, b Change) int { return a.At.Compare(b.At) })
-		if !slices.Equal(told, truth) {
-			t.Errorf("told = %v, want the truth %v", told, truth)
+		if !slices.Equal(reported, truth) {
+			t.Errorf("reported = %v, want the truth %v", reported, truth)
 		}
 	})
 }

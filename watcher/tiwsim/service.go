@@ -120,11 +120,11 @@ type Service struct {
 	bySecretID    map[string]*account
 	unknown       *account // stands for every secret id that is not ours
 
-	mu     sync.Mutex
-	rng    *rand.Rand
-	tasks  map[taskKey]*task
-	faults []*activeFault
-	moved  chan struct{} // closed and replaced whenever the set of tasks changes
+	mu           sync.Mutex
+	rng          *rand.Rand
+	tasks        map[taskKey]*task
+	faults       []*activeFault
+	tasksChanged chan struct{} // closed and replaced whenever the set of tasks changes
 }
 
 type taskKey struct {
@@ -155,7 +155,7 @@ func New(config Config) (*Service, error) {
 		unknown:       newAccount(Account{}),
 		rng:           rand.New(rand.NewPCG(config.Seed, 0)),
 		tasks:         make(map[taskKey]*task),
-		moved:         make(chan struct{}),
+		tasksChanged:  make(chan struct{}),
 	}
 	for _, a := range config.Accounts {
 		s.bySecretID[a.SecretID] = newAccount(a)
@@ -250,7 +250,7 @@ func (s *Service) decide(a *account, now time.Time, asked taskKey, refusal *APIE
 		if f := reply.fault; f != nil && f.apiError() != nil {
 			answer.Err = f.apiError()
 		} else {
-			answer = s.look(asked, now)
+			answer = s.answerTo(asked, now)
 		}
 	}
 	reply.body = s.render(answer)
@@ -266,15 +266,15 @@ func (s *Service) decide(a *account, now time.Time, asked taskKey, refusal *APIE
 	return reply
 }
 
-// look is the answer for a task at a time.
-func (s *Service) look(asked taskKey, now time.Time) Answer {
+// answerTo is the answer for a task at a time.
+func (s *Service) answerTo(asked taskKey, now time.Time) Answer {
 	t := s.tasks[asked]
 	if t == nil {
 		return Answer{Err: errTaskNotFound}
 	}
 	t.stats.observe(now)
-	if t.byHand != nil {
-		return *t.byHand
+	if t.override != nil {
+		return *t.override
 	}
 	return t.answer(now)
 }
@@ -293,7 +293,7 @@ func (s *Service) Add(life Life) error {
 	if err := s.add(life, time.Now()); err != nil {
 		return fmt.Errorf("add task: %w", err)
 	}
-	s.tasksMoved()
+	s.notifyTasks()
 	return nil
 }
 
@@ -332,8 +332,8 @@ func (s *Service) Put(sdkAppID int64, taskID string, answer Answer) {
 		t = &task{key: key}
 		s.tasks[key] = t
 	}
-	t.byHand, t.life = &answer, nil
-	s.tasksMoved()
+	t.override, t.life = &answer, nil
+	s.notifyTasks()
 }
 
 // Remove makes a task unknown; its polls are forgotten.
@@ -341,12 +341,12 @@ func (s *Service) Remove(sdkAppID int64, taskID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.tasks, taskKey{sdkAppID, taskID})
-	s.tasksMoved()
+	s.notifyTasks()
 }
 
-func (s *Service) tasksMoved() {
-	close(s.moved)
-	s.moved = make(chan struct{})
+func (s *Service) notifyTasks() {
+	close(s.tasksChanged)
+	s.tasksChanged = make(chan struct{})
 }
 
 // sleep waits for d and says whether it could do so before ctx ended.

@@ -68,7 +68,7 @@ func TestAChangeCountsOnceItIsWholeOrHasSettled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				source := new(shelf)
-				credentials := &steady{source: source}
+				credentials := &debounced{source: source}
 				for i, step := range steps {
 					time.Sleep(step.after)
 					source.keys, source.err = step.found, step.err

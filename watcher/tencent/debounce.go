@@ -10,11 +10,11 @@ import (
 // that is taken for what is meant.
 const settleTime = 10 * time.Second
 
-// steady gives keys that are stored where people and tools change them: a part
+// debounced gives keys that are stored where people and tools change them: a part
 // at a time, or by writing over the file that is read. An id signed with the key
 // of another is refused, and refusals stop the polls of a whole account, so
 // what changes is used only when it is whole.
-type steady struct {
+type debounced struct {
 	source Credentials
 
 	mu    sync.Mutex
@@ -25,7 +25,7 @@ type steady struct {
 
 // Keys implements [Credentials]. The source is read under the lock, so that no
 // older reading can take the place of a newer one.
-func (s *steady) Keys(ctx context.Context) (Keys, error) {
+func (s *debounced) Keys(ctx context.Context) (Keys, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found, err := s.source.Keys(ctx)
