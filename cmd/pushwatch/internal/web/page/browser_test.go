@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -8,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
@@ -215,9 +220,9 @@ func testGone(t *testing.T, c *chrome) {
 	tb := c.browse(t, w)
 	tb.goTo("/")
 	tb.until("document.getElementById('pulse').hidden")
-	tb.do("Network.emulateNetworkConditions", params{"offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}, nil)
+	tb.offline(true)
 	tb.until("document.getElementById('pulse').innerText.startsWith('pushwatch does not answer. What you see is of ')")
-	tb.do("Network.emulateNetworkConditions", params{"offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}, nil)
+	tb.offline(false)
 	tb.until("document.getElementById('pulse').hidden")
 	tb.expect("ERR_INTERNET_DISCONNECTED")
 }
@@ -307,22 +312,20 @@ func testDoing(t *testing.T, c *chrome) {
 	}
 	const focused = "document.activeElement?.matches('input')"
 	tb.until(focused)
-	tb.do("Input.insertText", params{"text": "wrong"}, nil)
-	tb.loading(func() { tb.press("Enter", 13, "\r") })
+	tb.loading(chromedp.KeyEvent("wrong" + kb.Enter))
 	tb.expect("401")
 	if got := tb.text("main"); !strings.Contains(got, "No token in the settings has this secret.") {
 		t.Errorf("after a wrong token: %s", got)
 	}
 	tb.until(focused)
-	tb.do("Input.insertText", params{"text": "write-write-write"}, nil)
-	tb.loading(func() { tb.press("Enter", 13, "\r") })
+	tb.loading(chromedp.KeyEvent("write-write-write" + kb.Enter))
 	if got := tb.eval("location.pathname"); got != "/tasks/1400000001/math-3b" {
 		t.Fatalf("signed in, shown %v", got)
 	}
 	if cookies := tb.eval("document.cookie"); cookies != "" {
 		t.Errorf("scripts see the cookies %v", cookies)
 	}
-	tb.press("Tab", 9, "")
+	run(tb, chromedp.KeyEvent(kb.Tab))
 	if got := tb.eval("document.activeElement.innerText"); got != "Skip to the content" {
 		t.Errorf("the first Tab leads to %v", got)
 	}
@@ -358,8 +361,7 @@ func testDoing(t *testing.T, c *chrome) {
 	}
 
 	tb.eval("document.querySelector('#token').focus()")
-	tb.do("Input.insertText", params{"text": "read-read-read-read"}, nil)
-	tb.loading(func() { tb.press("Enter", 13, "\r") })
+	tb.loading(chromedp.KeyEvent("read-read-read-read" + kb.Enter))
 	for _, path := range []string{"/tasks/1400000001/music-4d", "/notifiers", "/deliveries/dlv_1_1"} {
 		tb.goTo(path)
 		if n := tb.eval("document.querySelectorAll('main form').length"); n != 0.0 {
@@ -378,9 +380,9 @@ func testWithoutScript(t *testing.T, c *chrome) {
 	w := newWorld(t)
 	w.story()
 	tb := c.browse(t, w)
-	tb.do("Emulation.setScriptExecutionDisabled", params{"value": true}, nil)
+	tb.scripts(false)
 	tb.goTo("/")
-	tb.do("Emulation.setScriptExecutionDisabled", params{"value": false}, nil) // for the looking
+	tb.scripts(true) // for the looking
 	if got := tb.text("main"); !strings.Contains(got, "Seeing") || !strings.Contains(got, "push.failed") {
 		t.Errorf("the overview without a script says %s", got)
 	}
@@ -472,24 +474,22 @@ const audit = `(() => {
 // nameless lists what a screen reader finds to use or look at and cannot name.
 func (tb *tab) nameless() (roles []string) {
 	tb.Helper()
-	type value struct{ Value any }
-	var tree struct {
-		Nodes []struct {
-			Ignored    bool
-			Role, Name value
-			NodeID     string
-		}
-	}
-	tb.do("Accessibility.getFullAXTree", nil, &tree)
-	used := []any{"button", "link", "textbox", "searchbox", "combobox", "image", "img", "heading", "navigation", "table", "DisclosureTriangle", "RootWebArea"}
+	tree := call(tb, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	used := []string{"button", "link", "textbox", "searchbox", "combobox", "image", "img", "heading", "navigation", "table", "DisclosureTriangle", "RootWebArea"}
 	found := 0
+	text := func(v *accessibility.Value) (s string) {
+		if v != nil {
+			_ = json.Unmarshal(v.Value, &s) // what is no text is none
+		}
+		return s
+	}
 	for _, n := range tree.Nodes {
-		if n.Ignored || !slices.Contains(used, n.Role.Value) {
+		if n.Ignored || !slices.Contains(used, text(n.Role)) {
 			continue
 		}
 		found++
-		if name, _ := n.Name.Value.(string); strings.TrimSpace(name) == "" {
-			roles = append(roles, fmt.Sprint(n.Role.Value))
+		if strings.TrimSpace(text(n.Name)) == "" {
+			roles = append(roles, text(n.Role))
 		}
 	}
 	if found < 8 {
