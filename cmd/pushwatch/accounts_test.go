@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/metrics"
 	"strconv"
@@ -23,9 +22,6 @@ import (
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
 	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
-	"go.uber.org/zap"
-
-	"pushwatch/watcher/setting"
 )
 
 // BenchmarkAccounts runs a daemon with 205 accounts of 100 live pushes each, at
@@ -63,33 +59,16 @@ const (
 func daemonCost(b *testing.B, accounts, tasks int) cost {
 	service := startBareService(b)
 	defer service.stop()
-	s := defaults()
-	s.HTTP.Listen = "127.0.0.1:0"
-	s.Store.URL = storeURL{Secret: setting.Plain("sqlite:" + filepath.Join(b.TempDir(), "pushwatch.db"))}
+	s := localSettings(b)
 	for i := range accounts {
-		app := int64(1400000001 + i)
-		a := accountSettings{Name: fmt.Sprintf("school-%d", i), SecretID: setting.Plain("AKIDschool"), SecretKey: setting.Plain("key"), SDKAppIDs: []int64{app}}
-		a.setDefaults()
-		a.Endpoint = "http://" + service.address
-		s.Accounts = append(s.Accounts, a)
+		account := simAccount(testAccount(i), "http://"+service.address)
+		s.Accounts = append(s.Accounts, account)
 		for j := range tasks {
-			s.Tasks = append(s.Tasks, taskSettings{SDKAppID: app, TaskID: fmt.Sprintf("class-%d", j)})
+			s.Tasks = append(s.Tasks, taskSettings{SDKAppID: account.SDKAppIDs[0], TaskID: fmt.Sprintf("class-%d", j)})
 		}
 	}
-	d, err := newDaemon(b.Context(), s, zap.NewNop(), zap.NewAtomicLevel())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.close()
-	ctx, cancel := context.WithCancel(b.Context())
-	var life sync.WaitGroup
-	life.Go(func() {
-		if err := d.run(ctx, func() {}, nil); err != nil {
-			b.Error(err)
-		}
-	})
-	defer life.Wait()
-	defer cancel()
+	_, _, stop := runDaemon(b, s, nil)
+	defer stop()
 	for service.requests() < 2*len(s.Tasks) { // every start is told by then
 		time.Sleep(time.Second)
 	}

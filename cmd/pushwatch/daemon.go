@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
 	"pushwatch/watcher/sqlstore"
 )
 
@@ -38,21 +38,21 @@ type daemon struct {
 	hour       *page.Hour
 	heartbeat  *heartbeat
 	tokens     []web.Token // in force
-	unread     string      // what is wrong with the files of tokens and certificate, where that was logged
-	silent     atomic.Bool // the database did not answer when it was last asked, which was logged
+	unread     string      // the fault of the token and certificate files that was logged last
+	silent     atomic.Bool // the database did not answer the last ping, which was logged
 
-	mu       sync.Mutex
-	settings settings                         // in force
-	accounts map[string]watcher.AccountConfig // made from them
-	tell     map[string]notify.Notifier       // likewise
-	owned    map[string]*ownership            // by account; where there are no replicas
+	mu        sync.Mutex
+	settings  settings                         // in force
+	accounts  map[string]watcher.AccountConfig // made from the settings in force
+	notifiers map[string]notify.Notifier       // likewise
+	owned     map[string]*ownership            // by account; only without replicas
 }
 
-// newDaemon opens what the settings name: the database and the address.
+// newDaemon opens the database and the address of the settings, and wires the parts.
 func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.AtomicLevel) (_ *daemon, err error) {
 	d := &daemon{
 		log: log, level: level, metrics: prometheus.NewRegistry(), settings: s, stopping: make(chan struct{}),
-		accounts: make(map[string]watcher.AccountConfig), owned: make(map[string]*ownership),
+		owned: make(map[string]*ownership),
 	}
 	defer func() {
 		if err != nil {
@@ -67,15 +67,14 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	}
 
 	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
-	notifiers, err := d.telling(s)
-	if err != nil {
+	if d.notifiers, err = d.notifierConfigs(s); err != nil {
 		return nil, err
 	}
-	d.dispatcher = notify.New(notify.Config{Instance: s.Instance, Notifiers: notifiers, Archive: d.db, Log: log, Metrics: d.metrics})
-	config, err := d.watching(s)
-	if err != nil {
+	d.dispatcher = notify.New(notify.Config{Instance: s.Instance, Notifiers: s.notifierList(d.notifiers), Archive: d.db, Log: log, Metrics: d.metrics})
+	if d.accounts, err = d.accountConfigs(s); err != nil {
 		return nil, err
 	}
+	config := s.watchConfig(d.accounts)
 	config.Instance, config.Registry, config.Route = s.Instance, d.db, d.dispatcher.Route
 	config.Log, config.Metrics = log, d.metrics
 	d.watcher = watcher.New(config)
@@ -103,55 +102,68 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	return d, nil
 }
 
-// watching is what the watcher needs to know of the settings. The client of an
-// account whose settings are as before is kept.
-func (d *daemon) watching(s settings) (watcher.Config, error) {
-	accounts := make(map[string]watcher.AccountConfig)
+// accountConfigs returns the watcher's configuration of each account in s, by name. An
+// account keeps its client while its settings stay as they are in force. d is not changed.
+func (d *daemon) accountConfigs(s settings) (map[string]watcher.AccountConfig, error) {
+	configs := make(map[string]watcher.AccountConfig)
 	for _, a := range s.Accounts {
-		if i := slices.IndexFunc(d.settings.Accounts, func(b accountSettings) bool { return reflect.DeepEqual(a, b) }); i >= 0 {
-			if kept, ok := d.accounts[a.Name]; ok {
-				accounts[a.Name] = kept
-				continue
-			}
+		before, known := d.accounts[a.Name]
+		inForce := d.settings.account(a.Name)
+		if known && reflect.DeepEqual(a, inForce) {
+			configs[a.Name] = before
+			continue
 		}
-		account, err := a.config(d.maySend(a.Name))
+		config, err := a.config(d.maySend(a.Name))
 		if err != nil {
-			return watcher.Config{}, err
+			return nil, err
 		}
-		if before, ok := d.accounts[a.Name]; ok && a.sameClient(d.settings.account(a.Name)) {
-			account.Cloud = before.Cloud
+		if known && a.sameClient(inForce) {
+			config.Cloud = before.Cloud
 		}
-		accounts[a.Name] = account
+		configs[a.Name] = config
 	}
-	d.accounts = accounts
+	return configs, nil
+}
+
+// notifierConfigs returns the dispatcher's configuration of each notifier in s, by name.
+// A notifier keeps its sender, and so its connections, while its settings stay as they
+// are in force. d is not changed.
+func (d *daemon) notifierConfigs(s settings) (map[string]notify.Notifier, error) {
+	configs := make(map[string]notify.Notifier)
+	for _, n := range s.Notifiers {
+		if before, known := d.notifiers[n.Name]; known && reflect.DeepEqual(n, d.settings.notifier(n.Name)) {
+			configs[n.Name] = before
+			continue
+		}
+		config, err := n.config(d.log)
+		if err != nil {
+			return nil, err
+		}
+		configs[n.Name] = config
+	}
+	return configs, nil
+}
+
+// watchConfig is the watcher's configuration: of the watching, and of the accounts in
+// the order of the settings.
+func (s *settings) watchConfig(accounts map[string]watcher.AccountConfig) watcher.Config {
 	config := s.Watch.config()
 	for _, a := range s.Accounts {
 		config.Accounts = append(config.Accounts, accounts[a.Name])
 	}
-	return config, nil
+	return config
 }
 
-// telling is what the dispatcher needs to know of the settings. A notifier whose
-// settings are as before keeps its sender, and with it its connections.
-func (d *daemon) telling(s settings) ([]notify.Notifier, error) {
-	tell := make(map[string]notify.Notifier)
-	var all []notify.Notifier
+// notifierList is the notifiers in the order of the settings.
+func (s *settings) notifierList(configs map[string]notify.Notifier) []notify.Notifier {
+	var list []notify.Notifier
 	for _, n := range s.Notifiers {
-		notifier, ok := d.tell[n.Name]
-		if !ok || !slices.ContainsFunc(d.settings.Notifiers, func(b notifierSettings) bool { return reflect.DeepEqual(n, b) }) {
-			var err error
-			if notifier, err = n.config(d.log); err != nil {
-				return nil, err
-			}
-		}
-		tell[n.Name] = notifier
-		all = append(all, notifier)
+		list = append(list, configs[n.Name])
 	}
-	d.tell = tell
-	return all, nil
+	return list
 }
 
-// serves returns what answers requests.
+// serves returns the handler of the API and the page.
 func (d *daemon) serves(s settings) (*web.Handler, error) {
 	tokens, err := s.tokens()
 	if err != nil {
@@ -171,11 +183,11 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 	return web.New(config), nil
 }
 
-// close gives back what newDaemon opened.
+// close closes the database and the address.
 func (d *daemon) close() error {
 	var errs []error
 	if d.listener != nil {
-		d.listener.Close() // closed already, where the server has run
+		d.listener.Close() // already closed if the server ran
 	}
 	if d.db != nil {
 		errs = append(errs, d.db.Close())
@@ -183,19 +195,19 @@ func (d *daemon) close() error {
 	return errors.Join(errs...)
 }
 
-// ready tells a load balancer whether requests can be served. It tells everybody who
-// asks: why the database does not answer, which names it, is for the log, once.
+// ready reports whether requests can be served. Anybody may ask, so the cause of a
+// database fault, which may name the database, goes to the log, once.
 func (d *daemon) ready(parent context.Context) error {
 	ctx, cancel := context.WithTimeout(parent, 2*time.Second)
 	defer cancel()
 	if err := d.db.Ping(ctx); err != nil {
 		if parent.Err() == nil && !d.silent.Swap(true) { // else nobody waits for the answer
-			d.log.Warn("the database does not answer", zap.Error(err))
+			d.log.Warn("database does not answer", zap.Error(err))
 		}
 		return errors.New("the database does not answer: the log has more")
 	}
 	if d.silent.Swap(false) {
-		d.log.Info("the database answers again")
+		d.log.Info("database answers again")
 	}
 	if d.replica != nil {
 		if err := d.replica.Ready(); err != nil {
@@ -205,19 +217,19 @@ func (d *daemon) ready(parent context.Context) error {
 	return d.watcher.Ready(time.Now())
 }
 
-// well returns an error where the daemon does not do its part: what can be polled
-// is not polled, what is seen is not saved, or what is saved is not sent.
+// well returns an error while the daemon itself fails to poll, to save or to deliver.
 func (d *daemon) well(ctx context.Context) error {
 	now := time.Now()
 	return errors.Join(d.watcher.Alive(now), d.dispatcher.Alive(now), d.ready(ctx))
 }
 
-// filesEvery is how often the files of the tokens and of the certificate are read.
-// Those of other secrets are, when they are used.
+// filesEvery is how often the token and certificate files are read. The files of other
+// secrets are read at each use.
 const filesEvery = 5 * time.Second
 
 // run runs the daemon until parent ends, when it returns nil, or until it fails.
-// ready is called when everything is up; what comes from reloads is put in force.
+// ready is called when everything is up and after each reload; settings from reloads
+// are applied.
 func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settings) error {
 	ctx, fail := context.WithCancelCause(parent)
 	defer fail(nil)
@@ -227,7 +239,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	defer sending.stop()
 	defer d.disown()
 	defer owning.stop()
-	defer sending.cancel() // what is under way is sent while the accounts are given up
+	defer sending.cancel() // attempts under way end while the accounts are released
 	defer serving.stop()
 
 	sending.start(d.dispatcher.Run)
@@ -287,12 +299,12 @@ const (
 	sweepRows  = 500
 )
 
-// sweep drops what is past its retention, now and then until ctx ends, and looks for
-// tasks of accounts that the settings of no replica name by now.
+// sweep deletes rows past their retention every sweepEvery until ctx ends. It also
+// rehomes tasks whose account is no longer in the settings of any replica.
 func (d *daemon) sweep(ctx context.Context) error {
 	for {
 		if err := d.watcher.Rehome(ctx); err != nil && ctx.Err() == nil {
-			d.log.Error("look for tasks of accounts that the settings do not name", zap.Error(err))
+			d.log.Error("rehoming tasks failed", zap.Error(err))
 		}
 		n, err := d.db.Sweep(ctx, time.Now().Add(-d.retention()), sweepRows)
 		wait := sweepEvery
@@ -300,14 +312,12 @@ func (d *daemon) sweep(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			d.log.Error("drop what is past its retention", zap.Error(err))
+			d.log.Error("retention sweep failed", zap.Error(err))
 		case n > 0:
 			wait = sweepPause
 		}
-		select {
-		case <-ctx.Done():
+		if !loop.Sleep(ctx, wait) {
 			return nil
-		case <-time.After(wait):
 		}
 	}
 }
@@ -318,7 +328,7 @@ func (d *daemon) retention() time.Duration {
 	return d.settings.Store.Retention.Std()
 }
 
-// registerConfigured registers the tasks that stand in the settings.
+// registerConfigured registers the tasks of the settings.
 func (d *daemon) registerConfigured(ctx context.Context) error {
 	var wanted []watcher.Registration
 	for _, t := range d.settings.Tasks {

@@ -54,7 +54,8 @@ type demoOptions struct {
 	length       time.Duration
 }
 
-func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
+// check refuses options that the demo cannot run with.
+func (o *demoOptions) check() error {
 	if math.IsNaN(o.speed) || o.speed < 0.1 || o.speed > 20 {
 		return usagef("--speed %v: want 0.1 to 20", o.speed)
 	}
@@ -65,13 +66,20 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	if err != nil || !isLoopback(host) { // anyone there could change what is watched
 		return usagef(`--listen %s: the demo is for this machine alone: want a loopback address and a port, such as "127.0.0.1:8465"`, o.listen)
 	}
+	return nil
+}
+
+// demo runs TIW, the receiver and, between them, the daemon.
+func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	folder, err := os.MkdirTemp("", "pushwatch-demo-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(folder)
 
-	// The three parties: TIW, the receiver, and the daemon between them.
 	scenario := tiwsim.Demo(o.speed)
 	tiw, err := tiwsim.New(scenario)
 	if err != nil {
@@ -95,32 +103,12 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	}
 	defer stopReceiver()
 
-	s := defaults()
-	s.Instance = "demo"
-	s.HTTP.Listen = o.listen
-	s.Store.URL = storeURL{Secret: setting.Plain("sqlite:" + filepath.Join(folder, "demo.db"))}
-	s.Log = logSettings{Level: "error", Format: "console"}
-	scaled := func(d time.Duration) setting.Duration { return setting.Duration(float64(d) / o.speed) }
-	s.Watch.StalledAfter, s.Watch.NotFoundGrace = scaled(12*time.Second), scaled(5*time.Second)
-	s.Watch.MinInterval = min(s.Watch.MinInterval, scaled(time.Second))
+	s := o.settings(folder)
 	for _, a := range scenario.Accounts {
-		account := accountSettings{Name: a.Name, SecretID: setting.Plain(a.SecretID), SecretKey: setting.Plain(a.SecretKey), SDKAppIDs: a.SDKAppIDs}
-		account.setDefaults()
-		account.Endpoint = "http://" + tiwAddress
-		s.Accounts = append(s.Accounts, account)
+		s.Accounts = append(s.Accounts, simAccount(a, "http://"+tiwAddress))
 	}
-	classroom := notifierSettings{
-		Name: "classroom", Type: "webhook", URL: setting.Plain("http://" + receiverAddress), Secrets: []setting.Secret{setting.Plain(secret)},
-		Events: []string{"*"}, AllowCIDRs: []string{"127.0.0.1/32"},
-	}
-	classroom.setDefaults()
-	s.Notifiers = append(s.Notifiers, classroom)
-	log, level := s.Log.logger(errs)
-	d, err := newDaemon(ctx, s, log, level)
-	if err != nil && !o.listenChosen { // something listens at the usual address: any other does
-		s.HTTP.Listen = "127.0.0.1:0"
-		d, err = newDaemon(ctx, s, log, level)
-	}
+	s.Notifiers = append(s.Notifiers, localNotifier("classroom", "http://"+receiverAddress, secret))
+	d, err := o.newDaemon(ctx, s, errs)
 	if err != nil {
 		return err
 	}
@@ -133,25 +121,57 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	}
 	api := urlOf(d.listener)
 	story.introduce(tiwAddress, api, receiverAddress)
+	backend := &demoBackend{api: api, story: story}
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	err = d.run(ctx, func() {
-		backend := &demoBackend{api: api, story: story}
-		beside.Go(func() {
-			backend.register(ctx, watcher.Key{SDKAppID: tiwsim.DemoSDKAppID, TaskID: tiwsim.DemoUnknownTaskID})
-		})
-		beside.Go(func() {
-			tiw.Follow(ctx, func(c tiwsim.Change) {
-				story.happened(c)
-				if c.What == tiwsim.Prepared {
-					beside.Go(func() { backend.register(ctx, watcher.Key{SDKAppID: c.SDKAppID, TaskID: c.TaskID}) })
-				}
-			})
-		})
-	}, nil)
+	err = d.run(ctx, func() { beside.Go(func() { backend.follow(ctx, tiw) }) }, nil)
 	beside.Wait()
 	story.conclude(tiw.Stats())
 	return err
+}
+
+// settings are the daemon's, without accounts and notifiers: its rules are faster by
+// the demo's speed.
+func (o *demoOptions) settings(folder string) settings {
+	scaled := func(d time.Duration) setting.Duration { return setting.Duration(float64(d) / o.speed) }
+	s := defaults()
+	s.Instance = "demo"
+	s.HTTP.Listen = o.listen
+	s.Store.URL = storeURL{Secret: setting.Plain("sqlite:" + filepath.Join(folder, "demo.db"))}
+	s.Log = logSettings{Level: "error", Format: "console"}
+	s.Watch.StalledAfter, s.Watch.NotFoundGrace = scaled(12*time.Second), scaled(5*time.Second)
+	s.Watch.MinInterval = min(s.Watch.MinInterval, scaled(time.Second))
+	return s
+}
+
+// newDaemon is newDaemon at a free address where the default one is taken.
+func (o *demoOptions) newDaemon(ctx context.Context, s settings, errs io.Writer) (*daemon, error) {
+	log, level := s.Log.logger(errs)
+	d, err := newDaemon(ctx, s, log, level)
+	if err != nil && !o.listenChosen {
+		s.HTTP.Listen = "127.0.0.1:0"
+		d, err = newDaemon(ctx, s, log, level)
+	}
+	return d, err
+}
+
+// simAccount is the settings of an account of the simulated TIW at an address.
+func simAccount(a tiwsim.Account, endpoint string) accountSettings {
+	account := accountSettings{Name: a.Name, SecretID: setting.Plain(a.SecretID), SecretKey: setting.Plain(a.SecretKey), SDKAppIDs: a.SDKAppIDs}
+	account.setDefaults()
+	account.Endpoint = endpoint
+	return account
+}
+
+// localNotifier is the settings of a webhook receiver on this machine that gets every
+// event.
+func localNotifier(name, url, secret string) notifierSettings {
+	notifier := notifierSettings{
+		Name: name, Type: "webhook", URL: setting.Plain(url), Secrets: []setting.Secret{setting.Plain(secret)},
+		Events: []string{"*"}, AllowCIDRs: []string{"127.0.0.1/32"},
+	}
+	notifier.setDefaults()
+	return notifier
 }
 
 // serveAnywhere serves at a free address on this machine.
@@ -172,6 +192,23 @@ func serveAnywhere(ctx context.Context, h http.Handler) (address string, stop fu
 type demoBackend struct {
 	api   string
 	story *story
+}
+
+// follow registers a push that does not exist, and then each push that TIW prepares,
+// until ctx ends.
+func (b *demoBackend) follow(ctx context.Context, tiw *tiwsim.Service) {
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	register := func(app int64, task string) {
+		requests.Go(func() { b.register(ctx, watcher.Key{SDKAppID: app, TaskID: task}) })
+	}
+	register(tiwsim.DemoSDKAppID, tiwsim.DemoUnknownTaskID)
+	tiw.Follow(ctx, func(c tiwsim.Change) {
+		b.story.happened(c)
+		if c.What == tiwsim.Prepared {
+			register(c.SDKAppID, c.TaskID)
+		}
+	})
 }
 
 func (b *demoBackend) register(ctx context.Context, key watcher.Key) {

@@ -10,39 +10,40 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"pushwatch/watcher/loop"
 )
 
-// A heartbeat calls an address now and then for as long as all is well, so that
-// somebody else notices when the calls cease.
+// A heartbeat calls an address regularly while the daemon is well, so that an outside
+// service raises an alarm when the calls stop.
 //
-// It watches the watcher, not what that one watches: an account that is refused,
-// Tencent's outage and a receiver that fails are told by events, and by metrics.
-// But nobody tells of a process that is gone, or whose polling or delivering is
-// stuck, or whose database takes nothing.
+// It covers the daemon itself: a process that is gone, polling or delivering that is
+// stuck, a database that takes no writes. Refused accounts, an outage at Tencent and
+// failing receivers have events and metrics of their own, and do not stop the calls.
 type heartbeat struct {
-	settings func() heartbeatSettings // as they are in force
+	settings func() heartbeatSettings // in force
 	well     func(context.Context) error
 	log      *zap.Logger
 
-	changed chan struct{} // the settings have; holds at most one
-	sick    bool          // the last turn found that all is not well, and said so
-	unheard bool          // the last call failed, and that was said
+	reload   loop.Signal    // the settings in force changed
+	withheld loop.Condition // the daemon is not well
+	failing  loop.Condition // the calls fail
 }
 
 func newHeartbeat(settings func() heartbeatSettings, well func(context.Context) error, log *zap.Logger) *heartbeat {
-	return &heartbeat{settings: settings, well: well, log: log, changed: make(chan struct{}, 1)}
+	return &heartbeat{settings: settings, well: well, log: log, reload: loop.NewSignal()}
 }
 
-// heartbeatClient follows no redirect, which would carry the address's secret
-// elsewhere, and takes no proxy from the environment.
+// heartbeatClient follows no redirect, which would send the address's secret elsewhere,
+// and uses no proxy from the environment.
 var heartbeatClient = &http.Client{
 	Timeout:       10 * time.Second,
 	Transport:     &http.Transport{TLSHandshakeTimeout: 5 * time.Second, DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// run calls until ctx ends: at once, then every so often, and at once when other
-// settings are in force.
+// run calls at once, then at the interval of the settings, and at once after a
+// reconfigure, until ctx ends.
 func (h *heartbeat) run(ctx context.Context) error {
 	for {
 		s := h.settings()
@@ -52,49 +53,47 @@ func (h *heartbeat) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-h.changed:
+		case <-h.reload:
 		case <-time.After(s.Every.Std()):
 		}
 	}
 }
 
-// reconfigure has the next call made with the settings that are now in force.
-func (h *heartbeat) reconfigure() {
-	select {
-	case h.changed <- struct{}{}:
-	default:
-	}
-}
+// reconfigure calls at once with the settings that are now in force.
+func (h *heartbeat) reconfigure() { h.reload.Notify() }
 
-// beat calls once if all is well. What is wrong is logged once, and when it is over.
+// beat calls once if the daemon is well. Each outage is logged when it begins and when
+// it ends.
 func (h *heartbeat) beat(ctx context.Context, s heartbeatSettings) {
 	err := h.well(ctx)
 	if ctx.Err() != nil {
 		return
 	}
-	switch {
-	case err != nil && !h.sick:
-		h.log.Error("heartbeat withheld: all is not well", zap.Error(err))
-	case err == nil && h.sick:
-		h.log.Info("heartbeat goes on: all is well again")
-	}
-	if h.sick = err != nil; h.sick {
+	if err != nil {
+		if h.withheld.Begin(time.Now()) {
+			h.log.Error("heartbeat withheld", zap.Error(err))
+		}
 		return
+	}
+	if lasted, ended := h.withheld.End(time.Now()); ended {
+		h.log.Info("heartbeat resumed", zap.Duration("after", lasted))
 	}
 	err = call(ctx, s)
 	if ctx.Err() != nil {
 		return
 	}
-	switch {
-	case err != nil && !h.unheard:
-		h.log.Warn("heartbeat is not heard", zap.Error(err))
-	case err == nil && h.unheard:
-		h.log.Info("heartbeat is heard again")
+	if err != nil {
+		if h.failing.Begin(time.Now()) {
+			h.log.Warn("heartbeat call failed", zap.Error(err))
+		}
+		return
 	}
-	h.unheard = err != nil
+	if lasted, ended := h.failing.End(time.Now()); ended {
+		h.log.Info("heartbeat call succeeded", zap.Duration("after", lasted))
+	}
 }
 
-// call asks for the address. Its error does not name it.
+// call requests the address. Its error does not contain it.
 func call(ctx context.Context, s heartbeatSettings) error {
 	address, err := s.URL.Value()
 	if err != nil {

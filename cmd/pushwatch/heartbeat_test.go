@@ -74,7 +74,7 @@ func TestHeartbeat(t *testing.T) {
 			}
 			var said []string
 			for _, line := range logs.TakeAll() {
-				said = append(said, line.Message)
+				said = append(said, line.Level.String()+" "+line.Message)
 				if text := line.Message + " " + stringOf(line.ContextMap()["error"]); strings.Contains(text, "t0ken") || strings.Contains(text, "elsewhere") {
 					t.Errorf("%s: the log shows the address: %s", when, text)
 				}
@@ -85,15 +85,15 @@ func TestHeartbeat(t *testing.T) {
 		}
 		hold("well", 10*time.Minute-time.Second, 10)
 		set(func() { ill = errors.New("account school: its polling has been stuck for 1m") })
-		hold("ill", 10*time.Minute, 0, "heartbeat withheld: all is not well")
+		hold("ill", 10*time.Minute, 0, "error heartbeat withheld")
 		set(func() { ill = nil })
-		hold("well again", 5*time.Minute, 5, "heartbeat goes on: all is well again")
+		hold("well again", 5*time.Minute, 5, "info heartbeat resumed")
 		service.status.Store(0)
-		hold("nobody there", 5*time.Minute, 5, "heartbeat is not heard")
+		hold("nobody there", 5*time.Minute, 5, "warn heartbeat call failed")
 		service.status.Store(http.StatusFound)
 		hold("sent elsewhere", 5*time.Minute, 5)
 		service.status.Store(http.StatusNoContent)
-		hold("heard", 5*time.Minute, 5, "heartbeat is heard again")
+		hold("heard", 5*time.Minute, 5, "info heartbeat call succeeded")
 		set(func() { s.Every = setting.Duration(time.Second) })
 		h.reconfigure()
 		hold("faster", 10*time.Second-time.Millisecond, 10)

@@ -19,7 +19,7 @@ import (
 // them. One change is one operation. The limit allows 20 polls a second, so a
 // change a poll takes 50 ms; only the measured part counts.
 func BenchmarkAnswerToWebhook(b *testing.B) {
-	tiw, err := tiwsim.New(tiwsim.Config{Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDschool", SecretKey: "key", SDKAppIDs: []int64{1400000001}}}})
+	tiw, err := tiwsim.New(tiwsim.Config{Accounts: []tiwsim.Account{testAccount(0)}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -51,17 +51,10 @@ func BenchmarkAnswerToWebhook(b *testing.B) {
 	}))
 	b.Cleanup(webhooks.Close)
 
-	s := defaults()
-	s.HTTP.Listen = "127.0.0.1:0"
-	s.Store.URL = storeURL{Secret: setting.Plain(sqliteURL(b))}
+	s := localSettings(b)
 	s.Watch.MinInterval = setting.Duration(10 * time.Millisecond)
-	account := accountSettings{Name: "school", SecretID: setting.Plain("AKIDschool"), SecretKey: setting.Plain("key"), SDKAppIDs: []int64{1400000001}}
-	account.setDefaults()
-	account.Endpoint = service.URL
-	s.Accounts = append(s.Accounts, account)
-	classroom := notifierSettings{Name: "classroom", Type: "webhook", URL: setting.Plain(webhooks.URL), Secrets: []setting.Secret{setting.Plain(webhookSecret)}, Events: []string{"*"}, AllowCIDRs: []string{"127.0.0.1/32"}}
-	classroom.setDefaults()
-	s.Notifiers = append(s.Notifiers, classroom)
+	s.Accounts = append(s.Accounts, simAccount(testAccount(0), service.URL))
+	s.Notifiers = append(s.Notifiers, localNotifier("classroom", webhooks.URL, webhookSecret))
 	s.Tasks = append(s.Tasks, taskSettings{SDKAppID: 1400000001, TaskID: "class"})
 
 	next <- struct{}{}

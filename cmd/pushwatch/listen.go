@@ -57,19 +57,17 @@ func listenForWebhooks(ctx context.Context, address, secretFile string, out, err
 	defer server.Close()
 	fmt.Fprintf(errs, "listening at %s; Ctrl-C stops it\n", urlOf(l))
 	if secret != "" {
-		fmt.Fprintf(errs, `
-[[notifiers]]
-name = "listen"
-type = "webhook"
-url = %q
-secrets = [%q]
-events = ["*"]
-allow_cidrs = ["127.0.0.1/32"]
-
-`, urlOf(l), secret)
+		fmt.Fprintf(errs, "\n%s\n", notifierTable("listen", urlOf(l), secret))
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// notifierTable is a webhook receiver on this machine that gets every event, as the
+// settings have it.
+func notifierTable(name, url, secret string) string {
+	return fmt.Sprintf("[[notifiers]]\nname = %q\ntype = \"webhook\"\nurl = %q\nsecrets = [%q]\nevents = [\"*\"]\nallow_cidrs = [\"127.0.0.1/32\"]\n",
+		name, url, secret)
 }
 
 // receiverKeys reads the keys to verify with, or makes one; then secret is what

@@ -24,17 +24,13 @@ import (
 // many accounts have so many pushes each that do not end.
 func busySchools(t testing.TB, accounts, tasks int) (*daemon, *tiwsim.Service) {
 	t.Helper()
-	s := defaults()
-	s.HTTP.Listen = "127.0.0.1:0"
-	s.Store.URL = storeURL{Secret: setting.Plain(sqliteURL(t))}
+	s := localSettings(t)
 	s.Watch.RequestTimeout = setting.Duration(time.Second)
 	scenario := tiwsim.Config{Latency: tiwsim.Duration(20 * time.Millisecond)}
 	for i := range accounts {
-		app := int64(1400000001 + i)
-		a := accountSettings{Name: fmt.Sprintf("school-%d", i), SecretID: setting.Plain(fmt.Sprintf("AKID%d", i)), SecretKey: setting.Plain("key"), SDKAppIDs: []int64{app}}
-		a.setDefaults()
-		s.Accounts = append(s.Accounts, a)
-		scenario.Accounts = append(scenario.Accounts, tiwsim.Account{Name: a.Name, SecretID: fmt.Sprintf("AKID%d", i), SecretKey: "key", SDKAppIDs: a.SDKAppIDs})
+		account := testAccount(i)
+		app := account.SDKAppIDs[0]
+		scenario.Accounts = append(scenario.Accounts, account)
 		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: "class-{n}", Count: tasks, PreparedFor: tiwsim.Duration(time.Millisecond)})
 		for j := range tasks {
 			s.Tasks = append(s.Tasks, taskSettings{SDKAppID: app, TaskID: fmt.Sprintf("class-%d", j+1)})
@@ -46,8 +42,8 @@ func busySchools(t testing.TB, accounts, tasks int) (*daemon, *tiwsim.Service) {
 	}
 	service := httptest.NewServer(tiw)
 	t.Cleanup(service.Close)
-	for i := range s.Accounts {
-		s.Accounts[i].Endpoint = service.URL
+	for _, a := range scenario.Accounts {
+		s.Accounts = append(s.Accounts, simAccount(a, service.URL))
 	}
 	d := runHere(t, s)
 	time.Sleep(3 * time.Second) // a new owner is silent at first, and then opens its connections
@@ -57,26 +53,36 @@ func busySchools(t testing.TB, accounts, tasks int) (*daemon, *tiwsim.Service) {
 // runHere runs a daemon in this process until the test ends.
 func runHere(t testing.TB, s settings) *daemon {
 	t.Helper()
+	d, _, stop := runDaemon(t, s, nil)
+	t.Cleanup(stop)
+	return d
+}
+
+// runDaemon runs a daemon in this process until stop is called, and returns when it is
+// up. The daemon has done with a reload when it sends to reloaded.
+func runDaemon(t testing.TB, s settings, reloads <-chan settings) (d *daemon, reloaded <-chan struct{}, stop func()) {
+	t.Helper()
 	d, err := newDaemon(t.Context(), s, zap.NewNop(), zap.NewAtomicLevel())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	up, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- d.run(ctx, func() { close(up) }, nil) }()
-	t.Cleanup(func() {
-		stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, ended := make(chan struct{}, 8), make(chan error, 1)
+	go func() { ended <- d.run(ctx, func() { ready <- struct{}{} }, reloads) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		cancel()
+		d.close()
+		t.Fatal(err)
+	}
+	return d, ready, func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 		d.close()
-	})
-	select {
-	case <-up:
-	case err := <-ended:
-		t.Fatal(err)
 	}
-	return d
 }
 
 // pace waits, and returns how many requests a second the accounts make meanwhile.
@@ -103,13 +109,13 @@ func TestSlowAccount(t *testing.T) {
 	var with, without, slow float64
 	for range turns {
 		without += pace(tiw, 2*time.Second, others...) / turns
-		end, err := tiw.Inject(tiwsim.Fault{Kind: tiwsim.FaultHang, Account: "school-0"})
+		end, err := tiw.Inject(tiwsim.Fault{Kind: tiwsim.FaultHang, Account: "school"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := tiw.Stats()["school-0"].Requests
+		before := tiw.Stats()["school"].Requests
 		with += pace(tiw, 2*time.Second, others...) / turns
-		slow += float64(tiw.Stats()["school-0"].Requests-before) / (2 * turns)
+		slow += float64(tiw.Stats()["school"].Requests-before) / (2 * turns)
 		end()
 	}
 	t.Logf("polls a second of the others: %.1f, and %.1f beside an account that hangs (%.1f)", without, with, slow)
@@ -162,9 +168,9 @@ func firstPoll(t *testing.T, tasks, most int) {
 		if _, _, err := d.watcher.Register(t.Context(), []watcher.Registration{{Key: key}}, false); err != nil {
 			t.Fatal(err)
 		}
-		registered, before := time.Now(), tiw.Stats()["school-0"].Requests
+		registered, before := time.Now(), tiw.Stats()["school"].Requests
 		await(key.TaskID)
-		polls := tiw.Stats()["school-0"].Requests - before
+		polls := tiw.Stats()["school"].Requests - before
 		t.Logf("%s is polled %v after it is registered, by poll %d", key, time.Since(registered).Round(time.Millisecond), polls)
 		if polls > most {
 			t.Errorf("%s is polled by poll %d after it is registered, want at most %d", key, polls, most)
@@ -185,7 +191,7 @@ func BenchmarkMixedRequests(b *testing.B) {
 	const measured = 10 * time.Second
 	next := 0
 	for b.Loop() {
-		alone := pace(tiw, measured, "school-0")
+		alone := pace(tiw, measured, "school")
 
 		var mu sync.Mutex
 		var took []time.Duration
@@ -215,7 +221,7 @@ func BenchmarkMixedRequests(b *testing.B) {
 				})
 			}
 		}()
-		beside := pace(tiw, measured, "school-0")
+		beside := pace(tiw, measured, "school")
 		<-sent
 		all.Wait()
 		slices.Sort(took)

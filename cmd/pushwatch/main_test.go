@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -148,7 +147,7 @@ func TestSignals(t *testing.T) {
 			if err := p.Wait(); err != nil {
 				t.Errorf("after %v: %v, want exit status 0\n%s", sig, err, p.log)
 			}
-			if !strings.Contains(p.log.String(), "stopping") {
+			if len(p.logged("info", "stopping")) != 1 {
 				t.Errorf("the log does not say that it stops:\n%s", p.log)
 			}
 		})
@@ -160,22 +159,11 @@ func TestSignals(t *testing.T) {
 func TestSignalsWhileWaiting(t *testing.T) {
 	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
 	p := launch(t, "serve", "--config", s.file(t, freeAddress(t), "postgres://pushwatch@127.0.0.1:1/pushwatch"))
-	const waiting = "the database is away"
-	p.awaitLog(t, waiting, 1)
+	p.awaitLogged(t, 1, "warn", "database unreachable")
 	p.Process.Signal(syscall.SIGHUP)
-	p.awaitLog(t, waiting, 2)
+	p.awaitLogged(t, 2, "warn", "database unreachable")
 	p.Process.Signal(syscall.SIGTERM)
 	if err := p.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v, want exit status 0\n%s", err, p.log)
-	}
-}
-
-// awaitLog waits until the process has logged a text so many times.
-func (p *process) awaitLog(t *testing.T, text string, times int) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); strings.Count(p.log.String(), text) < times; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log says %q less than %d times:\n%s", text, times, p.log)
-		}
 	}
 }

@@ -23,7 +23,7 @@ func TestDatabaseOutage(t *testing.T) {
 		t.Parallel()
 		server := storetest.NewPostgres(t)
 		databaseOutage(t, server.URL, func(*process) { server.Crash(t) }, func(p *process) {
-			if n := strings.Count(p.log.String(), "the database does not answer"); n != 1 { // whoever asked how often
+			if n := len(p.logged("warn", "database does not answer")); n != 1 { // whoever asked how often
 				t.Errorf("the log says %d times that the database does not answer, want once\n%s", n, p.log)
 			}
 			server.Start(t)

@@ -10,8 +10,8 @@ import (
 	"pushwatch/watcher/sqlstore"
 )
 
-// A stage is a part of the daemon that runs until it is stopped. The stages stop
-// one after the other, so that each still has what it needs below it.
+// A stage is a group of goroutines that run until the stage is stopped. Stages stop one
+// after the other, each before those that it needs.
 type stage struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -19,8 +19,8 @@ type stage struct {
 	parts  sync.WaitGroup
 }
 
-// newStage returns a stage that does not stop with ctx. fail is told of the first
-// error of its parts.
+// newStage returns a stage that does not stop with ctx. fail is called with the error of
+// a part that fails.
 func newStage(ctx context.Context, fail context.CancelCauseFunc) *stage {
 	s := &stage{fail: fail}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -41,14 +41,14 @@ func (s *stage) stop() {
 	s.parts.Wait()
 }
 
-// An ownership is what runs for one account while this process owns it.
+// An ownership is the goroutines of one account that this process owns.
 type ownership struct {
 	writing, settling, polling *stage
-	watched                    bool // else only deliveries are sent
+	watched                    bool // false: only its deliveries are sent
 }
 
-// begin runs for an account what its owner does. One that the settings do not name has
-// only its deliveries sent.
+// begin starts the goroutines of an account that this process owns now. An account that
+// is not in the settings only has its deliveries sent.
 func (d *daemon) begin(ctx context.Context, account *sqlstore.Account, fail context.CancelCauseFunc) *ownership {
 	name := account.Name()
 	feed := d.dispatcher.Feed(name, account)
@@ -61,14 +61,14 @@ func (d *daemon) begin(ctx context.Context, account *sqlstore.Account, fail cont
 	return o
 }
 
-// end stops what runs for an account, each part while it has what it needs.
+// end stops the goroutines of an account, each before those that it needs.
 func (o *ownership) end() {
 	o.polling.stop()
 	o.settling.stop()
 	o.writing.stop()
 }
 
-// own takes over an account of a database that no other process uses.
+// own takes ownership of an account in a database that no other process uses.
 func (d *daemon) own(ctx context.Context, name string, fail context.CancelCauseFunc) error {
 	account, err := d.db.Own(ctx, name)
 	if err != nil {
@@ -78,9 +78,9 @@ func (d *daemon) own(ctx context.Context, name string, fail context.CancelCauseF
 	return nil
 }
 
-// ownUnsent takes over the accounts that nobody's settings name and that have deliveries
-// waiting, until the settings are read again. Among replicas nobody owns such an account,
-// so there the log tells of it.
+// ownUnsent takes ownership, until the next reload, of accounts with pending deliveries
+// that are not in the settings. Among replicas nobody owns such an account: there it is
+// only logged.
 func (d *daemon) ownUnsent(ctx context.Context, s settings, fail context.CancelCauseFunc) error {
 	accounts, err := d.db.Unsent(ctx, s.accountNames())
 	if err != nil {
@@ -88,18 +88,18 @@ func (d *daemon) ownUnsent(ctx context.Context, s settings, fail context.CancelC
 	}
 	for _, name := range accounts {
 		if d.replica != nil {
-			d.log.Warn("deliveries wait of an account that the settings do not name: they go on once it has its old name again", zap.String("account", name))
+			d.log.Warn("deliveries of an unknown account wait", zap.String("account", name), zap.String("hint", "give the account its old name again"))
 			continue
 		}
 		if err := d.own(ctx, name, fail); err != nil {
 			return err
 		}
-		d.log.Info("the settings do not name an account: what waits of its deliveries is sent", zap.String("account", name))
+		d.log.Info("delivering for an unknown account", zap.String("account", name))
 	}
 	return nil
 }
 
-// disown ends what runs for every account.
+// disown ends every ownership.
 func (d *daemon) disown() {
 	var all sync.WaitGroup
 	for _, o := range d.owned {
@@ -108,9 +108,9 @@ func (d *daemon) disown() {
 	all.Wait()
 }
 
-// join makes this process one of those that share the database, and the accounts.
-// What goes wrong with an account ends its ownership and not the process: another
-// may do better.
+// join makes this process a replica, which shares the database and the accounts with
+// others. An error of an account ends its ownership, not the process: another replica
+// may succeed.
 func (d *daemon) join(s settings) *sqlstore.Replica {
 	return d.db.Join(sqlstore.ReplicaConfig{
 		Accounts: s.accountNames(), Log: d.log, Status: d.watcher.Status, Notice: d.watcher.Notice, Standings: d.dispatcher.Refresh,
@@ -122,8 +122,8 @@ func (d *daemon) join(s settings) *sqlstore.Replica {
 	})
 }
 
-// maySend is what the client of an account asks before it sends; nil: it may always
-// send. A replica may while it surely owns the account.
+// maySend returns the function that an account's client asks before each request; nil
+// means always. A replica may send only while it is certain to own the account.
 func (d *daemon) maySend(account string) func() bool {
 	if !d.db.Replicated() {
 		return nil
@@ -147,8 +147,8 @@ func (s *settings) accountNames() []string {
 	return names
 }
 
-// followAccounts takes over the accounts that are new in the settings, and lets go
-// of those that are gone.
+// followAccounts takes ownership of the accounts that are new in the settings, and
+// releases those that are gone.
 func (d *daemon) followAccounts(ctx context.Context, after settings, fail context.CancelCauseFunc) {
 	if d.replica != nil {
 		d.replica.Follow(after.accountNames())
@@ -162,13 +162,13 @@ func (d *daemon) followAccounts(ctx context.Context, after settings, fail contex
 		o.end()
 		delete(d.owned, name)
 		if o.watched {
-			d.log.Info("account is not watched any more", zap.String("account", name))
+			d.log.Info("account no longer watched", zap.String("account", name))
 		}
 	}
 	for _, name := range names {
 		if d.owned[name] == nil {
 			if err := d.own(ctx, name, fail); err != nil {
-				d.log.Error("account is not watched: read the settings again to try again", zap.String("account", name), zap.Error(err))
+				d.log.Error("account not watched", zap.String("account", name), zap.Error(err), hintReload)
 			}
 		}
 	}

@@ -9,61 +9,69 @@ import (
 	"go.uber.org/zap"
 )
 
-// reload puts other settings in force, as far as they differ: what did not change
-// is not disturbed. What needs a restart is named in the log and stays as it is.
+// hintReload is the advice after an error that another reload may not meet.
+var hintReload = zap.String("hint", "reload the settings to try again")
+
+// reload applies what changed in the settings. If anything of them cannot be made, all
+// of them are rejected and nothing changes. Changes that need a restart are logged and
+// not applied.
 func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCauseFunc) {
 	d.keepFixed(&s)
 	if reflect.DeepEqual(s, d.settings) {
 		d.lookAtFiles()
-		d.log.Info("settings read again: nothing to put in force but what their files hold")
+		d.log.Info("settings unchanged")
 		return
 	}
-	notifiers, err := d.telling(s)
+	notifiers, err := d.notifierConfigs(s)
 	if err != nil {
-		d.log.Error("the settings cannot be put in force: those before stay", zap.Error(err))
+		rejectSettings(d.log, err)
 		return
 	}
-	config, err := d.watching(s)
+	accounts, err := d.accountConfigs(s)
 	if err != nil {
-		d.log.Error("the settings cannot be put in force: those before stay", zap.Error(err))
+		rejectSettings(d.log, err)
 		return
 	}
 	before := d.settings
 	d.mu.Lock()
-	d.settings = s
+	d.settings, d.accounts, d.notifiers = s, accounts, notifiers
 	d.mu.Unlock()
 	d.lookAtFiles()
 	if err := d.level.UnmarshalText([]byte(s.Log.Level)); err != nil {
-		d.log.Error("the log's level stays as it was", zap.Error(err))
+		d.log.Error("log level not changed", zap.Error(err))
 	}
 	if !reflect.DeepEqual(before.Notifiers, s.Notifiers) {
-		d.dispatcher.Reconfigure(notifiers)
+		d.dispatcher.Reconfigure(s.notifierList(notifiers))
 	}
-	d.watcher.Reconfigure(config)
+	d.watcher.Reconfigure(s.watchConfig(accounts))
 	if !reflect.DeepEqual(before.Heartbeat, s.Heartbeat) {
 		d.heartbeat.reconfigure()
 	}
 	d.followAccounts(ctx, s, fail)
 	if err := errors.Join(d.watcher.Rehome(ctx), d.ownUnsent(ctx, s, fail)); err != nil {
-		d.log.Error("take over what accounts have left that are gone from the settings: read them again to try again", zap.Error(err))
+		d.log.Error("taking over removed accounts failed", zap.Error(err), hintReload)
 	}
 	if err := d.registerConfigured(ctx); err != nil {
-		d.log.Error("register the tasks of the settings", zap.Error(err))
+		d.log.Error("registering configured tasks failed", zap.Error(err), hintReload)
 	}
-	d.log.Info("settings put in force", zap.Int("accounts", len(s.Accounts)), zap.Int("notifiers", len(s.Notifiers)))
+	d.log.Info("settings applied", zap.Int("accounts", len(s.Accounts)), zap.Int("notifiers", len(s.Notifiers)))
 }
 
-// admit puts the certificate and the tokens in force. They stand in files that may
-// have changed where the settings have not. Of what cannot be read, that from before
-// stays.
-func (d *daemon) admit() error {
+// rejectSettings logs that settings were not applied.
+func rejectSettings(log *zap.Logger, err error) {
+	log.Error("settings rejected", zap.Error(err), zap.String("hint", "the settings from before stay in force"))
+}
+
+// readFiles reads the certificate and the tokens, whose files may change while the
+// settings do not. What cannot be read stays as it is.
+func (d *daemon) readFiles() error {
 	var faults []error
 	if d.settings.HTTP.TLSCertFile != "" {
 		changed, err := d.listener.present(d.settings.HTTP)
 		if err != nil {
 			faults = append(faults, err)
 		} else if changed {
-			d.log.Info("another certificate is in force")
+			d.log.Info("certificate replaced")
 		}
 	}
 	tokens, err := d.settings.tokens()
@@ -72,25 +80,25 @@ func (d *daemon) admit() error {
 	} else if !slices.Equal(tokens, d.tokens) {
 		d.handler.SetTokens(tokens)
 		d.tokens = tokens
-		d.log.Info("other tokens are in force", zap.Int("tokens", len(tokens)))
+		d.log.Info("tokens replaced", zap.Int("tokens", len(tokens)))
 	}
 	return errors.Join(faults...)
 }
 
-// lookAtFiles admits what has come to stand in the files. A fault is logged once,
-// for as long as it is the same.
+// lookAtFiles applies changes of the certificate and token files. The same fault is
+// logged once.
 func (d *daemon) lookAtFiles() {
 	fault := ""
-	if err := d.admit(); err != nil {
+	if err := d.readFiles(); err != nil {
 		fault = err.Error()
 	}
 	if fault != d.unread && fault != "" {
-		d.log.Error("the certificate or the tokens cannot be read again: those before stay", zap.String("error", fault))
+		d.log.Error("certificate or tokens rejected", zap.String("error", fault), zap.String("hint", "those from before stay in force"))
 	}
 	d.unread = fault
 }
 
-// keepFixed puts back, and names, the settings that only a start can change.
+// keepFixed restores the settings that only a restart can change, and logs their names.
 func (d *daemon) keepFixed(s *settings) {
 	now := &d.settings
 	var names []string
@@ -109,6 +117,6 @@ func (d *daemon) keepFixed(s *settings) {
 	keep("store.takeover_after", s.Store.TakeoverAfter == now.Store.TakeoverAfter, func() { s.Store.TakeoverAfter = now.Store.TakeoverAfter })
 	keep("log.format", s.Log.Format == now.Log.Format, func() { s.Log.Format = now.Log.Format })
 	if len(names) > 0 {
-		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", names))
+		d.log.Warn("settings need a restart", zap.Strings("settings", names))
 	}
 }

@@ -27,7 +27,7 @@ func TestStoreTroubled(t *testing.T) {
 	p := launch(t, "serve", "--config", s.file(t, address, proxy.URL))
 	requests := func(account string) int { return s.tiw.Stats()[account].Requests }
 	within(t, "the log says that the database is away", func() bool {
-		return strings.Count(p.log.String(), "the database is away: waiting for it") >= 2
+		return len(p.logged("warn", "database unreachable")) >= 2
 	})
 	proxy.Open(t)
 	awaitReady(t, p, address)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/setting"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -30,12 +31,32 @@ type scene struct {
 // webhookSecret signs the webhooks of a scene.
 const webhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
+// testAccount is the i-th account of a scenario, with one application: the first is
+// "school", with 1400000001.
+func testAccount(i int) tiwsim.Account {
+	name := "school"
+	if i > 0 {
+		name = fmt.Sprintf("school-%d", i)
+	}
+	return tiwsim.Account{Name: name, SecretID: "AKID" + name, SecretKey: "key", SDKAppIDs: []int64{int64(1400000001 + i)}}
+}
+
+// localSettings are those of a daemon in this process: at a free address, with a new
+// database.
+func localSettings(t testing.TB) settings {
+	t.Helper()
+	s := defaults()
+	s.HTTP.Listen = "127.0.0.1:0"
+	s.Store.URL = storeURL{Secret: setting.Plain(sqliteURL(t))}
+	return s
+}
+
 // newScene starts the service and the receiver. A scenario without accounts gets one:
 // "school", with the application 1400000001.
 func newScene(t testing.TB, scenario tiwsim.Config, config notifytest.Config) *scene {
 	t.Helper()
 	if scenario.Accounts == nil {
-		scenario.Accounts = []tiwsim.Account{{Name: "school", SecretID: "AKIDschool", SecretKey: "key", SDKAppIDs: []int64{1400000001}}}
+		scenario.Accounts = []tiwsim.Account{testAccount(0)}
 	}
 	tiw, err := tiwsim.New(scenario)
 	if err != nil {
@@ -48,9 +69,9 @@ func newScene(t testing.TB, scenario tiwsim.Config, config notifytest.Config) *s
 	t.Cleanup(webhooks.Close)
 	s := &scene{scenario: scenario, tiw: tiw, receiver: receiver, service: service.URL, webhook: webhooks.URL}
 	for _, a := range scenario.Accounts {
-		s.settings += s.accountTable(a)
+		s.settings += accountTable(a, s.service)
 	}
-	s.settings += notifierTable("classroom", s.webhook)
+	s.settings += notifierTable("classroom", s.webhook, webhookSecret)
 	return s
 }
 
@@ -80,17 +101,6 @@ func (s *scene) checkLimit(t *testing.T, limit int) (most int) {
 		}
 	}
 	return most
-}
-
-// accountTable is an account with one application in settings.
-func (s *scene) accountTable(a tiwsim.Account) string {
-	return fmt.Sprintf("[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = %q\nsdk_app_ids = %d\n",
-		a.Name, a.SecretID, a.SecretKey, s.service, a.SDKAppIDs)
-}
-
-// notifierTable is a webhook of all events in settings.
-func notifierTable(name, url string) string {
-	return fmt.Sprintf("[[notifiers]]\nname = %q\ntype = \"webhook\"\nurl = %q\nsecrets = [%q]\nevents = [\"*\"]\nallow_cidrs = [\"127.0.0.1/32\"]\n", name, url, webhookSecret)
 }
 
 // taskTables are the pushes of a scenario, every copy of them, in settings.

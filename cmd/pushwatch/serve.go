@@ -21,13 +21,13 @@ func newServe() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the daemon", Args: cobra.NoArgs,
-		Long: `Serve runs the daemon: it watches the registered pushes, keeps what happens in
-the database, and tells the notifiers.
+		Long: `Serve runs the daemon: it watches the registered pushes, keeps their events in
+the database, and delivers them to the notifiers.
 
 The first SIGTERM or SIGINT stops it cleanly, a second one at once; kill -9 loses
-nothing either. SIGHUP reads the settings again: what changed is put in force, and
-what needs a restart is named in the log. Exit status: 0 stopped, 1 failed, 2 a fault that a restart will
-not mend, such as one in the settings.`,
+nothing either. SIGHUP reloads the settings: what changed is applied, and what needs
+a restart is named in the log. Exit status: 0 stopped, 1 failed, 2 a fault that a
+restart does not fix, such as one in the settings.`,
 		Example: "  pushwatch serve --config /etc/pushwatch/config.toml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), file, cmd.ErrOrStderr()) },
 	}
@@ -49,14 +49,14 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 	log, level := s.Log.logger(errs)
 	defer log.Sync()
 	for _, w := range doc.sorted(true) {
-		log.Warn("settings", zap.String("warning", doc.print(w)))
+		log.Warn("settings warning", zap.String("warning", doc.print(w)))
 	}
 	release, commit := build()
 	log.Info("starting", zap.String("version", release), zap.String("commit", commit), zap.String("settings", file))
 	d, err := newDaemon(ctx, s, log, level)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		log.Info("stopping before all was up", zap.NamedError("cause", context.Cause(ctx)))
+		log.Info("stopping before start completed", zap.NamedError("cause", context.Cause(ctx)))
 		return nil
 	case err != nil:
 		return err
@@ -69,8 +69,8 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 	return d.run(ctx, func() { systemd.SdNotify(false, systemd.SdNotifyReady) }, reloads)
 }
 
-// readAgain reads the settings again at each hangup. Faulty ones are logged, and
-// those in force stay.
+// readAgain reads the settings again at each SIGHUP and sends them to reloads. Invalid
+// settings are logged and not sent.
 func readAgain(ctx context.Context, file string, log *zap.Logger, hangups <-chan os.Signal, reloads chan<- settings) {
 	for {
 		select {
@@ -82,11 +82,11 @@ func readAgain(ctx context.Context, file string, log *zap.Logger, hangups <-chan
 		s, doc, err := readSettings(file)
 		if doc != nil {
 			for _, w := range doc.sorted(true) {
-				log.Warn("settings", zap.String("warning", doc.print(w)))
+				log.Warn("settings warning", zap.String("warning", doc.print(w)))
 			}
 		}
 		if err != nil {
-			log.Error("the settings are faulty: those in force stay", zap.Error(err))
+			rejectSettings(log, err)
 			systemd.SdNotify(false, systemd.SdNotifyReady)
 			continue
 		}
@@ -97,8 +97,7 @@ func readAgain(ctx context.Context, file string, log *zap.Logger, hangups <-chan
 	}
 }
 
-// monotonic is the time of CLOCK_MONOTONIC in microseconds, which systemd wants
-// with a reload.
+// monotonic is CLOCK_MONOTONIC in microseconds, which systemd requires with a reload.
 func monotonic() int64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
@@ -107,8 +106,8 @@ func monotonic() int64 {
 	return t.Nano() / 1000
 }
 
-// watchdog tells systemd that the polling of every account goes on, for as long
-// as it does. Where it is stuck, systemd restarts the process.
+// watchdog notifies systemd while every account is polled. When polling is stuck the
+// notifications stop, and systemd restarts the process.
 func (d *daemon) watchdog(ctx context.Context) {
 	every, err := systemd.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {
@@ -118,7 +117,7 @@ func (d *daemon) watchdog(ctx context.Context) {
 	defer ticks.Stop()
 	for {
 		if err := d.watcher.Alive(time.Now()); err != nil {
-			d.log.Error("polling is stuck: systemd will restart this process", zap.Error(err))
+			d.log.Error("polling is stuck", zap.Error(err), zap.String("hint", "systemd restarts this process"))
 		} else {
 			systemd.SdNotify(false, systemd.SdNotifyWatchdog)
 		}
@@ -130,8 +129,8 @@ func (d *daemon) watchdog(ctx context.Context) {
 	}
 }
 
-// logger writes to w as the settings say. The level can be changed while it is
-// used.
+// logger returns a logger that writes to w in the format of the settings. Its level can
+// be changed at any time.
 func (l logSettings) logger(w io.Writer) (*zap.Logger, zap.AtomicLevel) {
 	level, err := zap.ParseAtomicLevel(l.Level)
 	if err != nil {

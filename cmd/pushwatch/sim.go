@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,14 +89,7 @@ func sim(ctx context.Context, address, scenario string, out, errs io.Writer) err
 	}
 	defer server.Close()
 	for _, a := range config.Accounts {
-		fmt.Fprintf(out, "[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = %q\nsdk_app_ids = [", a.Name, a.SecretID, a.SecretKey, urlOf(l))
-		for i, app := range a.SDKAppIDs {
-			if i > 0 {
-				fmt.Fprint(out, ", ")
-			}
-			fmt.Fprint(out, app)
-		}
-		fmt.Fprint(out, "]\n\n")
+		fmt.Fprintln(out, accountTable(a, urlOf(l)))
 	}
 	fmt.Fprintf(errs, "# serving at %s; Ctrl-C stops it\n", urlOf(l))
 	service.Follow(ctx, func(c tiwsim.Change) {
@@ -106,6 +100,13 @@ func sim(ctx context.Context, address, scenario string, out, errs io.Writer) err
 		fmt.Fprintf(errs, "# account %q: %d requests, at most %d in any second; answers: %v\n", name, stats[name].Requests, stats[name].MaxInSecond, stats[name].Results)
 	}
 	return nil
+}
+
+// accountTable is an account of the simulated TIW at an address, as the settings have it.
+func accountTable(a tiwsim.Account, endpoint string) string {
+	apps := strings.Trim(strings.ReplaceAll(fmt.Sprint(a.SDKAppIDs), " ", ", "), "[]")
+	return fmt.Sprintf("[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = %q\nsdk_app_ids = [%s]\n",
+		a.Name, a.SecretID, a.SecretKey, endpoint, apps)
 }
 
 // happened says what a change in a scripted life means, in the API's words.

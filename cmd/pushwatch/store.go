@@ -9,17 +9,18 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
+	"pushwatch/watcher/loop"
 	"pushwatch/watcher/sqlstore"
 )
 
-// The time between two tries to reach a database that is away.
+// The time between two tries to reach the database.
 const (
 	firstStoreTry = 500 * time.Millisecond
 	lastStoreTry  = 15 * time.Second
 )
 
-// openStore opens the database that the settings name. One that is away is waited
-// for, until ctx ends; what only a person can mend is a [usageError].
+// openStore opens the database of the settings. It waits for an unreachable database
+// until ctx ends; a fault that a restart does not fix is a [usageError].
 func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore.DB, error) {
 	url, err := s.URL.Value()
 	if err != nil {
@@ -40,13 +41,11 @@ func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore
 			return nil, err
 		}
 		wait := waits.NextBackOff()
-		log.Warn("the database is away: waiting for it", zap.Duration("next_try_in", wait.Round(time.Millisecond)), zap.Error(err))
-		// Systemd would otherwise take the waiting for a start that hangs.
+		log.Warn("database unreachable", zap.Duration("next_try_in", wait.Round(time.Millisecond)), zap.Error(err))
+		// Otherwise systemd takes the wait for a start that hangs.
 		systemd.SdNotify(false, "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=waiting for the database")
-		select {
-		case <-ctx.Done():
+		if !loop.Sleep(ctx, wait) {
 			return nil, err
-		case <-time.After(wait):
 		}
 	}
 }

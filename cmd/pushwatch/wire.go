@@ -39,6 +39,16 @@ func (s *settings) account(name string) accountSettings {
 	return accountSettings{}
 }
 
+// notifier returns the settings of a notifier.
+func (s *settings) notifier(name string) notifierSettings {
+	for _, n := range s.Notifiers {
+		if n.Name == name {
+			return n
+		}
+	}
+	return notifierSettings{}
+}
+
 // config is the account as the watcher takes it. maySend is asked before each
 // request.
 func (a *accountSettings) config(maySend func() bool) (watcher.AccountConfig, error) {
