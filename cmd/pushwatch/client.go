@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,11 +20,13 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/net/http/httpguts"
+
+	"pushwatch/cmd/pushwatch/internal/api"
 )
 
 const defaultServer = "http://127.0.0.1:8465"
 
-// A client asks a running daemon for something and prints the answer.
+// A client sends requests to a running daemon and prints the answers.
 type client struct {
 	server    string // as it was given
 	tokenFile string
@@ -49,7 +52,7 @@ func newClient(use, short string, commands ...func(*client) *cobra.Command) *cob
 	return group
 }
 
-// flags adds what says where the daemon is and how to print.
+// flags adds the flags that say where the daemon is and how to print.
 func (c *client) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&c.server, "server", "", "the daemon's address, `URL`, or unix:/path (default $PUSHWATCH_SERVER or "+defaultServer+")")
@@ -98,17 +101,17 @@ func (c *client) prepare(cmd *cobra.Command) error {
 // answerTimeout is for a whole answer, but for a stream's.
 const answerTimeout = time.Minute
 
-// do has the daemon do something that it has nothing to say about.
+// do sends a request whose success has no body.
 func (c *client) do(ctx context.Context, method, path string) error {
 	status, _, err := c.call(ctx, method, path, nil)
 	if err == nil && status != http.StatusAccepted && status != http.StatusNoContent {
-		err = c.foreign(status)
+		err = c.unexpected(status)
 	}
 	return err
 }
 
 // ask returns the object that the daemon answers with. Every such object has the
-// property; another service may answer too, but not with that.
+// property; by it an answer of another service is recognized.
 func (c *client) ask(ctx context.Context, method, path string, body any, property string) (json.RawMessage, error) {
 	status, answer, err := c.call(ctx, method, path, body)
 	if err != nil {
@@ -116,13 +119,13 @@ func (c *client) ask(ctx context.Context, method, path string, body any, propert
 	}
 	var object map[string]json.RawMessage
 	if json.Unmarshal(answer, &object) != nil || object[property] == nil {
-		return nil, c.foreign(status)
+		return nil, c.unexpected(status)
 	}
 	return answer, nil
 }
 
-// foreign is the error for an answer that pushwatch would not give.
-func (c *client) foreign(status int) error {
+// unexpected is the error for an answer that pushwatch would not give.
+func (c *client) unexpected(status int) error {
 	return fmt.Errorf("%s answers %d %s, and not as pushwatch does: is that its address?", c.server, status, http.StatusText(status))
 }
 
@@ -179,7 +182,7 @@ func (c *client) send(ctx context.Context, method, path string, body any, header
 		return answer, nil
 	}
 	defer answer.Body.Close()
-	return nil, c.refusal(answer)
+	return nil, c.refused(answer)
 }
 
 // An unreachableError means that nobody answers.
@@ -194,7 +197,7 @@ func (e *unreachableError) Error() string {
 
 func (e *unreachableError) Unwrap() error { return e.err }
 
-// inCommands puts what the API says to do next into the words of the commands.
+// inCommands replaces the requests that the API advises by the commands that send them.
 var inCommands = strings.NewReplacer(
 	"POST /v1/tasks", "pushwatch task add",
 	"?reopen=true", "--reopen",
@@ -202,20 +205,14 @@ var inCommands = strings.NewReplacer(
 	"GET /v1/notifiers", "pushwatch notifier list",
 )
 
-// refusal is an answer that is not a success, as an error that says what to do.
-func (c *client) refusal(answer *http.Response) error {
+// refused is the error for an answer that is not a success. It says what to do.
+func (c *client) refused(answer *http.Response) error {
 	if to, err := answer.Location(); err == nil && answer.StatusCode < 400 {
 		return usagef("%s answers %s, to %s: say where pushwatch itself is with --server or PUSHWATCH_SERVER", c.server, answer.Status, oneLine(to.Redacted()))
 	}
-	var problem struct {
-		Detail string
-		Errors []struct {
-			Location, Message string
-			Value             any
-		}
-	}
-	if answer.Header.Get("Content-Type") != "application/problem+json" || json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&problem) != nil {
-		return c.foreign(answer.StatusCode)
+	var problem api.Problem
+	if answer.Header.Get("Content-Type") != api.ProblemType || json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&problem) != nil {
+		return c.unexpected(answer.StatusCode)
 	}
 	text := problem.Detail
 	for _, e := range problem.Errors {
@@ -235,8 +232,8 @@ func (c *client) refusal(answer *http.Response) error {
 	}
 }
 
-// print prints an answer: as JSON where that is asked for, else as table does.
-func (c *client) print(answer json.RawMessage, table func(w io.Writer) error) error {
+// printAnswer prints an answer: as JSON where that is asked for, else as table does.
+func printAnswer[T any](c *client, answer json.RawMessage, table func(w io.Writer, v T) error) error {
 	if c.output == "json" {
 		var b bytes.Buffer
 		if err := json.Indent(&b, answer, "", "  "); err != nil {
@@ -245,8 +242,12 @@ func (c *client) print(answer json.RawMessage, table func(w io.Writer) error) er
 		_, err := fmt.Fprintln(c.out, b.String())
 		return err
 	}
+	var v T
+	if err := json.Unmarshal(answer, &v); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.server, err)
+	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	if err := table(w); err != nil {
+	if err := table(w, v); err != nil {
 		return err
 	}
 	return w.Flush()
@@ -256,7 +257,7 @@ func (c *client) print(answer json.RawMessage, table func(w io.Writer) error) er
 // answers have the items under that name. A limit of 0 is none; a nil query is for what
 // has no pages.
 func list[T any](ctx context.Context, c *client, path, items string, query url.Values, limit int, heading string, row func(T) string) error {
-	const most = 500 // of what has pages
+	const most = 500 // in a page
 	if limit < 0 {
 		return usagef("--limit %d: want how many at most, or 0 for all", limit)
 	}
@@ -272,53 +273,89 @@ func list[T any](ctx context.Context, c *client, path, items string, query url.V
 		if query != nil {
 			query.Set("limit", fmt.Sprint(size))
 		}
-		text, err := c.ask(ctx, http.MethodGet, path+"?"+query.Encode(), nil, items)
+		page, after, err := c.page(ctx, path, items, query, size)
 		if err != nil {
 			return err
 		}
-		var answer map[string]json.RawMessage
-		if err := json.Unmarshal(text, &answer); err != nil {
-			return fmt.Errorf("read the answer of %s: %w", c.server, err)
-		}
-		var page []json.RawMessage
-		if err := json.Unmarshal(answer[items], &page); err != nil {
-			return fmt.Errorf("read the answer of %s: %w", c.server, err)
-		}
-		for _, item := range page {
-			if c.output == "json" {
-				fmt.Fprintln(w, string(item))
-				continue
-			}
-			var v T
-			if err := json.Unmarshal(item, &v); err != nil {
-				return fmt.Errorf("read the answer of %s: %w", c.server, err)
-			}
-			fmt.Fprintln(w, oneLine(row(v)))
-		}
-		if err := w.Flush(); err != nil {
+		if err := printItems(c, w, page, row); err != nil {
 			return err
 		}
 		left -= len(page)
-		var next string
-		name := "cursor"
-		if cursor, ok := answer["cursor"]; ok { // events have no last page: one that is not full is
-			name = "after"
-			json.Unmarshal(cursor, &next)
-			if len(page) < size {
-				next = ""
-			}
-		} else {
-			json.Unmarshal(answer["next_cursor"], &next)
-		}
-		if next == "" || limit > 0 && left <= 0 {
+		if after == nil || limit > 0 && left <= 0 {
 			return nil
 		}
-		query.Set(name, next)
+		maps.Copy(query, after)
 	}
 }
 
-// oneLine is text that cannot write to the terminal but where it stands. Tabs
-// stay: they part the columns.
+// page reads a page of a list. after is what to add to the query for the next page; nil:
+// this is the last. A page of events that is not full is the last.
+func (c *client) page(ctx context.Context, path, items string, query url.Values, size int) (page []json.RawMessage, after url.Values, err error) {
+	text, err := c.ask(ctx, http.MethodGet, path+"?"+query.Encode(), nil, items)
+	if err != nil {
+		return nil, nil, err
+	}
+	var answer map[string]json.RawMessage
+	var cursors struct {
+		Cursor     string `json:"cursor"`
+		NextCursor string `json:"next_cursor"`
+	}
+	err = errors.Join(json.Unmarshal(text, &answer), json.Unmarshal(text, &cursors))
+	if err == nil {
+		err = json.Unmarshal(answer[items], &page)
+	}
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("read the answer of %s: %w", c.server, err)
+	case cursors.NextCursor != "":
+		after = url.Values{"cursor": {cursors.NextCursor}}
+	case cursors.Cursor != "" && len(page) == size:
+		after = url.Values{"after": {cursors.Cursor}}
+	}
+	return page, after, nil
+}
+
+func printItems[T any](c *client, w *tabwriter.Writer, page []json.RawMessage, row func(T) string) error {
+	for _, item := range page {
+		if c.output == "json" {
+			fmt.Fprintln(w, string(item))
+			continue
+		}
+		var v T
+		if err := json.Unmarshal(item, &v); err != nil {
+			return fmt.Errorf("read the answer of %s: %w", c.server, err)
+		}
+		fmt.Fprintln(w, oneLine(row(v)))
+	}
+	return w.Flush()
+}
+
+// timeFlag reads the value of a flag: a time of RFC 3339, or a duration, which at turns
+// into a time. An empty value is nil.
+func timeFlag(name, value string, at func(time.Duration) time.Time) (*time.Time, error) {
+	if value == "" {
+		return nil, nil
+	}
+	if d, err := time.ParseDuration(value); err == nil {
+		return new(at(d).UTC().Truncate(time.Second)), nil
+	}
+	t, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return nil, usagef("--%s %s: want a duration such as 90m, or a time such as 2026-11-22T19:00:00Z", name, value)
+	}
+	return &t, nil
+}
+
+// orZero is what p points to; the zero value for nil.
+func orZero[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// oneLine is text without control characters, so that it cannot move the cursor of a
+// terminal. Tabs stay: they separate columns.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\t' && !unicode.IsPrint(r) {
@@ -339,7 +376,7 @@ func short(s string) string {
 
 // ago is a time as people compare it: "12s ago", "in 3m0s", "-" for none.
 func ago(t *time.Time) string {
-	if t == nil {
+	if t == nil || t.IsZero() {
 		return "-"
 	}
 	d := time.Since(*t)

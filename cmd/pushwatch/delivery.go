@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,28 +8,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// deliveryView is a delivery as the API shows it.
-type deliveryView struct {
-	ID            string     `json:"id"`
-	EventID       string     `json:"event_id"`
-	Type          string     `json:"type"`
-	Subject       string     `json:"subject"`
-	Notifier      string     `json:"notifier"`
-	State         string     `json:"state"`
-	Attempts      int        `json:"attempts"`
-	NextAttemptAt *time.Time `json:"next_attempt_at"`
-	LastError     string     `json:"last_error"`
-	CreatedAt     *time.Time `json:"created_at"`
-	SettledAt     *time.Time `json:"settled_at"`
-	Log           []struct {
-		At         time.Time `json:"at"`
-		Status     int       `json:"status"`
-		Error      string    `json:"error"`
-		DurationMS int64     `json:"duration_ms"`
-	} `json:"log"`
-}
+	"pushwatch/cmd/pushwatch/internal/api"
+)
 
 func newDelivery() *cobra.Command {
 	return newClient("delivery", "List, look at and retry deliveries in a running daemon", deliveryList, deliveryShow, deliveryRetry)
@@ -49,8 +29,8 @@ func deliveryList(c *client) *cobra.Command {
 					query.Set(name, value)
 				}
 			}
-			return list(cmd.Context(), c, "/v1/deliveries", "deliveries", query, limit, "DELIVERY\tNOTIFIER\tSTATE\tMADE\tATTEMPTS\tTYPE\tSUBJECT\tLAST ERROR", func(d deliveryView) string {
-				return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s", d.ID, d.Notifier, d.State, ago(d.CreatedAt), d.Attempts, d.Type, d.Subject, short(d.LastError))
+			return list(cmd.Context(), c, "/v1/deliveries", "deliveries", query, limit, "DELIVERY\tNOTIFIER\tSTATE\tMADE\tATTEMPTS\tTYPE\tSUBJECT\tLAST ERROR", func(d api.Delivery) string {
+				return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s", d.ID, d.Notifier, d.State, ago(&d.CreatedAt), d.Attempts, d.Type, d.Subject, short(d.LastError))
 			})
 		},
 	}
@@ -70,32 +50,31 @@ func deliveryShow(c *client) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.print(answer, func(w io.Writer) error {
-				var d deliveryView
-				if err := json.Unmarshal(answer, &d); err != nil {
-					return err
-				}
-				fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nnext attempt\t%s\nsettled\t%s\n",
-					d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(d.CreatedAt), ago(d.NextAttemptAt), ago(d.SettledAt))
-				replayed := len(d.Log) - d.Attempts // so many were made before it was last replayed
-				for i, a := range d.Log {
-					outcome := "delivered"
-					switch {
-					case a.Error != "":
-						outcome = oneLine(a.Error)
-					case a.Status != 0: // a log answers with none
-						outcome += fmt.Sprintf(", status %d", a.Status)
-					}
-					attempt := "before its replay"
-					if i >= replayed {
-						attempt = fmt.Sprintf("attempt %d", i+1-replayed)
-					}
-					fmt.Fprintf(w, "%s\t%s, %d ms: %s\n", attempt, ago(&a.At), a.DurationMS, outcome)
-				}
-				return nil
-			})
+			return printAnswer(c, answer, printDelivery)
 		},
 	}
+}
+
+// printDelivery prints a delivery, a field a line, and then its attempts.
+func printDelivery(w io.Writer, d api.DeliveryDetail) error {
+	fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nnext attempt\t%s\nsettled\t%s\n",
+		d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(&d.CreatedAt), ago(d.NextAttemptAt), ago(d.SettledAt))
+	replayed := len(d.Log) - d.Attempts // the attempts before it was last replayed
+	for i, a := range d.Log {
+		outcome := "delivered"
+		switch {
+		case a.Error != "":
+			outcome = oneLine(a.Error)
+		case a.Status != 0: // a log notifier answers with none
+			outcome += fmt.Sprintf(", status %d", a.Status)
+		}
+		attempt := "before its replay"
+		if i >= replayed {
+			attempt = fmt.Sprintf("attempt %d", i+1-replayed)
+		}
+		fmt.Fprintf(w, "%s\t%s, %d ms: %s\n", attempt, ago(&a.At), a.DurationMS, outcome)
+	}
+	return nil
 }
 
 func deliveryRetry(c *client) *cobra.Command {
@@ -112,25 +91,20 @@ a notifier. It is the same event, byte for byte, under the same id.`,
 			if len(args) == 1 {
 				return c.do(cmd.Context(), http.MethodPost, "/v1/deliveries/"+url.PathEscape(args[0])+"/retry")
 			}
-			body := map[string]string{"notifier": notifier}
-			for name, value := range map[string]string{"since": since, "until": until} {
-				if value == "" {
-					continue
-				}
-				if d, err := time.ParseDuration(value); err == nil {
-					value = time.Now().Add(-d).UTC().Format(time.RFC3339)
-				}
-				body[name] = value
+			from, err := timeFlag("since", since, before)
+			if err != nil {
+				return err
 			}
+			to, err := timeFlag("until", until, before)
+			if err != nil {
+				return err
+			}
+			body := api.Replay{Notifier: notifier, Since: orZero(from), Until: orZero(to)}
 			answer, err := c.ask(cmd.Context(), http.MethodPost, "/v1/deliveries/retry", body, "replayed")
 			if err != nil {
 				return err
 			}
-			return c.print(answer, func(w io.Writer) error {
-				var v struct{ Replayed int }
-				if err := json.Unmarshal(answer, &v); err != nil {
-					return err
-				}
+			return printAnswer(c, answer, func(w io.Writer, v api.ReplayResult) error {
 				_, err := fmt.Fprintf(w, "%d are delivered again\n", v.Replayed)
 				return err
 			})
@@ -141,3 +115,6 @@ a notifier. It is the same event, byte for byte, under the same id.`,
 	cmd.Flags().StringVar(&until, "until", "", "with --notifier: only what was made before a `TIME` ago, or a time")
 	return cmd
 }
+
+// before is the time that was so long ago.
+func before(d time.Duration) time.Time { return time.Now().Add(-d) }

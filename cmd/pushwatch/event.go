@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,31 +15,21 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
+
+	"pushwatch/cmd/pushwatch/internal/api"
+	"pushwatch/watcher/loop"
 )
 
-// eventView is an event as the API shows it.
-type eventView struct {
-	ID      string    `json:"id"`
-	Type    string    `json:"type"`
-	Subject string    `json:"subject"`
-	Time    time.Time `json:"time"`
-	Data    struct {
-		Sequence int64             `json:"sequence"`
-		Labels   map[string]string `json:"labels"`
-		Error    *struct {
-			Code string `json:"code"`
-		} `json:"error"`
-	} `json:"data"`
-}
-
-// row is the event as a line of a table, with the local time.
-func (e eventView) row() string {
-	sequence, note := "-", taskView{Labels: e.Data.Labels}.labels()
-	if e.Data.Sequence > 0 {
-		sequence = fmt.Sprint(e.Data.Sequence)
+// eventRow is the event as a line of a table, with the local time.
+func eventRow(e api.Event) string {
+	var data api.TaskEventData // other events have neither a sequence nor labels
+	json.Unmarshal(e.Data.RawMessage, &data)
+	sequence, note := "-", labelText(data.Labels)
+	if data.Sequence > 0 {
+		sequence = fmt.Sprint(data.Sequence)
 	}
-	if e.Data.Error != nil {
-		note = e.Data.Error.Code
+	if data.Error != nil {
+		note = data.Error.Code
 	}
 	return fmt.Sprintf("%s\t%-19s\t%s\t%s\t%s", e.Time.Local().Format("2006-01-02 15:04:05.000"), e.Type, e.Subject, sequence, note)
 }
@@ -90,7 +81,7 @@ func eventList(c *client) *cobra.Command {
 			query.Set("newest", "true")
 			limit = last
 		}
-		return list(cmd.Context(), c, "/v1/events", "events", query, limit, eventHeading, eventView.row)
+		return list(cmd.Context(), c, "/v1/events", "events", query, limit, eventHeading, eventRow)
 	}
 	return cmd
 }
@@ -106,11 +97,11 @@ lost it connects again and goes on behind the last event, without loss or repeat
 	return cmd
 }
 
-// errOutput means that nobody takes what is printed.
+// errOutput means that nobody reads what is printed.
 var errOutput = errors.New("print event")
 
-// silence is how long a stream may say nothing: the daemon says something every 10 s.
-const silence = 30 * time.Second
+// streamTimeout is how long nothing may come in a stream: the daemon writes every 10 s.
+const streamTimeout = 30 * time.Second
 
 // follow prints events until ctx ends. Only the first connection has to succeed.
 func (c *client) follow(ctx context.Context, query url.Values) error {
@@ -130,10 +121,8 @@ func (c *client) follow(ctx context.Context, query url.Values) error {
 		}
 		pause := pauses.NextBackOff()
 		fmt.Fprintf(c.errs, "connection lost: %v: trying again in %s\n", err, pause.Round(100*time.Millisecond))
-		select {
-		case <-ctx.Done():
+		if !loop.Sleep(ctx, pause) {
 			return nil
-		case <-time.After(pause):
 		}
 	}
 }
@@ -143,8 +132,8 @@ func (c *client) follow(ctx context.Context, query url.Values) error {
 func (c *client) stream(ctx context.Context, query url.Values, cursor *string, connected func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	quiet := time.AfterFunc(silence, func() { cancel(fmt.Errorf("nothing has come for %s", silence)) })
-	defer quiet.Stop()
+	timeout := time.AfterFunc(streamTimeout, func() { cancel(fmt.Errorf("nothing has come for %s", streamTimeout)) })
+	defer timeout.Stop()
 	header := http.Header{"Accept": {"text/event-stream"}}
 	if *cursor != "" {
 		header.Set("Last-Event-ID", *cursor)
@@ -155,26 +144,30 @@ func (c *client) stream(ctx context.Context, query url.Values, cursor *string, c
 	}
 	defer answer.Body.Close()
 	if answer.Header.Get("Content-Type") != "text/event-stream" {
-		return c.foreign(answer.StatusCode)
+		return c.unexpected(answer.StatusCode)
 	}
 	connected()
-	lines := bufio.NewReader(answer.Body)
+	err = c.printStream(answer.Body, cursor, func() { timeout.Reset(streamTimeout) })
+	return cmp.Or(context.Cause(ctx), err)
+}
+
+// printStream prints the events of a stream until reading or printing fails. received is
+// called for each line.
+func (c *client) printStream(stream io.Reader, cursor *string, received func()) error {
+	lines := bufio.NewReader(stream)
 	id, data := *cursor, ""
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			if cause := context.Cause(ctx); cause != nil {
-				err = cause
-			}
 			return err
 		}
-		quiet.Reset(silence)
+		received()
 		switch name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); {
 		case name == "id":
 			id = value
 		case name == "data":
 			data = value
-		case line == "\n": // only now it is whole
+		case line == "\n": // only now the event is whole
 			if data != "" {
 				if err := c.printEvent(c.out, data); err != nil {
 					return err
@@ -187,11 +180,11 @@ func (c *client) stream(ctx context.Context, query url.Values, cursor *string, c
 
 func (c *client) printEvent(w io.Writer, data string) error {
 	if c.output == "table" {
-		var e eventView
+		var e api.Event
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
 			return fmt.Errorf("read event: %w", err)
 		}
-		data = oneLine(strings.ReplaceAll(e.row(), "\t", "  "))
+		data = oneLine(strings.ReplaceAll(eventRow(e), "\t", "  "))
 	}
 	if _, err := fmt.Fprintln(w, data); err != nil {
 		return fmt.Errorf("%w: %w", errOutput, err)

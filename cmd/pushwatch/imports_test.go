@@ -10,8 +10,9 @@ import (
 // mayImport is the direction of the architecture: for each package, which others
 // of the module it may import. Only cmd/pushwatch, which wires, and tests may import any.
 var mayImport = map[string][]string{
-	"cmd/pushwatch/internal/web":      {"cmd/pushwatch/internal/web/page", "notify", "watcher", "watcher/loop"},
-	"cmd/pushwatch/internal/web/page": {"notify", "watcher", "watcher/loop"},
+	"cmd/pushwatch/internal/api":      {"watcher", "watcher/setting"},
+	"cmd/pushwatch/internal/web":      {"cmd/pushwatch/internal/api", "cmd/pushwatch/internal/web/page", "notify", "watcher", "watcher/loop"},
+	"cmd/pushwatch/internal/web/page": {"cmd/pushwatch/internal/api", "notify", "watcher", "watcher/loop"},
 	"notify":                          {"watcher", "watcher/loop", "watcher/setting"},
 	"notify/chat":                     {"notify", "watcher", "watcher/loop", "watcher/setting"},
 	"notify/notifytest":               {"notify/signing"},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,24 +8,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// notifierView is a notifier as the API shows it.
-type notifierView struct {
-	Name        string     `json:"name"`
-	Type        string     `json:"type"`
-	URL         string     `json:"url"`
-	State       string     `json:"state"`
-	PausedUntil *time.Time `json:"paused_until"`
-	Pending     int        `json:"pending"`
-	Waiting     float64    `json:"oldest_pending_seconds"`
-	Dead        int        `json:"dead"`
-	LastError   string     `json:"last_error"`
-}
+	"pushwatch/cmd/pushwatch/internal/api"
+)
 
 const notifierHeading = "NOTIFIER\tTYPE\tSTATE\tPENDING\tOLDEST\tDEAD\tWHERE\tLAST ERROR"
 
-func (n notifierView) row() string {
+func notifierRow(n api.Notifier) string {
 	state := n.State
 	if n.PausedUntil != nil {
 		state += ", on " + ago(n.PausedUntil)
@@ -41,10 +29,10 @@ func (n notifierView) row() string {
 func newNotifier() *cobra.Command {
 	return newClient("notifier", "List, test, pause and resume the notifiers of a running daemon", notifierList, notifierTest,
 		func(c *client) *cobra.Command {
-			return notifierSwitch(c, "pause", "Have deliveries wait until the notifier is resumed")
+			return notifierSwitch(c, "pause", "Hold deliveries back until the notifier is resumed")
 		},
 		func(c *client) *cobra.Command {
-			return notifierSwitch(c, "resume", "Tell a notifier again that is paused or gone")
+			return notifierSwitch(c, "resume", "Deliver again to a notifier that is paused or gone")
 		},
 	)
 }
@@ -53,7 +41,7 @@ func notifierList(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the notifiers of the settings", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(cmd.Context(), c, "/v1/notifiers", "notifiers", nil, 0, notifierHeading, notifierView.row)
+			return list(cmd.Context(), c, "/v1/notifiers", "notifiers", nil, 0, notifierHeading, notifierRow)
 		},
 	}
 }
@@ -66,13 +54,7 @@ func notifierTest(c *client) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.print(answer, func(w io.Writer) error {
-				var v struct {
-					EventID string `json:"event_id"`
-				}
-				if err := json.Unmarshal(answer, &v); err != nil {
-					return err
-				}
+			return printAnswer(c, answer, func(w io.Writer, v api.TestResult) error {
 				_, err := fmt.Fprintf(w, "%s is on its way: see pushwatch delivery list --event %[1]s\n", oneLine(v.EventID))
 				return err
 			})
@@ -80,7 +62,7 @@ func notifierTest(c *client) *cobra.Command {
 	}
 }
 
-// notifierSwitch is a command that does to a notifier what its name says.
+// notifierSwitch is the command that pauses or resumes a notifier.
 func notifierSwitch(c *client, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " NOTIFIER", Short: short, Args: cobra.ExactArgs(1),

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"pushwatch/cmd/pushwatch/internal/api"
 )
 
 // TestStatusTellsOnce has an outage of an account, which its applications are part of,
@@ -16,12 +18,12 @@ func TestStatusTellsOnce(t *testing.T) {
 		{"name":"college","blind":true,"dark":[
 			{"sdk_app_id":1400000002,"tasks":4,"error":{"code":"UnauthorizedOperation.SdkAppId","message":"not yours"}},
 			{"sdk_app_id":1400000003,"tasks":5,"error":null}]}]}`
-	var s statusView
+	var s api.Status
 	if err := json.Unmarshal([]byte(answer), &s); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := s.table(&out); err != nil {
+	if err := printStatus(&out, s); err != nil {
 		t.Fatal(err)
 	}
 	_, notes, _ := strings.Cut(out.String(), "\n! ")

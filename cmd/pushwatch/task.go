@@ -13,62 +13,37 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"pushwatch/cmd/pushwatch/internal/api"
 )
 
-// taskView is a task as the API shows it.
-type taskView struct {
-	SDKAppID       int64             `json:"sdk_app_id"`
-	TaskID         string            `json:"task_id"`
-	Account        string            `json:"account"`
-	State          string            `json:"state"`
-	Labels         map[string]string `json:"labels"`
-	ExpectedStopAt *time.Time        `json:"expected_stop_at"`
-	RegisteredAt   *time.Time        `json:"registered_at"`
-	Sequence       int64             `json:"sequence"`
-	Push           *struct {
-		Status         string `json:"status"`
-		FinishReason   string `json:"finish_reason"`
-		ExceptionCount int64  `json:"exception_count"`
-	} `json:"push"`
-	Error *struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	} `json:"error"`
-	LastObservedAt *time.Time `json:"last_observed_at"`
-	NextPollAt     *time.Time `json:"next_poll_at"`
-	EndedAt        *time.Time `json:"ended_at"`
-}
-
-func (t taskView) labels() string {
+// labelText is a task's labels in a cell of a table.
+func labelText(labels map[string]string) string {
 	var all []string
-	for _, k := range slices.Sorted(maps.Keys(t.Labels)) {
-		all = append(all, k+"="+t.Labels[k])
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		all = append(all, k+"="+labels[k])
 	}
 	return short(strings.Join(all, " "))
 }
 
-// details prints the task, a field a line.
-func (t taskView) details(w io.Writer) error {
-	fmt.Fprintf(w, "task\t%d/%s\naccount\t%s\nstate\t%s\n", t.SDKAppID, t.TaskID, oneLine(t.Account), t.State)
-	if p := t.Push; p != nil {
-		fmt.Fprintf(w, "push\t%s\nexceptions\t%d\n", oneLine(strings.TrimSpace(p.Status+" "+p.FinishReason)), p.ExceptionCount)
-	}
-	if e := t.Error; e != nil {
-		fmt.Fprintf(w, "error\t%s\n", oneLine(e.Code+": "+e.Message))
-	}
-	_, err := fmt.Fprintf(w, "labels\t%s\nevents\t%d\nregistered\t%s\nobserved\t%s\nnext poll\t%s\nexpected stop\t%s\nended\t%s\n", oneLine(t.labels()),
-		t.Sequence, ago(t.RegisteredAt), ago(t.LastObservedAt), ago(t.NextPollAt), ago(t.ExpectedStopAt), ago(t.EndedAt))
-	return err
+func taskRow(t api.Task) string {
+	return fmt.Sprintf("%d/%s\t%s\t%s\t%s\t%d\t%s", t.SDKAppID, t.TaskID, t.State, ago(t.LastObservedAt), ago(t.NextPollAt), t.Sequence, labelText(t.Labels))
 }
 
-// printTask prints an answer that is one task.
+// printTask prints an answer that is one task: in a table, a field a line.
 func (c *client) printTask(answer json.RawMessage) error {
-	return c.print(answer, func(w io.Writer) error {
-		var t taskView
-		if err := json.Unmarshal(answer, &t); err != nil {
-			return err
+	return printAnswer(c, answer, func(w io.Writer, t api.Task) error {
+		fmt.Fprintf(w, "task\t%d/%s\naccount\t%s\nstate\t%s\n", t.SDKAppID, t.TaskID, oneLine(t.Account), t.State)
+		if p := t.Push; p != nil {
+			status := strings.TrimSpace(orZero(p.Status) + " " + orZero(p.FinishReason))
+			fmt.Fprintf(w, "push\t%s\nexceptions\t%d\n", oneLine(status), orZero(p.ExceptionCount))
 		}
-		return t.details(w)
+		if e := t.Error; e != nil {
+			fmt.Fprintf(w, "error\t%s\n", oneLine(e.Code+": "+e.Message))
+		}
+		_, err := fmt.Fprintf(w, "labels\t%s\nevents\t%d\nregistered\t%s\nobserved\t%s\nnext poll\t%s\nexpected stop\t%s\nended\t%s\n", oneLine(labelText(t.Labels)),
+			t.Sequence, ago(&t.RegisteredAt), ago(t.LastObservedAt), ago(t.NextPollAt), ago(t.ExpectedStopAt), ago(t.EndedAt))
+		return err
 	})
 }
 
@@ -89,23 +64,19 @@ func taskPath(args []string) (path string, app int64, id string, err error) {
 }
 
 func taskAdd(c *client) *cobra.Command {
-	var body struct {
-		SDKAppID       int64             `json:"sdk_app_id"`
-		TaskID         string            `json:"task_id"`
-		ExpectedStopAt string            `json:"expected_stop_at,omitempty"`
-		Labels         map[string]string `json:"labels,omitempty"`
-	}
+	var body api.Registration
+	var stops string
 	var reopen bool
 	cmd := &cobra.Command{
-		Use: "add SDK_APP_ID TASK_ID", Short: "Have a push watched", Args: cobra.RangeArgs(1, 2),
-		Long:    "Add has a push watched. Repeating it is harmless: a task that is known already is shown as it is.",
+		Use: "add SDK_APP_ID TASK_ID", Short: "Watch a push", Args: cobra.RangeArgs(1, 2),
+		Long:    "Add registers a push to watch. Repeating it is harmless: a task that is registered already is shown as it is.",
 		Example: "  pushwatch task add 1400000001 ghucnligqtgtvk2624mb --label course=math-3b --stops 90m",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if _, body.SDKAppID, body.TaskID, err = taskPath(args); err != nil {
 				return err
 			}
-			if d, err := time.ParseDuration(body.ExpectedStopAt); err == nil {
-				body.ExpectedStopAt = time.Now().Add(d).UTC().Format(time.RFC3339)
+			if body.ExpectedStopAt, err = timeFlag("stops", stops, time.Now().Add); err != nil {
+				return err
 			}
 			answer, err := c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/v1/tasks?reopen=%t", reopen), body, "task_id")
 			if err != nil {
@@ -115,7 +86,7 @@ func taskAdd(c *client) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringToStringVar(&body.Labels, "label", nil, "a label, `KEY=VALUE`, that comes back in each event; may be repeated")
-	cmd.Flags().StringVar(&body.ExpectedStopAt, "stops", "", "when the push is planned to end: in a `TIME` such as 90m, or at 2026-11-22T19:00:00Z")
+	cmd.Flags().StringVar(&stops, "stops", "", "when the push is planned to end: in a `TIME` such as 90m, or at 2026-11-22T19:00:00Z")
 	cmd.Flags().BoolVar(&reopen, "reopen", false, "watch a task anew that has ended")
 	return cmd
 }
@@ -138,9 +109,7 @@ func taskList(c *client) *cobra.Command {
 			for k, v := range labels {
 				query.Add("label", k+":"+v)
 			}
-			return list(cmd.Context(), c, "/v1/tasks", "tasks", query, limit, "TASK\tSTATE\tOBSERVED\tNEXT POLL\tEVENTS\tLABELS", func(t taskView) string {
-				return fmt.Sprintf("%d/%s\t%s\t%s\t%s\t%d\t%s", t.SDKAppID, t.TaskID, t.State, ago(t.LastObservedAt), ago(t.NextPollAt), t.Sequence, t.labels())
-			})
+			return list(cmd.Context(), c, "/v1/tasks", "tasks", query, limit, "TASK\tSTATE\tOBSERVED\tNEXT POLL\tEVENTS\tLABELS", taskRow)
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", "", "only tasks in this `STATE`: registered, preparing, pushing, stopped, failed, not_found")

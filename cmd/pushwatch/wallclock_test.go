@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/notify/notifytest"
 	"pushwatch/watcher/tiwsim"
 )
@@ -220,7 +221,7 @@ func noNonsense(t *testing.T, address string) {
 	for _, line := range regexp.MustCompile(`(?m)^pushwatch_.* -.*$`).FindAllString(fetch(t, address, "/metrics"), -1) {
 		t.Errorf("metric %s, want nothing below 0", line)
 	}
-	var status statusView
+	var status api.Status
 	if err := json.Unmarshal([]byte(fetch(t, address, "/v1/status")), &status); err != nil {
 		t.Fatal(err)
 	}

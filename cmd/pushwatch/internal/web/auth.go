@@ -28,7 +28,7 @@ func NewToken(name, secret string, role Role) Token {
 	return Token{Name: name, Role: role, hash: sha256.Sum256([]byte(secret))}
 }
 
-// tokens are those in force, which can be replaced while requests are served.
+// tokens are the valid tokens. They can be replaced while requests are served.
 type tokens struct {
 	mu       sync.Mutex
 	list     []Token
@@ -60,19 +60,19 @@ func public(path string) bool {
 	return path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, callbackPath)
 }
 
-// authorize lets through who bears a token of the role that the request needs.
-// Without tokens everybody may do everything. Who has signed in on the page may
+// authorize passes on requests with a token of the role that they need. Without tokens
+// in the settings everybody may do everything. Who has signed in on the page may also
 // read the stream of events, for which no script can send a header.
-func authorize(d *door, next http.Handler) http.Handler {
+func authorize(auth *authenticator, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		list, _ := d.now()
+		list, _ := auth.now()
 		if len(list) == 0 || public(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		role, ok := bearer(list, r)
 		if !ok && r.URL.Path == streamPath {
-			role, ok = Read, d.admits(r)
+			role, ok = Read, auth.mayRead(r)
 		}
 		switch {
 		case !ok:

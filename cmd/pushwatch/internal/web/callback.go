@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/watcher"
 )
 
@@ -41,11 +42,7 @@ func callback(callbacks Callbacks, log *zap.Logger) http.HandlerFunc {
 			problem(w, http.StatusRequestEntityTooLarge, "a callback of TIW is smaller")
 			return
 		}
-		var body struct {
-			ExpireTime int64
-			Sign       string
-			EventData  struct{ TaskID string }
-		}
+		var body api.Callback
 		if err := json.Unmarshal(text, &body); err != nil {
 			log.Debug("callback not understood", zap.Int64("sdk_app_id", app), zap.Error(err))
 		}

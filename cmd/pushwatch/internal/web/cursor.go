@@ -73,3 +73,17 @@ func readEventCursor(s string) (watcher.Position, error) {
 	}
 	return p, nil
 }
+
+// onePage turns what was found into a page of a list. One more than the limit was asked
+// for: where it was found there is a next page, which begins behind the last one shown.
+func onePage[T, Shown any](found []T, limit int, show func(T) Shown, cursor func(T) string) (page []Shown, next string) {
+	if len(found) > limit {
+		found = found[:limit]
+		next = cursor(found[limit-1])
+	}
+	page = make([]Shown, len(found))
+	for i, one := range found {
+		page[i] = show(one)
+	}
+	return page, next
+}

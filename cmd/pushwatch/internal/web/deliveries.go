@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/notify"
 )
 
@@ -31,68 +32,32 @@ type deliveryAPI struct {
 	log        *zap.Logger
 }
 
-// A Delivery is one event on its way to one notifier. It is exported since it is
-// embedded, and huma looks into exported fields only.
-type Delivery struct {
-	ID            string     `json:"id" example:"dlv_1_42"`
-	EventID       string     `json:"event_id" example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
-	Type          string     `json:"type" doc:"The event's type." example:"push.stopped"`
-	Subject       string     `json:"subject" doc:"The event's subject." example:"1400000001/ghucnligqtgtvk2624mb"`
-	Notifier      string     `json:"notifier" doc:"Whom it goes to." example:"classroom"`
-	State         string     `json:"state" enum:"pending,delivered,dead" doc:"dead: given up; kept until it is retried."`
-	Attempts      int        `json:"attempts" minimum:"0" doc:"Attempts since it was made or last retried." example:"1"`
-	NextAttemptAt *time.Time `json:"next_attempt_at" doc:"When a pending one is tried next; null: as soon as its turn comes, or never again."`
-	LastError     string     `json:"last_error" doc:"What the last attempt met; empty: nothing." example:"answer 503"`
-	CreatedAt     time.Time  `json:"created_at"`
-	SettledAt     *time.Time `json:"settled_at" doc:"When it was delivered or given up; null: it is pending."`
-}
-
-// deliveryDetail is a delivery with its attempts.
-type deliveryDetail struct {
-	Delivery
-	Log []attempt `json:"log" doc:"The attempts, oldest first; the newest ones, where there were many."`
-}
-
-type attempt struct {
-	At         time.Time `json:"at" doc:"When it began."`
-	Status     int       `json:"status" doc:"The HTTP status of the answer; 0: there was none." example:"503"`
-	Error      string    `json:"error" doc:"Why it failed; empty: it did not."`
-	DurationMS int64     `json:"duration_ms" minimum:"0" doc:"How long it took, in milliseconds." example:"35"`
-}
-
-func showDelivery(r notify.Record) Delivery {
-	return Delivery{
+func showDelivery(r notify.Record) api.Delivery {
+	return api.Delivery{
 		ID: r.ID.String(), EventID: r.EventID, Type: string(r.Type), Subject: r.Subject, Notifier: r.Notifier,
-		State: string(r.State), Attempts: r.Attempts, NextAttemptAt: moment(r.NextAttemptAt), LastError: r.LastError,
-		CreatedAt: *moment(r.CreatedAt), SettledAt: moment(r.SettledAt),
+		State: string(r.State), Attempts: r.Attempts, NextAttemptAt: timeOrNull(r.NextAttemptAt), LastError: r.LastError,
+		CreatedAt: *timeOrNull(r.CreatedAt), SettledAt: timeOrNull(r.SettledAt),
 	}
 }
 
-func (a *deliveryAPI) register(api huma.API) {
-	huma.Register(api, huma.Operation{
+func (a *deliveryAPI) register(r huma.API) {
+	huma.Register(r, huma.Operation{
 		OperationID: "list-deliveries", Method: http.MethodGet, Path: "/v1/deliveries", Tags: []string{"deliveries"},
 		Summary: "A page of deliveries, the newest of an account first",
 	}, a.list)
-	huma.Register(api, huma.Operation{
+	huma.Register(r, huma.Operation{
 		OperationID: "get-delivery", Method: http.MethodGet, Path: "/v1/deliveries/{id}", Tags: []string{"deliveries"},
 		Summary: "One delivery with its attempts",
 	}, a.get)
-	huma.Register(api, huma.Operation{
+	huma.Register(r, huma.Operation{
 		OperationID: "retry-delivery", Method: http.MethodPost, Path: "/v1/deliveries/{id}/retry", Tags: []string{"deliveries"},
 		Summary: "Deliver again what was delivered or given up", DefaultStatus: http.StatusAccepted,
 		Description: "The same event, byte for byte, under the same id. A pending one is left as it is.",
 	}, a.retry)
-	huma.Register(api, huma.Operation{
+	huma.Register(r, huma.Operation{
 		OperationID: "retry-deliveries", Method: http.MethodPost, Path: "/v1/deliveries/retry", Tags: []string{"deliveries"},
 		Summary: "Deliver again all that was given up for a notifier",
 	}, a.retryAll)
-}
-
-type deliveriesAnswer struct {
-	Body struct {
-		Deliveries []Delivery `json:"deliveries"`
-		NextCursor string     `json:"next_cursor" doc:"Cursor of the next page; empty: this is the last."`
-	}
 }
 
 func (a *deliveryAPI) list(ctx context.Context, in *struct {
@@ -101,7 +66,7 @@ func (a *deliveryAPI) list(ctx context.Context, in *struct {
 	Event    string `query:"event" maxLength:"100" doc:"An event's id." example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
 	Limit    int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many deliveries."`
 	Cursor   string `query:"cursor" maxLength:"100" doc:"next_cursor of the page before."`
-}) (*deliveriesAnswer, error) {
+}) (*struct{ Body api.Deliveries }, error) {
 	q := notify.Query{State: notify.State(in.State), Notifier: in.Notifier, EventID: in.Event, Limit: in.Limit + 1}
 	if in.Cursor != "" {
 		var err error
@@ -113,15 +78,8 @@ func (a *deliveryAPI) list(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, a.failure(ctx, err)
 	}
-	out := &deliveriesAnswer{}
-	out.Body.Deliveries = make([]Delivery, 0, len(records))
-	for i, r := range records {
-		if i == in.Limit { // one more than asked for: there is a next page
-			out.Body.NextCursor = records[i-1].ID.String()
-			break
-		}
-		out.Body.Deliveries = append(out.Body.Deliveries, showDelivery(r))
-	}
+	out := &struct{ Body api.Deliveries }{}
+	out.Body.Deliveries, out.Body.NextCursor = onePage(records, in.Limit, showDelivery, func(r notify.Record) string { return r.ID.String() })
 	return out, nil
 }
 
@@ -130,7 +88,7 @@ type deliveryPath struct {
 	ID string `path:"id" pattern:"^dlv_[0-9]{1,19}_[0-9]{1,19}$" patternDescription:"an id of a delivery, such as dlv_1_42" example:"dlv_1_42"`
 }
 
-func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*struct{ Body deliveryDetail }, error) {
+func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*struct{ Body api.DeliveryDetail }, error) {
 	id, err := notify.ParseDeliveryID(in.ID)
 	if err != nil {
 		return nil, a.failure(ctx, err)
@@ -139,9 +97,9 @@ func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*struct{ Body 
 	if err != nil {
 		return nil, a.failure(ctx, err)
 	}
-	out := &struct{ Body deliveryDetail }{deliveryDetail{Delivery: showDelivery(record), Log: []attempt{}}}
+	out := &struct{ Body api.DeliveryDetail }{api.DeliveryDetail{Delivery: showDelivery(record), Log: []api.Attempt{}}}
 	for _, t := range attempts {
-		out.Body.Log = append(out.Body.Log, attempt{At: *moment(t.At), Status: t.Status, Error: t.Error, DurationMS: t.Duration.Milliseconds()})
+		out.Body.Log = append(out.Body.Log, api.Attempt{At: *timeOrNull(t.At), Status: t.Status, Error: t.Error, DurationMS: t.Duration.Milliseconds()})
 	}
 	return out, nil
 }
@@ -154,26 +112,12 @@ func (a *deliveryAPI) retry(ctx context.Context, in *deliveryPath) (*struct{}, e
 	return nil, a.failure(ctx, err)
 }
 
-type replayAnswer struct {
-	Body struct {
-		Replayed int `json:"replayed" doc:"How many are delivered again." example:"12"`
-	}
-}
-
-func (a *deliveryAPI) retryAll(ctx context.Context, in *struct {
-	Body struct {
-		Notifier string    `json:"notifier" minLength:"1" maxLength:"100" doc:"Its name in the settings." example:"classroom"`
-		Since    time.Time `json:"since,omitzero" doc:"Only what was made then or later." example:"2026-11-22T18:00:00Z"`
-		Until    time.Time `json:"until,omitzero" doc:"Only what was made before." example:"2026-11-22T19:00:00Z"`
-	}
-}) (*replayAnswer, error) {
+func (a *deliveryAPI) retryAll(ctx context.Context, in *struct{ Body api.Replay }) (*struct{ Body api.ReplayResult }, error) {
 	n, err := a.deliveries.RetryAll(ctx, in.Body.Notifier, in.Body.Since, in.Body.Until)
 	if err != nil {
 		return nil, a.failure(ctx, err)
 	}
-	out := &replayAnswer{}
-	out.Body.Replayed = n
-	return out, nil
+	return &struct{ Body api.ReplayResult }{api.ReplayResult{Replayed: n}}, nil
 }
 
 func (a *deliveryAPI) failure(ctx context.Context, err error) error {

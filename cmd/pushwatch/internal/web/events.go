@@ -2,17 +2,16 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"path"
-	"reflect"
 	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/watcher"
 )
@@ -26,30 +25,18 @@ type Events interface {
 	// LastEvents returns the position of the newest event.
 	LastEvents(ctx context.Context) (watcher.Position, error)
 	// Changed returns a channel that is closed when this process next saves an
-	// event. What other processes save need not be told.
+	// event. It may stay open when other processes save one.
 	Changed() <-chan struct{}
 }
 
 // eventAPI serves /v1/events.
 type eventAPI struct {
-	events Events
-	door   *door
-	log    *zap.Logger
-	done   <-chan struct{} // closed when the daemon stops
-	pace   streamPace
-	open   atomic.Int64 // streams
-}
-
-// event is an event as it was frozen. The type stands for its bytes and describes
-// them as an [eventBody].
-type event json.RawMessage
-
-// MarshalJSON implements [json.Marshaler].
-func (e event) MarshalJSON() ([]byte, error) { return json.RawMessage(e).MarshalJSON() }
-
-// Schema implements [huma.SchemaProvider].
-func (event) Schema(r huma.Registry) *huma.Schema {
-	return r.Schema(reflect.TypeFor[eventBody](), true, "Event")
+	events   Events
+	auth     *authenticator
+	log      *zap.Logger
+	stopping <-chan struct{} // closed when the daemon stops
+	pace     streamPace
+	streams  atomic.Int64 // open now
 }
 
 // An EventFilter chooses events in a query. It is exported since it is embedded, and
@@ -104,13 +91,13 @@ func (a *eventAPI) page(ctx context.Context, q watcher.EventQuery, location, cur
 	return page, failure(ctx, a.log, err)
 }
 
-func (a *eventAPI) register(api huma.API) {
-	huma.Register(api, huma.Operation{
+func (a *eventAPI) register(r huma.API) {
+	huma.Register(r, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: "/v1/events", Tags: []string{"events"},
 		Summary:     "A page of events",
 		Description: "To read all events and go on with what comes: ask with the cursor of each answer again. An event never appears behind a cursor that was given before it. The events of ended tasks are dropped after store.retention.",
 	}, a.list)
-	huma.Register(api, huma.Operation{
+	huma.Register(r, huma.Operation{
 		OperationID: "stream-events", Method: http.MethodGet, Path: "/v1/events/stream", Tags: []string{"events"},
 		Summary: "The events as they come, as server-sent events",
 		Description: "Each has the cursor as its id, the type as its event and the event on one line as its data. Comments keep the connection alive. " +
@@ -124,19 +111,12 @@ func (a *eventAPI) register(api huma.API) {
 	}, a.stream)
 }
 
-type eventsAnswer struct {
-	Body struct {
-		Events []event `json:"events" doc:"Oldest first: in the order of their commits for each account, and between accounts by time as far as that allows."`
-		Cursor string  `json:"cursor" doc:"Where the next page begins: its after. Given with an empty page too, which means that there is nothing more yet." example:"AQEq"`
-	}
-}
-
 func (a *eventAPI) list(ctx context.Context, in *struct {
 	EventFilter
 	After  string `query:"after" maxLength:"16384" doc:"The cursor of the page before; \"now\": only what comes from now on; left out: from the oldest." example:"AQEq"`
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many events."`
 	Newest bool   `query:"newest" doc:"The newest events that match, instead of the oldest; also oldest first. The cursor is that of the newest event, to go on with what comes."`
-}) (*eventsAnswer, error) {
+}) (*struct{ Body api.Events }, error) {
 	q, err := in.query()
 	if err != nil {
 		return nil, err
@@ -149,11 +129,11 @@ func (a *eventAPI) list(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	out := &eventsAnswer{}
+	out := &struct{ Body api.Events }{}
 	out.Body.Cursor = eventCursor(page.Next)
-	out.Body.Events = make([]event, len(page.Events))
+	out.Body.Events = make([]api.FrozenEvent, len(page.Events))
 	for i, e := range page.Events {
-		out.Body.Events[i] = event(e.Body)
+		out.Body.Events[i] = api.FrozenEvent(e.Body)
 	}
 	return out, nil
 }
@@ -178,13 +158,13 @@ func (a *eventAPI) stream(ctx context.Context, in *struct {
 	if _, err := a.page(ctx, q, location, cursor); err != nil { // here it can still be answered
 		return nil, err
 	}
-	if !a.enter() {
+	if !a.acquireStream() {
 		return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("as many streams are open as this process serves: try again later, or read /v1/events"),
 			http.Header{"Retry-After": {"10"}})
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {
-		defer a.open.Add(-1)
+		defer a.streams.Add(-1)
 		r, w := humago.Unwrap(c)
-		a.follow(w, r, q)
+		a.writeStream(w, r, q)
 	}}, nil
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/watcher"
 )
 
 // problem answers with a problem detail of RFC 9457.
 func problem(w http.ResponseWriter, status int, detail string) {
-	body, _ := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
-	w.Header().Set("Content-Type", "application/problem+json")
+	body, _ := json.Marshal(api.Problem{Title: http.StatusText(status), Status: status, Detail: detail})
+	w.Header().Set("Content-Type", api.ProblemType)
 	w.WriteHeader(status)
 	w.Write(body)
 }
@@ -31,7 +32,7 @@ func problems(mux *http.ServeMux) http.Handler {
 			mux.ServeHTTP(w, r)
 			return
 		}
-		c := &caught{header: make(http.Header)}
+		c := &headRecorder{header: make(http.Header)}
 		mux.ServeHTTP(c, r)
 		switch allow := c.header.Get("Allow"); {
 		case c.status == http.StatusMethodNotAllowed:
@@ -45,20 +46,20 @@ func problems(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// caught holds an answer's status and header, and drops its body.
-type caught struct {
+// A headRecorder keeps an answer's status and header and drops its body.
+type headRecorder struct {
 	header http.Header
 	status int
 }
 
-func (c *caught) Header() http.Header         { return c.header }
-func (c *caught) WriteHeader(status int)      { c.status = status }
-func (c *caught) Write(b []byte) (int, error) { return len(b), nil }
+func (c *headRecorder) Header() http.Header         { return c.header }
+func (c *headRecorder) WriteHeader(status int)      { c.status = status }
+func (c *headRecorder) Write(b []byte) (int, error) { return len(b), nil }
 
 // clarify is a [huma.Transformer] that puts what the validation found into the words
 // of this API: where it is, what stands there, what would be right.
 func clarify(_ huma.Context, _ string, v any) (any, error) {
-	if p, ok := v.(*huma.ErrorModel); ok {
+	if p, ok := v.(*api.Problem); ok {
 		if p.Detail == "validation failed" {
 			p.Detail = "the request is faulty"
 		}
@@ -74,7 +75,7 @@ func clarify(_ huma.Context, _ string, v any) (any, error) {
 // that it is not in.
 var missing = regexp.MustCompile("^" + fmt.Sprintf(regexp.QuoteMeta(validation.MsgExpectedRequiredProperty), "(.+)") + "$")
 
-func reword(e *huma.ErrorDetail) {
+func reword(e *api.Fault) {
 	if property := missing.FindStringSubmatch(e.Message); property != nil {
 		e.Location, e.Value, e.Message = e.Location+"."+property[1], nil, "is missing"
 		return
@@ -110,10 +111,10 @@ func shortened(value any) any {
 
 // fault is the answer to a request with one wrong value.
 func fault(location string, value any, want string) error {
-	return huma.Error422UnprocessableEntity("the request is faulty", &huma.ErrorDetail{Location: location, Value: value, Message: want})
+	return huma.Error422UnprocessableEntity("the request is faulty", &api.Fault{Location: location, Value: value, Message: want})
 }
 
-// failure makes an error of the watching or the store one of the API.
+// failure turns an error of the watcher or the store into one of the API.
 func failure(ctx context.Context, log *zap.Logger, err error) error {
 	switch {
 	case err == nil:
@@ -126,7 +127,7 @@ func failure(ctx context.Context, log *zap.Logger, err error) error {
 	var details []error
 	for _, e := range flatten(err) {
 		if field, ok := errors.AsType[*watcher.FieldError](e); ok {
-			details = append(details, &huma.ErrorDetail{Location: "body." + field.Field, Value: field.Value, Message: "want " + field.Want})
+			details = append(details, &api.Fault{Location: "body." + field.Field, Value: field.Value, Message: "want " + field.Want})
 		}
 	}
 	if len(details) > 0 {

@@ -14,8 +14,8 @@ import (
 
 const (
 	sessionLength = 12 * time.Hour
-	// maxSessions is how many people are signed in at once. The one that would be
-	// too much has the oldest session end.
+	// maxSessions is how many people are signed in at once. One more ends the oldest
+	// session.
 	maxSessions = 1000
 )
 
@@ -69,42 +69,42 @@ func (s *sessions) end(id string) {
 	delete(s.all, sha256.Sum256([]byte(id)))
 }
 
-// A door knows who is let in: who bears a token of the settings and, as
-// [page.Door], who has signed in with one. A session counts for as long as the
-// settings have its token, with the role that it has there.
-type door struct {
+// An authenticator knows who sends a request: the bearer of a token of the settings or,
+// as [page.Door], a person who signed in with one. A session is valid as long as the
+// settings have its token, with the role that the token has there.
+type authenticator struct {
 	*tokens
 	sessions *sessions
 	cookie   string // the name of the one that holds a session's id
 }
 
-// newDoor returns the door of an instance. A browser sends a cookie to every port of
-// a host: the hash keeps apart the instances there, whose names may have characters
-// that a cookie's may not.
-func newDoor(tokens []Token, instance string) *door {
+// newAuthenticator returns the authenticator of an instance. A browser sends a cookie to
+// every port of a host: the hash in its name separates the instances there, whose names
+// may have characters that a cookie's may not.
+func newAuthenticator(tokens []Token, instance string) *authenticator {
 	sum := sha256.Sum256([]byte(instance))
-	return &door{newTokens(tokens), new(sessions), "pushwatch_session_" + hex.EncodeToString(sum[:4])}
+	return &authenticator{newTokens(tokens), new(sessions), "pushwatch_session_" + hex.EncodeToString(sum[:4])}
 }
 
-// admits reports whether a request that reads events may be served, and go on.
-func (d *door) admits(r *http.Request) bool {
-	list, _ := d.now()
+// mayRead reports whether a request may read events.
+func (a *authenticator) mayRead(r *http.Request) bool {
+	list, _ := a.now()
 	_, bears := bearer(list, r)
-	_, signedIn := d.Visitor(r)
+	_, signedIn := a.Visitor(r)
 	return bears || signedIn
 }
 
 // Visitor implements [page.Door].
-func (d *door) Visitor(r *http.Request) (page.Visitor, bool) {
-	list, _ := d.now()
+func (a *authenticator) Visitor(r *http.Request) (page.Visitor, bool) {
+	list, _ := a.now()
 	if len(list) == 0 {
 		return page.Visitor{MayAct: true}, true
 	}
-	cookie, err := r.Cookie(d.cookie)
+	cookie, err := r.Cookie(a.cookie)
 	if err != nil {
 		return page.Visitor{}, false
 	}
-	hash, ok := d.sessions.token(cookie.Value, time.Now())
+	hash, ok := a.sessions.token(cookie.Value, time.Now())
 	token := find(list, hash)
 	if !ok || token == nil {
 		return page.Visitor{}, false
@@ -113,30 +113,30 @@ func (d *door) Visitor(r *http.Request) (page.Visitor, bool) {
 }
 
 // Enter implements [page.Door].
-func (d *door) Enter(w http.ResponseWriter, r *http.Request, secret string) bool {
+func (a *authenticator) Enter(w http.ResponseWriter, r *http.Request, secret string) bool {
 	hash := sha256.Sum256([]byte(secret))
-	list, _ := d.now()
+	list, _ := a.now()
 	if find(list, hash) == nil {
 		return false
 	}
-	d.Leave(w, r)
-	http.SetCookie(w, d.newCookie(r, d.sessions.begin(hash, time.Now()), int(sessionLength.Seconds())))
+	a.Leave(w, r)
+	http.SetCookie(w, a.newCookie(r, a.sessions.begin(hash, time.Now()), int(sessionLength.Seconds())))
 	return true
 }
 
 // Leave implements [page.Door].
-func (d *door) Leave(w http.ResponseWriter, r *http.Request) {
-	if old, err := r.Cookie(d.cookie); err == nil {
-		d.sessions.end(old.Value)
-		http.SetCookie(w, d.newCookie(r, "", -1))
+func (a *authenticator) Leave(w http.ResponseWriter, r *http.Request) {
+	if old, err := r.Cookie(a.cookie); err == nil {
+		a.sessions.end(old.Value)
+		http.SetCookie(w, a.newCookie(r, "", -1))
 	}
 }
 
 // newCookie returns one that no script reads and no other site has sent. It is kept from
 // plain HTTP where the visitor came by HTTPS, to us or to the proxy before us.
-func (d *door) newCookie(r *http.Request, value string, seconds int) *http.Cookie {
+func (a *authenticator) newCookie(r *http.Request, value string, seconds int) *http.Cookie {
 	return &http.Cookie{
-		Name: d.cookie, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: a.cookie, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
 	}
 }

@@ -44,7 +44,7 @@ func TestSessions(t *testing.T) {
 // cookies apart by nothing but their names.
 func TestNeighbours(t *testing.T) {
 	token := NewToken("looker", "read-read-read-read", Read)
-	doors := []*door{newDoor([]Token{token}, "room 1; east"), newDoor([]Token{token}, "room 2; east")}
+	instances := []*authenticator{newAuthenticator([]Token{token}, "room 1; east"), newAuthenticator([]Token{token}, "room 2; east")}
 	jar := make(map[string]*http.Cookie) // as a browser keeps them, for all ports
 	visit := func() *http.Request {
 		r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
@@ -53,7 +53,7 @@ func TestNeighbours(t *testing.T) {
 		}
 		return r
 	}
-	for _, d := range doors {
+	for _, d := range instances {
 		answer := httptest.NewRecorder()
 		if !d.Enter(answer, visit(), "read-read-read-read") {
 			t.Fatal("Enter() = false, want to come in")
@@ -62,17 +62,17 @@ func TestNeighbours(t *testing.T) {
 			jar[c.Name] = c
 		}
 	}
-	for i, d := range doors {
+	for i, d := range instances {
 		if _, ok := d.Visitor(visit()); !ok {
 			t.Errorf("instance %d does not know its visitor any more", i)
 		}
 	}
 	answer := httptest.NewRecorder()
-	doors[0].Leave(answer, visit())
-	if _, ok := doors[1].Visitor(visit()); !ok {
+	instances[0].Leave(answer, visit())
+	if _, ok := instances[1].Visitor(visit()); !ok {
 		t.Error("leaving one instance ends the session of the other")
 	}
-	if _, ok := doors[0].Visitor(visit()); ok {
+	if _, ok := instances[0].Visitor(visit()); ok {
 		t.Error("a session goes on after leaving")
 	}
 }

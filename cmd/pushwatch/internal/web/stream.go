@@ -15,44 +15,43 @@ import (
 )
 
 const (
-	// maxStreams is how many streams are open at once: fewer than connections, so
-	// that their readers cannot keep everybody else out.
+	// maxStreams is how many streams are open at once: fewer than connections, so that
+	// streams cannot take all of them.
 	maxStreams = 1000
-	// streamPage is how many events are read, and then written, at a time. It is
-	// all the memory that a reader costs.
+	// streamPage is how many events are read, and then written, at a time. It bounds the
+	// memory that a reader costs.
 	streamPage = 50
 )
 
-// A streamPace says when things happen in a stream. A zero field is its default.
+// A streamPace is the timing of a stream. A zero field is its default.
 type streamPace struct {
-	beat     time.Duration // between the comments that keep a connection alive; default 10 s
-	recheck  time.Duration // between looks for what other processes have saved; default 1 s
-	rest     time.Duration // after a write, for what comes at once to be written at once; default 100 ms
-	patience time.Duration // with a reader that takes nothing; default 15 s
+	keepAlive    time.Duration // between the comments that keep a connection alive; default 10 s
+	pollEvery    time.Duration // between looks for what other processes have saved; default 1 s
+	batchDelay   time.Duration // after a write, so that events of a burst are written together; default 100 ms
+	writeTimeout time.Duration // for a reader that takes nothing; default 15 s
 }
 
 func (p streamPace) withDefaults() streamPace {
 	return streamPace{
-		beat: cmp.Or(p.beat, 10*time.Second), recheck: cmp.Or(p.recheck, time.Second),
-		rest: cmp.Or(p.rest, 100*time.Millisecond), patience: cmp.Or(p.patience, 15*time.Second),
+		keepAlive: cmp.Or(p.keepAlive, 10*time.Second), pollEvery: cmp.Or(p.pollEvery, time.Second),
+		batchDelay: cmp.Or(p.batchDelay, 100*time.Millisecond), writeTimeout: cmp.Or(p.writeTimeout, 15*time.Second),
 	}
 }
 
-// enter takes a place for a stream, if there is one.
-func (a *eventAPI) enter() bool {
-	if a.open.Add(1) > maxStreams {
-		a.open.Add(-1)
+// acquireStream takes one of the streams that may be open at once, if one is left.
+func (a *eventAPI) acquireStream() bool {
+	if a.streams.Add(1) > maxStreams {
+		a.streams.Add(-1)
 		return false
 	}
 	return true
 }
 
-// follow writes events until the reader goes away, takes nothing, or may not read
-// any more, or the daemon stops. Between two pages it holds none: a reader is woken and reads what there
-// is, at its own speed.
-func (a *eventAPI) follow(w http.ResponseWriter, r *http.Request, q watcher.EventQuery) {
-	ctx := r.Context()
-	out := streamWriter{http.NewResponseController(w), w, a.pace.patience}
+// writeStream writes events until the reader disconnects, takes nothing, or may not read
+// any more, or until the daemon stops. Between two pages it holds none in memory: a
+// reader is woken and reads at its own speed.
+func (a *eventAPI) writeStream(w http.ResponseWriter, r *http.Request, q watcher.EventQuery) {
+	out := streamWriter{http.NewResponseController(w), w, a.pace.writeTimeout}
 	out.SetReadDeadline(time.Time{}) // the request has been read; what follows is only its end
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
@@ -60,66 +59,71 @@ func (a *eventAPI) follow(w http.ResponseWriter, r *http.Request, q watcher.Even
 		return
 	}
 	q.Limit = streamPage
-	err := out.say("pushwatch", q.After)
-	beat := time.NewTicker(a.pace.beat)
-	defer beat.Stop()
-	for err == nil {
-		_, replaced := a.door.now()
-		if !a.door.admits(r) {
-			out.say("this token is not valid any more: connect again with another", q.After)
-			return
-		}
-		changed := a.events.Changed() // before the reading, or something between them would go unnoticed
-		page, failed := a.events.Events(ctx, q)
-		if failed != nil {
-			if ctx.Err() == nil {
-				a.log.Error("read events for a stream", zap.Error(failed))
-				out.say("the database does not answer as it should: connect again", q.After)
-			}
-			return
-		}
-		if err = out.page(q.After, page); err != nil {
-			break
-		}
-		q.After = page.Next
-		if len(page.Events) == streamPage {
-			continue
-		}
-		pause := a.pace.recheck
-		if len(page.Events) > 0 {
-			changed, pause = nil, a.pace.rest
-		}
-		select {
-		case <-changed:
-		case <-replaced:
-		case <-time.After(pause):
-		case <-beat.C:
-			err = out.say("alive", q.After)
-		case <-a.done:
-			out.say("pushwatch stops: connect again", q.After)
-			return
-		case <-ctx.Done():
-			return
-		}
+	err := out.comment("pushwatch", q.After)
+	keepAlive := time.NewTicker(a.pace.keepAlive)
+	defer keepAlive.Stop()
+	for again := err == nil; again; {
+		again, err = a.writePage(r, out, &q, keepAlive.C)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) { // else it has gone away
-		a.log.Warn("event stream cut off: its reader takes nothing", zap.Duration("waited", a.pace.patience))
+	if errors.Is(err, os.ErrDeadlineExceeded) { // else the reader has disconnected
+		a.log.Warn("event stream timed out", zap.Duration("write_timeout", a.pace.writeTimeout))
 	}
+}
+
+// writePage writes the next page of a stream and waits until there may be another. It
+// reports whether the stream goes on; an error is one of writing.
+func (a *eventAPI) writePage(r *http.Request, out streamWriter, q *watcher.EventQuery, keepAlive <-chan time.Time) (again bool, err error) {
+	_, replaced := a.auth.now()
+	if !a.auth.mayRead(r) {
+		return false, out.comment("this token is not valid any more: connect again with another", q.After)
+	}
+	changed := a.events.Changed() // before reading, so that no event between the two goes unnoticed
+	page, err := a.events.Events(r.Context(), *q)
+	if err != nil {
+		if r.Context().Err() != nil {
+			return false, nil
+		}
+		a.log.Error("read events for stream", zap.Error(err))
+		return false, out.comment("the database does not answer as it should: connect again", q.After)
+	}
+	if err := out.page(q.After, page); err != nil {
+		return false, err
+	}
+	q.After = page.Next
+	if len(page.Events) == streamPage {
+		return true, nil
+	}
+	pause := a.pace.pollEvery
+	if len(page.Events) > 0 {
+		changed, pause = nil, a.pace.batchDelay
+	}
+	select {
+	case <-changed:
+	case <-replaced:
+	case <-time.After(pause):
+	case <-keepAlive:
+		err = out.comment("alive", q.After)
+	case <-a.stopping:
+		return false, out.comment("pushwatch stops: connect again", q.After)
+	case <-r.Context().Done():
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // A streamWriter writes server-sent events.
 // https://html.spec.whatwg.org/multipage/server-sent-events.html
 type streamWriter struct {
 	*http.ResponseController
-	w        http.ResponseWriter
-	patience time.Duration
+	w       http.ResponseWriter
+	timeout time.Duration // of a write
 }
 
-// say writes a comment, and the position as an id without an event: a reader that
-// connects again need not pass by what its filter has left out.
-func (s streamWriter) say(comment string, at watcher.Position) error {
-	s.SetWriteDeadline(time.Now().Add(s.patience))
-	fmt.Fprintf(s.w, ": %s\nid: %s\n\n", comment, eventCursor(at))
+// comment writes a comment, and the position as an id without an event: a reader that
+// connects again then skips what its filter left out.
+func (s streamWriter) comment(text string, at watcher.Position) error {
+	s.SetWriteDeadline(time.Now().Add(s.timeout))
+	fmt.Fprintf(s.w, ": %s\nid: %s\n\n", text, eventCursor(at))
 	return s.Flush()
 }
 
@@ -135,7 +139,7 @@ func (s streamWriter) page(at watcher.Position, page watcher.EventPage) error {
 		// A body is JSON on one line.
 		text = fmt.Appendf(text, "id: %s\nevent: %s\ndata: %s\n\n", eventCursor(at), e.Type, e.Body)
 	}
-	s.SetWriteDeadline(time.Now().Add(s.patience))
+	s.SetWriteDeadline(time.Now().Add(s.timeout))
 	if _, err := s.w.Write(text); err != nil {
 		return err
 	}

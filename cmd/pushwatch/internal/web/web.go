@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -24,9 +23,9 @@ import (
 	"pushwatch/watcher"
 )
 
-// Tasks is what the API needs of the watching; [watcher.Watcher] has it.
+// Tasks is what the API needs of the watcher; [watcher.Watcher] has it.
 type Tasks interface {
-	// Register has pushes watched, all or none. Its error joins
+	// Register registers pushes, all or none. Its error joins
 	// [*watcher.FieldError] values where the request is at fault.
 	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]watcher.TaskView, []bool, error)
 	// Task and those below return [watcher.ErrNoTask] for an unknown task.
@@ -38,7 +37,7 @@ type Tasks interface {
 	PollNow(ctx context.Context, key watcher.Key) error
 	// Tasks returns a page in the order of the tasks' keys.
 	Tasks(ctx context.Context, query watcher.TaskQuery) ([]watcher.TaskView, error)
-	// Status tells how the watching goes, for each account of this process.
+	// Status returns the status of each account of this process.
 	Status() []watcher.AccountStatus
 }
 
@@ -49,7 +48,7 @@ type Config struct {
 	Deliveries Deliveries
 	Notifiers  Notifiers
 	Callbacks  Callbacks                   // nil: TIW's callbacks are not taken
-	Tokens     []Token                     // none: anyone who reaches the address may do anything
+	Tokens     []Token                     // none: whoever reaches the address may do anything
 	Hour       *page.Hour                  // the account's last hour, for the page; nil: only now is shown
 	Alive      func() error                // an error: the process should be restarted
 	Ready      func(context.Context) error // an error: it can't serve now
@@ -71,53 +70,62 @@ type Config struct {
 // A Handler serves everything.
 type Handler struct {
 	http.Handler
-	tokens *tokens
-	roll   *roll
+	tokens   *tokens
+	accounts *accountReader
 }
 
-// Accounts tells how the watching of all accounts goes, whichever process does it, as
-// far as the database says.
-func (h *Handler) Accounts(ctx context.Context) []watcher.AccountStatus { return h.roll.accounts(ctx) }
+// Accounts returns the status of all accounts, whichever process watches them, as far as
+// the database has it.
+func (h *Handler) Accounts(ctx context.Context) []watcher.AccountStatus {
+	return h.accounts.readable(ctx)
+}
 
-// SetTokens puts other tokens in force. A stream that was opened with one that is
-// not among them ends.
+// SetTokens replaces the tokens. A stream that was opened with one that is not among
+// them ends.
 func (h *Handler) SetTokens(tokens []Token) { h.tokens.replace(tokens) }
 
 // New returns a handler.
 func New(cfg Config) *Handler {
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
-	door := newDoor(cfg.Tokens, cfg.Instance)
+	auth := newAuthenticator(cfg.Tokens, cfg.Instance)
+	accounts := &accountReader{cfg.Tasks, cfg.Members, cfg.Member}
+	mux := newMux(cfg, auth, accounts)
+	site := page.New(page.Config{
+		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Door: auth,
+		Accounts: accounts.readable, Hour: cmp.Or(cfg.Hour, page.NewHour()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
+	})
+	everything := split(func(r *http.Request) bool { return forPeople(auth, r) }, bodies(site), authorize(auth, bodies(problems(mux))))
+	return &Handler{guard(auth.tokens, everything), auth.tokens, accounts}
+}
+
+// newMux returns all routes but those of the page.
+func newMux(cfg Config, auth *authenticator, accounts *accountReader) *http.ServeMux {
 	mux := http.NewServeMux()
-	api := humago.New(mux, describe(cfg.Version))
-	(&taskAPI{cfg.Tasks, cfg.Log}).register(api)
-	(&eventAPI{events: cfg.Events, door: door, log: cfg.Log, done: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(api)
-	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(api)
-	(&notifierAPI{cfg.Notifiers, cfg.Log}).register(api)
-	roll := &roll{cfg.Tasks, cfg.Members, cfg.Member}
-	(&statusAPI{roll, cfg.Notifiers, cfg.Instance, cfg.Version, cfg.Log}).register(api)
+	routes := humago.New(mux, describe(cfg.Version))
+	(&taskAPI{cfg.Tasks, cfg.Log}).register(routes)
+	(&eventAPI{events: cfg.Events, auth: auth, log: cfg.Log, stopping: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(routes)
+	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(routes)
+	(&notifierAPI{cfg.Notifiers, cfg.Log}).register(routes)
+	(&statusAPI{accounts, cfg.Notifiers, cfg.Instance, cfg.Version, cfg.Log}).register(routes)
 
 	if cfg.Callbacks != nil {
+		describeCallback(routes.OpenAPI())
 		mux.HandleFunc("POST "+callbackPath+"{sdk_app_id}", callback(cfg.Callbacks, cfg.Log))
 	}
+	describeOperation(routes.OpenAPI())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, cfg.Alive()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { health(w, cfg.Ready(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, // one that cannot be read must not hide the others
 		ErrorLog:      gatherLog{cfg.Log},
 	}))
-
-	site := page.New(page.Config{
-		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Door: door,
-		Accounts: roll.accounts, Hour: cmp.Or(cfg.Hour, page.NewHour()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
-	})
-	everything := split(func(r *http.Request) bool { return forPeople(door, r) }, bodies(site), authorize(door, bodies(problems(mux))))
-	return &Handler{guard(door.tokens, everything), door.tokens, roll}
+	return mux
 }
 
-// forPeople tells a request to the page from one to the API that has forgotten its /v1,
-// to which a page would be no answer: one with a token, one that wants no HTML but has to
+// forPeople distinguishes a request to the page from one to the API without its /v1, for
+// which a page would be no answer: one with a token, one that wants no HTML but has to
 // sign in first, or one that changes something and is not sent by a form.
-func forPeople(d *door, r *http.Request) bool {
+func forPeople(auth *authenticator, r *http.Request) bool {
 	if !page.Owns(r.URL.Path) || r.Header.Get("Authorization") != "" {
 		return false
 	}
@@ -126,8 +134,8 @@ func forPeople(d *door, r *http.Request) bool {
 		kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		return shows && kind == "application/x-www-form-urlencoded"
 	}
-	_, in := d.Visitor(r)
-	return in || shows
+	_, signedIn := auth.Visitor(r)
+	return signedIn || shows
 }
 
 // split sends some requests to one handler, and all others to another.
@@ -141,35 +149,11 @@ func split(some func(*http.Request) bool, those, others http.Handler) http.Handl
 	})
 }
 
-// describe begins the OpenAPI description.
-func describe(version string) huma.Config {
-	about := huma.DefaultConfig("pushwatch", cmp.Or(version, "unknown"))
-	about.Info.Description = "Watches Tencent Cloud TIW whiteboard pushes and tells when they stop or fail.\n\n" +
-		"Errors are application/problem+json (RFC 9457) and name the field at fault. Every request may be repeated after a lost answer. " +
-		"Times are RFC 3339 in UTC. Unknown fields and parameters are refused."
-	about.Tags = []*huma.Tag{
-		{Name: "tasks", Description: "Pushes that are registered here to be watched."},
-		{Name: "events", Description: "What the watching found out, as it is told to the notifiers."},
-		{Name: "deliveries", Description: "Events on their way to notifiers."},
-		{Name: "notifiers", Description: "The configured receivers of events."},
-		{Name: "status", Description: "How the watching and the telling go."},
-	}
-	about.DocsPath, about.SchemasPath, about.CreateHooks = "", "", nil
-	about.RejectUnknownQueryParameters = true
-	about.Transformers = []huma.Transformer{clarify}
-	about.Formats = map[string]huma.Format{"application/json": strictJSON, "json": strictJSON}
-	about.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {
-		Type: "http", Scheme: "bearer", Description: "A secret of [[http.tokens]] in the settings; one with the role read may only GET. Without tokens in the settings none is needed.",
-	}}
-	about.Security = []map[string][]string{{"token": {}}}
-	return about
-}
-
-// A gatherLog tells of metrics that cannot be read.
+// A gatherLog logs metrics that cannot be read.
 type gatherLog struct{ log *zap.Logger }
 
 func (l gatherLog) Println(v ...any) {
-	l.log.Error("metrics are missing from what is shown: this is a bug, worth a report", zap.String("error", fmt.Sprint(v...)))
+	l.log.Error("gather metrics", zap.String("error", fmt.Sprint(v...)), zap.String("hint", "report this bug: some metrics are missing"))
 }
 
 // health answers what a probe asks.

@@ -1,19 +1,34 @@
-package web
+package api
 
 import (
+	"encoding/json"
 	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// The types here only describe events: what is served is the bytes that
-// [watcher.Envelope] was frozen to.
+// A FrozenEvent is an event as it was frozen: the bytes of an [Event].
+type FrozenEvent json.RawMessage
 
-// eventBody is an event: at once a CloudEvents 1.0 event in structured mode and a
-// Standard Webhooks payload.
-type eventBody struct {
-	_ struct{} `additionalProperties:"true"` // fields may be added
+// MarshalJSON implements [json.Marshaler].
+func (e FrozenEvent) MarshalJSON() ([]byte, error) { return json.RawMessage(e).MarshalJSON() }
+
+// Schema implements [huma.SchemaProvider].
+func (FrozenEvent) Schema(r huma.Registry) *huma.Schema {
+	return r.Schema(reflect.TypeFor[Event](), true, "Event")
+}
+
+// Events is a page of events.
+type Events struct {
+	Events []FrozenEvent `json:"events" doc:"Oldest first: in the order of their commits for each account, and between accounts by time as far as that allows."`
+	Cursor string        `json:"cursor" doc:"Where the next page begins: its after. Given with an empty page too, which means that there is nothing more yet." example:"AQEq"`
+}
+
+// An Event is at once a CloudEvents 1.0 event in structured mode and a Standard Webhooks
+// payload. Fields may be added.
+type Event struct {
+	_ struct{} `additionalProperties:"true"`
 
 	SpecVersion     string    `json:"specversion" enum:"1.0" doc:"Version of CloudEvents."`
 	ID              string    `json:"id" pattern:"^msg_[A-Za-z0-9_-]{1,60}$" doc:"The same wherever the event is told, and the webhook-id of its webhooks." example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
@@ -23,26 +38,27 @@ type eventBody struct {
 	Time            time.Time `json:"time" doc:"When the watcher learnt of it, UTC with microseconds." example:"2026-11-22T18:16:05.123456Z"`
 	Timestamp       time.Time `json:"timestamp" doc:"The same as time, under the name that Standard Webhooks gives it." example:"2026-11-22T18:16:05.123456Z"`
 	DataContentType string    `json:"datacontenttype" enum:"application/json"`
-	Data            eventData `json:"data"`
+	Data            EventData `json:"data"`
 }
 
-// eventData is one of the two shapes that an event's data have, or another's.
-type eventData struct{}
+// EventData is a [TaskEventData], a [WatcherEventData], or that of another type of event.
+type EventData struct{ json.RawMessage }
 
 // Schema implements [huma.SchemaProvider].
-func (eventData) Schema(r huma.Registry) *huma.Schema {
+func (EventData) Schema(r huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Description: "taskEventData for push.*, watcherEventData for watcher.*; other types have their own.",
 		AnyOf: []*huma.Schema{
-			r.Schema(reflect.TypeFor[taskEventData](), true, "TaskEventData"),
-			r.Schema(reflect.TypeFor[watcherEventData](), true, "WatcherEventData"),
+			r.Schema(reflect.TypeFor[TaskEventData](), true, "TaskEventData"),
+			r.Schema(reflect.TypeFor[WatcherEventData](), true, "WatcherEventData"),
 			{Type: huma.TypeObject},
 		},
 	}
 }
 
-type taskEventData struct {
-	_ struct{} `additionalProperties:"true"` // fields may be added
+// TaskEventData is the data of a push.* event. Fields may be added.
+type TaskEventData struct {
+	_ struct{} `additionalProperties:"true"`
 
 	Sequence        int64             `json:"sequence" minimum:"1" doc:"1, 2, 3 … within the task, without a gap." example:"2"`
 	Account         string            `json:"account" doc:"The account that watches it." example:"school"`
@@ -51,19 +67,20 @@ type taskEventData struct {
 	Labels          map[string]string `json:"labels" doc:"As they were registered." example:"{\"course\":\"math-3b\"}"`
 	State           string            `json:"state" enum:"registered,preparing,pushing,stopped,failed,not_found" doc:"The task's state from here on."`
 	PreviousState   string            `json:"previous_state" enum:"registered,preparing,pushing,stopped,failed,not_found" doc:"Its state before."`
-	Push            *push             `json:"push" doc:"What the API answered of the push; null where it answered with an error and never before."`
-	Error           *apiError         `json:"error" doc:"The API's answer, where that was an error."`
+	Push            *Push             `json:"push" doc:"What the API answered of the push; null where it answered with an error and never before."`
+	Error           *CloudError       `json:"error" doc:"The API's answer, where that was an error."`
 	ExceptionsAdded int64             `json:"exceptions_added" minimum:"0" doc:"By how much ExceptionCnt rose since the event before." example:"0"`
 	ObservedAt      time.Time         `json:"observed_at" doc:"When the answer that shows it came." example:"2026-11-22T18:16:05.123456Z"`
 	LastObservedAt  *time.Time        `json:"last_observed_at" doc:"When the answer before it came: it happened between the two. null: there was none." example:"2026-11-22T18:16:02Z"`
 }
 
-type watcherEventData struct {
-	_ struct{} `additionalProperties:"true"` // fields may be added
+// WatcherEventData is the data of a watcher.* event. Fields may be added.
+type WatcherEventData struct {
+	_ struct{} `additionalProperties:"true"`
 
-	Account  string    `json:"account" example:"school"`
-	SDKAppID *int64    `json:"sdk_app_id" doc:"The application; null: the whole account." example:"1400000001"`
-	Error    *apiError `json:"error" doc:"Why nothing can be observed; null where it can again."`
-	Since    time.Time `json:"since" doc:"Since when nothing could be observed." example:"2026-11-22T18:16:05.123456Z"`
-	Tasks    int       `json:"tasks" minimum:"0" doc:"How many live tasks it concerns." example:"120"`
+	Account  string      `json:"account" example:"school"`
+	SDKAppID *int64      `json:"sdk_app_id" doc:"The application; null: the whole account." example:"1400000001"`
+	Error    *CloudError `json:"error" doc:"Why nothing can be observed; null where it can again."`
+	Since    time.Time   `json:"since" doc:"Since when nothing could be observed." example:"2026-11-22T18:16:05.123456Z"`
+	Tasks    int         `json:"tasks" minimum:"0" doc:"How many live tasks it concerns." example:"120"`
 }

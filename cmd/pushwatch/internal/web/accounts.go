@@ -8,16 +8,16 @@ import (
 	"pushwatch/watcher"
 )
 
-// A roll tells how the watching of all accounts goes, whichever process does it.
-type roll struct {
+// An accountReader reads the status of all accounts, whichever process watches them.
+type accountReader struct {
 	tasks   Tasks
 	members func(context.Context) ([]watcher.Member, error) // nil: there are no others
 	self    string
 }
 
-// call returns the accounts, by name, and the members. Those that others watch are as
-// they were some seconds ago. With an error it returns what this process watches.
-func (r *roll) call(ctx context.Context) ([]watcher.AccountStatus, []watcher.Member, error) {
+// read returns the accounts, by name, and the members. The status of accounts that other
+// processes watch is some seconds old. With an error it returns what this process watches.
+func (r *accountReader) read(ctx context.Context) ([]watcher.AccountStatus, []watcher.Member, error) {
 	all := r.tasks.Status()
 	if r.members == nil {
 		return all, nil, nil
@@ -38,13 +38,13 @@ func (r *roll) call(ctx context.Context) ([]watcher.AccountStatus, []watcher.Mem
 		}
 	}
 	slices.SortStableFunc(all, func(a, b watcher.AccountStatus) int { return strings.Compare(a.Name, b.Name) })
-	// Just after an account has moved, both may tell of it: this process knows better.
+	// Just after an account has moved, both may have it: this process knows better.
 	all = slices.CompactFunc(all, func(a, b watcher.AccountStatus) bool { return a.Name == b.Name })
 	return all, members, err
 }
 
-// accounts returns the accounts alone: all that can be told of.
-func (r *roll) accounts(ctx context.Context) []watcher.AccountStatus {
-	all, _, _ := r.call(ctx)
+// readable returns the accounts whose status can be read.
+func (r *accountReader) readable(ctx context.Context) []watcher.AccountStatus {
+	all, _, _ := r.read(ctx)
 	return all
 }

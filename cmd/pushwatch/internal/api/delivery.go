@@ -1,0 +1,50 @@
+package api
+
+import "time"
+
+// A Delivery is one event on its way to one notifier.
+type Delivery struct {
+	ID            string     `json:"id" example:"dlv_1_42"`
+	EventID       string     `json:"event_id" example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
+	Type          string     `json:"type" doc:"The event's type." example:"push.stopped"`
+	Subject       string     `json:"subject" doc:"The event's subject." example:"1400000001/ghucnligqtgtvk2624mb"`
+	Notifier      string     `json:"notifier" doc:"Whom it goes to." example:"classroom"`
+	State         string     `json:"state" enum:"pending,delivered,dead" doc:"dead: given up; kept until it is retried."`
+	Attempts      int        `json:"attempts" minimum:"0" doc:"Attempts since it was made or last retried." example:"1"`
+	NextAttemptAt *time.Time `json:"next_attempt_at" doc:"When a pending one is tried next; null: as soon as its turn comes, or never again."`
+	LastError     string     `json:"last_error" doc:"What the last attempt met; empty: nothing." example:"answer 503"`
+	CreatedAt     time.Time  `json:"created_at"`
+	SettledAt     *time.Time `json:"settled_at" doc:"When it was delivered or given up; null: it is pending."`
+}
+
+// Deliveries is a page of deliveries.
+type Deliveries struct {
+	Deliveries []Delivery `json:"deliveries"`
+	NextCursor string     `json:"next_cursor" doc:"Cursor of the next page; empty: this is the last."`
+}
+
+// A DeliveryDetail is a delivery with its attempts.
+type DeliveryDetail struct {
+	Delivery
+	Log []Attempt `json:"log" doc:"The attempts, oldest first; the newest ones, where there were many."`
+}
+
+// An Attempt is one try of a delivery.
+type Attempt struct {
+	At         time.Time `json:"at" doc:"When it began."`
+	Status     int       `json:"status" doc:"The HTTP status of the answer; 0: there was none." example:"503"`
+	Error      string    `json:"error" doc:"Why it failed; empty: it did not."`
+	DurationMS int64     `json:"duration_ms" minimum:"0" doc:"How long it took, in milliseconds." example:"35"`
+}
+
+// A Replay chooses the dead deliveries of a notifier that are delivered again.
+type Replay struct {
+	Notifier string    `json:"notifier" minLength:"1" maxLength:"100" doc:"Its name in the settings." example:"classroom"`
+	Since    time.Time `json:"since,omitzero" doc:"Only what was made then or later." example:"2026-11-22T18:00:00Z"`
+	Until    time.Time `json:"until,omitzero" doc:"Only what was made before." example:"2026-11-22T19:00:00Z"`
+}
+
+// A ReplayResult is the answer to a [Replay].
+type ReplayResult struct {
+	Replayed int `json:"replayed" doc:"How many are delivered again." example:"12"`
+}

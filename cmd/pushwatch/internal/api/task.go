@@ -1,0 +1,72 @@
+package api
+
+import "time"
+
+// A Registration is a push to watch.
+type Registration struct {
+	SDKAppID       int64             `json:"sdk_app_id,omitempty" doc:"SdkAppId of the whiteboard application. May be left out where only one is configured." example:"1400000001"`
+	TaskID         string            `json:"task_id" doc:"TaskId that StartWhiteboardPush answered: 1 to 128 of A-Z a-z 0-9 _ -" example:"ghucnligqtgtvk2624mb"`
+	ExpectedStopAt *time.Time        `json:"expected_stop_at,omitempty" doc:"When the push is planned to end (RFC 3339). Past it, with some grace, push.overdue is told." example:"2026-11-22T19:00:00Z"`
+	Labels         map[string]string `json:"labels,omitempty" doc:"At most 16 labels that come back in each event. Keys: 1 to 64 of a-z 0-9 _ . -; values: up to 256 bytes." example:"{\"course\":\"math-3b\"}"`
+}
+
+// A Batch is several pushes to watch, all or none.
+type Batch struct {
+	Tasks []Registration `json:"tasks" minItems:"1" maxItems:"10000"`
+}
+
+// A BatchResult is the answer to a [Batch].
+type BatchResult struct {
+	Created  int `json:"created" doc:"Tasks whose watching begins with this call."`
+	Existing int `json:"existing" doc:"Tasks that were registered already, or stand in the batch twice."`
+}
+
+// An Amendment is a change of a registration.
+type Amendment struct {
+	ExpectedStopAt Optional[time.Time]         `json:"expected_stop_at,omitzero" doc:"When the push is planned to end now (RFC 3339); null: not known any more. push.overdue can be told again." example:"2026-11-22T20:00:00Z"`
+	Labels         Optional[map[string]string] `json:"labels,omitzero" doc:"All the labels from now on, within the limits of a registration; null: none." example:"{\"course\":\"math-3b\"}"`
+}
+
+// A Task is a registered push.
+type Task struct {
+	SDKAppID       int64             `json:"sdk_app_id" example:"1400000001"`
+	TaskID         string            `json:"task_id" example:"ghucnligqtgtvk2624mb"`
+	Account        string            `json:"account" doc:"The account that watches it." example:"school"`
+	State          string            `json:"state" enum:"registered,preparing,pushing,stopped,failed,not_found" doc:"How far the push has come, as far as it was seen. The last three are ends."`
+	Labels         map[string]string `json:"labels"`
+	ExpectedStopAt *time.Time        `json:"expected_stop_at" doc:"When the push is planned to end; null: not told."`
+	RegisteredAt   time.Time         `json:"registered_at"`
+	Sequence       int64             `json:"sequence" doc:"Number of the task's last event; 0: none yet."`
+	Push           *Push             `json:"push" doc:"What the API last answered of the push; null before the first observation. Fields that it left out are null."`
+	Error          *CloudError       `json:"error" doc:"The API's last answer about this task, where that was an error."`
+	LastObservedAt *time.Time        `json:"last_observed_at" doc:"When the last answer about this task came; null: none yet."`
+	NextPollAt     *time.Time        `json:"next_poll_at" doc:"When the task is due to be polled again; null: it has ended."`
+	EndedAt        *time.Time        `json:"ended_at" doc:"When the end was seen; null: the task is live."`
+}
+
+// Tasks is a page of tasks.
+type Tasks struct {
+	Tasks      []Task `json:"tasks"`
+	NextCursor string `json:"next_cursor" doc:"Cursor of the next page; empty: this is the last."`
+}
+
+// A Push is what Tencent's API last told of a push.
+type Push struct {
+	Status         *string `json:"status" doc:"PREPARED, PUSHING, STOPPED, or one that this version does not know."`
+	FinishReason   *string `json:"finish_reason" doc:"AUTO, USER_CALL, EXCEPTION, or one that this version does not know."`
+	RoomID         *int64  `json:"room_id"`
+	GroupID        *string `json:"group_id"`
+	PushUserID     *string `json:"push_user_id"`
+	PushStartTime  *int64  `json:"push_start_time" doc:"Unix seconds."`
+	PushStopTime   *int64  `json:"push_stop_time" doc:"Unix seconds."`
+	ExceptionCount *int64  `json:"exception_count" doc:"Exceptions during the push so far."`
+	IMSyncTime     *int64  `json:"im_sync_time" doc:"IM timestamp of the first frame of the push."`
+	Backup         *string `json:"backup" doc:"Result of the backup push, as the API gives it."`
+	RequestID      *string `json:"request_id" doc:"The API's id of the request that told this."`
+}
+
+// A CloudError is an error that Tencent's API answered with.
+type CloudError struct {
+	Code    string `json:"code" example:"InvalidParameter.TaskNotFound"`
+	Message string `json:"message"`
+}

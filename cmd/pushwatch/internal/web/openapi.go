@@ -1,0 +1,133 @@
+package web
+
+import (
+	"cmp"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"pushwatch/cmd/pushwatch/internal/api"
+)
+
+// describe begins the OpenAPI description. It also says how requests are read.
+func describe(version string) huma.Config {
+	about := huma.DefaultConfig("pushwatch", cmp.Or(version, "unknown"))
+	about.Info.Description = "Watches Tencent Cloud TIW whiteboard pushes and tells when they stop or fail.\n\n" +
+		"Errors are application/problem+json (RFC 9457) and name the field at fault. Every request may be repeated after a lost answer. " +
+		"Times are RFC 3339 in UTC. Unknown fields and parameters are refused."
+	about.Tags = []*huma.Tag{
+		{Name: "tasks", Description: "Pushes that are registered here to be watched."},
+		{Name: "events", Description: "What the watching found out, as it is told to the notifiers."},
+		{Name: "deliveries", Description: "Events on their way to notifiers."},
+		{Name: "notifiers", Description: "The configured receivers of events."},
+		{Name: "status", Description: "How the watching and the telling go."},
+		{Name: "callbacks", Description: "TIW's own callbacks, as hints."},
+		{Name: "operation", Description: "Health and metrics."},
+	}
+	about.DocsPath, about.SchemasPath, about.CreateHooks = "", "", nil
+	about.RejectUnknownQueryParameters = true
+	about.Transformers = []huma.Transformer{clarify}
+	about.Formats = map[string]huma.Format{"application/json": strictJSON, "json": strictJSON}
+	about.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	about.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {
+		Type: "http", Scheme: "bearer", Description: "A secret of [[http.tokens]] in the settings; one with the role read may only GET. Without tokens in the settings none is needed.",
+	}}
+	about.Security = []map[string][]string{{"token": {}}}
+	return about
+}
+
+// schemaNames are the names of schemas that differ from their types'. Clients that are
+// generated from the description have them, so they stay.
+var schemaNames = map[reflect.Type]string{
+	reflect.TypeFor[api.Batch]():        "Register-tasksRequest",
+	reflect.TypeFor[api.BatchResult]():  "BatchAnswerBody",
+	reflect.TypeFor[api.CloudError]():   "ApiError",
+	reflect.TypeFor[api.Deliveries]():   "DeliveriesAnswerBody",
+	reflect.TypeFor[api.Event]():        "EventBody",
+	reflect.TypeFor[api.Events]():       "EventsAnswerBody",
+	reflect.TypeFor[api.Notifiers]():    "NotifiersAnswerBody",
+	reflect.TypeFor[api.Outage]():       "Darkness",
+	reflect.TypeFor[api.Replay]():       "Retry-deliveriesRequest",
+	reflect.TypeFor[api.ReplayResult](): "ReplayAnswerBody",
+	reflect.TypeFor[api.Tasks]():        "PageAnswerBody",
+	reflect.TypeFor[api.TestResult]():   "TestAnswerBody",
+}
+
+func schemaName(t reflect.Type, hint string) string {
+	named := t
+	if named.Kind() == reflect.Pointer {
+		named = named.Elem()
+	}
+	return cmp.Or(schemaNames[named], huma.DefaultSchemaNamer(t, hint))
+}
+
+// describeCallback adds the route of TIW's callbacks, which is no [huma.Operation] since
+// it takes whatever TIW sends.
+func describeCallback(about *huma.OpenAPI) {
+	schemas := about.Components.Schemas
+	about.AddOperation(&huma.Operation{
+		OperationID: "take-callback", Method: http.MethodPost, Path: callbackPath + "{sdk_app_id}", Tags: []string{"callbacks"},
+		Summary:     "Take a callback of TIW as a hint",
+		Description: "A known task is polled at once. What the callback says is never believed by itself.",
+		Security:    noToken,
+		Parameters: []*huma.Param{{
+			Name: "sdk_app_id", In: "path", Required: true, Description: "SdkAppId of a configured application.",
+			Schema: &huma.Schema{Type: huma.TypeInteger, Format: "int64", Examples: []any{1400000001}},
+		}},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: schemas.Schema(reflect.TypeFor[api.Callback](), true, "")},
+		}},
+		Responses: map[string]*huma.Response{
+			"200": {Description: "Taken, or not understood: TIW would repeat it after any other answer."},
+			"403": problemResponse(schemas, "Sign is missing, wrong or expired."),
+			"404": problemResponse(schemas, "No account has this application."),
+			"413": problemResponse(schemas, "The body is larger than any callback."),
+			"503": problemResponse(schemas, "The database does not answer: try again."),
+		},
+	})
+}
+
+// describeOperation adds the routes of health and metrics, which are no
+// [huma.Operation] since their answers are text.
+func describeOperation(about *huma.OpenAPI) {
+	schemas := about.Components.Schemas
+	text := func(description, example string) *huma.Response {
+		return &huma.Response{Description: description, Content: map[string]*huma.MediaType{
+			"text/plain": {Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{example}}},
+		}}
+	}
+	about.AddOperation(&huma.Operation{
+		OperationID: "get-health", Method: http.MethodGet, Path: "/healthz", Tags: []string{"operation"},
+		Summary: "Whether the process is alive", Security: noToken,
+		Responses: map[string]*huma.Response{
+			"200": text("It is.", "ok\n"),
+			"503": problemResponse(schemas, "It is stuck and should be restarted."),
+		},
+	})
+	about.AddOperation(&huma.Operation{
+		OperationID: "get-readiness", Method: http.MethodGet, Path: "/readyz", Tags: []string{"operation"},
+		Summary: "Whether the process can serve requests", Security: noToken,
+		Responses: map[string]*huma.Response{
+			"200": text("It can.", "ok\n"),
+			"503": problemResponse(schemas, "It cannot now, and why."),
+		},
+	})
+	about.AddOperation(&huma.Operation{
+		OperationID: "get-metrics", Method: http.MethodGet, Path: "/metrics", Tags: []string{"operation"},
+		Summary: "Metrics for Prometheus",
+		Responses: map[string]*huma.Response{
+			"200":     text("All metrics in Prometheus' text format.", "pushwatch_build_info{version=\"1.4.0\"} 1\n"),
+			"default": problemResponse(schemas, "Error"),
+		},
+	})
+}
+
+// noToken marks a route that needs no token; see [public].
+var noToken = []map[string][]string{}
+
+func problemResponse(schemas huma.Registry, description string) *huma.Response {
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{
+		api.ProblemType: {Schema: schemas.Schema(reflect.TypeFor[api.Problem](), true, "")},
+	}}
+}
