@@ -18,12 +18,13 @@ import (
 // maxMessage is how many bytes of a message from outside an error shows.
 const maxMessage = 200
 
-// classify sorts what kept an exchange from giving a push. Apart from the end of
-// ctx, causes are described but not wrapped: they may quote what the server sent.
-func (e *exchange) classify(ctx context.Context, err error, keys Keys) *watcher.CloudError {
+// classify returns the fault that kept an exchange from giving a push, without the
+// secrets. Apart from the end of ctx, causes are described but not wrapped: they may
+// quote what the server sent.
+func (e *exchange) classify(ctx context.Context, err error, secrets []string) *watcher.CloudError {
 	if fault, ok := errors.AsType[*watcher.CloudError](err); ok { // sorted where it was seen
 		for _, text := range []*string{&fault.Code, &fault.Message, &fault.Request} {
-			*text = sanitize(*text, keys)
+			*text = sanitize(*text, secrets)
 		}
 		return fault
 	}
@@ -33,7 +34,7 @@ func (e *exchange) classify(ctx context.Context, err error, keys Keys) *watcher.
 		if i := strings.LastIndex(reason, because); i >= 0 {
 			reason = reason[i+len(because):]
 		}
-		return unreadable(sanitize(reason, keys))
+		return unreadable(sanitize(reason, secrets))
 	}
 
 	// No whole answer came.
@@ -46,7 +47,7 @@ func (e *exchange) classify(ctx context.Context, err error, keys Keys) *watcher.
 		if errors.Is(ended, context.DeadlineExceeded) {
 			fault.Code = "timeout"
 		}
-		fault.Message = sanitize(context.Cause(ctx).Error(), keys)
+		fault.Message = sanitize(context.Cause(ctx).Error(), secrets)
 		fault.Err = ended
 		return fault
 	}
@@ -57,7 +58,7 @@ func (e *exchange) classify(ctx context.Context, err error, keys Keys) *watcher.
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // the method and URL are always the same
 	}
-	fault.Message = sanitize(err.Error(), keys)
+	fault.Message = sanitize(err.Error(), secrets)
 	if e.reused.Load() && !e.answered.Load() {
 		fault.Sent = watcher.Dropped
 	}
@@ -72,7 +73,7 @@ var signature = regexp.MustCompile(`Signature=[0-9a-f]+`)
 
 // sanitize makes text from outside safe to show in an error: one line, printable, without
 // the secrets of the request that a server might echo, and short.
-func sanitize(text string, keys Keys) string {
+func sanitize(text string, secrets []string) string {
 	printable := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
@@ -80,7 +81,7 @@ func sanitize(text string, keys Keys) string {
 		return ' '
 	}, text)
 	text = strings.Join(strings.Fields(printable), " ")
-	for _, secret := range []string{keys.SecretKey, keys.Token, keys.SecretID} {
+	for _, secret := range secrets {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, "***")
 		}

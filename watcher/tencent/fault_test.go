@@ -197,11 +197,11 @@ func TestSanitize(t *testing.T) {
 		{strings.Repeat("世", 100), strings.Repeat("世", 65) + "…"},
 		{strings.Repeat("x", maxMessage-3) + "thetoken", strings.Repeat("x", maxMessage-3) + "***"},
 	} {
-		if got := sanitize(test.in, keys); got != test.want {
+		if got := sanitize(test.in, keys.secrets()); got != test.want {
 			t.Errorf("sanitize(%q) = %q, want %q", test.in, got, test.want)
 		}
 	}
-	if got := sanitize("no keys", Keys{}); got != "no keys" {
+	if got := sanitize("no keys", Keys{}.secrets()); got != "no keys" {
 		t.Errorf("sanitize() without keys = %q, want %q", got, "no keys")
 	}
 }

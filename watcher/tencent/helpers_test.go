@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 	os.Setenv("HTTPS_PROXY", "http://"+proxyAddress)
 	os.Unsetenv("NO_PROXY")
 	os.Unsetenv("no_proxy")
+	http.ProxyFromEnvironment(httptest.NewRequest("POST", DefaultEndpoint, nil)) // which it reads once
 	os.Exit(m.Run())
 }
 

@@ -27,6 +27,9 @@ type Keys struct {
 // Format implements [fmt.Formatter], for every verb alike.
 func (Keys) Format(f fmt.State, _ rune) { io.WriteString(f, "***") }
 
+// secrets are what a text must not show.
+func (k Keys) secrets() []string { return []string{k.SecretKey, k.Token, k.SecretID} }
+
 // validate returns what would keep k from signing a request. Blanks, such as a
 // line's end read from a file, could not be sent in a header.
 func (k Keys) validate() error {

@@ -183,7 +183,7 @@ func parseRole(text []byte) (Keys, time.Time, error) {
 	expires := time.Unix(answer.ExpiredTime, 0)
 	switch {
 	case answer.Code != "Success":
-		return Keys{}, time.Time{}, fmt.Errorf("the answer's code is %q, want Success", sanitize(answer.Code, keys))
+		return Keys{}, time.Time{}, fmt.Errorf("the answer's code is %q, want Success", sanitize(answer.Code, keys.secrets()))
 	case keys.Token == "":
 		return Keys{}, time.Time{}, errors.New("token: is empty")
 	case !time.Now().Before(expires):

@@ -21,7 +21,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -31,6 +30,7 @@ import (
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/setting"
 )
 
 // What an unset field of [Config] means: TIW's international site, which the
@@ -50,6 +50,14 @@ type Config struct {
 	// Credentials are asked before each request: [Static], [Secrets], [*Role],
 	// [Profile], or others. Required.
 	Credentials Credentials
+	// ProxyURL is the proxy on the way to the service, read at each request; unset: the
+	// environment's HTTPS_PROXY and NO_PROXY, which never send a loopback endpoint's
+	// requests through a proxy.
+	ProxyURL setting.Secret
+	// CAFile holds the certificates, in PEM, that may vouch for the service, and for a
+	// proxy that is reached by https, in place of the system's. It is read again when it
+	// changes. Empty: the system's.
+	CAFile string
 	// MaySend is asked at the last moment before bytes of a request are written; where
 	// it says no, they are not, and the request fails. Nil: it is always allowed.
 	MaySend func() bool
@@ -67,9 +75,6 @@ var _ watcher.Cloud = (*Client)(nil)
 
 // New returns a client. It opens no connection. Its error joins every fault of
 // the config: the field, its value, and what would be right.
-//
-// The environment's proxy is used, as net/http does it: for https, and never
-// for a loopback endpoint.
 func New(config Config) (*Client, error) {
 	endpoint, err := parseEndpoint(cmp.Or(config.Endpoint, DefaultEndpoint))
 	errs := []error{err}
@@ -81,12 +86,10 @@ func New(config Config) (*Client, error) {
 	case Secrets, Profile:
 		config.Credentials = &debounced{source: c}
 	}
+	via, err := config.newTransport(endpoint)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
-	}
-	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: endpoint})
-	if err != nil { // its text would show the proxy's password
-		return nil, errors.New("HTTPS_PROXY: want a URL, such as http://proxy.example:3128")
 	}
 
 	p := profile.NewClientProfile()
@@ -96,7 +99,7 @@ func New(config Config) (*Client, error) {
 	p.HttpProfile.Endpoint = endpoint.Host
 	p.HttpProfile.ReqTimeout = 0 // the caller's context is the only deadline
 
-	c := &Client{credentials: config.Credentials, transport: newTransport(proxy, config.MaySend)}
+	c := &Client{credentials: config.Credentials, transport: via}
 	c.sdk.Init(cmp.Or(config.Region, DefaultRegion)).
 		WithProfile(p).
 		WithRequestClient("pushwatch").
@@ -130,7 +133,7 @@ func loopback(host string) bool {
 // API's own codes an error has one of these:
 //
 //   - "timeout", "canceled": the request was given up before its answer was whole
-//   - "network": no connection, or it broke
+//   - "network": no connection, or it broke, or a proxy refused it
 //   - "http 502" and the like: a gateway or a redirect answered
 //   - "unreadable": the answer is not one of this API
 //   - "credentials": there are none to sign with, and nothing was sent
@@ -138,13 +141,18 @@ func (c *Client) Describe(ctx context.Context, key watcher.Key) (watcher.Push, e
 	var e exchange
 	keys, err := c.keys(ctx)
 	if err != nil {
-		return watcher.Push{}, e.classify(ctx, err, keys)
+		return watcher.Push{}, e.classify(ctx, err, c.secrets(keys))
 	}
 	push, err := c.send(e.trace(ctx), keys, key)
 	if err != nil {
-		return watcher.Push{}, e.classify(ctx, err, keys)
+		return watcher.Push{}, e.classify(ctx, err, c.secrets(keys))
 	}
 	return push, nil
+}
+
+// secrets are what the text of an error must not show.
+func (c *Client) secrets(keys Keys) []string {
+	return append(keys.secrets(), c.transport.proxySecrets()...)
 }
 
 // keys returns the keys to sign with now. That there are none is an error of the

@@ -36,15 +36,19 @@ const (
 // A transport sends a request exactly once and returns only a whole answer of
 // status 200. Every other outcome is an error.
 type transport struct {
-	http    *http.Transport
-	fastest atomic.Int64 // shortest round trip in nanoseconds; 0: none known yet
-	maySend func() bool  // nil: always
+	http    *http.Transport // with the system's authorities
+	fastest atomic.Int64    // shortest round trip in nanoseconds; 0: none known yet
+	maySend func() bool     // nil: always
+	private *authorities    // in place of the system's; nil: none
 }
 
-func newTransport(proxy *url.URL, maySend func() bool) *transport {
+// newTransport returns a transport that asks proxy for the way of each request; nil:
+// no proxy is used.
+func newTransport(proxy func(*http.Request) (*url.URL, error), maySend func() bool) *transport {
 	t := &transport{maySend: maySend}
 	t.http = &http.Transport{
-		Proxy:                  http.ProxyURL(proxy), // nil: none
+		Proxy:                  proxy,
+		OnProxyConnectResponse: checkConnect,
 		DialContext:            t.dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    openTimeout,
@@ -59,11 +63,39 @@ func newTransport(proxy *url.URL, maySend func() bool) *transport {
 	return t
 }
 
+// newTransport returns the transport to endpoint; nil: its own fault is known already.
+func (c Config) newTransport(endpoint *url.URL) (*transport, error) {
+	var errs []error
+	proxy := c.setProxy
+	if !c.ProxyURL.IsZero() {
+		_, err := c.setProxy(nil)
+		errs = append(errs, err)
+	} else if endpoint != nil {
+		fixed, err := environmentProxy(endpoint)
+		errs = append(errs, err)
+		proxy = http.ProxyURL(fixed)
+	}
+	t := newTransport(proxy, c.MaySend)
+	if c.CAFile != "" {
+		t.private = &authorities{file: c.CAFile}
+		_, err := t.private.transport(t.http)
+		errs = append(errs, err)
+	}
+	return t, errors.Join(errs...)
+}
+
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	way := t.http
+	if t.private != nil {
+		var err error
+		if way, err = t.private.transport(t.http); err != nil {
+			return nil, err
+		}
+	}
 	once := request.WithContext(request.Context())
 	once.GetBody = nil // without it net/http cannot send the request again
-	response, err := t.http.RoundTrip(once)
+	response, err := way.RoundTrip(once)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,45 @@
+package tencent
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+)
+
+// authorities are the certificates in a file that may vouch for the service, in place
+// of the system's. The file is read at each request, so that it can be replaced under a
+// running daemon.
+type authorities struct {
+	file string
+
+	mu  sync.Mutex
+	pem []byte          // what stood in file
+	way *http.Transport // for as long as that stays so
+}
+
+// transport returns base with the authorities in the file now. After a change of the
+// file, no connection that was opened before is used again.
+func (a *authorities) transport(base *http.Transport) (*http.Transport, error) {
+	pem, err := os.ReadFile(a.file)
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.way != nil && bytes.Equal(pem, a.pem) {
+		return a.way, nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca_file = %q: no certificate in it: want PEM", a.file)
+	}
+	if a.way != nil {
+		a.way.CloseIdleConnections()
+	}
+	a.pem, a.way = pem, base.Clone()
+	a.way.TLSClientConfig.RootCAs = pool
+	return a.way, nil
+}
