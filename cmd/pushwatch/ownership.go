@@ -113,7 +113,7 @@ func (d *daemon) disown() {
 // may succeed.
 func (d *daemon) join(s settings) *sqlstore.Replica {
 	return d.db.Join(sqlstore.ReplicaConfig{
-		Accounts: s.accountNames(), Log: d.log, Status: d.watcher.Status, Notice: d.watcher.Notice, Standings: d.dispatcher.Refresh,
+		Accounts: s.accountNames(), Log: d.log, Status: d.watcher.Status, Notice: d.watcher.Notice, RefreshNotifiers: d.dispatcher.Refresh,
 		Own: func(ctx context.Context, account *sqlstore.Account, lose context.CancelCauseFunc) func() {
 			o := d.begin(ctx, account, lose)
 			context.AfterFunc(ctx, o.polling.cancel) // at once, whatever else is waited for
@@ -128,7 +128,7 @@ func (d *daemon) maySend(account string) func() bool {
 	if !d.db.Replicated() {
 		return nil
 	}
-	return func() bool { return d.replica.Holds(account) }
+	return func() bool { return d.replica.Owns(account) }
 }
 
 // accountNames are the names of the accounts in force.
@@ -151,7 +151,7 @@ func (s *settings) accountNames() []string {
 // releases those that are gone.
 func (d *daemon) followAccounts(ctx context.Context, after settings, fail context.CancelCauseFunc) {
 	if d.replica != nil {
-		d.replica.Follow(after.accountNames())
+		d.replica.SetAccounts(after.accountNames())
 		return
 	}
 	names := after.accountNames()

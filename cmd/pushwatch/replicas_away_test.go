@@ -45,7 +45,7 @@ func TestStoreTroubled(t *testing.T) {
 			t.Errorf("account %s: %d requests in %d s, want many more", a.Name, n, seconds)
 		}
 	}
-	if strings.Contains(p.log.String(), "account is lost") {
+	if strings.Contains(p.log.String(), "account lost") {
 		t.Errorf("an account was lost to slowness:\n%s", p.log)
 	}
 	proxy.Slow(0)
@@ -53,7 +53,7 @@ func TestStoreTroubled(t *testing.T) {
 	proxy.Close()
 	within(t, "it is not ready without the database", func() bool { return readiness(address) != http.StatusOK })
 	within(t, "it does not own the accounts any more", func() bool {
-		return strings.Count(p.log.String(), "account is lost") == accounts
+		return strings.Count(p.log.String(), "account lost") == accounts
 	})
 	before = s.tiw.Stats()
 	time.Sleep(2 * time.Second)
@@ -96,7 +96,7 @@ func TestHeartbeatBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, "it does not own the accounts any more", func() bool {
-		return strings.Count(p.log.String(), "account is lost") == accounts
+		return strings.Count(p.log.String(), "account lost") == accounts
 	})
 	if got := readiness(address); got != http.StatusServiceUnavailable {
 		t.Errorf("GET /readyz without a heartbeat = %d, want 503", got)

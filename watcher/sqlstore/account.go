@@ -11,6 +11,7 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
 )
 
 var (
@@ -36,23 +37,23 @@ type Account struct {
 	shard int64
 	epoch int64
 
-	queue chan *request
-	woken chan struct{}   // there is something to tell; holds at most one
-	life  context.Context // ends with Run; its cause is what later writes return
-	end   context.CancelCauseFunc
+	queue   chan *request
+	wake    loop.Signal     // others have made deliveries pending
+	running context.Context // ends with Run; its cause is what later writes return
+	stop    context.CancelCauseFunc
 
 	subscriber func([]notify.Delivery)
-	noted      int64         // the notes up to this number have been read; see [Replica]
-	told       *atomic.Int64 // the subscriber, or Pending at its start, has the deliveries up to this position
+	published  *atomic.Int64 // the subscriber, or Pending at its start, has the deliveries up to this position
+	lastNote   int64         // the notes up to this number have been read; see [Replica]
 }
 
 // Own makes the caller the owner of an account, which is created where there is
-// none. Every earlier owner, in this process or another, is fenced by it. Where
-// there are replicas, it is for [Replica] to say who owns what.
+// none, and fences every earlier owner, in this process or another. Where there are
+// replicas, [Replica] decides who owns what.
 func (db *DB) Own(ctx context.Context, account string) (*Account, error) {
 	var row accountRow
 	err := db.write(ctx, func(tx transaction) (err error) {
-		row, err = tx.account(ctx, account, 1)
+		row, err = tx.lockAccount(ctx, account, 1)
 		return err
 	})
 	if err != nil {
@@ -61,14 +62,14 @@ func (db *DB) Own(ctx context.Context, account string) (*Account, error) {
 	return db.newAccount(account, row), nil
 }
 
-// newAccount is an account that has just been taken.
+// newAccount returns an account that this process has just become the owner of.
 func (db *DB) newAccount(name string, row accountRow) *Account {
 	a := &Account{
-		db: db, name: name, shard: row.shard, epoch: row.epoch, told: new(atomic.Int64),
-		queue: make(chan *request, queueLength), woken: make(chan struct{}, 1), subscriber: func([]notify.Delivery) {},
+		db: db, name: name, shard: row.shard, epoch: row.epoch, published: new(atomic.Int64),
+		queue: make(chan *request, queueLength), wake: loop.NewSignal(), subscriber: func([]notify.Delivery) {},
 	}
-	a.told.Store(row.lastDelivery)
-	a.life, a.end = context.WithCancelCause(context.Background())
+	a.published.Store(row.lastDelivery)
+	a.running, a.stop = context.WithCancelCause(context.Background())
 	db.owned.Store(a.shard, a)
 	return a
 }
@@ -76,37 +77,30 @@ func (db *DB) newAccount(name string, row accountRow) *Account {
 // Name is the account's name.
 func (a *Account) Name() string { return a.name }
 
-// wake has the writer of an account look for what others have made pending, if it
-// runs here; where it does not, its owner is given a hint.
-func (db *DB) wake(shard int64) {
+// wakeOwner wakes the writer of an account after others have made deliveries pending,
+// if it runs here, and notifies the other replicas.
+func (db *DB) wakeOwner(shard int64) {
 	if a, ok := db.owned.Load(shard); ok {
-		a.(*Account).wake()
+		a.(*Account).wake.Notify()
 	}
-	db.hint()
+	db.notifyReplicas()
 }
 
-func (a *Account) wake() {
-	select {
-	case a.woken <- struct{}{}:
-	default:
-	}
-}
-
-// owns reports whether this process owns the account of a row that it has locked:
-// then no other will before the transaction ends.
+// owns reports whether this process owns the account of a row that it has locked. No
+// other can become the owner before the transaction ends.
 func (db *DB) owns(row accountRow) bool {
 	a, ok := db.owned.Load(row.shard)
-	return ok && a.(*Account).epoch == row.epoch && a.(*Account).life.Err() == nil
+	return ok && a.(*Account).epoch == row.epoch && a.(*Account).running.Err() == nil
 }
 
 type accountRow struct{ shard, epoch, lastDelivery int64 }
 
-// account locks the row of an account until the end of the transaction, and
+// lockAccount locks the row of an account until the end of the transaction, and
 // raises its epoch by step. The row is created where there is none.
-func (tx transaction) account(ctx context.Context, name string, step int64) (accountRow, error) {
+func (tx transaction) lockAccount(ctx context.Context, name string, step int64) (accountRow, error) {
 	for {
 		var row accountRow
-		err := tx.row(ctx, `UPDATE accounts SET epoch = epoch + ? WHERE name = ? RETURNING shard, epoch, last_delivery`, step, name).
+		err := tx.queryRow(ctx, `UPDATE accounts SET epoch = epoch + ? WHERE name = ? RETURNING shard, epoch, last_delivery`, step, name).
 			Scan(&row.shard, &row.epoch, &row.lastDelivery)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return row, err
@@ -158,8 +152,8 @@ func (a *Account) Save(ctx context.Context, c watcher.Change) error {
 	return nil
 }
 
-// checkNumbers finds what would break the count of a task's events, before it
-// can spoil a transaction that others share.
+// checkNumbers finds a gap or a repetition in the numbers of a task's events, before it
+// can fail a transaction that others share.
 func checkNumbers(c watcher.Change) error {
 	first := c.Task.Sequence - int64(len(c.Events)) + 1
 	for i, e := range c.Events {
@@ -225,13 +219,13 @@ func (a *Account) Settle(ctx context.Context, outcomes []notify.Outcome) error {
 
 // Bury implements [notify.Outbox].
 func (a *Account) Bury(ctx context.Context, notifier, reason string, limit int) (int, error) {
-	b := &burial{notifier: notifier, reason: reason, limit: limit}
-	if err := a.submit(ctx, &request{burial: b}); err != nil {
-		return 0, fmt.Errorf("bury deliveries to %s: %w", notifier, err)
+	d := &deadLetters{notifier: notifier, reason: reason, limit: limit}
+	if err := a.submit(ctx, &request{dead: d}); err != nil {
+		return 0, fmt.Errorf("make deliveries to %s dead letters: %w", notifier, err)
 	}
-	return b.buried, nil
+	return d.written, nil
 }
 
-// Subscribe implements [notify.Outbox]. f is called by [Account.Run]; a write has
-// not returned before f has been told of it.
+// Subscribe implements [notify.Outbox]. [Account.Run] calls f before the write returns
+// to its caller.
 func (a *Account) Subscribe(f func([]notify.Delivery)) { a.subscriber = f }

@@ -14,7 +14,7 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 		labels = encodeJSON(t.Labels)
 	}
 	err := db.write(ctx, func(tx transaction) error {
-		row, err := tx.account(ctx, t.Account, 0) // before the task's row, as everybody locks them
+		row, err := tx.lockAccount(ctx, t.Account, 0) // before the task's row, as everybody locks them
 		if err != nil {
 			return err
 		}
@@ -32,6 +32,6 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 	if err != nil {
 		return fmt.Errorf("amend task %s: %w", t.Key, err)
 	}
-	db.hint()
+	db.notifyReplicas()
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// TestDeliveriesPlan holds that a few deliveries are not looked for among all.
+// TestDeliveriesPlan checks that a few deliveries are not looked for among all.
 func TestDeliveriesPlan(t *testing.T) {
 	db := openTest(t)
 	for _, test := range []struct {

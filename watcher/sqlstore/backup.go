@@ -117,7 +117,7 @@ func checkIntegrity(ctx context.Context, path string) error {
 	return nil
 }
 
-// syncFolder has the names in a folder survive a power cut.
+// syncFolder makes the names in a folder survive a power cut.
 func syncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"pushwatch/watcher/sqlstore"
 )
 
-// TestBackup copies a database that is written to without a pause, and holds that
+// TestBackup copies a database that is written to without a pause, and checks that
 // each copy is the database of one moment: no event of a task is missing below its
 // last one, nor is any that was acknowledged before.
 func TestBackup(t *testing.T) {
@@ -107,7 +107,7 @@ func checkCopy(t *testing.T, path string, acknowledged []int64) {
 	}
 }
 
-// checkNumbers counts the events of each task, and holds that none is missing.
+// checkNumbers counts the events of each task, and checks that none is missing.
 func checkNumbers(t *testing.T, deliveries []notify.Delivery, sequences map[string]int64) {
 	t.Helper()
 	for _, d := range deliveries {

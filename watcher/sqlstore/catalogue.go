@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A table is what the database itself says of one of ours. What later migrations
-// add is thus known without anyone remembering it.
+// A table describes one of pushwatch's tables. The database itself is asked, so that
+// no list must be kept up to date with the migrations.
 type table struct {
 	name    string
 	columns []string
@@ -18,13 +18,12 @@ type table struct {
 	key     []string // columns of the primary key, in its order
 }
 
-// fleeting are the tables that concern running processes alone: a new owner reads
-// the tasks themselves, whatever notes about them there are.
-var fleeting = []string{"members", "notes"}
+// transient are the tables that concern only running processes: a new owner reads the
+// tasks themselves, and needs no notes about them.
+var transient = []string{"members", "notes"}
 
-// catalogue lists the tables that hold what pushwatch knows, by name: all but
-// those of the databases and of the migrations, the fleeting ones, and the mark of a
-// copy.
+// catalogue lists the tables that a copy must hold, by name: all but those of the
+// databases and of the migrations, the transient ones, and the mark of a copy.
 func (db *DB) catalogue(ctx context.Context) ([]table, error) {
 	query := `SELECT name FROM sqlite_schema WHERE type = 'table'`
 	if db.postgres {
@@ -37,10 +36,10 @@ func (db *DB) catalogue(ctx context.Context) ([]table, error) {
 	slices.Sort(names)
 	var tables []table
 	for _, name := range names {
-		if strings.HasPrefix(name, "sqlite_") || strings.HasPrefix(name, "goose_") || slices.Contains(fleeting, name) || name == markTable {
+		if strings.HasPrefix(name, "sqlite_") || strings.HasPrefix(name, "goose_") || slices.Contains(transient, name) || name == markTable {
 			continue
 		}
-		t, err := db.table(ctx, name)
+		t, err := db.describeTable(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", name, err)
 		}
@@ -65,7 +64,7 @@ func (db *DB) hasTable(ctx context.Context, name string) (bool, error) {
 	return err == nil, err
 }
 
-func (db *DB) table(ctx context.Context, name string) (table, error) {
+func (db *DB) describeTable(ctx context.Context, name string) (table, error) {
 	t := table{name: name}
 	rows, err := db.reader.QueryContext(ctx, `SELECT * FROM `+name+` WHERE false`)
 	if err != nil {
@@ -117,11 +116,11 @@ func (db *DB) count(ctx context.Context, tables []table) (rows int64, err error)
 	return rows, nil
 }
 
-// A row holds the values of one, as int64, string or nil.
+// A row holds the values of a row of a table, as int64, string or nil.
 type row []any
 
-// read scans a row of so many columns.
-func (scan scanner) row(columns int) (row, error) {
+// readRow scans a row of so many columns.
+func (scan scanner) readRow(columns int) (row, error) {
 	values, into := make(row, columns), make([]any, columns)
 	for i := range values {
 		into[i] = &values[i]

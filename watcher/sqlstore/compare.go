@@ -10,17 +10,15 @@ import (
 	"sync"
 )
 
-// A sum stands for the rows of a table, in whatever order they are read: two
-// tables have the same one if they hold the same rows, and otherwise do not, but
-// for one chance in 2⁶⁴.
-type sum struct {
+// A checksum stands for the rows of a table, in any order: two tables with the same
+// rows have the same one, and others do not, but for one chance in 2⁶⁴.
+type checksum struct {
 	rows   int64
 	hashes uint64 // of all rows, added up
 }
 
 // compare reads both databases again, all of them, and returns what they have in
-// common, which must be everything. A copy that is not the same is begun anew by
-// the next [Copy].
+// common, which must be everything. The next [Copy] starts a differing copy over.
 func (c *copying) compare(ctx context.Context) ([]CopiedTable, error) {
 	c.progress.Comparing, c.progress.Rows = true, 0
 	seed := maphash.MakeSeed()
@@ -28,11 +26,11 @@ func (c *copying) compare(ctx context.Context) ([]CopiedTable, error) {
 	for _, t := range c.tables {
 		c.progress.Table = t.name
 		c.report(c.progress)
-		var there, here sum
+		var there, here checksum
 		var errThere, errHere error
 		var both sync.WaitGroup
-		both.Go(func() { here, errHere = c.target.sum(ctx, t, seed, func() {}) })
-		there, errThere = c.source.sum(ctx, t, seed, func() {
+		both.Go(func() { here, errHere = c.target.sumTable(ctx, t, seed, func() {}) })
+		there, errThere = c.source.sumTable(ctx, t, seed, func() {
 			c.progress.Rows += copyRows
 			c.report(c.progress)
 		})
@@ -43,7 +41,7 @@ func (c *copying) compare(ctx context.Context) ([]CopiedTable, error) {
 		if there != here {
 			return nil, errors.Join(
 				fmt.Errorf("%w: table %s has %d rows there and %d here, with sums %x and %x: try again", ErrChanged, t.name, there.rows, here.rows, there.hashes, here.hashes),
-				c.spoil(ctx))
+				c.invalidate(ctx))
 		}
 		c.progress.Rows += there.rows % copyRows
 		same = append(same, CopiedTable{t.name, there.rows})
@@ -51,20 +49,20 @@ func (c *copying) compare(ctx context.Context) ([]CopiedTable, error) {
 	return same, c.unchanged(ctx)
 }
 
-// spoil has the next copying begin anew.
-func (c *copying) spoil(ctx context.Context) error {
-	spoilt := c.mark
-	spoilt.Epochs = nil
-	return c.save(ctx, table{}, nil, spoilt)
+// invalidate makes the next copying start over.
+func (c *copying) invalidate(ctx context.Context) error {
+	invalid := c.mark
+	invalid.Epochs = nil
+	return c.save(ctx, table{}, nil, invalid)
 }
 
-// sum reads a table, and calls now and then for every copyRows of it.
-func (db *DB) sum(ctx context.Context, t table, seed maphash.Seed, now func()) (sum, error) {
-	var s sum
+// sumTable reads a table, and calls progress after every copyRows of it.
+func (db *DB) sumTable(ctx context.Context, t table, seed maphash.Seed, progress func()) (checksum, error) {
+	var s checksum
 	var h maphash.Hash
 	h.SetSeed(seed)
 	err := db.each(ctx, db.reader, func(scan scanner) error {
-		r, err := scan.row(len(t.columns))
+		r, err := scan.readRow(len(t.columns))
 		if err != nil {
 			return err
 		}
@@ -76,7 +74,7 @@ func (db *DB) sum(ctx context.Context, t table, seed maphash.Seed, now func()) (
 		}
 		s.hashes += h.Sum64()
 		if s.rows++; s.rows%copyRows == 0 {
-			now()
+			progress()
 		}
 		return nil
 	}, `SELECT `+strings.Join(t.columns, ", ")+` FROM `+t.name)

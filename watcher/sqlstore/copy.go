@@ -16,11 +16,11 @@ import (
 var (
 	// ErrNotEmpty: the target of a copy holds something else already.
 	ErrNotEmpty = errors.New("the target is not empty")
-	// ErrUnfinished: the database holds a part of another one. It is of use only to
-	// the copying that began it.
+	// ErrUnfinished: the database holds a part of another one. Only the copying that
+	// began it can use it.
 	ErrUnfinished = errors.New("the database holds an unfinished copy of another")
 	// ErrChanged: something has written to the source while it was copied. The next
-	// [Copy] begins anew.
+	// [Copy] starts over.
 	ErrChanged = errors.New("the source was changed while it was copied")
 )
 
@@ -44,11 +44,10 @@ const copyRows = 16 * rowsPerStatement
 // and then compares both. Their tables are brought up to date first. It calls
 // report now and then, from one goroutine at a time.
 //
-// No owner writes to the source meanwhile: a SQLite file is locked, and in
-// PostgreSQL no replica may live, and the epochs of all accounts are raised. Whoever
-// takes an account nevertheless, or writes without one, is noticed, and the copy
-// refused. Until it is complete, the target holds a mark by which a copying that
-// was killed is gone on with, and which [Open] refuses.
+// No owner writes to the source meanwhile: a SQLite file is locked; in PostgreSQL no
+// replica may live, and the epochs of all accounts are raised. The copy fails where
+// somebody takes an account nevertheless, or writes without one. Until it is complete,
+// the target has a mark, by which a killed copying continues, and which [Open] refuses.
 func Copy(ctx context.Context, from, to Config, report func(Progress)) ([]CopiedTable, error) {
 	source, err := Open(ctx, from)
 	if err != nil {
@@ -145,8 +144,7 @@ func (c *copying) unused(ctx context.Context) error {
 	return nil
 }
 
-// begin goes on with a copy of the same source, or begins one where there is room
-// for it.
+// begin continues a copy of the same source, or begins one where the target is empty.
 func (c *copying) begin(ctx context.Context) error {
 	if err := c.unused(ctx); err != nil {
 		return err
@@ -162,7 +160,7 @@ func (c *copying) begin(ctx context.Context) error {
 	if begun {
 		// A killed process may have left a commit under way: this waits for its end.
 		err := c.target.write(ctx, func(tx transaction) (err error) {
-			c.mark, err = readMark(tx.row(ctx, `UPDATE `+markTable+` SET mark = mark RETURNING mark`))
+			c.mark, err = readMark(tx.queryRow(ctx, `UPDATE `+markTable+` SET mark = mark RETURNING mark`))
 			return err
 		})
 		if err != nil {
@@ -185,7 +183,7 @@ func (c *copying) begin(ctx context.Context) error {
 	c.mark.Source, c.mark.Table, c.mark.After = c.sourceName, "", nil
 	return c.target.write(ctx, func(tx transaction) error {
 		for _, t := range c.tables {
-			if err := tx.empty(ctx, t); err != nil {
+			if err := tx.truncate(ctx, t); err != nil {
 				return err
 			}
 		}
@@ -284,7 +282,7 @@ func (db *DB) page(ctx context.Context, t table, after []any) ([]row, error) {
 	}
 	var rows []row
 	err := db.each(ctx, db.reader, func(scan scanner) error {
-		r, err := scan.row(len(t.columns))
+		r, err := scan.readRow(len(t.columns))
 		rows = append(rows, r)
 		return err
 	}, fmt.Sprintf(`SELECT %s FROM %s%s ORDER BY %s LIMIT %d`, strings.Join(t.columns, ", "), t.name, where, key, copyRows), after...)
@@ -326,7 +324,7 @@ func (db *DB) fence(ctx context.Context) (map[string]int64, error) {
 }
 
 // empty drops the rows of a table.
-func (tx transaction) empty(ctx context.Context, t table) error {
+func (tx transaction) truncate(ctx context.Context, t table) error {
 	statement := `DELETE FROM `
 	if tx.db.postgres {
 		statement = `TRUNCATE TABLE ` // does not take the longer the more there are
@@ -339,11 +337,11 @@ func (tx transaction) empty(ctx context.Context, t table) error {
 // unfinished copy.
 const markTable = "unfinished_copy"
 
-// A mark says of what a database holds a part, and how much of it.
+// A mark says which source a database has an unfinished copy of, and how much of it.
 type mark struct {
 	Source string           // its URL without secrets
-	Epochs map[string]int64 // of its accounts: they are the same for as long as nobody owns one
-	Table  string           // the one under way; those before it, by name, are complete
+	Epochs map[string]int64 // of its accounts: they stay the same while nobody becomes an owner
+	Table  string           // the current one; those before it, by name, are complete
 	After  []any            // the key of its last row
 }
 

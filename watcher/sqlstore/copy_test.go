@@ -165,7 +165,7 @@ func copyAll(ctx context.Context, from, to string, report func(sqlstore.Progress
 	return sqlstore.Copy(ctx, sqlstore.Config{URL: from}, sqlstore.Config{URL: to}, report)
 }
 
-// holdCopy holds that two databases have the same rows, and what was said of them.
+// holdCopy checks that two databases have the same rows, and what was said of them.
 func holdCopy(t *testing.T, from, to string, copied []sqlstore.CopiedTable) {
 	t.Helper()
 	there, here := contents(t, from), contents(t, to)

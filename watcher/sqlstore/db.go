@@ -8,8 +8,8 @@
 // replaced, can write nothing when it thaws.
 //
 // The writes of an account go through one goroutine, [Account.Run], which
-// commits together whatever has queued up while the last commit was under way.
-// One commit thus costs a lone caller no waiting, and a crowd one fsync.
+// commits together all that has queued up while the last commit was under way.
+// A single caller thus waits for nothing but its own commit, and many share one fsync.
 //
 // Both databases run the same statements over the same tables. What differs is
 // how a parameter is written (see bind), how a connection is opened, and that the short
@@ -27,21 +27,21 @@
 //     (the shard) and its number there.
 //   - deliveries: one for each event and notifier, with the log of its attempts. Its
 //     position says where it comes among those that wait.
-//   - notifiers: their standings.
-//   - members and notes: what several processes tell each other.
+//   - notifiers: their states.
+//   - members and notes: what processes that share the database write for each other.
 //
 // # Several processes
 //
 // A SQLite file belongs to one process. A PostgreSQL database can have several, each
 // of which answers for all accounts and owns a part of them: see [Replica]. What one
-// asks of an account that another owns goes through the tables: deliveries that wait,
+// asks of an account that another owns goes through the tables: pending deliveries,
 // and notes about tasks. Every process looks at the tables each 1.5 s at least, and at
-// once when another gives it a hint (LISTEN and NOTIFY), which may get lost. Nothing
+// once when another notifies it (LISTEN and NOTIFY); a notification may get lost. Nothing
 // depends on the session of a connection, so that a pooler in transaction mode may
-// stand between, behind which there are no hints.
+// stand between, behind which there are no notifications.
 //
-// Of each process PostgreSQL has 19 connections at most: 16 for work, two for the
-// heartbeat, and one for hints. Connecting takes 5 s at most, a transaction 30 s, and
+// Each process has 19 connections to PostgreSQL at most: 16 for work, two for the
+// heartbeat, and one for notifications. Connecting takes 5 s at most, a transaction 30 s, and
 // one that does nothing half of the TTL; a read waits 30 s for a row. TLS is as sslmode
 // in the URL says; without it, TLS is tried and not required ("prefer"), so over a
 // network say "verify-full".
@@ -60,6 +60,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
+
+	"pushwatch/watcher/loop"
 )
 
 // Errors of [Open] that a caller branches on.
@@ -89,34 +91,34 @@ type Config struct {
 	// accounts; 0: 10 s. SQLite has no replicas.
 	TTL time.Duration
 
-	// Log is told of changes to the tables; nil: nobody is.
+	// Log gets a line for each change to the tables; nil: none.
 	Log *zap.Logger
 }
 
 // A DB is an open database. Its methods may be called from many goroutines.
 type DB struct {
-	postgres bool
-	writer   *sql.DB       // in SQLite one connection: writers queue here, not at a lock
-	reader   *sql.DB       // in PostgreSQL the same as writer
-	prepared prepared      // of SQLite's writer
-	lock     *os.File      // beside a SQLite file, held for the life of the DB; else nil
-	patience time.Duration // of a read
-	saved    signal        // told of each commit with events
-	owned    sync.Map      // shard to *Account: the newest owner of each account that this process owned
+	postgres    bool
+	writer      *sql.DB        // in SQLite one connection: writers queue here, not at a lock
+	reader      *sql.DB        // in PostgreSQL the same as writer
+	statements  statementCache // of SQLite's writer
+	lock        *os.File       // beside a SQLite file, held for the life of the DB; else nil
+	readTimeout time.Duration  // of a read
+	saved       broadcast      // sent after each commit with events
+	owned       sync.Map       // shard to *Account: the newest owner of each account that this process owned
 
-	sweeping sync.Mutex         // held by Sweep
-	swept    [len(kinds)]oldRow // how far its calls have come
+	sweeping sync.Mutex               // held by Sweep
+	swept    [len(sweepTables)]oldRow // how far its calls have come
 
 	// Of PostgreSQL alone.
-	beats     *sql.DB         // for the heartbeat, and what goes with it
-	listening *pgx.ConnConfig // for the connection that hints come by
-	timeouts  string          // begins every writing transaction
-	ttl       time.Duration
-	hinted    chan struct{} // there is something that other replicas should see; holds at most one
+	heartbeats *sql.DB         // a pool of its own, so that the heartbeat waits behind nothing
+	listening  *pgx.ConnConfig // for the connection of notifications
+	timeouts   string          // begins every writing transaction
+	ttl        time.Duration
+	written    loop.Signal // something was written that other replicas should see
 }
 
-// defaultTTL is short enough for a class not to miss much of a takeover, and long
-// enough for a restart of the database not to cause one.
+// defaultTTL keeps a takeover short for a class, and is longer than a restart of the
+// database.
 const defaultTTL = 10 * time.Second
 
 // Replicated reports whether other processes may use the database at the same
@@ -135,7 +137,7 @@ func open(ctx context.Context, c Config, checks ...func(*DB, context.Context) er
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
-	db.patience = patience
+	db.readTimeout = readTimeout
 	for _, check := range checks {
 		if err := check(db, ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())
@@ -166,8 +168,8 @@ func (db *DB) Close() error {
 	if db.reader != db.writer {
 		err = errors.Join(err, db.reader.Close())
 	}
-	if db.beats != nil {
-		err = errors.Join(err, db.beats.Close())
+	if db.heartbeats != nil {
+		err = errors.Join(err, db.heartbeats.Close())
 	}
 	if db.lock != nil {
 		err = errors.Join(err, db.lock.Close())
@@ -187,12 +189,7 @@ func (db *DB) Ping(ctx context.Context) error {
 // write runs f in a transaction that is committed where f returns nil. An error
 // from the commit itself leaves open whether it took place.
 func (db *DB) write(ctx context.Context, f func(transaction) error) error {
-	return db.writeBy(ctx, db.writer, f)
-}
-
-// writeBy is write over a pool.
-func (db *DB) writeBy(ctx context.Context, pool *sql.DB, f func(transaction) error) error {
-	tx, err := pool.BeginTx(ctx, nil)
+	tx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -209,7 +206,7 @@ func (db *DB) writeBy(ctx context.Context, pool *sql.DB, f func(transaction) err
 		return fmt.Errorf("commit: %w", err)
 	}
 	if !db.postgres {
-		db.prepared.catchUp(ctx, db.writer)
+		db.statements.prepareMissing(ctx, db.writer)
 	}
 	return nil
 }

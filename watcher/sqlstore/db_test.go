@@ -196,7 +196,7 @@ func TestOpenTogether(t *testing.T) {
 	}
 }
 
-// TestSQLiteFile holds what a file must have had before its first table.
+// TestSQLiteFile checks what a file must have had before its first table.
 func TestSQLiteFile(t *testing.T) {
 	address := sqliteURL(t)
 	open(t, address).Close()

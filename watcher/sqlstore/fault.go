@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// sortFault says of an error of PostgreSQL whether it is [ErrAway] or [ErrRefused];
-// others are returned as they are.
+// sortFault wraps an error of PostgreSQL as [ErrAway] or [ErrRefused] where it is one
+// of these, and returns others unchanged.
 func sortFault(err error) error {
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {

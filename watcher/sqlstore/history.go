@@ -13,32 +13,32 @@ import (
 	"pushwatch/watcher"
 )
 
-// A signal wakes all who wait for it. The zero signal is ready to use.
-type signal struct {
+// A broadcast wakes all who wait for it. The zero broadcast is ready to use.
+type broadcast struct {
 	mu   sync.Mutex
-	next chan struct{} // closed by the next wake; nil: nobody waits
+	next chan struct{} // closed by the next send; nil: nobody waits
 }
 
-func (s *signal) wait() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.next == nil {
-		s.next = make(chan struct{})
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next == nil {
+		b.next = make(chan struct{})
 	}
-	return s.next
+	return b.next
 }
 
-func (s *signal) wake() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.next != nil {
-		close(s.next)
-		s.next = nil
+func (b *broadcast) send() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next != nil {
+		close(b.next)
+		b.next = nil
 	}
 }
 
 // Changed returns a channel that is closed when this process next saves an
-// event, or, as a [Replica], notices that another has.
+// event, or, as a [Replica], sees that another has.
 func (db *DB) Changed() <-chan struct{} { return db.saved.wait() }
 
 // LastEvents returns the position of the newest event of each account.
@@ -86,7 +86,7 @@ func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPa
 	}
 	var page watcher.EventPage
 	for len(page.Events) < limit {
-		next, err := first(ctx, shards)
+		next, err := nextShard(ctx, shards)
 		if err != nil {
 			return watcher.EventPage{}, fmt.Errorf("read events: %w", err)
 		}
@@ -110,9 +110,9 @@ func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPa
 	return page, nil
 }
 
-// first returns the shard whose next event was observed first, or last where the
+// nextShard returns the shard whose next event was observed first, or last where the
 // newest are read; nil where no shard has one.
-func first(ctx context.Context, shards []*shardReader) (*shardReader, error) {
+func nextShard(ctx context.Context, shards []*shardReader) (*shardReader, error) {
 	var found *shardReader
 	for _, s := range shards {
 		if err := s.fill(ctx); err != nil {
@@ -189,9 +189,9 @@ func (s *shardReader) fill(ctx context.Context) error {
 	return err
 }
 
-// statement reads the next chunk. Types are read one by one, as an index has them,
-// and merged: a rare one is found among very many events, and of a frequent one no
-// more is read than the chunk.
+// statement returns the query of the next chunk. It reads each type by an index and
+// merges them: a rare type is found among very many events, and of a frequent one no
+// more than the chunk is read.
 func (s *shardReader) statement() (query string, args []any) {
 	if s.query.Subject != "" {
 		return s.ofSubject()
@@ -202,8 +202,8 @@ func (s *shardReader) statement() (query string, args []any) {
 	}
 	var parts []string
 	for _, t := range types {
-		// Said so, the range is one of an index and of no other, whatever a planner
-		// without statistics thinks of them.
+		// In this form only one index has the range, so that a planner without
+		// statistics cannot choose another.
 		parts = append(parts, fmt.Sprintf(`SELECT number, at, type, body FROM events
 			WHERE (shard, type, number) > (?, ?, ?) AND (shard, type, number) <= (?, ?, ?)
 			ORDER BY shard%[1]s, type%[1]s, number%[1]s LIMIT ?`, s.order()))

@@ -7,7 +7,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// TestEventsPlan holds that no query of events reads the whole table.
+// TestEventsPlan checks that no query of events reads the whole table.
 func TestEventsPlan(t *testing.T) {
 	db := openTest(t)
 	for _, test := range []struct {

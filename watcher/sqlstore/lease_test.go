@@ -11,7 +11,7 @@ import (
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lease{length: 4 * time.Second}
-		if l.holds() {
+		if l.valid() {
 			t.Error("a lease holds before the first heartbeat")
 		}
 		l.renew(time.Now())
@@ -20,7 +20,7 @@ func TestLease(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			l.renew(time.Now().Add(-time.Second)) // as sent, not as answered
 		}
-		if !l.holds() || l.current() != term {
+		if !l.valid() || l.current() != term {
 			t.Error("a lease that was renewed in time began another term")
 		}
 		time.Sleep(3*time.Second - time.Nanosecond)
@@ -29,7 +29,7 @@ func TestLease(t *testing.T) {
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if cause := context.Cause(term); !errors.Is(cause, errLapsed) || l.holds() {
+		if cause := context.Cause(term); !errors.Is(cause, errLapsed) || l.valid() {
 			t.Errorf("the lease has run out: the term ended with %v, want %v", cause, errLapsed)
 		}
 
@@ -37,12 +37,12 @@ func TestLease(t *testing.T) {
 		if term.Err() == nil || l.current() == nil || l.current() == term {
 			t.Error("a heartbeat after the end began no other term")
 		}
-		l.over(errStopping)
-		if l.holds() {
+		l.end(errStopping)
+		if l.valid() {
 			t.Error("a term that was ended still holds")
 		}
 		l.renew(time.Now().Add(-5 * time.Second))
-		if l.holds() {
+		if l.valid() {
 			t.Error("a heartbeat answered too late is worth something")
 		}
 	})
@@ -57,7 +57,7 @@ func TestLeaseThaw(t *testing.T) {
 	l.timer.Stop()
 	l.until = time.Now() // a minute passed
 	l.renew(time.Now())
-	if !errors.Is(context.Cause(term), errLapsed) || !l.holds() {
+	if !errors.Is(context.Cause(term), errLapsed) || !l.valid() {
 		t.Errorf("the term before the freeze ended with %v, want %v, and another one", context.Cause(term), errLapsed)
 	}
 }

@@ -15,29 +15,30 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
 )
 
 const (
-	// beatEvery is how often a replica shows that it lives and looks at what the
-	// others do, at most; within a short TTL it does so beatsPerTTL times.
-	beatEvery   = 1500 * time.Millisecond
-	beatsPerTTL = 6
+	// heartbeatEvery is the longest time between a replica's heartbeats, after each of
+	// which it looks at what the others do. A short TTL has heartbeatsPerTTL of them.
+	heartbeatEvery   = 1500 * time.Millisecond
+	heartbeatsPerTTL = 6
 
 	// statusEvery is how many heartbeats apart a replica's status is written.
 	statusEvery = 3
 
-	// burialTTLs is after how many TTLs a dead member is forgotten.
-	burialTTLs = 30
+	// forgetTTLs is after how many TTLs without a heartbeat a member's row is deleted.
+	forgetTTLs = 30
 )
 
 // clockNow is the database's time. It is the only one that members are judged by.
 const clockNow = `CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`
 
-// Why an account is not owned any more.
+// Why an ownership ended.
 var (
-	errGivenBack = errors.New("another replica has fewer accounts")
-	errNotNamed  = errors.New("the settings do not name it any more")
-	errStopping  = errors.New("this process stops")
+	errRebalanced = errors.New("another replica has fewer accounts")
+	errNotNamed   = errors.New("the settings do not name it any more")
+	errStopping   = errors.New("this process stops")
 )
 
 // ReplicaConfig says what a [Replica] does with its accounts. All is required.
@@ -45,16 +46,16 @@ type ReplicaConfig struct {
 	Accounts []string // that the settings name
 	Log      *zap.Logger
 
-	// Own begins an owner's work for an account. It must call lose when it cannot
+	// Own begins an owner's work for an account. It must call fail when it cannot
 	// go on with it. end is called once ctx has ended, for whatever reason, and
 	// returns when the work has: polling stops at once, also before that call.
-	Own func(ctx context.Context, a *Account, lose context.CancelCauseFunc) (end func())
-	// Notice takes in what other processes wrote to an account's owner, and reports
-	// false where the work for the account has not got that far.
+	Own func(ctx context.Context, a *Account, fail context.CancelCauseFunc) (end func())
+	// Notice applies what other processes wrote to an account's owner, and reports
+	// false where the work for the account has not begun yet.
 	Notice func(account string, notes []watcher.Note) bool
-	// Standings reads the standings of notifiers, which others may have changed. Where
-	// it fails it is called again at the next look.
-	Standings func(ctx context.Context) error
+	// RefreshNotifiers reads the states of notifiers, which others may have changed.
+	// Where it fails it is called again at the next look.
+	RefreshNotifiers func(ctx context.Context) error
 	// Status returns the status of the accounts that this process owns.
 	Status func() []watcher.AccountStatus
 }
@@ -65,37 +66,38 @@ type ReplicaConfig struct {
 //
 // A member lives as long as its heartbeat, a row, is younger than the TTL by the
 // database's clock. An account whose owner is dead, or that has none, is taken by a
-// statement that finds its epoch as it was when that was seen, raises it, and waits
-// for no lock. A replica that could not renew its own heartbeat for two thirds of
-// the TTL takes itself for dead (see [lease]): it stops polling at that moment,
-// before anyone else may begin, and lets go of everything. All this rests on one
-// assumption: that the clocks of the machines run about equally fast, and that of
-// the database does not jump ahead by a third of the TTL.
+// statement that finds its epoch unchanged, raises it, and waits for no lock. A
+// replica that could not renew its own heartbeat for two thirds of the TTL considers
+// itself dead (see [lease]): it stops polling at that moment, before anyone else may
+// begin, and ends all its ownerships. All this rests on one assumption: that the
+// clocks of the machines run about equally fast, and that of the database does not
+// jump ahead by a third of the TTL.
 type Replica struct {
 	db    *DB
 	cfg   ReplicaConfig
 	name  string
 	log   *zap.Logger
 	lease lease
-	woken chan struct{} // look now; holds at most one
-	alone atomic.Bool   // no other member lives
-	beats int
-	vigil *time.Timer // until another member is dead, unless it shows that it lives; nil: none yet
+	wake  loop.Signal // look now
+	alone atomic.Bool // no other member lives
+	count int         // of heartbeats
 
-	events, standings int64 // as they were when last seen
+	expiryTimer *time.Timer // until another member's heartbeat is too old; nil: none yet
 
-	mu    sync.Mutex
-	names []string         // of the accounts that the settings name
-	holds map[string]*hold // by account
-	moved bool             // those that it owns have changed since its status was written
-	since time.Time        // since when no heartbeat succeeds; zero: the last one did
+	events, notifiers int64 // sums over the tables, when last read
+
+	mu          sync.Mutex
+	names       []string              // of the accounts that the settings name
+	owned       map[string]*ownership // by account
+	moved       bool                  // the owned accounts have changed since the status was written
+	unreachable loop.Condition        // heartbeats fail
 }
 
-// A hold is an account that this process owns, or is about to let go.
-type hold struct {
+// An ownership is an account that this process owns, or is about to release.
+type ownership struct {
 	account *Account
 	ctx     context.Context // ends with the ownership
-	lose    context.CancelCauseFunc
+	end     context.CancelCauseFunc
 }
 
 // Join returns this process as a member, which [Replica.Run] makes it.
@@ -105,8 +107,8 @@ func (db *DB) Join(cfg ReplicaConfig) *Replica {
 		host = "pushwatch"
 	}
 	r := &Replica{
-		db: db, cfg: cfg, name: host + "-" + strings.ToLower(rand.Text()[:6]), woken: make(chan struct{}, 1),
-		names: cfg.Accounts, holds: make(map[string]*hold),
+		db: db, cfg: cfg, name: host + "-" + strings.ToLower(rand.Text()[:6]), wake: loop.NewSignal(),
+		names: cfg.Accounts, owned: make(map[string]*ownership),
 	}
 	r.log = cfg.Log.With(zap.String("member", r.name))
 	r.lease.length = db.ttl * 2 / 3
@@ -118,89 +120,82 @@ func (db *DB) Join(cfg ReplicaConfig) *Replica {
 func (r *Replica) Name() string { return r.name }
 
 // every is the time between heartbeats.
-func (r *Replica) every() time.Duration { return min(beatEvery, r.db.ttl/beatsPerTTL) }
+func (r *Replica) every() time.Duration { return min(heartbeatEvery, r.db.ttl/heartbeatsPerTTL) }
 
-// Follow has the replica go by settings that name other accounts.
-func (r *Replica) Follow(accounts []string) {
+// SetAccounts replaces the accounts that the settings name.
+func (r *Replica) SetAccounts(accounts []string) {
 	r.mu.Lock()
 	r.names = accounts
 	r.mu.Unlock()
-	r.wake()
+	r.wake.Notify()
 }
 
-// Holds reports whether this process is sure to own an account at this moment. It
+// Owns reports whether this process is sure to own an account at this moment. It
 // asks nobody, so it can be called right before each request that depends on it.
-func (r *Replica) Holds(account string) bool {
-	if !r.lease.holds() {
+func (r *Replica) Owns(account string) bool {
+	if !r.lease.valid() {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := r.holds[account]
-	return h != nil && h.ctx.Err() == nil
+	o := r.owned[account]
+	return o != nil && o.ctx.Err() == nil
 }
 
 // Ready returns an error where this process can own nothing, since it does not
 // reach the database.
 func (r *Replica) Ready() error {
-	if r.lease.holds() {
+	if r.lease.valid() {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.since.IsZero() {
+	since := r.unreachable.Since()
+	if since.IsZero() {
 		return errors.New("this process has not joined the other replicas yet")
 	}
-	return fmt.Errorf("the database has not been reached for %s: nothing is polled from here", time.Since(r.since).Round(time.Second))
+	return fmt.Errorf("the database has not been reached for %s: nothing is polled from here", time.Since(since).Round(time.Second))
 }
 
-// wake has the replica look at the database soon.
-func (r *Replica) wake() {
-	select {
-	case r.woken <- struct{}{}:
-	default:
-	}
-}
-
-// Run is a member until ctx ends. Then it ends the work for its accounts and gives
-// them back, for others to take at once, and returns nil.
+// Run is a member until ctx ends. Then it ends the work for its accounts and releases
+// them, for others to take at once, and returns nil.
 func (r *Replica) Run(ctx context.Context) error {
 	var parts, work sync.WaitGroup
-	parts.Go(func() { r.giveHints(ctx) })
-	parts.Go(func() { r.followHints(ctx) })
+	parts.Go(func() { r.sendNotifications(ctx) })
+	parts.Go(func() { r.receiveNotifications(ctx) })
 	ticker := time.NewTicker(r.every())
 	defer ticker.Stop()
-	beat := true
+	due := true // a heartbeat is
 	for ctx.Err() == nil {
-		r.turn(ctx, &work, beat)
-		if !beat {
-			pause(ctx, hintRest)
+		r.turn(ctx, &work, due)
+		if !due {
+			loop.Sleep(ctx, notificationRest)
 		}
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
-			beat = true
-		case <-r.woken:
-			beat = false
+			due = true
+		case <-r.wake:
+			due = false
 		}
 	}
-	r.lease.over(errStopping)
+	r.lease.end(errStopping)
 	work.Wait()
 	parts.Wait()
 	r.leave(context.WithoutCancel(ctx))
 	return nil
 }
 
-// turn is one heartbeat, where it is time for one, and one look at what is to do.
-func (r *Replica) turn(ctx context.Context, work *sync.WaitGroup, beat bool) {
-	if beat {
+// turn is one heartbeat, where one is due, and one look at what is to do.
+func (r *Replica) turn(ctx context.Context, work *sync.WaitGroup, due bool) {
+	if due {
 		sent := time.Now()
-		err := r.beat(ctx)
+		err := r.heartbeat(ctx)
 		if err == nil {
 			r.lease.renew(sent)
 		}
 		if ctx.Err() == nil {
-			r.note(err)
+			r.recordHeartbeat(err)
 		}
 	}
 	term := r.lease.current()
@@ -210,45 +205,48 @@ func (r *Replica) turn(ctx context.Context, work *sync.WaitGroup, beat bool) {
 	looking, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
 	if err := r.look(looking, work, term); err != nil && ctx.Err() == nil {
-		r.log.Warn("look at what the other replicas do", zap.Error(err))
+		r.log.Warn("look at other replicas", zap.Error(err))
 	}
 }
 
-// note notes whether a heartbeat succeeded, and logs when that changes.
-func (r *Replica) note(err error) {
+// recordHeartbeat records whether a heartbeat succeeded, and logs when that changes.
+func (r *Replica) recordHeartbeat(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case err != nil && r.since.IsZero():
-		r.since = time.Now()
-		r.log.Warn("the database is not reached: without it polling stops soon", zap.Duration("within", r.lease.length), zap.Error(err))
-	case err == nil && !r.since.IsZero():
-		r.log.Info("the database is reached again", zap.Duration("after", time.Since(r.since).Round(time.Millisecond)))
-		r.since = time.Time{}
+	now := time.Now()
+	if err != nil {
+		if r.unreachable.Begin(now) {
+			r.log.Warn("database unreachable", zap.Error(err), zap.Duration("polling_stops_within", r.lease.length),
+				zap.String("hint", "look at PostgreSQL and the network: other replicas take the accounts"))
+		}
+		return
+	}
+	if lasted, ended := r.unreachable.End(now); ended {
+		r.log.Info("database reachable again", zap.Duration("after", lasted.Round(time.Millisecond)))
 	}
 }
 
-// beat shows that this process lives, and buries who is long dead. When the accounts
-// have changed hands, and now and then, it writes its status too.
-func (r *Replica) beat(ctx context.Context) error {
+// heartbeat shows that this process lives, and deletes members that died long ago. When
+// the accounts have changed hands, and now and then, it writes its status too.
+func (r *Replica) heartbeat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
 	r.mu.Lock()
 	names := encodeJSON(r.names)
-	due := r.moved || r.beats%statusEvery == 0
+	withStatus := r.moved || r.count%statusEvery == 0
 	r.moved = false
 	r.mu.Unlock()
-	r.beats++
+	r.count++
 	var status any // null: as it was
-	if due {
+	if withStatus {
 		status = encodeJSON(r.cfg.Status())
 	}
-	_, err := r.db.beats.ExecContext(ctx, `WITH buried AS (DELETE FROM members WHERE beat_at < `+clockNow+` - CAST($1 AS BIGINT))
+	_, err := r.db.heartbeats.ExecContext(ctx, `WITH forgotten AS (DELETE FROM members WHERE beat_at < `+clockNow+` - CAST($1 AS BIGINT))
 		INSERT INTO members (name, since, beat_at, accounts, status)
 		VALUES (CAST($2 AS TEXT), `+clockNow+`, `+clockNow+`, CAST($3 AS TEXT), CAST($4 AS TEXT))
 		ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at, accounts = excluded.accounts,
-			status = COALESCE(excluded.status, members.status)`, (burialTTLs * r.db.ttl).Microseconds(), r.name, names, status)
-	if err != nil && due {
+			status = COALESCE(excluded.status, members.status)`, (forgetTTLs * r.db.ttl).Microseconds(), r.name, names, status)
+	if err != nil && withStatus {
 		r.mu.Lock()
 		r.moved = true // so the next heartbeat writes it
 		r.mu.Unlock()
@@ -256,26 +254,26 @@ func (r *Replica) beat(ctx context.Context) error {
 	return err
 }
 
-// look takes in what other processes did, and takes and gives back accounts. What
-// it takes is owned in term.
+// look reads what other processes wrote, and takes and releases accounts. What it
+// takes is owned in term.
 func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.Context) error {
-	c, err := r.census(ctx)
+	s, err := r.readSnapshot(ctx)
 	if err != nil {
 		return err
 	}
-	r.alone.Store(len(c.members) <= 1)
-	r.keepVigil(c.expiry)
-	if err := r.followOthers(ctx, c); err != nil {
+	r.alone.Store(len(s.members) <= 1)
+	r.lookAtExpiry(s.expiry)
+	if err := r.followOthers(ctx, s); err != nil {
 		return err
 	}
-	r.dropLost(c)
-	take, give, astray := r.plan(c)
+	r.endLost(s)
+	take, give, stale := r.plan(s)
 	for _, name := range give {
-		r.lose(name, errGivenBack)
+		r.endOwnership(name, errRebalanced)
 	}
-	for _, a := range astray {
+	for _, a := range stale {
 		if err := r.release(ctx, a.name, a.epoch); err != nil {
-			return fmt.Errorf("give back account %s: %w", a.name, err)
+			return fmt.Errorf("release account %s: %w", a.name, err)
 		}
 	}
 	if len(take) == 0 {
@@ -283,74 +281,74 @@ func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.C
 	}
 	taken, err := r.take(ctx, take)
 	for _, a := range taken {
-		r.hold(term, a, work)
+		r.own(term, a, work)
 	}
 	return err
 }
 
-// keepVigil has the replica look again when another member would be dead: what that
-// one owned is taken within the TTL, and not when the next heartbeat happens to be due.
-func (r *Replica) keepVigil(expiry time.Duration) {
-	if r.vigil != nil {
-		r.vigil.Stop()
+// lookAtExpiry makes the replica look again when another member's heartbeat is too old:
+// what that one owned is taken within the TTL, and not when the next heartbeat is due.
+func (r *Replica) lookAtExpiry(expiry time.Duration) {
+	if r.expiryTimer != nil {
+		r.expiryTimer.Stop()
 	}
 	if expiry > 0 {
-		r.vigil = time.AfterFunc(expiry, r.wake)
+		r.expiryTimer = time.AfterFunc(expiry, r.wake.Notify)
 	}
 }
 
-// dropLost lets go of what others own by now, or the settings do not name.
-func (r *Replica) dropLost(c *census) {
+// endLost ends the ownership of what others own by now, or the settings do not name.
+func (r *Replica) endLost(s *snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, a := range c.accounts {
-		if h := r.holds[a.name]; h != nil && (a.epoch > h.account.epoch || a.owner != r.name && a.epoch == h.account.epoch) {
-			h.lose(watcher.ErrFenced)
+	for _, a := range s.accounts {
+		if o := r.owned[a.name]; o != nil && (a.epoch > o.account.epoch || a.owner != r.name && a.epoch == o.account.epoch) {
+			o.end(watcher.ErrFenced)
 		}
 	}
-	for name, h := range r.holds {
+	for name, o := range r.owned {
 		if !slices.Contains(r.names, name) {
-			h.lose(errNotNamed)
+			o.end(errNotNamed)
 		}
 	}
 }
 
-// plan decides what to take and to give back. What stands as owned by this process
-// although it does not hold it, as after a taking of unknown outcome, or when it
-// could not be given back, is free: it is taken, or else astray. What the process is
-// about to let go is not free yet.
-func (r *Replica) plan(c *census) (take []accountSeen, give []string, astray []accountSeen) {
+// plan decides what to take and to give up. An account whose row names this process as
+// its owner although it does not own it, as after a commit of unknown outcome or a
+// release that failed, is free: the process takes it, or else it is stale. What the
+// process is about to release is not free yet.
+func (r *Replica) plan(s *snapshot) (take []accountSeen, give []string, stale []accountSeen) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.members[r.name] = r.names // what the database has of them may be a heartbeat old
+	s.members[r.name] = r.names // the row may be a heartbeat old
 	seen := make(map[string]bool)
-	for i := range c.accounts {
-		a := &c.accounts[i]
+	for i := range s.accounts {
+		a := &s.accounts[i]
 		seen[a.name] = true
-		switch h := r.holds[a.name]; {
-		case h == nil && a.owner == r.name:
+		switch o := r.owned[a.name]; {
+		case o == nil && a.owner == r.name:
 			a.owner = ""
-			astray = append(astray, *a)
-		case h != nil:
+			stale = append(stale, *a)
+		case o != nil:
 			a.owner = r.name
 		}
 	}
 	for _, name := range r.names {
 		if !seen[name] {
-			c.accounts = append(c.accounts, accountSeen{name: name})
+			s.accounts = append(s.accounts, accountSeen{name: name})
 		}
 	}
-	take, give = c.share(r.name)
-	astray = slices.DeleteFunc(astray, func(a accountSeen) bool { return slices.Contains(take, a) })
-	return take, give, astray
+	take, give = s.share(r.name)
+	stale = slices.DeleteFunc(stale, func(a accountSeen) bool { return slices.Contains(take, a) })
+	return take, give, stale
 }
 
-// lose ends the ownership of an account, if there is one.
-func (r *Replica) lose(name string, cause error) {
+// endOwnership ends the ownership of an account, if there is one.
+func (r *Replica) endOwnership(name string, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if h := r.holds[name]; h != nil {
-		h.lose(cause)
+	if o := r.owned[name]; o != nil {
+		o.end(cause)
 	}
 }
 
@@ -368,7 +366,7 @@ func (r *Replica) take(ctx context.Context, wanted []accountSeen) ([]*Account, e
 	if len(fresh) > 0 {
 		// Where another replica gives a shard to another account at the same moment,
 		// nothing is inserted, and the next look finds it missing again.
-		_, err := r.db.beats.ExecContext(ctx, r.db.bind(`WITH n (name) AS (VALUES `+values(len(fresh), "TEXT")+`)
+		_, err := r.db.heartbeats.ExecContext(ctx, r.db.bind(`WITH n (name) AS (VALUES `+values(len(fresh), "TEXT")+`)
 			INSERT INTO accounts (name, shard, epoch, last_event, last_delivery)
 			SELECT n.name, (SELECT COALESCE(MAX(shard), 0) FROM accounts) + ROW_NUMBER() OVER (ORDER BY n.name), 0, 0, 0 FROM n
 			ON CONFLICT DO NOTHING`), fresh...)
@@ -377,7 +375,7 @@ func (r *Replica) take(ctx context.Context, wanted []accountSeen) ([]*Account, e
 		}
 	}
 	var taken []*Account
-	err := r.db.each(ctx, r.db.beats, func(scan scanner) error {
+	err := r.db.each(ctx, r.db.heartbeats, func(scan scanner) error {
 		var name string
 		var row accountRow
 		err := scan(&name, &row.shard, &row.epoch, &row.lastDelivery)
@@ -395,42 +393,43 @@ func (r *Replica) take(ctx context.Context, wanted []accountSeen) ([]*Account, e
 	return taken, nil
 }
 
-// hold owns an account until its term ends or it is lost, and then lets go of it.
-func (r *Replica) hold(term context.Context, a *Account, work *sync.WaitGroup) {
-	h := &hold{account: a}
-	h.ctx, h.lose = context.WithCancelCause(term)
+// own owns an account until the term ends or another cause ends it, and then releases it.
+func (r *Replica) own(term context.Context, a *Account, work *sync.WaitGroup) {
+	o := &ownership{account: a}
+	o.ctx, o.end = context.WithCancelCause(term)
 	r.mu.Lock()
-	r.holds[a.name], r.moved = h, true
+	r.owned[a.name], r.moved = o, true
 	r.mu.Unlock()
-	r.log.Info("account is owned here", zap.String("account", a.name), zap.Int64("epoch", a.epoch))
-	end := r.cfg.Own(h.ctx, a, h.lose)
+	r.log.Info("account owned", zap.String("account", a.name), zap.Int64("epoch", a.epoch))
+	end := r.cfg.Own(o.ctx, a, o.end)
 	work.Go(func() {
-		<-h.ctx.Done()
+		<-o.ctx.Done()
 		end()
-		cause := context.Cause(h.ctx)
+		cause := context.Cause(o.ctx)
 		if !errors.Is(cause, watcher.ErrFenced) {
 			if err := r.release(context.Background(), a.name, a.epoch); err != nil {
-				r.log.Warn("give account back: others take it later", zap.String("account", a.name), zap.Error(err))
+				r.log.Warn("release account", zap.String("account", a.name), zap.Error(err),
+					zap.String("hint", "other replicas take it when this one's heartbeat is too old"))
 			}
 		}
 		r.mu.Lock()
-		delete(r.holds, a.name)
+		delete(r.owned, a.name)
 		r.moved = true
 		r.mu.Unlock()
-		if errors.Is(cause, errGivenBack) || errors.Is(cause, errNotNamed) || errors.Is(cause, errStopping) {
-			r.log.Info("account is given back", zap.String("account", a.name), zap.NamedError("cause", cause))
+		if errors.Is(cause, errRebalanced) || errors.Is(cause, errNotNamed) || errors.Is(cause, errStopping) {
+			r.log.Info("account released", zap.String("account", a.name), zap.NamedError("cause", cause))
 		} else { // it is taken again no sooner than at the next heartbeat
-			r.log.Warn("account is lost", zap.String("account", a.name), zap.NamedError("cause", cause))
+			r.log.Warn("account lost", zap.String("account", a.name), zap.NamedError("cause", cause))
 		}
 	})
 }
 
-// release gives an account back for others to take.
+// release makes an account free for others to take.
 func (r *Replica) release(ctx context.Context, account string, epoch int64) error {
 	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
-	_, err := r.db.beats.ExecContext(ctx, `UPDATE accounts SET owner = NULL WHERE name = $1 AND owner = $2 AND epoch = $3`, account, r.name, epoch)
-	r.db.hint()
+	_, err := r.db.heartbeats.ExecContext(ctx, `UPDATE accounts SET owner = NULL WHERE name = $1 AND owner = $2 AND epoch = $3`, account, r.name, epoch)
+	r.db.notifyReplicas()
 	return err
 }
 
@@ -438,11 +437,11 @@ func (r *Replica) release(ctx context.Context, account string, epoch int64) erro
 func (r *Replica) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
-	_, err := r.db.beats.ExecContext(ctx, `DELETE FROM members WHERE name = $1`, r.name)
+	_, err := r.db.heartbeats.ExecContext(ctx, `DELETE FROM members WHERE name = $1`, r.name)
 	if err == nil {
-		err = r.notify(ctx)
+		err = r.sendNotification(ctx)
 	}
 	if err != nil {
-		r.log.Warn("leave the other replicas: they find out later", zap.Error(err))
+		r.log.Warn("leave the other replicas", zap.Error(err), zap.String("hint", "they find out after store.takeover_after"))
 	}
 }

@@ -40,7 +40,7 @@ func join(t *testing.T, url string, accounts ...string) *member {
 	}
 	m := &member{t: t, db: db, owned: make(map[string]*sqlstore.Account)}
 	m.replica = db.Join(sqlstore.ReplicaConfig{
-		Accounts: accounts, Log: zap.NewNop(), Own: m.own, Standings: func(context.Context) error { return nil },
+		Accounts: accounts, Log: zap.NewNop(), Own: m.own, RefreshNotifiers: func(context.Context) error { return nil },
 		Notice: func(_ string, notes []watcher.Note) bool {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -55,15 +55,15 @@ func join(t *testing.T, url string, accounts ...string) *member {
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	var life sync.WaitGroup
-	life.Go(func() {
+	var running sync.WaitGroup
+	running.Go(func() {
 		if err := m.replica.Run(ctx); err != nil {
 			t.Errorf("Run() = %v, want nil", err)
 		}
 	})
 	m.leave = sync.OnceFunc(func() {
 		cancel()
-		life.Wait()
+		running.Wait()
 		db.Close()
 	})
 	t.Cleanup(m.leave)
@@ -155,7 +155,7 @@ func TestMembers(t *testing.T) {
 			c := join(t, url, names(12)...)
 			eventually(t, "three have four each", owning([]*member{a, b, c}, 4, 4, 4))
 			for _, name := range c.owns() {
-				if !c.replica.Holds(name) || a.replica.Holds(name) {
+				if !c.replica.Owns(name) || a.replica.Owns(name) {
 					t.Errorf("account %s is held by the wrong one", name)
 				}
 			}
@@ -164,7 +164,7 @@ func TestMembers(t *testing.T) {
 			if err := b.replica.Ready(); err == nil {
 				t.Error("Ready() of one that left = nil, want an error")
 			}
-			a.replica.Follow(names(2))
+			a.replica.SetAccounts(names(2))
 			eventually(t, "one has what the other's settings do not name", owning([]*member{a, c}, 1, 11))
 
 			eventually(t, "the members tell what they own", func() bool {
@@ -214,7 +214,7 @@ func TestMemberLost(t *testing.T) {
 	if err := account.SaveLearned(t.Context(), []byte(`{}`)); err == nil {
 		t.Error("SaveLearned() of an account that was lost = nil, want an error")
 	}
-	if m.replica.Holds("school") {
+	if m.replica.Owns("school") {
 		t.Error("Holds() = true, want false")
 	}
 	if _, err := raw.Exec(`UPDATE members SET beat_at = 0 WHERE name = 'other'`); err != nil {
@@ -268,7 +268,7 @@ func TestMemberCutOff(t *testing.T) {
 	proxy.Close()
 	for cut := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		asked := time.Now()
-		if !m.replica.Holds("school") {
+		if !m.replica.Owns("school") {
 			break
 		}
 		if since := asked.Sub(cut); since > testTTL {

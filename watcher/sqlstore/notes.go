@@ -12,14 +12,14 @@ import (
 const notesPage = 1000
 
 // note writes to the owner of an account, whose row must be locked, that some of
-// its tasks have changed, or want to be polled. Where that is this process it is
-// told directly, by the caller.
+// its tasks have changed, or are to be polled. Where this process is the owner, the
+// caller notifies it directly.
 func (tx transaction) note(ctx context.Context, row accountRow, urgent bool, keys ...watcher.Key) error {
 	if !tx.db.postgres || tx.db.owns(row) || len(keys) == 0 {
 		return nil
 	}
 	var number int64
-	err := tx.row(ctx, `UPDATE accounts SET last_note = last_note + ? WHERE shard = ? RETURNING last_note`, len(keys), row.shard).Scan(&number)
+	err := tx.queryRow(ctx, `UPDATE accounts SET last_note = last_note + ? WHERE shard = ? RETURNING last_note`, len(keys), row.shard).Scan(&number)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (tx transaction) noteAll(ctx context.Context, accounts map[string]accountRo
 // Hurry implements [watcher.Registry].
 func (db *DB) Hurry(ctx context.Context, t watcher.Task) error {
 	err := db.write(ctx, func(tx transaction) error {
-		row, err := tx.account(ctx, t.Account, 0)
+		row, err := tx.lockAccount(ctx, t.Account, 0)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (db *DB) Hurry(ctx context.Context, t watcher.Task) error {
 	if err != nil {
 		return fmt.Errorf("hurry task %s: %w", t.Key, err)
 	}
-	db.hint()
+	db.notifyReplicas()
 	return nil
 }
 
@@ -105,57 +105,58 @@ func (a *Account) forgetNotes(ctx context.Context, last int64) error {
 	return err
 }
 
-// followOthers has this process take in what others have written.
-func (r *Replica) followOthers(ctx context.Context, c *census) error {
+// followOthers passes on what other processes have written: deliveries and notes to the
+// owners here, events to those that wait for them, and the states of notifiers.
+func (r *Replica) followOthers(ctx context.Context, s *snapshot) error {
 	var events int64
-	for _, a := range c.accounts {
+	for _, a := range s.accounts {
 		events += a.lastEvent
 		r.mu.Lock()
-		h := r.holds[a.name]
+		o := r.owned[a.name]
 		r.mu.Unlock()
-		if h == nil {
+		if o == nil {
 			continue
 		}
-		if h.account.told.Load() < a.lastDelivery {
-			h.account.wake()
+		if o.account.published.Load() < a.lastDelivery {
+			o.account.wake.Notify()
 		}
-		if h.account.noted < a.lastNote {
-			if err := r.readNotes(ctx, h.account, a.lastNote); err != nil {
+		if o.account.lastNote < a.lastNote {
+			if err := r.readNotes(ctx, o.account, a.lastNote); err != nil {
 				return err
 			}
 		}
 	}
 	if events != r.events {
 		r.events = events
-		r.db.saved.wake()
+		r.db.saved.send()
 	}
-	var standings int64
-	err := r.db.beats.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM notifiers`).Scan(&standings)
-	if err != nil || standings == r.standings {
+	var notifiers int64
+	err := r.db.heartbeats.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM notifiers`).Scan(&notifiers)
+	if err != nil || notifiers == r.notifiers {
 		return err
 	}
-	if err := r.cfg.Standings(ctx); err != nil {
+	if err := r.cfg.RefreshNotifiers(ctx); err != nil {
 		return err
 	}
-	r.standings = standings
+	r.notifiers = notifiers
 	return nil
 }
 
-// readNotes brings the notes to an account's owner, up to a number at least.
+// readNotes passes the notes to an account's owner, up to a number at least.
 func (r *Replica) readNotes(ctx context.Context, a *Account, newest int64) error {
-	for a.noted < newest {
+	for a.lastNote < newest {
 		notes, last, err := a.notes(ctx)
 		if err != nil {
 			return fmt.Errorf("read notes to account %s: %w", a.name, err)
 		}
 		if len(notes) == 0 { // they were read by the owner before
-			a.noted = newest
+			a.lastNote = newest
 			return nil
 		}
 		if !r.cfg.Notice(a.name, notes) {
 			return nil // it begins just now: they are read at the next look
 		}
-		a.noted = last
+		a.lastNote = last
 		if err := a.forgetNotes(ctx, last); err != nil {
 			return fmt.Errorf("drop notes to account %s: %w", a.name, err)
 		}

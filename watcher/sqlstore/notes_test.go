@@ -26,7 +26,7 @@ func TestStandingsReadAgain(t *testing.T) {
 	}
 	unread := errors.New("the database is away")
 	reads := 0
-	r := db.Join(ReplicaConfig{Log: zap.NewNop(), Standings: func(context.Context) error {
+	r := db.Join(ReplicaConfig{Log: zap.NewNop(), RefreshNotifiers: func(context.Context) error {
 		if reads++; reads == 1 {
 			return unread
 		}
@@ -36,7 +36,7 @@ func TestStandingsReadAgain(t *testing.T) {
 		reads int
 		err   error
 	}{{1, unread}, {2, nil}, {2, nil}} {
-		if err := r.followOthers(t.Context(), &census{}); err != want.err || reads != want.reads {
+		if err := r.followOthers(t.Context(), &snapshot{}); err != want.err || reads != want.reads {
 			t.Errorf("look %d: followOthers() = %v after %d reads of the standings, want %v after %d", look+1, err, reads, want.err, want.reads)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestPlans holds that both databases look up each row that the writer changes, where
+// TestPlans checks that both databases look up each row that the writer changes, where
 // they would easily read through all of them: SQLite where a statement lists its
 // keys, and PostgreSQL while it has no statistics of rows that are new.
 func TestPlans(t *testing.T) {
@@ -48,9 +48,9 @@ func TestPlans(t *testing.T) {
 				{"tasks", "tasks", touchStatement(n), nulls(len(touchTypes))},
 				{"deliveries", "deliveries", settleStatement(n), nulls(len(outcomeTypes))},
 			}
-			for _, k := range kinds {
+			for _, k := range sweepTables {
 				keys := slices.Repeat([]any{1, map[string]any{"BIGINT": 1, "TEXT": "task1"}[k.types[1]]}, n)
-				statements = append(statements, statement{k.table, "r", k.dropStatement(n), append(keys, k.ages(1)...)})
+				statements = append(statements, statement{k.name, "r", k.dropStatement(n), append(keys, k.ages(1)...)})
 			}
 			for _, c := range statements {
 				want, never := "SEARCH "+c.alias+" USING INDEX sqlite_autoindex_"+c.table+"_", "SCAN "+c.alias

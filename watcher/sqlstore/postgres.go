@@ -12,17 +12,19 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"pushwatch/watcher/loop"
 )
 
 // The pools of PostgreSQL connections. Idle ones are kept, for opening one costs
 // more than a transaction; none grows old, so that a failover or a changed DNS
 // answer is noticed.
 const (
-	postgresConns       = 16
-	postgresBeatConns   = 2 // for the heartbeat, which must not wait behind the others
-	postgresConnAge     = 30 * time.Minute
-	postgresConnIdle    = 5 * time.Minute
-	postgresConnTimeout = 5 * time.Second
+	postgresConns          = 16
+	postgresHeartbeatConns = 2 // for the heartbeat, which must not wait behind the others
+	postgresConnAge        = 30 * time.Minute
+	postgresConnIdle       = 5 * time.Minute
+	postgresConnTimeout    = 5 * time.Second
 )
 
 // postgresKeepAlive finds out within some 15 s that a server's machine is gone, while
@@ -62,8 +64,8 @@ func openPostgres(rawURL string, ttl time.Duration) (*DB, string, error) {
 	}
 	all := pool(postgresConns)
 	return &DB{
-		postgres: true, writer: all, reader: all, beats: pool(postgresBeatConns), listening: listening,
-		ttl: ttl, timeouts: timeouts(ttl), hinted: make(chan struct{}, 1),
+		postgres: true, writer: all, reader: all, heartbeats: pool(postgresHeartbeatConns), listening: listening,
+		ttl: ttl, timeouts: timeouts(ttl), written: loop.NewSignal(),
 	}, name, nil
 }
 
@@ -79,8 +81,7 @@ func timeouts(ttl time.Duration) string {
 		(ttl / 2).Milliseconds(), commitTimeout.Milliseconds())
 }
 
-// redact is the part of a URL that may be shown: where it leads, and not by
-// whose leave.
+// redact returns a URL without user, password and parameters.
 func redact(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme == "" {

@@ -20,7 +20,7 @@ func TestSilentDatabase(t *testing.T) {
 	if _, err := a.Task(t.Context(), key); !errors.Is(err, watcher.ErrNoTask) {
 		t.Fatalf("Task() = %v, want %v", err, watcher.ErrNoTask)
 	}
-	db.patience = 100 * time.Millisecond
+	db.readTimeout = 100 * time.Millisecond
 	proxy.Slow(time.Hour)
 	for name, read := range map[string]func() error{
 		"Task": func() error { _, err := a.Task(t.Context(), key); return err },
@@ -50,7 +50,7 @@ func TestFrozenTransaction(t *testing.T) {
 	}
 	defer other.Close()
 	err = frozen.write(t.Context(), func(tx transaction) error {
-		if _, err := tx.account(t.Context(), "school", 1); err != nil {
+		if _, err := tx.lockAccount(t.Context(), "school", 1); err != nil {
 			return err
 		}
 		start := time.Now()
@@ -61,7 +61,7 @@ func TestFrozenTransaction(t *testing.T) {
 		if waited := time.Since(start); waited < ttl/4 {
 			t.Errorf("Own() of a locked account took %s, want about %s", waited, ttl/2)
 		}
-		_, err := tx.account(t.Context(), "school", 1)
+		_, err := tx.lockAccount(t.Context(), "school", 1)
 		return err
 	})
 	if err == nil {

@@ -16,7 +16,7 @@ func TestPrepared(t *testing.T) {
 				return err
 			}
 			var version int
-			if err := tx.row(ctx, `SELECT version FROM notifiers WHERE name = ?`, fmt.Sprint(i)).Scan(&version); err != nil || version != i {
+			if err := tx.queryRow(ctx, `SELECT version FROM notifiers WHERE name = ?`, fmt.Sprint(i)).Scan(&version); err != nil || version != i {
 				return fmt.Errorf("row() = %d, %v, want %d", version, err, i)
 			}
 			n := 0
@@ -50,13 +50,13 @@ func TestPrepared(t *testing.T) {
 		}
 	}
 	ready := 0
-	for _, s := range db.prepared.all {
+	for _, s := range db.statements.all {
 		if s != nil {
 			ready++
 		}
 	}
-	if len(db.prepared.all) != preparedMost || ready != preparedMost {
-		t.Errorf("%d statements are kept, and %d of them prepared, want %d", len(db.prepared.all), ready, preparedMost)
+	if len(db.statements.all) != preparedMost || ready != preparedMost {
+		t.Errorf("%d statements are kept, and %d of them prepared, want %d", len(db.statements.all), ready, preparedMost)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -101,7 +101,7 @@ type transaction struct {
 func (tx transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	var result sql.Result
 	var err error
-	if s := tx.prepared(ctx, query); s != nil {
+	if s := tx.statement(ctx, query); s != nil {
 		result, err = s.ExecContext(ctx, args...)
 	} else {
 		result, err = tx.sql.ExecContext(ctx, tx.db.bind(query), args...)
@@ -112,27 +112,27 @@ func (tx transaction) exec(ctx context.Context, query string, args ...any) (int6
 	return result.RowsAffected()
 }
 
-func (tx transaction) row(ctx context.Context, query string, args ...any) *sql.Row {
-	if s := tx.prepared(ctx, query); s != nil {
+func (tx transaction) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	if s := tx.statement(ctx, query); s != nil {
 		return s.QueryRowContext(ctx, args...)
 	}
 	return tx.sql.QueryRowContext(ctx, tx.db.bind(query), args...)
 }
 
 func (tx transaction) each(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
-	if s := tx.prepared(ctx, query); s != nil {
+	if s := tx.statement(ctx, query); s != nil {
 		rows, err := s.QueryContext(ctx, args...)
 		return eachOf(rows, err, f)
 	}
 	return tx.db.each(ctx, tx.sql, f, query, args...)
 }
 
-// prepared is the statement of a text, nil where there is none.
-func (tx transaction) prepared(ctx context.Context, query string) *sql.Stmt {
+// statement returns the prepared statement of a text, nil where there is none.
+func (tx transaction) statement(ctx context.Context, query string) *sql.Stmt {
 	if tx.db.postgres {
 		return nil
 	}
-	return tx.db.prepared.get(ctx, tx.sql, query)
+	return tx.db.statements.get(ctx, tx.sql, query)
 }
 
 // A querier is a pool or a transaction.
@@ -140,9 +140,9 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// patience is how long a read waits for its first row, or its next one. Without it a
-// read on a connection that died unnoticed would hang for many minutes.
-const patience = 30 * time.Second
+// readTimeout is how long a read waits for its first row, and for each next one. Without
+// it a read on a connection that died unnoticed would hang for many minutes.
+const readTimeout = 30 * time.Second
 
 var errSilent = errors.New("the database has not answered for too long")
 
@@ -150,12 +150,12 @@ var errSilent = errors.New("the database has not answered for too long")
 func (db *DB) each(ctx context.Context, from querier, f func(scan scanner) error, query string, args ...any) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(db.patience, func() { cancel(errSilent) })
+	timer := time.AfterFunc(db.readTimeout, func() { cancel(errSilent) })
 	defer timer.Stop()
 	rows, err := from.QueryContext(ctx, db.bind(query), args...)
 	err = eachOf(rows, err, func(scan scanner) error {
 		timer.Stop() // f may take as long as it likes
-		defer timer.Reset(db.patience)
+		defer timer.Reset(db.readTimeout)
 		return f(scan)
 	})
 	if err != nil && context.Cause(ctx) == errSilent {

@@ -39,7 +39,7 @@ func selectRecent(q watcher.RecentQuery) (string, []any) {
 		append(w.args, cmp.Or(q.Limit, defaultPage))
 }
 
-// decodeRecent reads a row of an event, and what more is asked for.
+// decodeRecent reads a row of an event, and of the columns for more.
 func decodeRecent(scan scanner, more ...any) (watcher.RecentEvent, error) {
 	var e watcher.RecentEvent
 	var at int64

@@ -8,7 +8,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// TestRecentPlan holds that the newest events are read in their order, which SQLite
+// TestRecentPlan checks that the newest events are read in their order, which SQLite
 // would easily make by reading and sorting all of them.
 func TestRecentPlan(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,7 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	if len(tasks) == 0 {
 		return nil, nil, nil
 	}
-	var c change
+	var c registration
 	register := func(tx transaction) error {
 		accounts, err := tx.lockAccounts(ctx, slices.Concat(tasks, c.elsewhere))
 		if err != nil {
@@ -35,7 +35,7 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		if err != nil {
 			return err
 		}
-		if c = changeOf(tasks, reopen, found, hidden, accounts); len(c.elsewhere) > 0 {
+		if c = planRegistration(tasks, reopen, found, hidden, accounts); len(c.elsewhere) > 0 {
 			return errUnlocked
 		}
 		if err := tx.moveTasks(ctx, c.moved); err != nil {
@@ -44,16 +44,16 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		if err := tx.insertTasks(ctx, c.fresh); err != nil {
 			return err
 		}
-		return tx.noteAll(ctx, accounts, c.news)
+		return tx.noteAll(ctx, accounts, c.notes)
 	}
 	err := db.write(ctx, register)
-	for errors.Is(err, errUnlocked) && ctx.Err() == nil { // once, but that they may move meanwhile
+	for errors.Is(err, errUnlocked) && ctx.Err() == nil { // normally one retry
 		err = db.write(ctx, register)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("register tasks: %w", err)
 	}
-	db.hint()
+	db.notifyReplicas()
 	all := make([]watcher.Task, len(tasks))
 	for i, t := range tasks {
 		all[i] = c.now[t.Key]
@@ -61,20 +61,20 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	return all, c.begun, nil
 }
 
-// A change is what a registration does to the tasks that are there.
-type change struct {
+// A registration is what [DB.Register] does to the tasks that are there.
+type registration struct {
 	now       map[watcher.Key]watcher.Task // how each stands then
 	begun     []bool                       // for each that is asked for: its watching begins
 	fresh     []watcher.Task               // are written as begun
 	moved     []watcher.Task               // go on in another account
 	elsewhere []watcher.Task               // are live in accounts whose rows are not locked
-	news      map[string][]watcher.Key     // for the owners, by account
+	notes     map[string][]watcher.Key     // for the owners, by account
 }
 
-// changeOf decides on the tasks that are asked for, of which some were found, and some
+// planRegistration decides what to do with the tasks that are asked for, of which some were found, and some
 // of these hidden. The rows of accounts are locked.
-func changeOf(asked []watcher.Task, reopen bool, found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, accounts map[string]accountRow) change {
-	c := change{now: found, begun: make([]bool, len(asked)), news: make(map[string][]watcher.Key)}
+func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, accounts map[string]accountRow) registration {
+	c := registration{now: found, begun: make([]bool, len(asked)), notes: make(map[string][]watcher.Key)}
 	for i, t := range asked {
 		old, exists := c.now[t.Key]
 		_, locked := accounts[old.Account]
@@ -85,8 +85,8 @@ func changeOf(asked []watcher.Task, reopen bool, found map[watcher.Key]watcher.T
 			c.elsewhere = append(c.elsewhere, old)
 		case live && old.Account != t.Account:
 			c.begun[i] = true
-			c.news[old.Account] = append(c.news[old.Account], t.Key) // for it to be dropped there
-			c.news[t.Account] = append(c.news[t.Account], t.Key)
+			c.notes[old.Account] = append(c.notes[old.Account], t.Key) // its owner drops it
+			c.notes[t.Account] = append(c.notes[t.Account], t.Key)
 			old.Account = t.Account
 			old.Version++
 			c.now[t.Key] = old
@@ -94,18 +94,18 @@ func changeOf(asked []watcher.Task, reopen bool, found map[watcher.Key]watcher.T
 		case live, visible && !reopen: // stays as it is
 		default:
 			c.begun[i] = true
-			c.now[t.Key] = begin(t, old)
+			c.now[t.Key] = newWatching(t, old)
 			delete(hidden, t.Key) // asked for twice, it is watched from the first
 			c.fresh = append(c.fresh, c.now[t.Key])
-			c.news[t.Account] = append(c.news[t.Account], t.Key)
+			c.notes[t.Account] = append(c.notes[t.Account], t.Key)
 		}
 	}
 	return c
 }
 
-// begin is a task whose watching begins as asked, after that of old if there was
-// one.
-func begin(asked, old watcher.Task) watcher.Task {
+// newWatching returns a task whose watching begins as asked, after that of old if there
+// was one.
+func newWatching(asked, old watcher.Task) watcher.Task {
 	return watcher.Task{
 		Key: asked.Key, Account: asked.Account, State: watcher.Registered, Labels: asked.Labels,
 		ExpectedStopAt: fromMicros(micros(asked.ExpectedStopAt)), RegisteredAt: fromMicros(micros(asked.RegisteredAt)),
@@ -121,7 +121,7 @@ func (tx transaction) lockAccounts(ctx context.Context, tasks []watcher.Task) (m
 		rows[t.Account] = accountRow{}
 	}
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
-		row, err := tx.account(ctx, name, 0)
+		row, err := tx.lockAccount(ctx, name, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -201,13 +201,13 @@ func (db *DB) Remove(ctx context.Context, key watcher.Key) error {
 	if err != nil {
 		return fmt.Errorf("remove task %s: %w", key, err)
 	}
-	db.hint()
+	db.notifyReplicas()
 	return nil
 }
 
 // remove removes a task from an account, [errUnlocked] where it has left that since.
 func (tx transaction) remove(ctx context.Context, key watcher.Key, account string) error {
-	row, err := tx.account(ctx, account, 0) // before the task's row, as everybody locks them
+	row, err := tx.lockAccount(ctx, account, 0) // before the task's row, as everybody locks them
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (db *DB) Rehome(ctx context.Context, accounts map[string][]int64) (string, 
 			return "", nil, fmt.Errorf("give tasks of account %s to others: %w", orphan, err)
 		}
 		if len(tasks) > 0 {
-			db.hint()
+			db.notifyReplicas()
 			return orphan, tasks, nil
 		}
 	}
@@ -108,12 +108,12 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 		if err != nil {
 			return err
 		}
-		news := make(map[string][]watcher.Key) // by account
+		notes := make(map[string][]watcher.Key) // by account
 		err = tx.each(ctx, func(scan scanner) error {
 			t, err := decodeTask(scan)
 			t.Account = homes[t.SDKAppID]
 			t.Version++
-			tasks, news[t.Account] = append(tasks, t), append(news[t.Account], t.Key)
+			tasks, notes[t.Account] = append(tasks, t), append(notes[t.Account], t.Key)
 			return err
 		}, query, append(args, rehomeRows)...)
 		if err != nil {
@@ -122,7 +122,7 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 		if err := tx.moveTasks(ctx, tasks); err != nil {
 			return err
 		}
-		return tx.noteAll(ctx, accounts, news)
+		return tx.noteAll(ctx, accounts, notes)
 	})
 	return tasks, err
 }

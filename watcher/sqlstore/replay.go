@@ -37,7 +37,7 @@ func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 			})
 			if err == nil && n > 0 {
 				total += n
-				db.wake(shard)
+				db.wakeOwner(shard)
 			}
 		}
 	}
@@ -94,7 +94,7 @@ func (tx transaction) replay(ctx context.Context, shard int64, which notify.Sele
 		return 0, after, err
 	}
 	var position int64
-	err = tx.row(ctx, `UPDATE accounts SET last_delivery = last_delivery + ? WHERE shard = ? RETURNING last_delivery`, len(ids), shard).Scan(&position)
+	err = tx.queryRow(ctx, `UPDATE accounts SET last_delivery = last_delivery + ? WHERE shard = ? RETURNING last_delivery`, len(ids), shard).Scan(&position)
 	if err != nil {
 		return 0, after, err
 	}
@@ -127,7 +127,7 @@ func (db *DB) Announce(ctx context.Context, e watcher.Event) error {
 	err := db.write(ctx, func(tx transaction) error {
 		var lastEvent, lastDelivery int64
 		n := int64(len(e.Notifiers))
-		err := tx.row(ctx, `UPDATE accounts SET last_event = last_event + 1, last_delivery = last_delivery + ?
+		err := tx.queryRow(ctx, `UPDATE accounts SET last_event = last_event + 1, last_delivery = last_delivery + ?
 			WHERE name = (SELECT MIN(name) FROM accounts WHERE owner IS NOT NULL)
 			RETURNING name, shard, last_event, last_delivery`, n).Scan(&a.name, &a.shard, &lastEvent, &lastDelivery)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -146,7 +146,7 @@ func (db *DB) Announce(ctx context.Context, e watcher.Event) error {
 	if err != nil {
 		return fmt.Errorf("announce %s: %w", e.ID, err)
 	}
-	db.saved.wake()
-	db.wake(a.shard)
+	db.saved.send()
+	db.wakeOwner(a.shard)
 	return nil
 }

@@ -8,67 +8,66 @@ import (
 	"time"
 )
 
-// A kind is rows that [DB.Sweep] drops when they are old and of no more use.
-type kind struct {
-	table, at string    // at: since when a row ages
-	key       [2]string // its primary key
-	types     []string  // of the key
-	index     string    // the condition of the index that leads to old rows r
-	useless   string    // what must be so besides; each "?" is the age
+// A sweepTable is a table whose rows [DB.Sweep] drops when they are old and not needed.
+type sweepTable struct {
+	name, at string    // at: since when a row ages
+	key      [2]string // its primary key
+	types    []string  // of the key
+	index    string    // the condition of the index that leads to old rows r
+	unneeded string    // the condition of rows r that nothing needs; each "?" is the age
 }
 
-// over is a task t that has ended, or was removed, long ago.
-const over = `COALESCE(t.removed_at, t.ended_at) < ? AND (t.ended_at IS NOT NULL OR t.removed_at IS NOT NULL)`
+// taskOver is the condition of a task t that ended, or was removed, long ago.
+const taskOver = `COALESCE(t.removed_at, t.ended_at) < ? AND (t.ended_at IS NOT NULL OR t.removed_at IS NOT NULL)`
 
-// kinds are in the order in which one frees the next.
-var kinds = [...]kind{
+// sweepTables are in the order in which dropping rows of one frees rows of the next.
+var sweepTables = [...]sweepTable{
 	{
-		table: "deliveries", at: "r.settled_at", key: [2]string{"shard", "id"}, types: []string{"BIGINT", "BIGINT"},
-		index:   `r.state = 'delivered'`,
-		useless: `r.state NOT IN ('pending', 'dead')`,
+		name: "deliveries", at: "r.settled_at", key: [2]string{"shard", "id"}, types: []string{"BIGINT", "BIGINT"},
+		index:    `r.state = 'delivered'`,
+		unneeded: `r.state NOT IN ('pending', 'dead')`,
 	},
 	{
-		table: "events", at: "r.at", key: [2]string{"shard", "number"}, types: []string{"BIGINT", "BIGINT"},
+		name: "events", at: "r.at", key: [2]string{"shard", "number"}, types: []string{"BIGINT", "BIGINT"},
 		index: `true`,
-		useless: `NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.shard = r.shard AND d.event = r.number)
-			AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.sdk_app_id = r.sdk_app_id AND t.task_id = r.task_id AND NOT (` + over + `))
+		unneeded: `NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.shard = r.shard AND d.event = r.number)
+			AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.sdk_app_id = r.sdk_app_id AND t.task_id = r.task_id AND NOT (` + taskOver + `))
 			AND (r.type NOT IN ('watcher.blind', 'watcher.sighted') OR EXISTS (SELECT 1 FROM events n
 				WHERE n.shard = r.shard AND n.number > r.number AND n.sdk_app_id IS NULL AND n.subject = r.subject
 					AND n.type IN ('watcher.blind', 'watcher.sighted')))`,
 	},
 	{
-		table: "tasks", at: "COALESCE(r.removed_at, r.ended_at)", key: [2]string{"sdk_app_id", "task_id"}, types: []string{"BIGINT", "TEXT"},
-		index:   `(r.ended_at IS NOT NULL OR r.removed_at IS NOT NULL)`,
-		useless: `NOT EXISTS (SELECT 1 FROM events e WHERE e.sdk_app_id = r.sdk_app_id AND e.task_id = r.task_id)`,
+		name: "tasks", at: "COALESCE(r.removed_at, r.ended_at)", key: [2]string{"sdk_app_id", "task_id"}, types: []string{"BIGINT", "TEXT"},
+		index:    `(r.ended_at IS NOT NULL OR r.removed_at IS NOT NULL)`,
+		unneeded: `NOT EXISTS (SELECT 1 FROM events e WHERE e.sdk_app_id = r.sdk_app_id AND e.task_id = r.task_id)`,
 	},
 }
 
-// An oldRow is the place of a row among those of its kind, by age. The zero value is
+// An oldRow is the place of a row among those of its table, by age. The zero value is
 // before all.
 type oldRow struct {
 	at  int64
 	key [2]any
 }
 
-// Sweep drops what is older than before and of no more use: deliveries that were
+// Sweep drops what is older than before and not needed: deliveries that were
 // delivered, then events that have no deliveries left and whose task is over, then
 // tasks that are over and have no events left. A task is over when it has ended
 // or was removed before then. Dead letters and their events stay.
 //
-// One call drops limit rows of each kind at most, in short transactions, and
-// returns how many rows it dropped: call it until that is none. It looks for them
-// outside of those, going on where the call before came to: what stays may be much
-// more than what goes, and is not read again at each call, nor while others wait to
-// write.
+// One call drops limit rows of each table at most, in short transactions, and returns
+// how many rows it dropped: call it until that is none. It looks for them outside of
+// those transactions, and begins where the last call ended: many more rows may stay
+// than go, and they are not read again at each call, nor while others wait to write.
 func (db *DB) Sweep(ctx context.Context, before time.Time, limit int) (int, error) {
 	db.sweeping.Lock()
 	defer db.sweeping.Unlock()
 	total := 0
-	for i, k := range kinds {
-		n, err := db.drop(ctx, k, &db.swept[i], before.UnixMicro(), limit)
+	for i, t := range sweepTables {
+		n, err := db.drop(ctx, t, &db.swept[i], before.UnixMicro(), limit)
 		total += n
 		if err != nil {
-			return total, fmt.Errorf("drop old %s: %w", k.table, err)
+			return total, fmt.Errorf("drop old %s: %w", t.name, err)
 		}
 	}
 	if !db.postgres && total > 0 {
@@ -81,14 +80,14 @@ func (db *DB) Sweep(ctx context.Context, before time.Time, limit int) (int, erro
 	return total, nil
 }
 
-// drop drops rows of one kind, the oldest of those that come after one, which it
-// sets. Where there are none it begins again, once: what was passed over may be useless
-// by now.
-func (db *DB) drop(ctx context.Context, k kind, from *oldRow, before int64, limit int) (total int, err error) {
-	found, err := db.useless(ctx, k, *from, before, limit)
+// drop drops rows of one table, the oldest of those that come after one, which it
+// sets. Where there are none it begins again, once: rows that were passed over may not
+// be needed any more.
+func (db *DB) drop(ctx context.Context, t sweepTable, from *oldRow, before int64, limit int) (total int, err error) {
+	found, err := db.findOld(ctx, t, *from, before, limit)
 	if err == nil && len(found) == 0 && *from != (oldRow{}) {
 		*from = oldRow{}
-		found, err = db.useless(ctx, k, *from, before, limit)
+		found, err = db.findOld(ctx, t, *from, before, limit)
 	}
 	if err != nil || len(found) == 0 {
 		return 0, err
@@ -99,7 +98,7 @@ func (db *DB) drop(ctx context.Context, k kind, from *oldRow, before int64, limi
 			for _, r := range chunk {
 				args = append(args, r.key[:]...)
 			}
-			n, err := tx.exec(ctx, k.dropStatement(len(chunk)), append(args, k.ages(before)...)...)
+			n, err := tx.exec(ctx, t.dropStatement(len(chunk)), append(args, t.ages(before)...)...)
 			if err != nil {
 				return err
 			}
@@ -114,12 +113,12 @@ func (db *DB) drop(ctx context.Context, k kind, from *oldRow, before int64, limi
 	return total, nil
 }
 
-// useless finds rows to drop, the oldest of those that come after one.
-func (db *DB) useless(ctx context.Context, k kind, after oldRow, before int64, limit int) (found []oldRow, err error) {
-	query := `SELECT ` + k.at + `, ` + k.columns() + ` FROM ` + k.table + ` r WHERE ` + k.index + ` AND ` + k.condition()
-	args := k.ages(before)
+// findOld finds rows to drop, the oldest of those that come after one.
+func (db *DB) findOld(ctx context.Context, t sweepTable, after oldRow, before int64, limit int) (found []oldRow, err error) {
+	query := `SELECT ` + t.at + `, ` + t.columns() + ` FROM ` + t.name + ` r WHERE ` + t.index + ` AND ` + t.condition()
+	args := t.ages(before)
 	if after != (oldRow{}) {
-		query += ` AND (` + k.at + `, ` + k.columns() + `) > (?, ?, ?)`
+		query += ` AND (` + t.at + `, ` + t.columns() + `) > (?, ?, ?)`
 		args = append(args, after.at, after.key[0], after.key[1])
 	}
 	err = db.each(ctx, db.reader, func(scan scanner) error {
@@ -127,25 +126,25 @@ func (db *DB) useless(ctx context.Context, k kind, after oldRow, before int64, l
 		err := scan(&r.at, &r.key[0], &r.key[1])
 		found = append(found, r)
 		return err
-	}, query+` ORDER BY `+k.at+`, `+k.columns()+` LIMIT ?`, append(args, limit)...)
+	}, query+` ORDER BY `+t.at+`, `+t.columns()+` LIMIT ?`, append(args, limit)...)
 	return found, err
 }
 
-// dropStatement drops so many rows, each unless it has come to be of use since it
-// was found. That is asked of the row itself: PostgreSQL waits for a row that another
-// transaction has locked, and asks again only what it is asked of the row that it
-// drops, not what a list of rows was made by. The index that led to it is not named, as
+// dropStatement drops n rows, each unless something has come to need it since it was
+// found. The condition is on the row itself: PostgreSQL waits for a row that another
+// transaction has locked, and checks again only the conditions on the row that it
+// drops, not those that a list of rows was made by. The index that led to it is not named, as
 // in [saveStatement].
-func (k kind) dropStatement(n int) string {
-	return `WITH k (a, b) AS (VALUES ` + values(n, k.types...) + `)
-		DELETE FROM ` + k.table + ` AS r WHERE (` + k.columns() + `) IN (SELECT a, b FROM k) AND ` + k.condition()
+func (t sweepTable) dropStatement(n int) string {
+	return `WITH k (a, b) AS (VALUES ` + values(n, t.types...) + `)
+		DELETE FROM ` + t.name + ` AS r WHERE (` + t.columns() + `) IN (SELECT a, b FROM k) AND ` + t.condition()
 }
 
-func (k kind) columns() string { return `r.` + k.key[0] + `, r.` + k.key[1] }
+func (t sweepTable) columns() string { return `r.` + t.key[0] + `, r.` + t.key[1] }
 
-func (k kind) condition() string { return k.at + ` < ? AND ` + k.useless }
+func (t sweepTable) condition() string { return t.at + ` < ? AND ` + t.unneeded }
 
 // ages are the parameters of the condition.
-func (k kind) ages(before int64) []any {
-	return slices.Repeat([]any{before}, strings.Count(k.condition(), "?"))
+func (t sweepTable) ages(before int64) []any {
+	return slices.Repeat([]any{before}, strings.Count(t.condition(), "?"))
 }

@@ -32,7 +32,7 @@ func TestSweepWaits(t *testing.T) {
 					VALUES (1, 'a', 'school', 'stopped', '{}', 1, 1, 1, 1, '{}')`,
 				func(ctx context.Context, tx transaction) error {
 					asked := watcher.Task{Key: watcher.Key{SDKAppID: 1, TaskID: "a"}, Account: "school", RegisteredAt: time.Now()}
-					return tx.insertTasks(ctx, []watcher.Task{begin(asked, watcher.Task{Version: 1})})
+					return tx.insertTasks(ctx, []watcher.Task{newWatching(asked, watcher.Task{Version: 1})})
 				}, "tasks",
 			},
 		} {

@@ -52,9 +52,9 @@ func (tx transaction) updateTasks(ctx context.Context, changes []*request) error
 	return err
 }
 
-// saveStatement writes so many tasks. Whether one has been removed it asks in words
-// that no partial index has as its condition: of many tasks that are new, PostgreSQL
-// has no statistics yet, and would take such an index for a short list to read through.
+// saveStatement writes n tasks. Its condition that a task is not removed is written
+// differently from those of the partial indexes: while PostgreSQL has no statistics of
+// many new tasks, it would read through such an index.
 func saveStatement(n int) string {
 	return `WITH c (` + taskColumns + `, sequence_before) AS (VALUES ` + values(n, append(slices.Clip(taskTypes), "BIGINT")...) + `)
 		UPDATE tasks SET state = c.state, labels = c.labels, expected_stop_at = c.expected_stop_at, ended_at = c.ended_at,
@@ -126,7 +126,7 @@ func (tx transaction) insertEvents(ctx context.Context, shard int64, events []nu
 		switch {
 		case written[e.number]:
 			made = append(made, e)
-		case e.ofTask: // its task has just moved: an old event cannot tell of that
+		case e.ofTask: // its task has just moved: an old event cannot be the one for that
 			return nil, fmt.Errorf("event %s exists already", e.ID)
 		}
 	}

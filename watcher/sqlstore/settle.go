@@ -21,10 +21,10 @@ type logLine struct {
 
 var outcomeTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
 
-// settle writes the outcomes of a group, and the standings that come with them.
-// One that was written before, or came late, finds a delivery that is settled, or
-// else has as many attempts, and changes nothing. One that settles takes no heed of
-// the attempts: a delivery that its receiver has taken must not stay pending.
+// settle writes the outcomes of a group, and the notifiers' states that come with them.
+// An outcome that was written before, or came late, finds a delivery that is settled, or
+// has as many attempts, and changes nothing. One that settles ignores the number of
+// attempts: a delivery that its receiver has accepted must not stay pending.
 func (tx transaction) settle(ctx context.Context, shard int64, group []*request) error {
 	var outcomes []notify.Outcome
 	for _, r := range group {
@@ -47,8 +47,8 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 			standings = append(standings, *o.Standing)
 		}
 	}
-	// Every account's writer locks the notifiers' rows in one order, lest two of them
-	// wait for each other.
+	// Every account's writer locks the notifiers' rows in one order, so that no two of
+	// them deadlock.
 	slices.SortStableFunc(standings, func(a, b notify.Standing) int { return strings.Compare(a.Notifier, b.Notifier) })
 	for _, s := range standings {
 		if err := tx.saveStanding(ctx, s); err != nil {
@@ -58,8 +58,8 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 	return nil
 }
 
-// settleStatement writes so many outcomes. That a delivery is pending it asks as
-// [saveStatement] asks whether a task has been removed.
+// settleStatement writes n outcomes. Its condition that a delivery is pending avoids
+// the partial indexes, as in [saveStatement].
 func settleStatement(n int) string {
 	return `WITH o (shard, id, position, state, attempts, next_attempt_at, last_error, log, settled_at)
 			AS (VALUES ` + values(n, outcomeTypes...) + `)
@@ -70,24 +70,24 @@ func settleStatement(n int) string {
 			AND deliveries.state NOT IN ('delivered', 'dead') AND (o.state <> 'pending' OR deliveries.attempts < o.attempts)`
 }
 
-// bury makes the first pending deliveries of a notifier dead.
-func (tx transaction) bury(ctx context.Context, shard int64, b *burial) error {
+// writeDeadLetters makes the first pending deliveries of a notifier dead letters.
+func (tx transaction) writeDeadLetters(ctx context.Context, shard int64, d *deadLetters) error {
 	n, err := tx.exec(ctx, `UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, last_error = ?, settled_at = ?
 		WHERE shard = ? AND id IN (SELECT id FROM deliveries
 			WHERE shard = ? AND notifier = ? AND state = 'pending' ORDER BY position LIMIT ?)`,
-		storable(b.reason), time.Now().UnixMicro(), shard, shard, b.notifier, b.limit)
-	b.buried = int(n)
+		validText(d.reason), time.Now().UnixMicro(), shard, shard, d.notifier, d.limit)
+	d.written = int(n)
 	return err
 }
 
-// storable is s as both databases take it. What a receiver answered may be any
-// bytes; those that PostgreSQL refuses in a text are replaced, lest one receiver
-// hold up the transactions of all.
-func storable(s string) string {
+// validText returns s as both databases accept it. What a receiver answered may be any
+// bytes; those that PostgreSQL refuses in a text are replaced, so that one receiver
+// cannot fail the transactions of all.
+func validText(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// encodeOutcome is the row of an outcome.
+// encodeOutcome returns the row of an outcome.
 func encodeOutcome(shard int64, o notify.Outcome) []any {
 	var next, settled sql.Null[int64]
 	if o.State == notify.Pending {
@@ -95,7 +95,7 @@ func encodeOutcome(shard int64, o notify.Outcome) []any {
 	} else {
 		settled = micros(o.Attempt.At.Add(o.Attempt.Duration))
 	}
-	text := storable(o.Attempt.Error)
+	text := validText(o.Attempt.Error)
 	line := encodeJSON(logLine{watcher.Timestamp{Time: o.Attempt.At}, o.Attempt.Status, text, o.Attempt.Duration.Milliseconds()})
 	return []any{shard, o.ID, o.Position, string(o.State), o.Attempts, next, text, line + "\n", settled}
 }

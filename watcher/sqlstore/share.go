@@ -16,10 +16,10 @@ import (
 )
 
 // A census is what a replica sees of all accounts and members at a time.
-type census struct {
+type snapshot struct {
 	accounts []accountSeen
 	members  map[string][]string // of the live ones: the accounts that their settings name
-	expiry   time.Duration       // when the first of the others is dead, unless it shows that it lives; 0: there are none
+	expiry   time.Duration       // until the first of the others counts as dead without another heartbeat; 0: there are none
 }
 
 // An accountSeen is an account in a census.
@@ -32,30 +32,30 @@ type accountSeen struct {
 	lastEvent, lastDelivery, lastNote int64
 }
 
-// share decides what a member should take of what nobody has, and give back of what
-// it has, for the accounts to be spread evenly among the live members whose settings
-// name them. Every member decides alone and at about the same time, from what it sees:
-// where they see the same, no two take the same. Where they do not, the database
-// decides.
+// share decides which free accounts a member takes, and which of its own it releases,
+// so that the accounts are spread evenly among the live members whose settings name
+// them. Every member decides by itself, at about the same time: members that see the
+// same snapshot never take the same account. Where they see different ones, the
+// database decides.
 //
-// A member's fair part counts 1/k for each account that k could own. What nobody has
-// goes to whoever could own it and has least beside that part; what few could own is
-// dealt out first. A member gives back what is more than its part, rounded up, or
-// rounded down where somebody has less than that.
-func (c *census) share(me string) (take []accountSeen, give []string) {
+// A member's fair part counts 1/k for each account that k members could own. A free
+// account goes to the candidate that has least relative to its part; accounts with few
+// candidates are dealt out first. A member releases what exceeds its part, rounded up,
+// or rounded down where another has less than that.
+func (s *snapshot) share(me string) (take []accountSeen, give []string) {
 	candidates := make(map[string][]string)
-	for _, member := range slices.Sorted(maps.Keys(c.members)) {
-		for _, name := range c.members[member] {
+	for _, member := range slices.Sorted(maps.Keys(s.members)) {
+		for _, name := range s.members[member] {
 			candidates[name] = append(candidates[name], member)
 		}
 	}
 	load, part := make(map[string]int), make(map[string]float64)
 	var free, mine []accountSeen
-	for _, a := range c.accounts {
+	for _, a := range s.accounts {
 		for _, m := range candidates[a.name] {
 			part[m] += 1 / float64(len(candidates[a.name]))
 		}
-		switch _, live := c.members[a.owner]; {
+		switch _, live := s.members[a.owner]; {
 		case live:
 			load[a.owner]++
 			if a.owner == me {
@@ -85,7 +85,7 @@ func (c *census) share(me string) (take []accountSeen, give []string) {
 	least := func(m string) int { return int(math.Floor(part[m] + rounding)) }
 	for _, a := range mine {
 		if !slices.Contains(candidates[a.name], me) {
-			continue // it is given up for that
+			continue // endLost ends it
 		}
 		to := hasLeast(a.name)
 		if load[me] > most(me) && load[to] < most(to) || load[me] > least(me) && load[to] < least(to) {
@@ -97,36 +97,36 @@ func (c *census) share(me string) (take []accountSeen, give []string) {
 	return take, give
 }
 
-// census reads who lives and who owns what. It reads the owners first: then it
+// readSnapshot reads which members live and who owns what. It reads the owners first: then it
 // knows every owner's heartbeat, for that is older than what the member owns.
-func (r *Replica) census(ctx context.Context) (*census, error) {
-	c := &census{members: make(map[string][]string)}
-	err := r.db.each(ctx, r.db.beats, func(scan scanner) error {
+func (r *Replica) readSnapshot(ctx context.Context) (*snapshot, error) {
+	s := &snapshot{members: make(map[string][]string)}
+	err := r.db.each(ctx, r.db.heartbeats, func(scan scanner) error {
 		var a accountSeen
 		err := scan(&a.name, &a.shard, &a.owner, &a.epoch, &a.lastEvent, &a.lastDelivery, &a.lastNote)
-		c.accounts = append(c.accounts, a)
+		s.accounts = append(s.accounts, a)
 		return err
 	}, `SELECT name, shard, COALESCE(owner, ''), epoch, last_event, last_delivery, last_note FROM accounts`)
 	if err != nil {
 		return nil, err
 	}
-	err = r.db.each(ctx, r.db.beats, func(scan scanner) error {
+	err = r.db.each(ctx, r.db.heartbeats, func(scan scanner) error {
 		var member, names string
 		var left int64
 		if err := scan(&member, &names, &left); err != nil {
 			return err
 		}
-		if d := time.Duration(left) * time.Microsecond; member != r.name && (c.expiry == 0 || d < c.expiry) {
-			c.expiry = d
+		if d := time.Duration(left) * time.Microsecond; member != r.name && (s.expiry == 0 || d < s.expiry) {
+			s.expiry = d
 		}
 		var list []string
 		err := json.Unmarshal([]byte(names), &list)
-		c.members[member] = list
+		s.members[member] = list
 		return err
 	}, `SELECT name, accounts, expires_at - at FROM (
 			SELECT name, accounts, beat_at + CAST(? AS BIGINT) AS expires_at, `+clockNow+` AS at FROM members) AS m
 		WHERE expires_at > at`, r.db.ttl.Microseconds())
-	return c, err
+	return s, err
 }
 
 // Members returns the members that live, and after them those that are dead but not

@@ -8,12 +8,12 @@ import (
 // settle has members share accounts until nobody wants to move one any more, all
 // seeing the same at a time, and returns how many each has and how often one moved.
 // Where two take the same account, it is the first one's.
-func settle(t *testing.T, c *census) (loads map[string]int, moves int) {
+func settle(t *testing.T, c *snapshot) (loads map[string]int, moves int) {
 	t.Helper()
 	for range 20 {
 		still := true
 		taken := make(map[string]bool)
-		now := census{members: c.members, accounts: append([]accountSeen(nil), c.accounts...)}
+		now := snapshot{members: c.members, accounts: append([]accountSeen(nil), c.accounts...)}
 		for member := range c.members {
 			take, give := now.share(member)
 			for i := range c.accounts {
@@ -78,7 +78,7 @@ func TestShare(t *testing.T) {
 				all[name] = true
 			}
 		}
-		c := census{members: test.members}
+		c := snapshot{members: test.members}
 		for i := range max(1, len(all)) {
 			c.accounts = append(c.accounts, accountSeen{name: fmt.Sprintf("a%02d", i)})
 		}

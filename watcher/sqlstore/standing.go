@@ -41,7 +41,7 @@ func (db *DB) SaveStanding(ctx context.Context, s notify.Standing, before int64)
 	if err != nil {
 		return fmt.Errorf("save standing of notifier %s: %w", s.Notifier, err)
 	}
-	db.hint()
+	db.notifyReplicas()
 	return nil
 }
 
@@ -60,5 +60,5 @@ func (tx transaction) saveStanding(ctx context.Context, s notify.Standing) error
 
 // encodeStanding is the row of a standing.
 func encodeStanding(s notify.Standing) []any {
-	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), storable(s.Reason), micros(s.ChangedAt)}
+	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), validText(s.Reason), micros(s.ChangedAt)}
 }

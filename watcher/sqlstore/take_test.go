@@ -21,7 +21,7 @@ func stillReplica(t *testing.T, ttl time.Duration, accounts ...string) *Replica 
 	}
 	t.Cleanup(func() { db.Close() })
 	return db.Join(ReplicaConfig{
-		Accounts: accounts, Log: zap.NewNop(), Standings: func(context.Context) error { return nil }, Status: func() []watcher.AccountStatus { return nil },
+		Accounts: accounts, Log: zap.NewNop(), RefreshNotifiers: func(context.Context) error { return nil }, Status: func() []watcher.AccountStatus { return nil },
 		Own:    func(context.Context, *Account, context.CancelCauseFunc) func() { return func() {} },
 		Notice: func(string, []watcher.Note) bool { return true },
 	})
@@ -46,32 +46,32 @@ func TestTakeAsSeen(t *testing.T) {
 	}
 }
 
-// TestVigil has another member's heartbeat be about to be too old: the replica looks
+// TestLookAtExpiry has another member's heartbeat be about to be too old: the replica looks
 // again when it is, though its own heartbeat is not due, and takes what that one owned.
-func TestVigil(t *testing.T) {
+func TestLookAtExpiry(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Hour
 	r := stillReplica(t, ttl, "school")
-	_, err := r.db.beats.ExecContext(t.Context(), `INSERT INTO members (name, since, beat_at, accounts)
+	_, err := r.db.heartbeats.ExecContext(t.Context(), `INSERT INTO members (name, since, beat_at, accounts)
 		VALUES ('other', 0, `+clockNow+` - $1 + 300000, '["school"]')`, ttl.Microseconds())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.db.beats.ExecContext(t.Context(), `INSERT INTO accounts (name, shard, epoch, last_event, last_delivery, owner) VALUES ('school', 1, 1, 0, 0, 'other')`)
+	_, err = r.db.heartbeats.ExecContext(t.Context(), `INSERT INTO accounts (name, shard, epoch, last_event, last_delivery, owner) VALUES ('school', 1, 1, 0, 0, 'other')`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var work sync.WaitGroup
 	r.turn(t.Context(), &work, true)
 	select {
-	case <-r.woken:
+	case <-r.wake:
 	case <-time.After(time.Minute):
 		t.Fatal("the replica does not look when the other is dead")
 	}
 	r.turn(t.Context(), &work, false)
-	if !r.Holds("school") {
+	if !r.Owns("school") {
 		t.Error("what the dead one owned is not taken at the first look")
 	}
-	r.lease.over(errStopping)
+	r.lease.end(errStopping)
 	work.Wait()
 }

@@ -18,7 +18,7 @@ const taskColumns = `sdk_app_id, task_id, account, state, labels, expected_stop_
 var taskTypes = []string{"BIGINT", "TEXT", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "BIGINT",
 	"BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT", "BIGINT", "TEXT"}
 
-// encodeTask is the row of a task.
+// encodeTask returns the row of a task.
 func encodeTask(t *watcher.Task) []any {
 	labels := "{}"
 	if len(t.Labels) > 0 {
@@ -32,7 +32,7 @@ func encodeTask(t *watcher.Task) []any {
 	}
 }
 
-// decodeTask reads a row of taskColumns, and what more is asked for.
+// decodeTask reads a row of taskColumns, and of the columns for more.
 func decodeTask(scan scanner, more ...any) (watcher.Task, error) {
 	var (
 		t                                         watcher.Task

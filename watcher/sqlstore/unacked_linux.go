@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// boundUnacked has a TCP connection break when what was sent is not acknowledged.
+// boundUnacked breaks a TCP connection whose data is not acknowledged for postgresUnacked.
 func boundUnacked(network, _ string, conn syscall.RawConn) error {
 	if !strings.HasPrefix(network, "tcp") {
 		return nil

@@ -24,8 +24,8 @@ const (
 	// looks for what may have been committed.
 	recheckDelay = time.Second
 
-	// toldRows is how many deliveries the subscriber is told of at a time.
-	toldRows = 512
+	// publishRows is how many deliveries the subscriber gets at a time.
+	publishRows = 512
 )
 
 var errSlow = errors.New("the database took longer than " + commitTimeout.String())
@@ -37,17 +37,17 @@ type request struct {
 	subjects []string // of announcements, one each
 	outcomes []notify.Outcome
 	touched  []watcher.Task
-	burial   *burial
+	dead     *deadLetters
 
-	err  error         // what became of it, once done is closed
+	err  error         // the outcome, once done is closed
 	done chan struct{} // made by submit
 }
 
-// A burial gives up the pending deliveries of a notifier.
-type burial struct {
+// A deadLetters request makes the first pending deliveries of a notifier dead letters.
+type deadLetters struct {
 	notifier, reason string
 	limit            int
-	buried           int // so many it were
+	written          int // how many there were
 }
 
 func (r *request) weight() int {
@@ -64,8 +64,8 @@ func (a *Account) submit(ctx context.Context, r *request) error {
 	r.done = make(chan struct{})
 	select {
 	case a.queue <- r:
-	case <-a.life.Done():
-		return context.Cause(a.life)
+	case <-a.running.Done():
+		return context.Cause(a.running)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -74,13 +74,13 @@ func (a *Account) submit(ctx context.Context, r *request) error {
 		return r.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-a.life.Done():
+	case <-a.running.Done():
 	}
 	select {
 	case <-r.done: // in the last group
 		return r.err
 	default:
-		return context.Cause(a.life)
+		return context.Cause(a.running)
 	}
 }
 
@@ -94,16 +94,16 @@ func (a *Account) Run(ctx context.Context) error {
 		var group []*request
 		select {
 		case <-ctx.Done():
-			a.end(ErrClosed)
+			a.stop(ErrClosed)
 			return nil
 		case r := <-a.queue:
 			group = a.gather(r)
 		case <-recheck:
-		case <-a.woken:
+		case <-a.wake:
 		}
 		err := a.commit(ctx, group)
 		if errors.Is(err, watcher.ErrFenced) {
-			a.end(watcher.ErrFenced)
+			a.stop(watcher.ErrFenced)
 			return watcher.ErrFenced
 		}
 		recheck = nil
@@ -131,31 +131,32 @@ func (a *Account) gather(first *request) []*request {
 	return group
 }
 
-// commit writes a group in one transaction, tells the subscriber, and then the
-// callers. A conflict is told to its caller alone; an error of the transaction
-// to all, since nobody knows what it left behind. Nothing is repeated.
+// commit writes a group in one transaction, publishes its deliveries to the subscriber,
+// and then returns to the callers. A conflict is the error of its caller alone; an error
+// of the transaction that of all, since nobody knows what it left behind. Nothing is
+// repeated.
 func (a *Account) commit(ctx context.Context, group []*request) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), commitTimeout, errSlow)
 	defer cancel()
 
 	var deliveries []notify.Delivery
-	var told int64
+	var last int64
 	err := a.db.write(ctx, func(tx transaction) error {
 		var err error
-		deliveries, told, err = a.writeGroup(ctx, tx, group)
+		deliveries, last, err = a.writeGroup(ctx, tx, group)
 		return err
 	})
 	if err != nil && ctx.Err() != nil {
 		err = errors.Join(context.Cause(ctx), err)
 	}
 	if err == nil {
-		a.told.Store(told)
+		a.published.Store(last)
 		if len(deliveries) > 0 {
 			a.subscriber(deliveries)
 		}
 		if slices.ContainsFunc(group, func(r *request) bool { return len(r.events) > 0 }) {
-			a.db.saved.wake()
-			a.db.hint()
+			a.db.saved.send()
+			a.db.notifyReplicas()
 		}
 	}
 	for _, r := range group {
@@ -173,7 +174,7 @@ func (a *Account) commit(ctx context.Context, group []*request) error {
 // Its first statement allots numbers for everything in the group; those of
 // changes that meet a conflict are left out for good. It also shows whether others
 // were allotted meanwhile, by a replay or by a transaction that seemed to fail and
-// was committed after all: then the subscriber is told of those first.
+// was committed after all: those are published first.
 func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*request) ([]notify.Delivery, int64, error) {
 	var events, deliveries int64
 	for _, r := range group {
@@ -183,7 +184,7 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 		}
 	}
 	var lastEvent, lastDelivery int64
-	err := tx.row(ctx, `UPDATE accounts SET last_event = last_event + ?, last_delivery = last_delivery + ?
+	err := tx.queryRow(ctx, `UPDATE accounts SET last_event = last_event + ?, last_delivery = last_delivery + ?
 		WHERE name = ? AND epoch = ? RETURNING last_event, last_delivery`, events, deliveries, a.name, a.epoch).Scan(&lastEvent, &lastDelivery)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = watcher.ErrFenced
@@ -192,7 +193,7 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 		return nil, 0, err
 	}
 
-	if err := a.tellOfOthers(ctx, tx, lastDelivery-deliveries); err != nil {
+	if err := a.publishOthers(ctx, tx, lastDelivery-deliveries); err != nil {
 		return nil, 0, err
 	}
 	saved, err := tx.saveTasks(ctx, group)
@@ -214,8 +215,8 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 		return nil, 0, err
 	}
 	for _, r := range group {
-		if r.burial != nil {
-			if err := tx.bury(ctx, a.shard, r.burial); err != nil {
+		if r.dead != nil {
+			if err := tx.writeDeadLetters(ctx, a.shard, r.dead); err != nil {
 				return nil, 0, err
 			}
 		}
@@ -223,10 +224,10 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 	return made, lastDelivery, nil
 }
 
-// tellOfOthers tells the subscriber of the pending deliveries with positions up
-// to last, of which it has not been told although they are committed.
-func (a *Account) tellOfOthers(ctx context.Context, tx transaction, last int64) error {
-	for told := a.told.Load(); told < last; a.told.Store(told) {
+// publishOthers publishes the pending deliveries with positions up to last that are
+// committed and were not published.
+func (a *Account) publishOthers(ctx context.Context, tx transaction, last int64) error {
+	for reached := a.published.Load(); reached < last; a.published.Store(reached) {
 		var list []notify.Delivery
 		err := tx.each(ctx, func(scan scanner) error {
 			d, err := a.decodeDelivery(scan)
@@ -235,17 +236,17 @@ func (a *Account) tellOfOthers(ctx context.Context, tx transaction, last int64) 
 		}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.id > ? AND d.id <= ? AND d.state = 'pending' AND d.replayed_at IS NULL
 			UNION ALL
 			SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.position > ? AND d.position <= ? AND d.state = 'pending' AND d.replayed_at IS NOT NULL
-			ORDER BY 2 LIMIT ?`, a.shard, told, last, a.shard, told, last, toldRows)
+			ORDER BY 2 LIMIT ?`, a.shard, reached, last, a.shard, reached, last, publishRows)
 		if err != nil {
 			return err
 		}
 		if len(list) > 0 {
 			a.subscriber(list)
 		}
-		if len(list) < toldRows {
-			told = last
+		if len(list) < publishRows {
+			reached = last
 		} else {
-			told = list[len(list)-1].Position
+			reached = list[len(list)-1].Position
 		}
 	}
 	return nil

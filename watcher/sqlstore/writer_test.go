@@ -53,7 +53,7 @@ func announcement(id string) *request {
 	}
 }
 
-// TestSynchronous holds what keeps a SQLite commit on the disk: FULL.
+// TestSynchronous checks what keeps a SQLite commit on the disk: FULL.
 func TestSynchronous(t *testing.T) {
 	var got int
 	if err := openTest(t).writer.QueryRow(`PRAGMA synchronous`).Scan(&got); err != nil || got != 2 {
@@ -93,18 +93,18 @@ func TestGroup(t *testing.T) {
 	}
 }
 
-// TestUnknownOutcome has a transaction commit although its writer was told of an
+// TestUnknownOutcome makes a transaction commit although its writer got an
 // error: the next one finds what the subscriber has missed, in order and once.
 func TestUnknownOutcome(t *testing.T) {
 	a := ownTest(t, openTest(t))
-	var told []string
+	var published []string
 	a.Subscribe(func(news []notify.Delivery) {
 		for _, d := range news {
-			told = append(told, d.EventID)
+			published = append(published, d.EventID)
 		}
 	})
-	lost := *a // writes as a would, but a is not told
-	lost.subscriber, lost.told = func([]notify.Delivery) {}, new(atomic.Int64)
+	lost := *a // writes as a would, but does not publish
+	lost.subscriber, lost.published = func([]notify.Delivery) {}, new(atomic.Int64)
 	for _, step := range []struct {
 		by    *Account
 		group []*request
@@ -117,17 +117,17 @@ func TestUnknownOutcome(t *testing.T) {
 		{a, nil, []string{"msg_1", "msg_2", "msg_3", "msg_4", "msg_5"}},
 		{a, nil, []string{"msg_1", "msg_2", "msg_3", "msg_4", "msg_5"}},
 	} {
-		lost.told.Store(max(lost.told.Load(), a.told.Load()))
+		lost.published.Store(max(lost.published.Load(), a.published.Load()))
 		if err := step.by.commit(t.Context(), step.group); err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(told, step.want) {
-			t.Fatalf("told of %v, want %v", told, step.want)
+		if !reflect.DeepEqual(published, step.want) {
+			t.Fatalf("published %v, want %v", published, step.want)
 		}
 	}
 }
 
-// TestBrokenGroup has a transaction fail: all its callers are told, also the one
+// TestBrokenGroup has a transaction fail: all its callers get the error, also the one
 // that had met a conflict, for nothing is known of its task any more.
 func TestBrokenGroup(t *testing.T) {
 	db := openTest(t)

@@ -35,13 +35,21 @@ func (b *bench) deliveries(q notify.Query) []notify.Record {
 	return list
 }
 
-func testDeliveries(t *testing.T, b *bench) {
+// settleSome makes three events of the task "a" for the notifiers "n" and "m", and
+// settles those to "n": the first is dead after the two outcomes that it returns, the
+// second delivered.
+func (b *bench) settleSome() (first, second notify.Outcome) {
+	b.Helper()
 	a := b.own("school")
-	x := b.save(a, change(b.register("a")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
+	b.save(a, change(b.register("a")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
 	toN := b.pending(a, "n")
-	first, second := outcome(toN[0].ID, notify.Pending, 1), outcome(toN[0].ID, notify.Dead, 2)
+	first, second = outcome(toN[0].ID, notify.Pending, 1), outcome(toN[0].ID, notify.Dead, 2)
 	b.settle(a, first, second, outcome(toN[1].ID, notify.Delivered, 1))
+	return first, second
+}
 
+func testDeliveries(t *testing.T, b *bench) {
+	b.settleSome()
 	all := b.deliveries(notify.Query{})
 	if len(all) != 6 || !slices.IsSortedFunc(all, func(a, b notify.Record) int { return int(b.ID.ID - a.ID.ID) }) {
 		t.Fatalf("Deliveries() = %+v, want 6, newest first", all)
@@ -73,11 +81,16 @@ func testDeliveries(t *testing.T, b *bench) {
 	if _, err := b.db.Deliveries(t.Context(), notify.Query{State: "lost"}); err == nil {
 		t.Error("Deliveries(lost) = nil error, want one")
 	}
+}
 
+// testDelivery reads one delivery, and the attempts of some.
+func testDelivery(t *testing.T, b *bench) {
+	first, second := b.settleSome()
+	all := b.deliveries(notify.Query{})
 	dead := b.deliveries(notify.Query{State: notify.Dead})[0]
 	record, log, err := b.db.Delivery(t.Context(), dead.ID)
 	want := notify.Record{
-		ID: dead.ID, EventID: "msg_a-1", Type: watcher.PushPreparing, Subject: x.Key.String(), Notifier: "n", State: notify.Dead,
+		ID: dead.ID, EventID: "msg_a-1", Type: watcher.PushPreparing, Subject: key("a").String(), Notifier: "n", State: notify.Dead,
 		Attempts: 2, LastError: "busy", CreatedAt: record.CreatedAt, SettledAt: second.Attempt.At.Add(second.Attempt.Duration),
 	}
 	if err != nil || record != want || record.CreatedAt.IsZero() {
@@ -124,12 +137,12 @@ func testTallies(t *testing.T, b *bench) {
 }
 
 // testReplay replays what is settled while the account is owned, and finds it
-// told of behind what came later.
+// published again behind what came later.
 func testReplay(t *testing.T, b *bench) {
-	told := make(chan []notify.Delivery, 100)
-	a := b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { told <- news }) })
+	published := make(chan []notify.Delivery, 100)
+	a := b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { published <- news }) })
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
-	before := <-told
+	before := <-published
 	b.settle(a, outcome(before[0].ID, notify.Dead, 3), outcome(before[1].ID, notify.Delivered, 1))
 
 	replay := func(want int, which notify.Selection) {
@@ -154,16 +167,16 @@ func testReplay(t *testing.T, b *bench) {
 	var again []notify.Delivery
 	for len(again) < 2 {
 		select {
-		case news := <-told:
+		case news := <-published:
 			again = append(again, news...)
 		case <-time.After(time.Minute):
-			t.Fatalf("told of %+v, want two", again)
+			t.Fatalf("published %+v, want two", again)
 		}
 	}
 	for i, d := range again {
 		if d.ID != before[i].ID || d.Position <= before[2].Position || d.Attempts != 0 || !d.NextAttemptAt.IsZero() ||
 			!d.EventAt.Equal(before[i].EventAt) || d.Since.Before(now.Truncate(time.Microsecond)) || string(d.Body) != string(before[i].Body) {
-			t.Errorf("told of %+v, want %+v as new", d, before[i])
+			t.Errorf("published %+v, want %+v as new", d, before[i])
 		}
 	}
 	if got, want := b.pending(a, "n"), []notify.Delivery{before[2], again[0], again[1]}; !reflect.DeepEqual(got, want) {
@@ -262,6 +275,22 @@ func testBury(t *testing.T, b *bench) {
 }
 
 // testSweep has every kind of row be old, and some not be done with.
+// sweep drops what is older than before, row by row, and returns how many rows it was.
+func (b *bench) sweep(before time.Time) (total int) {
+	b.Helper()
+	for range 100 {
+		n, err := b.db.Sweep(b.Context(), before, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if total += n; n == 0 {
+			return total
+		}
+	}
+	b.Fatal("Sweep() finds something again and again")
+	return 0
+}
+
 func testSweep(t *testing.T, b *bench) {
 	a := b.own("school")
 	tasks := b.register("over", "dead", "live", "removed")
@@ -294,24 +323,10 @@ func testSweep(t *testing.T, b *bench) {
 		}
 		b.settle(a, outcome(d.ID, state, 1))
 	}
-	sweep := func(before time.Time) (total int) {
-		t.Helper()
-		for range 100 {
-			n, err := b.db.Sweep(t.Context(), before, 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if total += n; n == 0 {
-				return total
-			}
-		}
-		t.Fatal("Sweep() finds something again and again")
-		return 0
-	}
-	if got := sweep(start); got != 0 {
+	if got := b.sweep(start); got != 0 {
 		t.Errorf("Sweep() of what is older than all = %d, want 0", got)
 	}
-	if got := sweep(time.Now().Add(time.Hour)); got == 0 {
+	if got := b.sweep(time.Now().Add(time.Hour)); got == 0 {
 		t.Error("Sweep() = 0, want rows")
 	}
 	var left []string
@@ -345,8 +360,8 @@ func testSweep(t *testing.T, b *bench) {
 	}
 }
 
-// testSweepAmongOthers sweeps while what is old is brought back: what somebody was told
-// is there again stays.
+// testSweepAmongOthers sweeps while old rows come back: what somebody was answered is
+// there again stays.
 func testSweepAmongOthers(t *testing.T, b *bench) {
 	const n = 40
 	a := b.own("school")

@@ -59,20 +59,25 @@ func (b *bench) history(q watcher.EventQuery) (ids []string, end watcher.Positio
 	}
 }
 
-func testEvents(t *testing.T, b *bench) {
+// saveTwoAccounts saves four events of a task "a" in one account and three of a task "b"
+// in another, a second apart each, their times the same, and an announcement.
+func (b *bench) saveTwoAccounts() {
+	b.Helper()
 	school, college := b.own("school"), b.own("college")
-	if page, err := b.db.Events(t.Context(), watcher.EventQuery{}); err != nil || len(page.Events) > 0 || len(page.Next) > 0 {
-		t.Errorf("Events() of none = %+v, %v, want none", page, err)
-	}
 	other := b.registerWith("college", "b")
-	// The two tasks' events are a second apart each, their times the same.
 	x := b.save(school, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted))
 	b.save(college, change(other, nil, watcher.PushPreparing, watcher.PushStarted, watcher.PushException))
 	b.save(school, change(x, nil, watcher.PushException, watcher.PushStopped))
-	if err := college.Announce(t.Context(), announcement("msg_blind")); err != nil { // observed before all
-		t.Fatal(err)
+	if err := college.Announce(b.Context(), announcement("msg_blind")); err != nil { // observed before all
+		b.Fatal(err)
 	}
+}
 
+func testEvents(t *testing.T, b *bench) {
+	if page, err := b.db.Events(t.Context(), watcher.EventQuery{}); err != nil || len(page.Events) > 0 || len(page.Next) > 0 {
+		t.Errorf("Events() of none = %+v, %v, want none", page, err)
+	}
+	b.saveTwoAccounts()
 	for _, c := range []struct {
 		query watcher.EventQuery
 		want  []string
@@ -108,7 +113,11 @@ func testEvents(t *testing.T, b *bench) {
 			t.Errorf("Events(after %v) = %v, want %v", last, err, watcher.ErrPosition)
 		}
 	}
+}
 
+// testNewestEvents reads the newest events alone.
+func testNewestEvents(t *testing.T, b *bench) {
+	b.saveTwoAccounts()
 	all := watcher.EventTypes
 	for _, c := range []struct {
 		query watcher.EventQuery
@@ -168,7 +177,7 @@ func testEventsOfSubject(t *testing.T, b *bench) {
 	}
 }
 
-// testEventsBody holds that an event is shown byte for byte as it was saved.
+// testEventsBody checks that an event is shown byte for byte as it was saved.
 func testEventsBody(t *testing.T, b *bench) {
 	c := change(b.register("a")[0], nil, watcher.PushStopped)
 	c.Events[0].Body = []byte(`{"odd" : "<课>\u0000", "n":1.50}`)

@@ -29,8 +29,8 @@ func outcome(id int64, state notify.State, attempts int) notify.Outcome {
 }
 
 func testSubscribe(t *testing.T, b *bench) {
-	var told []notify.Delivery
-	a := b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { told = append(told, news...) }) })
+	var published []notify.Delivery
+	a := b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { published = append(published, news...) }) })
 	x := b.save(a, change(b.register("a")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted))
 	if err := a.Save(t.Context(), change(watcher.Task{Key: x.Key, Account: "school"}, []string{"n"}, watcher.PushChanged)); err == nil {
 		t.Fatal("Save() of an old version = nil, want a conflict")
@@ -41,17 +41,17 @@ func testSubscribe(t *testing.T, b *bench) {
 	if err := a.Announce(t.Context(), announcement("msg_x", "n")); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"msg_a-1", "msg_a-1", "msg_a-2", "msg_a-2", "msg_x"}; !ascending(told) || !slices.Equal(eventIDs(told), want) {
-		t.Errorf("told of %v, want %v with rising ids", eventIDs(told), want)
+	if want := []string{"msg_a-1", "msg_a-1", "msg_a-2", "msg_a-2", "msg_x"}; !ascending(published) || !slices.Equal(eventIDs(published), want) {
+		t.Errorf("published %v, want %v with rising ids", eventIDs(published), want)
 	}
 	var toN []notify.Delivery
-	for _, d := range told {
+	for _, d := range published {
 		if d.Notifier == "n" {
 			toN = append(toN, d)
 		}
 	}
 	if got := b.pending(a, "n"); !reflect.DeepEqual(got, toN) {
-		t.Errorf("Pending(n) = %+v, want what was told: %+v", got, toN)
+		t.Errorf("Pending(n) = %+v, want what was published: %+v", got, toN)
 	}
 }
 

@@ -33,21 +33,21 @@ func Postgres(t testing.TB) string {
 	return server.database(t)
 }
 
-// A PostgresServer is a server of one test, which can have it fail.
+// A PostgresServer is a server of one test, which can make it fail.
 type PostgresServer struct {
 	URL    string // of its only database
 	server *postgresServer
 }
 
 // NewPostgres starts a server that ends with the test. Where none is installed it
-// does as [Postgres].
+// skips or fails like [Postgres].
 func NewPostgres(t testing.TB) *PostgresServer {
 	t.Helper()
 	s := new(postgresServer)
 	if err := s.create(postgresBin(t)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.life.Close(); s.shell.Wait() })
+	t.Cleanup(func() { s.orders.Close(); s.shell.Wait() })
 	return &PostgresServer{s.database(t), s}
 }
 
@@ -99,8 +99,8 @@ type postgresServer struct {
 	once      sync.Once
 	err       error          // why it did not start
 	folder    string         // its data and its socket
-	life      io.WriteCloser // it runs until this is closed, by the end of the process
-	shell     *exec.Cmd      // reads orders from the other end
+	orders    io.WriteCloser // of the shell; the server runs until it is closed, by the end of the process
+	shell     *exec.Cmd      // runs serve
 	databases atomic.Int64
 }
 
@@ -110,10 +110,10 @@ func (s *postgresServer) url(database string) string {
 	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: query.Encode()}).String()
 }
 
-// order has the shell do what serve knows.
+// order sends the shell a word that serve knows.
 func (s *postgresServer) order(t testing.TB, what string) {
 	t.Helper()
-	if _, err := fmt.Fprintln(s.life, what); err != nil {
+	if _, err := fmt.Fprintln(s.orders, what); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -172,7 +172,7 @@ func (s *postgresServer) create(bin string) (err error) {
 	}
 	s.shell = exec.Command("/bin/sh", "-c", serve, "sh", bin, s.folder)
 	s.shell.SysProcAttr, s.shell.Dir = attributes, s.folder
-	if s.life, err = s.shell.StdinPipe(); err != nil {
+	if s.orders, err = s.shell.StdinPipe(); err != nil {
 		return err
 	}
 	if err := s.shell.Start(); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A Proxy stands before a PostgreSQL server, which is away while it is closed, and
-// slow where it is told so.
+// A Proxy stands before a PostgreSQL server. While it is closed the server seems away;
+// see also [Proxy.Slow].
 type Proxy struct {
 	// URL leads to the server by way of the proxy.
 	URL string
@@ -52,10 +52,10 @@ func NewProxy(t testing.TB, rawURL string) *Proxy {
 	return p
 }
 
-// Slow has what is passed on to the server from now on be passed on after a delay.
+// Slow delays what is passed on to the server from now on.
 func (p *Proxy) Slow(delay time.Duration) { p.delay.Store(int64(delay)) }
 
-// Open has the proxy serve.
+// Open makes the proxy serve.
 func (p *Proxy) Open(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("unix", p.socket)
@@ -82,7 +82,7 @@ func (p *Proxy) Open(t testing.TB) {
 	}()
 }
 
-// Close has the proxy refuse connections, and cut those that there are.
+// Close makes the proxy refuse connections, and cuts the open ones.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -187,6 +187,30 @@ func testRemove(t *testing.T, b *bench) {
 	}
 }
 
+// pages reads all that a query selects, page by page, and checks the order.
+func (b *bench) pages(name string, query watcher.TaskQuery) map[watcher.Key]bool {
+	b.Helper()
+	seen := make(map[watcher.Key]bool)
+	query.Limit = 33
+	for {
+		page, err := b.db.Tasks(b.Context(), query)
+		if err != nil {
+			b.Fatalf("Tasks(%s) = %v", name, err)
+		}
+		for _, x := range page {
+			if after := query.After; seen[x.Key] || !query.Newest && x.SDKAppID < after.SDKAppID ||
+				query.Newest && !after.RegisteredAt.IsZero() && x.RegisteredAt.After(after.RegisteredAt) {
+				b.Errorf("Tasks(%s): %s comes after %s", name, x.Key, query.After)
+			}
+			seen[x.Key] = true
+			query.After = watcher.TaskMark{Key: x.Key, RegisteredAt: x.RegisteredAt}
+		}
+		if len(page) < query.Limit {
+			return seen
+		}
+	}
+}
+
 func testTasks(t *testing.T, b *bench) {
 	a := b.own("school")
 	var asked []watcher.Task
@@ -229,27 +253,7 @@ func testTasks(t *testing.T, b *bench) {
 		{"newest with a label", watcher.TaskQuery{Labels: map[string]string{"course": "math"}, Newest: true}, 50},
 		{"no such label", watcher.TaskQuery{Labels: map[string]string{"curse": "math"}}, 0},
 	} {
-		seen := make(map[watcher.Key]bool)
-		query := test.query
-		query.Limit = 33
-		for {
-			page, err := b.db.Tasks(t.Context(), query)
-			if err != nil {
-				t.Fatalf("Tasks(%s) = %v", test.name, err)
-			}
-			for _, x := range page {
-				if after := query.After; seen[x.Key] || !query.Newest && x.SDKAppID < after.SDKAppID ||
-					query.Newest && !after.RegisteredAt.IsZero() && x.RegisteredAt.After(after.RegisteredAt) {
-					t.Errorf("Tasks(%s): %s comes after %s", test.name, x.Key, query.After)
-				}
-				seen[x.Key] = true
-				query.After = watcher.TaskMark{Key: x.Key, RegisteredAt: x.RegisteredAt}
-			}
-			if len(page) < query.Limit {
-				break
-			}
-		}
-		if len(seen) != test.want {
+		if seen := b.pages(test.name, test.query); len(seen) != test.want {
 			t.Errorf("Tasks(%s) found %d in pages, want %d: %v", test.name, len(seen), test.want, slices.Collect(maps.Keys(seen)))
 		}
 	}

@@ -81,7 +81,7 @@ func testRehome(t *testing.T, b *bench) {
 	}
 }
 
-// checkMoved holds that a task is another account's now.
+// checkMoved checks that a task is another account's now.
 func (b *bench) checkMoved(before, now watcher.Task, from, to Account) {
 	b.Helper()
 	if err := from.Save(b.Context(), change(before, nil, watcher.PushException)); !errors.Is(err, watcher.ErrConflict) {

@@ -145,7 +145,7 @@ func testSaveConflictAmongOthers(t *testing.T, b *bench) {
 }
 
 // testSaveTogether has many callers save at once: they share transactions, each
-// of which is told to the subscriber as one.
+// of which is published as one.
 func testSaveTogether(t *testing.T, b *bench) {
 	const callers, changes = 100, 5
 	var commits, lastID atomic.Int64
@@ -153,7 +153,7 @@ func testSaveTogether(t *testing.T, b *bench) {
 		a.Subscribe(func(news []notify.Delivery) {
 			commits.Add(1)
 			if !ascending(news) || news[0].ID <= lastID.Load() {
-				t.Errorf("told of %v after %d, want rising ids", eventIDs(news), lastID.Load())
+				t.Errorf("published %v after %d, want rising ids", eventIDs(news), lastID.Load())
 			}
 			lastID.Store(news[len(news)-1].ID)
 		})
@@ -344,8 +344,8 @@ func testReopen(t *testing.T, b *bench) {
 	b.close()
 
 	b.open()
-	var told []notify.Delivery
-	a = b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { told = append(told, news...) }) })
+	var published []notify.Delivery
+	a = b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { published = append(published, news...) }) })
 	if got, err := a.Task(t.Context(), x.Key); err != nil || !reflect.DeepEqual(got, x) {
 		t.Errorf("Task() = %+v, %v, want %+v", got, err, x)
 	}
@@ -353,7 +353,7 @@ func testReopen(t *testing.T, b *bench) {
 		t.Errorf("Pending() = %+v, want %+v", got, before[1:])
 	}
 	b.save(a, change(x, []string{"n"}, watcher.PushStopped))
-	if len(told) != 1 || told[0].EventID != "msg_a-3" || told[0].ID <= before[1].ID {
-		t.Errorf("told of %+v, want only the new one, with an id above %d", told, before[1].ID)
+	if len(published) != 1 || published[0].EventID != "msg_a-3" || published[0].ID <= before[1].ID {
+		t.Errorf("published %+v, want only the new one, with an id above %d", published, before[1].ID)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"pushwatch/watcher/storetest"
 )
 
-// TestHints has a replica follow hints, which it cannot behind a PgBouncer in
+// TestNotifications makes a replica receive notifications, which it cannot behind a PgBouncer in
 // transaction mode: that shows, for it to look by itself.
-func TestHints(t *testing.T) {
+func TestNotifications(t *testing.T) {
 	t.Parallel()
 	listener := func(url string) *Replica {
 		db, err := Open(t.Context(), Config{URL: url})
@@ -24,21 +24,21 @@ func TestHints(t *testing.T) {
 	}
 	url := storetest.Postgres(t)
 	a, b := listener(url), listener(url)
-	go a.followHints(t.Context())
+	go a.receiveNotifications(t.Context())
 	for deadline := time.After(30 * time.Second); ; {
-		if err := b.notify(t.Context()); err != nil {
+		if err := b.sendNotification(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		select {
-		case <-a.woken:
+		case <-a.wake:
 		case <-time.After(50 * time.Millisecond): // it does not listen yet
 			continue
 		case <-deadline:
-			t.Fatal("a hint did not arrive")
+			t.Fatal("no notification arrived")
 		}
 		break
 	}
-	if err := listener(storetest.PgBouncer(t, url)).listen(t.Context()); !errors.Is(err, errNoHints) {
-		t.Errorf("listen() behind PgBouncer = %v, want %v", err, errNoHints)
+	if err := listener(storetest.PgBouncer(t, url)).listen(t.Context()); !errors.Is(err, errNoNotifications) {
+		t.Errorf("listen() behind PgBouncer = %v, want %v", err, errNoNotifications)
 	}
 }
