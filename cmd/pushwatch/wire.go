@@ -12,6 +12,7 @@ import (
 	"pushwatch/cmd/pushwatch/internal/web"
 	"pushwatch/notify"
 	"pushwatch/notify/chat"
+	"pushwatch/notify/transport"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
 	"pushwatch/watcher/tencent"
@@ -119,10 +120,17 @@ func (n *notifierSettings) config(log *zap.Logger) (notify.Notifier, error) {
 
 // webhook is the notifier as its sender takes it.
 func (n *notifierSettings) webhook() webhook.Config {
-	c := webhook.Config{
+	return webhook.Config{
 		Name: n.Name, URL: n.URL, Secrets: n.Secrets, ContentType: n.ContentType, Headers: n.Headers,
+		Config: n.transport(), FinalStatus: n.FinalStatus,
+	}
+}
+
+// transport says how the notifier's receiver is reached.
+func (n *notifierSettings) transport() transport.Config {
+	c := transport.Config{
 		Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, CAFile: n.CAFile,
-		ClientCertFile: n.ClientCertFile, ClientKeyFile: n.ClientKeyFile, ProxyURL: n.ProxyURL, FinalStatus: n.FinalStatus,
+		ClientCertFile: n.ClientCertFile, ClientKeyFile: n.ClientKeyFile, ProxyURL: n.ProxyURL,
 	}
 	for _, cidr := range n.AllowCIDRs {
 		if prefix, err := netip.ParsePrefix(cidr); err == nil { // else it is a fault of the settings

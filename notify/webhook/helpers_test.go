@@ -16,6 +16,7 @@ import (
 	"pushwatch/notify"
 	"pushwatch/notify/notifytest"
 	"pushwatch/notify/signing"
+	"pushwatch/notify/transport"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
 	"pushwatch/watcher/setting"
@@ -56,7 +57,7 @@ func key(t testing.TB, secret string) signing.Key {
 func config(url string) webhook.Config {
 	return webhook.Config{
 		Name: "classroom", URL: setting.Plain(url), Secrets: []setting.Secret{setting.Plain(secret)},
-		AllowCIDRs: loopback, Timeout: hang,
+		Config: transport.Config{AllowCIDRs: loopback, Timeout: hang},
 	}
 }
 

@@ -5,69 +5,59 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
+	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"pushwatch/notify"
 	"pushwatch/notify/signing"
+	"pushwatch/notify/transport"
 )
 
 // userAgent never changes within version 1 of what is sent: receivers let it
 // through their firewalls by name.
 const userAgent = "pushwatch-webhook/1"
 
+// bodyTimeout bounds the reading of an answer's body.
+const bodyTimeout = time.Second
+
 // Send implements [notify.Sender].
 //
 // The answer's header decides. The body, at most 16 KiB of it, is then read for
 // another second at most: for the reason of a failure, and so that the connection
-// can be used again. A connection with more to come is closed;
-// over HTTP/2, that stream of it.
+// can be used again.
 func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err error) {
-	f := failure{parent: ctx, proxied: !s.config.ProxyURL.IsZero()}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.config.Timeout, lateError(s.config.Timeout))
-	defer cancel()
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-
 	if !signing.ValidID(d.EventID) {
 		return 0, &notify.SendError{Reason: fmt.Sprintf("event id %q cannot be signed", d.EventID), Final: true}
 	}
-	request, err := s.request(ctx, d)
+	request, err := s.request(d)
 	if err != nil {
-		f.err = err
-		return 0, f.sorted()
+		return 0, transport.SettingsError(err)
 	}
-	way, err := s.reachable()
+	answer, err := s.transport.Do(ctx, &transport.Request{Request: request, BodyTimeout: bodyTimeout})
 	if err != nil {
-		f.err = err
-		return 0, f.sorted()
+		return 0, err
 	}
-	// The transport itself, without an http.Client around it, follows no
-	// redirect, keeps no cookies, and puts no URL into its errors.
-	response, err := way.transport.RoundTrip(request)
-	if err == nil && f.proxied && request.URL.Scheme == "http" && response.StatusCode == http.StatusProxyAuthRequired {
-		response.Body.Close()
-		err = &proxyRefusal{response.StatusCode} // of a request without a tunnel
+	if answer.Status >= 200 && answer.Status <= 299 {
+		return answer.Status, nil
 	}
-	if err != nil {
-		f.err, f.host, f.connected, f.hide = err, request.URL.Host, connected.Load(), hide(request)
-		return 0, f.sorted()
-	}
-	bounded := time.AfterFunc(bodyTimeout, cancel)
-	defer bounded.Stop()
-	return response.StatusCode, s.outcome(response)
+	failed := answer.Failure()
+	failed.Gone = answer.Status == http.StatusGone
+	failed.Final = slices.Contains(s.config.FinalStatus, answer.Status)
+	return answer.Status, failed
 }
 
 // request returns the next attempt of d, signed now.
-func (s *Sender) request(ctx context.Context, d *notify.Delivery) (*http.Request, error) {
-	target, keys, err := s.prepare()
+func (s *Sender) request(d *notify.Delivery) (*http.Request, error) {
+	target, err := s.target()
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(d.Body))
+	keys, err := s.keys()
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequest(http.MethodPost, "/", bytes.NewReader(d.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +68,7 @@ func (s *Sender) request(ctx context.Context, d *notify.Delivery) (*http.Request
 	for name, secret := range s.config.Headers {
 		value, err := readHeader(name, secret)
 		if err != nil {
-			return nil, settingsError{fmt.Errorf("headers: %w", err)}
+			return nil, fmt.Errorf("headers: %w", err)
 		}
 		header.Set(name, value)
 	}
@@ -96,20 +86,4 @@ func (s *Sender) request(ctx context.Context, d *notify.Delivery) (*http.Request
 		request.SetBasicAuth(user.Username(), password)
 	}
 	return request, nil
-}
-
-// A lateError is the cause with which an attempt's time is up.
-type lateError time.Duration
-
-func (e lateError) Error() string { return fmt.Sprintf("nothing within %s", time.Duration(e)) }
-
-// Timeout makes it a timeout as those of package net are.
-func (lateError) Timeout() bool { return true }
-
-// checkConnect looks at a proxy's answer to CONNECT.
-func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
-	if response.StatusCode != http.StatusOK {
-		return &proxyRefusal{response.StatusCode}
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pushwatch/notify/signing"
+	"pushwatch/notify/transport"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher/setting"
 )
@@ -105,7 +106,7 @@ func TestValidate(t *testing.T) {
 }
 
 func TestValidateTellsAll(t *testing.T) {
-	c := webhook.Config{ContentType: "text/plain", Timeout: -1, MaxInFlight: -1, FinalStatus: []int{99}, Headers: map[string]setting.Secret{"host": {}, "te": {}}}
+	c := webhook.Config{ContentType: "text/plain", Config: transport.Config{Timeout: -1, MaxInFlight: -1}, FinalStatus: []int{99}, Headers: map[string]setting.Secret{"host": {}, "te": {}}}
 	if got := c.Validate(); len(got) != 8 {
 		t.Errorf("Validate() = %d faults, want 8:\n%v", len(got), errors.Join(got...))
 	}

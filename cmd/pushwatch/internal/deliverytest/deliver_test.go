@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pushwatch/notify"
+	"pushwatch/notify/transport"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher/setting"
 )
@@ -182,9 +183,11 @@ func BenchmarkDeliver(b *testing.B) {
 	})
 	b.Run("durable", func(b *testing.B) {
 		sender, err := webhook.New(webhook.Config{
-			Name: "n", URL: setting.Plain(server.URL), MaxInFlight: inFlight, Timeout: 15 * time.Second,
-			Secrets:    []setting.Secret{setting.Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")},
-			AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+			Name: "n", URL: setting.Plain(server.URL),
+			Secrets: []setting.Secret{setting.Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")},
+			Config: transport.Config{
+				MaxInFlight: inFlight, Timeout: 15 * time.Second, AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+			},
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"pushwatch/notify"
+	"pushwatch/notify/transport"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher/setting"
 )
@@ -153,9 +154,9 @@ func hostileURLs(t testing.TB) map[string]string {
 func senderTo(t testing.TB, url string, timeout time.Duration) notify.Sender {
 	t.Helper()
 	sender, err := webhook.New(webhook.Config{
-		Name: "n", URL: setting.Plain(url), Timeout: timeout,
-		Secrets:    []setting.Secret{setting.Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")},
-		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Name: "n", URL: setting.Plain(url),
+		Secrets: []setting.Secret{setting.Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")},
+		Config:  transport.Config{Timeout: timeout, AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 	})
 	if err != nil {
 		t.Fatal(err)

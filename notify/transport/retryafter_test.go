@@ -1,4 +1,4 @@
-package webhook
+package transport
 
 import (
 	"net/http"
@@ -34,8 +34,8 @@ func TestRetryAfter(t *testing.T) {
 		"soon":                           none,
 	}
 	for value, want := range tests {
-		if got := retryAfter(value, now); !got.Equal(want) {
-			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
+		if got := RetryAfter(value, now); !got.Equal(want) {
+			t.Errorf("RetryAfter(%q) = %v, want %v", value, got, want)
 		}
 	}
 }
@@ -46,9 +46,9 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Add("Sun, 22 Nov 2026 18:20:00 GMT")
 	f.Fuzz(func(t *testing.T, value string) {
 		now := time.Date(2026, 11, 22, 18, 16, 5, 0, time.UTC)
-		got := retryAfter(value, now)
+		got := RetryAfter(value, now)
 		if !got.IsZero() && (!got.After(now) || got.After(now.Add(24*time.Hour))) {
-			t.Errorf("retryAfter(%q) = %v, want within a day after %v", value, got, now)
+			t.Errorf("RetryAfter(%q) = %v, want within a day after %v", value, got, now)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package webhook
+package transport
 
 import (
 	"context"
@@ -10,6 +10,12 @@ import (
 
 	"pushwatch/notify"
 )
+
+// SettingsError returns the failure of an attempt for which a setting cannot be
+// used, such as a file that is not there. err shows no secret.
+func SettingsError(err error) *notify.SendError {
+	return &notify.SendError{Cause: notify.CauseSettings, Reason: err.Error(), Err: err}
+}
 
 // A settingsError is a setting that could not be used at the time of an attempt.
 type settingsError struct{ error }
@@ -42,7 +48,7 @@ func (f failure) sorted() *notify.SendError {
 		return &notify.SendError{Cause: notify.CauseBlocked, Reason: refused.Error(), Err: refused}
 	}
 	if unusable, ok := errors.AsType[settingsError](f.err); ok {
-		return &notify.SendError{Cause: notify.CauseSettings, Reason: unusable.Error(), Err: unusable}
+		return SettingsError(unusable)
 	}
 	if f.ofProxy() {
 		return f.as(notify.CauseProxy, "reach "+f.host+" through the proxy")

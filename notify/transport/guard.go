@@ -1,4 +1,4 @@
-package webhook
+package transport
 
 import (
 	"fmt"
@@ -28,8 +28,6 @@ var metadata = []netip.Addr{
 	netip.MustParseAddr("fe80::a9fe:a9fe"), // OpenStack
 }
 
-var sixToFour = netip.MustParsePrefix("2002::/16") // RFC 3056
-
 // A guard says which addresses may be dialled: all of the public internet, what
 // is opened by name, and never the metadata service of a cloud.
 type guard struct {
@@ -58,11 +56,17 @@ func (g *guard) control(_, address string, _ syscall.RawConn) error {
 	return g.check(target.Addr())
 }
 
-// check returns a [*refusal] for an address that may not be dialled.
+// check returns a [*refusal] for an address that may not be dialled. An IPv4-mapped
+// address is judged as the IPv4 address, and so is one for NAT64 (RFC 6052), through
+// which networks without IPv4 reach the rest. A zone does not change what an address is.
 func (g *guard) check(addr netip.Addr) error {
-	judged, embedded := forms(addr)
+	judged := addr.WithZone("").Unmap()
+	carried := embedded(judged)
+	if ssrf.IPv6NAT64Prefix.Contains(judged) {
+		judged = carried[0]
+	}
 	switch {
-	case slices.Contains(metadata, judged), slices.Contains(metadata, embedded):
+	case slices.ContainsFunc(append(carried, judged), isMetadata):
 		return &refusal{addr: addr}
 	case g.public.SafeAddr(judged) != nil:
 		return &refusal{addr: addr, opened: netip.PrefixFrom(judged, judged.BitLen())}
@@ -70,23 +74,45 @@ func (g *guard) check(addr netip.Addr) error {
 	return nil
 }
 
-// forms returns what an address is to be judged as, and an IPv4 address that it
-// would carry a packet to besides. An IPv4-mapped address is the IPv4 address,
-// and so is one for NAT64 (RFC 6052), through which networks without IPv4 reach
-// the rest. A zone does not change what an address is.
-func forms(addr netip.Addr) (judged, embedded netip.Addr) {
-	addr = addr.WithZone("").Unmap()
+func isMetadata(addr netip.Addr) bool { return slices.Contains(metadata, addr) }
+
+var teredo = netip.MustParsePrefix("2001::/32") // RFC 4380
+
+// carriers are the IPv6 ranges whose addresses carry an IPv4 address, to which a
+// packet may be sent on, and at which bytes.
+var carriers = []struct {
+	prefix netip.Prefix
+	at     [][4]int
+}{
+	{netip.MustParsePrefix("::/96"), [][4]int{{12, 13, 14, 15}}},           // IPv4-compatible (RFC 4291, 2.5.5.1)
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), [][4]int{{12, 13, 14, 15}}}, // IPv4-translated (RFC 2765)
+	{ssrf.IPv6NAT64Prefix, [][4]int{{12, 13, 14, 15}}},                     // NAT64 (RFC 6052)
+	// NAT64 of a network's own (RFC 8215): the prefix may be of any of RFC 6052's
+	// lengths, 48, 56, 64 or 96, of which all but the last leave byte 8 out.
+	{netip.MustParsePrefix("64:ff9b:1::/48"), [][4]int{{6, 7, 9, 10}, {7, 9, 10, 11}, {9, 10, 11, 12}, {12, 13, 14, 15}}},
+	{netip.MustParsePrefix("2002::/16"), [][4]int{{2, 3, 4, 5}}}, // 6to4 (RFC 3056)
+	{teredo, [][4]int{{4, 5, 6, 7}}}, // of Teredo's server; see embedded for its client
+}
+
+// embedded returns the IPv4 addresses that an IPv6 address carries.
+func embedded(addr netip.Addr) []netip.Addr {
 	if !addr.Is6() {
-		return addr, netip.Addr{}
+		return nil
 	}
 	b := addr.As16()
-	switch {
-	case ssrf.IPv6NAT64Prefix.Contains(addr):
-		return netip.AddrFrom4([4]byte(b[12:16])), netip.Addr{}
-	case sixToFour.Contains(addr):
-		return addr, netip.AddrFrom4([4]byte(b[2:6]))
+	var carried []netip.Addr
+	for _, c := range carriers {
+		if !c.prefix.Contains(addr) {
+			continue
+		}
+		for _, at := range c.at {
+			carried = append(carried, netip.AddrFrom4([4]byte{b[at[0]], b[at[1]], b[at[2]], b[at[3]]}))
+		}
 	}
-	return addr, netip.Addr{}
+	if teredo.Contains(addr) { // the client's bits are turned over
+		carried = append(carried, netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}))
+	}
+	return carried
 }
 
 // A refusal is an address that may not be dialled.

@@ -1,0 +1,163 @@
+package transport
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+
+	"pushwatch/notify"
+)
+
+// Dial opens a connection to a host and port under the rules of an attempt, through
+// the proxy where one is set. Its error is for [Transport.Failed].
+func (t *Transport) Dial(ctx context.Context, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err == nil {
+		err = t.judge(host)
+	}
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := t.proxy()
+	if err != nil {
+		return nil, err
+	}
+	if proxy == nil {
+		return t.dialer.DialContext(ctx, "tcp", address)
+	}
+	conn, err := t.dialProxy(ctx, proxy)
+	if err == nil {
+		conn, err = tunnel(ctx, conn, proxy, address)
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+	}
+	return conn, nil
+}
+
+// TLS returns how connections to host are secured.
+func (t *Transport) TLS(host string) (*tls.Config, error) {
+	way, err := t.current()
+	if err != nil {
+		return nil, err
+	}
+	config := way.tls.Clone()
+	config.ServerName = host
+	return config, nil
+}
+
+// dialProxy opens a connection to the proxy itself.
+func (t *Transport) dialProxy(ctx context.Context, proxy *url.URL) (net.Conn, error) {
+	address := net.JoinHostPort(proxy.Hostname(), cmp.Or(proxy.Port(), defaultPorts[proxy.Scheme]))
+	if proxy.Scheme != "https" {
+		return t.dialer.DialContext(ctx, "tcp", address)
+	}
+	config, err := t.TLS(proxy.Hostname())
+	if err != nil {
+		return nil, err
+	}
+	return (&tls.Dialer{NetDialer: t.dialer, Config: config}).DialContext(ctx, "tcp", address)
+}
+
+// tunnel has the proxy at the other end of conn connect it to address. It closes
+// conn where that fails.
+func tunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	request := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: make(http.Header)}
+	if user := proxy.User; user != nil {
+		password, _ := user.Password()
+		request.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
+	}
+	err := request.Write(conn)
+	reader := bufio.NewReader(conn)
+	var response *http.Response
+	if err == nil {
+		// What follows the header may be the receiver's already, and stays in reader.
+		response, err = http.ReadResponse(bufio.NewReader(io.LimitReader(byByte{reader}, maxAnswerHeader)), request)
+	}
+	if err == nil {
+		err = checkConnect(ctx, proxy, request, response)
+	}
+	if err != nil {
+		conn.Close()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return &buffered{conn, reader}, nil
+}
+
+// byByte hands out single bytes, so that whoever buffers them holds none that it
+// did not ask for.
+type byByte struct{ io.Reader }
+
+func (r byByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
+
+// A buffered connection has been read ahead.
+type buffered struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+func (c *buffered) Read(p []byte) (int, error) { return c.reader.Read(p) }
+
+// Check reports whether the receiver at u can be reached: it opens a connection
+// under the rules of an attempt, through the proxy where one is set, with the TLS
+// handshake where u is https, and sends nothing over it. alias and hidden are those
+// of a [Request]. The error is a [*notify.SendError].
+func (t *Transport) Check(ctx context.Context, u *url.URL, alias string, hidden ...string) error {
+	parent := ctx
+	ctx, cancel := context.WithTimeoutCause(ctx, t.config.Timeout, lateError(t.config.Timeout))
+	defer cancel()
+	if err := t.reach(ctx, u); err != nil {
+		return t.Failed(parent, err, cmp.Or(alias, u.Host), append(hidden, secrets(u)...)...)
+	}
+	return nil
+}
+
+// reach opens a connection to u's host and closes it. A request without TLS goes
+// through no tunnel: of such a way it is the proxy that is reached for.
+func (t *Transport) reach(ctx context.Context, u *url.URL) error {
+	proxy, err := t.proxy()
+	if err != nil {
+		return err
+	}
+	if err := t.judge(u.Hostname()); err != nil {
+		return err
+	}
+	var conn net.Conn
+	if proxy != nil && u.Scheme == "http" {
+		if conn, err = t.dialProxy(ctx, proxy); err != nil {
+			return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+		}
+		return conn.Close()
+	}
+	conn, err = t.Dial(ctx, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPorts[u.Scheme])))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if u.Scheme != "https" {
+		return nil
+	}
+	config, err := t.TLS(u.Hostname())
+	if err != nil {
+		return err
+	}
+	return tls.Client(conn, config).HandshakeContext(ctx)
+}
+
+// Failed says what an error of a connection means for an attempt. ctx is the
+// attempt's without its timeout, host what stands for the receiver. hidden must not
+// be seen.
+func (t *Transport) Failed(ctx context.Context, err error, host string, hidden ...string) *notify.SendError {
+	return failure{parent: ctx, err: err, host: host, connected: true, hide: mask(hidden)}.sorted()
+}

@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"pushwatch/watcher/setting"
+)
+
+const (
+	maxExcerpt = 200 // bytes of foreign text in a reason
+	// minHidden is the length in bytes from which a part of a request is hidden.
+	// Shorter ones guard nothing, and masking them would garble any text.
+	minHidden = 6
+)
+
+// hide returns what masks the secrets of a request in foreign text: receivers
+// like to repeat the path in their error pages, and some all headers.
+func (r *Request) hide() *strings.Replacer {
+	hidden := append(secrets(r.URL), r.Hidden...)
+	for name, values := range r.Header {
+		if name != "Content-Type" && name != "User-Agent" {
+			hidden = append(hidden, values...)
+		}
+	}
+	return mask(hidden)
+}
+
+// secrets returns what may be secret of a URL: all but scheme and host.
+func secrets(u *url.URL) []string {
+	query, _ := url.QueryUnescape(u.RawQuery)
+	hidden := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, query}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		hidden = append(hidden, u.User.String(), u.User.Username(), password)
+	}
+	return hidden
+}
+
+// mask returns what masks secrets in foreign text. Masked is what is secret as a
+// whole, and each word in it: text that is cut somewhere may hold less than the
+// whole.
+func mask(hidden []string) *strings.Replacer {
+	parts := slices.Clone(hidden)
+	for _, whole := range hidden {
+		parts = append(parts, strings.FieldsFunc(whole, func(c rune) bool { return strings.ContainsRune(" /?&=:@,;", c) })...)
+	}
+	parts = slices.DeleteFunc(parts, func(part string) bool { return len(part) < minHidden })
+	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) }) // the first that fits is masked
+	pairs := make([]string, 0, 2*len(parts))
+	for _, part := range parts {
+		pairs = append(pairs, part, setting.Mask)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// excerpt returns the first line of foreign text, fit to be shown: what hide
+// masks is masked, what cannot be printed is dropped, and the rest is cut short.
+func excerpt(text string, hide *strings.Replacer) string {
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
+	text = strings.Map(func(c rune) rune {
+		if c == '\t' {
+			return ' '
+		}
+		if c == utf8.RuneError || !unicode.IsPrint(c) {
+			return -1
+		}
+		return c
+	}, text)
+	if hide != nil {
+		text = hide.Replace(text)
+	}
+	if len(text) <= maxExcerpt {
+		return text
+	}
+	cut := maxExcerpt
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + "…"
+}
