@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"pushwatch/watcher/setting"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -83,15 +84,16 @@ func (c *client) prepare(cmd *cobra.Command) error {
 	} else if u, err := url.Parse(c.server); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return usagef("--server %s: want a URL such as %s, or unix:/path", c.server, defaultServer)
 	}
-	c.token = os.Getenv("PUSHWATCH_TOKEN")
+	token := setting.Env("PUSHWATCH_TOKEN")
 	if c.tokenFile != "" {
-		text, err := os.ReadFile(c.tokenFile)
-		if err != nil {
-			return usagef("read token: %w", err)
-		}
-		c.token = string(text)
+		token = setting.File(c.tokenFile)
 	}
-	c.token = strings.TrimSpace(c.token)
+	if c.tokenFile != "" || os.Getenv("PUSHWATCH_TOKEN") != "" {
+		var err error
+		if c.token, err = token.Value(); err != nil {
+			return usagef("token: %w", err)
+		}
+	}
 	if !httpguts.ValidHeaderFieldValue(c.token) {
 		return usagef("the token in %s has a character that no token can have: want one line of text", cmp.Or(c.tokenFile, "PUSHWATCH_TOKEN"))
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -89,7 +88,7 @@ func (h *httpSettings) check(d *document) {
 	if (h.TLSCertFile == "") != (h.TLSKeyFile == "") {
 		d.fault("http.tls_cert_file", "and http.tls_key_file: want both or neither")
 	} else if h.TLSCertFile != "" {
-		if _, err := tls.LoadX509KeyPair(h.TLSCertFile, h.TLSKeyFile); err != nil {
+		if _, err := h.certificate(); err != nil {
 			d.fault("http.tls_cert_file", "and http.tls_key_file: %v", err)
 		}
 	}

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"pushwatch/notify/notifytest"
 	"pushwatch/notify/signing"
+	"pushwatch/watcher/setting"
 )
 
 func newListen() *cobra.Command {
@@ -77,7 +77,7 @@ func receiverKeys(file string) (keys []signing.Key, secret string, err error) {
 	if file == "" {
 		secret = lines[0]
 	} else {
-		text, err := os.ReadFile(file)
+		text, err := setting.ReadFile(file)
 		if err != nil {
 			return nil, "", usagef("read secrets: %w", err)
 		}

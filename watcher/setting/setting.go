@@ -3,6 +3,7 @@
 package setting
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
@@ -62,7 +63,8 @@ type Secret struct {
 // Plain is a secret that is its own value.
 func Plain(value string) Secret { return Secret{plain: value} }
 
-// File is a secret kept in a file. White space around it is not part of it.
+// File is a secret kept in a file. A byte order mark and white space around the secret
+// are not part of it.
 func File(path string) Secret { return Secret{file: path} }
 
 // Env is a secret kept in an environment variable.
@@ -82,41 +84,75 @@ func (s Secret) In(folder string) Secret {
 	return s
 }
 
-// maxSecretBytes bounds what is read of a secret's file.
-const maxSecretBytes = 64 << 10
-
 // Value reads the secret. The error names the file or variable, never the value.
 func (s Secret) Value() (string, error) {
 	switch {
 	case s.file != "":
-		f, err := os.Open(s.file)
+		text, err := ReadFile(s.file)
 		if err != nil {
 			return "", fmt.Errorf("read secret: %w", err)
 		}
-		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1)) // a device has no size
-		if err != nil {
-			return "", fmt.Errorf("read secret: %w", err)
-		}
-		if len(text) > maxSecretBytes {
-			return "", fmt.Errorf("read secret %s: want a file of at most %d bytes", s.file, maxSecretBytes)
-		}
-		v := strings.TrimSpace(string(text))
-		if v == "" {
+		if len(bytes.TrimSpace(text)) == 0 {
 			return "", fmt.Errorf("read secret %s: the file is empty", s.file)
 		}
-		return v, nil
+		return unquoted(text, s.file)
 	case s.env != "":
-		v := strings.TrimSpace(os.Getenv(s.env))
-		if v == "" {
+		text, err := withoutMark([]byte(os.Getenv(s.env)))
+		if err != nil {
+			return "", fmt.Errorf("read secret: environment variable %s: %w", s.env, err)
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
 			return "", fmt.Errorf("read secret: environment variable %s is not set or empty", s.env)
 		}
-		return v, nil
+		return unquoted(text, s.env)
 	case s.plain != "":
 		return s.plain, nil
 	default:
 		return "", errors.New("read secret: none is set")
 	}
+}
+
+// unquoted returns a secret without the white space around it. A secret in quotes, which
+// only TOML and shells remove, is an error.
+func unquoted(text []byte, where string) (string, error) {
+	v := strings.TrimSpace(string(text))
+	if last := len(v) - 1; last > 0 && v[0] == v[last] && strings.IndexByte("\"'`", v[0]) >= 0 {
+		return "", fmt.Errorf("read secret %s: the value is in quotes: remove them", where)
+	}
+	return v, nil
+}
+
+// maxFileBytes bounds what is read of a file.
+const maxFileBytes = 64 << 10
+
+// ReadFile reads a small text file, such as one with a secret or a certificate, without
+// the byte order mark that editors on Windows put first. UTF-16 is an error.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1)) // a device has no size
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFileBytes {
+		return nil, fmt.Errorf("%s: want a file of at most %d bytes", path, maxFileBytes)
+	}
+	if text, err = withoutMark(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return text, nil
+}
+
+// withoutMark returns UTF-8 text without its byte order mark.
+func withoutMark(text []byte) ([]byte, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) || bytes.IndexByte(text, 0) >= 0 {
+		return nil, errors.New("the text is UTF-16 or has zero bytes: save it as UTF-8")
+	}
+	return text, nil
 }
 
 // Where says where the secret is kept, without its value: "file /etc/key",

@@ -64,6 +64,49 @@ func TestSecretValue(t *testing.T) {
 	}
 }
 
+// TestWindowsSecret reads secrets as Windows and careless hands leave them: with a byte
+// order mark and CRLF, as UTF-16, and in quotes.
+func TestWindowsSecret(t *testing.T) {
+	for text, want := range map[string]string{
+		"\ufeffAKIDschool\r\n":             "AKIDschool",
+		"AKIDschool\r\n":                   "AKIDschool",
+		"\ufeff\r\n":                       "error: is empty",
+		"\xff\xfeA\x00K\x00I\x00D\x00":     "error: save it as UTF-8",
+		"\xfe\xff\x00A\x00K\x00I\x00D":     "error: save it as UTF-8",
+		"A\x00K\x00I\x00D\x00\r\x00\n\x00": "error: save it as UTF-8",
+		"\"AKIDschool\"\r\n":               "error: in quotes: remove them",
+		"'AKIDschool'":                     "error: in quotes: remove them",
+		"it's":                             "it's",
+		`"`:                                `"`,
+	} {
+		path := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		secrets := []Secret{File(path)}
+		if !strings.Contains(text, "\x00") { // which no variable can hold
+			t.Setenv("PUSHWATCH_TEST_SECRET", text)
+			secrets = append(secrets, Env("PUSHWATCH_TEST_SECRET"))
+		}
+		for _, secret := range secrets {
+			got, err := secret.Value()
+			if err != nil {
+				if strings.Contains(err.Error(), "AKID") {
+					t.Errorf("%s: the error shows the secret: %v", secret.Where(), err)
+				}
+				got = "error: " + err.Error()
+			}
+			reason, fails := strings.CutPrefix(want, "error: ")
+			if secret.Where() == "env PUSHWATCH_TEST_SECRET" {
+				reason = strings.Replace(reason, "is empty", "is not set or empty", 1)
+			}
+			if fails != (err != nil) || !strings.HasSuffix(got, reason) {
+				t.Errorf("%s with %q: Value() = %q, want %q", secret.Where(), text, got, want)
+			}
+		}
+	}
+}
+
 // TestSecretNeverPrints puts a secret through everything that prints.
 func TestSecretNeverPrints(t *testing.T) {
 	const hidden = "hush-hush"

@@ -41,6 +41,9 @@ func validate(name, value string, required bool) error {
 	if value == "" && required {
 		return fmt.Errorf("%s: is empty", name)
 	}
+	if last := len(value) - 1; last > 0 && value[0] == value[last] && (value[0] == '"' || value[0] == '\'') {
+		return fmt.Errorf("%s: is in quotes: remove them", name)
+	}
 	for i := range len(value) { // by bytes: it is done at every poll
 		if c := value[i]; c <= ' ' || c > '~' {
 			return fmt.Errorf("%s: holds a blank or another character that no key has", name)
