@@ -83,12 +83,18 @@ func (u storeURL) MarshalText() ([]byte, error) {
 	if query, err := url.ParseQuery(parsed.RawQuery); err != nil || query.Has("password") || query.Has("sslpassword") {
 		return u.Secret.MarshalText()
 	}
-	if _, hidden := parsed.User.Password(); hidden {
-		parsed.User = url.User(parsed.User.Username())
-		user := parsed.User.String()
-		return []byte(strings.Replace(parsed.String(), user+"@", user+":"+setting.Mask+"@", 1)), nil // String would escape the mask
+	return []byte(maskPassword(parsed)), nil
+}
+
+// maskPassword returns u as text with the mask in place of its password.
+func maskPassword(u *url.URL) string {
+	if _, hidden := u.User.Password(); !hidden {
+		return u.String()
 	}
-	return []byte(parsed.String()), nil
+	shown := *u
+	shown.User = url.User(u.User.Username())
+	user := shown.User.String()
+	return strings.Replace(shown.String(), user+"@", user+":"+setting.Mask+"@", 1) // String would escape the mask
 }
 
 type logSettings struct {
@@ -105,6 +111,7 @@ type watchSettings struct {
 	StalledAfter   setting.Duration `toml:"stalled_after"`
 	OverdueAfter   setting.Duration `toml:"overdue_after"`
 	BlindAfter     setting.Duration `toml:"blind_after"`
+	AbandonAfter   setting.Duration `toml:"abandon_after"`
 	RequestTimeout setting.Duration `toml:"request_timeout"`
 }
 
@@ -125,6 +132,8 @@ type accountSettings struct {
 	Region            string         `toml:"region"`
 	Endpoint          string         `toml:"endpoint"`
 	RequestsPerSecond float64        `toml:"requests_per_second"`
+	ProxyURL          setting.Secret `toml:"proxy_url"`
+	CAFile            string         `toml:"ca_file"`
 	SDKAppIDs         []int64        `toml:"sdk_app_ids"`
 	CallbackKey       setting.Secret `toml:"callback_key"`
 	RegisterCallbacks bool           `toml:"register_callbacks"`
@@ -172,7 +181,7 @@ func defaults() settings {
 			MaxStaleness: setting.Duration(time.Minute), MinInterval: setting.Duration(time.Second),
 			NotFoundGrace: setting.Duration(30 * time.Second), Confirmations: 2,
 			StalledAfter: setting.Duration(2 * time.Minute), OverdueAfter: setting.Duration(10 * time.Minute),
-			BlindAfter: setting.Duration(time.Minute), RequestTimeout: setting.Duration(5 * time.Second),
+			BlindAfter: setting.Duration(time.Minute), AbandonAfter: setting.Duration(72 * time.Hour), RequestTimeout: setting.Duration(5 * time.Second),
 		},
 		Heartbeat: heartbeatSettings{Every: setting.Duration(time.Minute)},
 	}
@@ -263,8 +272,8 @@ func (s *settings) resolve(folder string) {
 	}
 	for i := range s.Accounts {
 		a := &s.Accounts[i]
-		secrets(&a.SecretID, &a.SecretKey, &a.SessionToken, &a.CallbackKey)
-		absolute(&a.ProfileFile)
+		secrets(&a.SecretID, &a.SecretKey, &a.SessionToken, &a.CallbackKey, &a.ProxyURL)
+		absolute(&a.ProfileFile, &a.CAFile)
 	}
 	for i := range s.Notifiers {
 		n := &s.Notifiers[i]

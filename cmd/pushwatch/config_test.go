@@ -46,6 +46,9 @@ timeout = "15s"
 func inFolder(t *testing.T, text string) string {
 	t.Helper()
 	t.Setenv("PUSHWATCH_TEST_ID", "AKIDschool")
+	t.Setenv("PUSHWATCH_TEST_BLANK", "a key with blanks")
+	t.Setenv("PUSHWATCH_TEST_LINES", "a token of\ntwo lines")
+	t.Setenv("PUSHWATCH_TEST_QUOTED", `"key"`)
 	folder := t.TempDir()
 	for name, content := range map[string]string{"config.toml": text, "key": "key\n", "hook": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", "empty": ""} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
@@ -144,6 +147,9 @@ func TestFaults(t *testing.T) {
 		{`listen = "127.0.0.1:8465"`, `listen = ":8465"`, `config.toml:3:1: http.listen = ":8465": reaches beyond this machine: want [[http.tokens]] too, or a loopback address or unix socket`},
 		{`listen = "127.0.0.1:8465"`, `tls_key_file = "key"`, `config.toml:2:2: http.tls_cert_file and http.tls_key_file: want both or neither`},
 		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_ID\" }", `config.toml:6:1: http.tokens[0].secret: want at least 16 characters, such as 32 random ones`},
+		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_LINES\" }", `config.toml:6:1: http.tokens[0].secret: has a line's end or another character that no header can have: want one line of text`},
+		{`url = "sqlite:pushwatch.db"`, `url = "postgres://u@db.example:none/pushwatch"`, `config.toml:5:1: store.url: not a valid PostgreSQL URL, such as postgres://user@host:5432/database?sslmode=verify-full`},
+		{`url = "sqlite:pushwatch.db"`, `url = "postgres://u@db.example/p?sslmode=maybe"`, `config.toml:5:1: store.url: not a valid PostgreSQL URL, such as postgres://user@host:5432/database?sslmode=verify-full`},
 		{`url = "sqlite:pushwatch.db"`, `url = "sqlite::memory:"`, `config.toml:5:1: store.url: want "sqlite:/path/file.db" or "postgres://user@host/database"`},
 		{`url = "sqlite:pushwatch.db"`, `url = "mysql:x"`, `config.toml:5:1: store.url: want "sqlite:/path/file.db" or "postgres://user@host/database"`},
 		{`min_interval = "1s"`, `min_interval = 1`, `config.toml:9:1: watch.min_interval = 1: want text, such as "90s"`},
@@ -156,11 +162,17 @@ func TestFaults(t *testing.T) {
 		{`min_interval = "1s"`, `min_interval = "2m"`, `config.toml:9:1: watch.min_interval = "2m": want at most watch.max_staleness, "1m"`},
 		{`min_interval = "1s"`, `thrift = "-1s"`, `config.toml:9:1: watch.thrift = "-1s": want "0s" to use the whole quota, or at most watch.max_staleness, "1m"`},
 		{`min_interval = "1s"`, `thrift = "2m"`, `config.toml:9:1: watch.thrift = "2m": want "0s" to use the whole quota, or at most watch.max_staleness, "1m"`},
+		{`min_interval = "1s"`, `abandon_after = "-1s"`, `config.toml:9:1: watch.abandon_after = "-1s": want "0s" for never, or more than watch.blind_after, "1m"`},
+		{`min_interval = "1s"`, `abandon_after = "1m"`, `config.toml:9:1: watch.abandon_after = "1m": want "0s" for never, or more than watch.blind_after, "1m"`},
 		{`min_interval = "1s"`, `confirmations = 0`, `config.toml:9:1: watch.confirmations = 0: want 1 to 10`},
 		{`name = "school"`, ``, `config.toml:10:3: accounts[0].name is missing: want a name of its own`},
 		{`secret_key = { file = "key" }`, `secret_key = { file = "none" }`, `config.toml:13:1: accounts[0].secret_key: read secret: open FOLDER/none: no such file or directory`},
 		{`secret_key = { file = "key" }`, `secret_key = { file = "empty" }`, `config.toml:13:1: accounts[0].secret_key: read secret FOLDER/empty: the file is empty`},
 		{`secret_key = { file = "key" }`, `secret_key = { env = "PUSHWATCH_TEST_NONE" }`, `config.toml:13:1: accounts[0].secret_key: read secret: environment variable PUSHWATCH_TEST_NONE is not set or empty`},
+		{`secret_key = { file = "key" }`, `secret_key = { env = "PUSHWATCH_TEST_BLANK" }`, `config.toml:13:1: accounts[0].secret_key: holds a blank or another character that no key has`},
+		{`secret_key = { file = "key" }`, "secret_key = { file = \"key\" }\nsession_token = \"a b\"", `config.toml:14:1: accounts[0].session_token: holds a blank or another character that no key has`},
+		{`secret_key = { file = "key" }`, `secret_key = { env = "PUSHWATCH_TEST_QUOTED" }`, `config.toml:13:1: accounts[0].secret_key: read secret PUSHWATCH_TEST_QUOTED: the value is in quotes: remove them`},
+		{"secret_id = { env = \"PUSHWATCH_TEST_ID\" }\nsecret_key = { file = \"key\" }", "credentials = \"profile\"\nprofile_file = \"key\"", `config.toml:13:1: accounts[0].profile_file: profile FOLDER/key: has no section [default]`},
 		{`secret_key = { file = "key" }`, `secret_key = { fiel = "key" }`, `config.toml:13:1: accounts[0].secret_key is no secret: want { file = "/path" }, { env = "NAME" } or text in quotes`},
 		{`secret_key = { file = "key" }`, ``, `config.toml:10:3: accounts[0].secret_key: read secret: none is set`},
 		{`secret_key = { file = "key" }`, "secret_key = { file = \"key\" }\ncredentials = \"cvm\"", `config.toml:14:1: accounts[0].credentials = "cvm": want "static", "cvm-role" or "profile"`},

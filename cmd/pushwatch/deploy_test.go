@@ -32,7 +32,7 @@ func TestDeployedSettings(t *testing.T) {
 					"store-url":   "postgres://pushwatch@postgres.example/pushwatch",
 				}[name]
 				if !ok {
-					content = "a secret of some length"
+					content = "a-secret-of-some-length"
 				}
 				if err := os.WriteFile(filepath.Join(here, name), []byte(content), 0o600); err != nil {
 					t.Fatal(err)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap/zapcore"
 
 	"pushwatch/notify"
@@ -52,6 +55,10 @@ func (s *settings) check(d *document) {
 		d.fault("store.url", `= "": want "sqlite:/path/file.db" or "postgres://user@host/database"`)
 	} else if text, ok := readable(d, "store.url", s.Store.URL.Secret); ok && !storePattern.MatchString(text) {
 		d.fault("store.url", `: want "sqlite:/path/file.db" or "postgres://user@host/database"`)
+	} else if ok && !strings.HasPrefix(text, "sqlite:") {
+		if _, err := pgx.ParseConfig(text); err != nil { // whose error may show the password
+			d.fault("store.url", ": not a valid PostgreSQL URL, such as postgres://user@host:5432/database?sslmode=verify-full")
+		}
 	}
 	atLeast(d, "store.retention", s.Store.Retention, time.Minute)
 	if t := s.Store.TakeoverAfter.Std(); t < time.Second || t > 5*time.Minute {
@@ -76,8 +83,10 @@ func (h *httpSettings) check(d *document) {
 		if t.Role != "read" && t.Role != "write" {
 			d.fault(key+".role", `= %q: want "read" or "write"`, t.Role)
 		}
-		if value, ok := secret(d, key+".secret", t.Secret); ok && len(value) < minToken {
-			d.fault(key+".secret", ": want at least %d characters, such as 32 random ones", minToken)
+		if value, ok := secret(d, key+".secret", t.Secret); ok {
+			if err := checkToken(value); err != nil {
+				d.fault(key+".secret", ": %v", err)
+			}
 		}
 	}
 	var tokenNames []string
@@ -117,6 +126,9 @@ func (w *watchSettings) check(d *document) {
 		"stalled_after": w.StalledAfter, "overdue_after": w.OverdueAfter, "blind_after": w.BlindAfter,
 	} {
 		positive(d, "watch."+key, v)
+	}
+	if w.AbandonAfter < 0 || w.AbandonAfter > 0 && w.AbandonAfter <= w.BlindAfter {
+		d.fault("watch.abandon_after", `= %q: want "0s" for never, or more than watch.blind_after, %q`, w.AbandonAfter, w.BlindAfter)
 	}
 	atLeast(d, "watch.min_interval", w.MinInterval, 100*time.Millisecond)
 	atLeast(d, "watch.request_timeout", w.RequestTimeout, 100*time.Millisecond)
@@ -218,8 +230,13 @@ func (a *accountSettings) checkCredentials(d *document, key string) {
 	switch a.Credentials {
 	case "static":
 		for name, value := range static {
-			if name != "session_token" || !value.IsZero() {
-				secret(d, key+"."+name, value)
+			if name == "session_token" && value.IsZero() {
+				continue
+			}
+			if text, ok := secret(d, key+"."+name, value); ok {
+				if err := tencent.CheckKey(text); err != nil {
+					d.fault(key+"."+name, ": %v", err)
+				}
 			}
 		}
 	case "cvm-role", "profile":
@@ -228,8 +245,8 @@ func (a *accountSettings) checkCredentials(d *document, key string) {
 				d.fault(key+"."+name, `is set: with credentials = %q the keys come from there`, a.Credentials)
 			}
 		}
-		if a.ProfileFile != "" {
-			readable(d, key+".profile_file", setting.File(a.ProfileFile))
+		if a.Credentials == "profile" {
+			a.checkProfile(d, key)
 		}
 	default:
 		d.fault(key+".credentials", `= %q: want "static", "cvm-role" or "profile"`, a.Credentials)
@@ -238,6 +255,26 @@ func (a *accountSettings) checkCredentials(d *document, key string) {
 		if c.value != "" && a.Credentials != c.kind {
 			d.fault(key+"."+name, `= %q: is for credentials = %q`, c.value, c.kind)
 		}
+	}
+}
+
+// checkProfile reads the keys of a profile. A file at its default place may come later,
+// and expired keys may be renewed: both are warnings.
+func (a *accountSettings) checkProfile(d *document, key string) {
+	name := key + ".credentials"
+	if a.ProfileFile != "" {
+		name = key + ".profile_file"
+		if _, ok := readable(d, name, setting.File(a.ProfileFile)); !ok {
+			return
+		}
+	}
+	_, err := a.credentials().Keys(context.Background()) // reads a file alone
+	switch {
+	case err == nil:
+	case a.ProfileFile == "" && errors.Is(err, fs.ErrNotExist), errors.Is(err, tencent.ErrExpired):
+		d.warn(name, ": %v", err)
+	default:
+		d.fault(name, ": %v", err)
 	}
 }
 

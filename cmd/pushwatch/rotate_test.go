@@ -74,7 +74,7 @@ func TestRotation(t *testing.T) {
 	write("key", after.key)
 	write("token", short)
 	await(after, token, http.StatusOK)
-	p.awaitLogged(t, 1, "error", "certificate or tokens rejected", "error", "http.tokens backend: want at least 16 characters")
+	p.awaitLogged(t, 1, "error", "certificate or tokens rejected", "error", "http.tokens backend: want at least 16 characters, such as 32 random ones")
 	if got := ask(after, short); got != http.StatusUnauthorized {
 		t.Errorf("with a short token: answered %d, want 401", got)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
 
 	"pushwatch/cmd/pushwatch/internal/web"
 	"pushwatch/notify"
@@ -145,8 +147,19 @@ func (n *notifierSettings) chat() chat.Config {
 	return chat.Config{Name: n.Name, URL: n.URL, Timeout: n.Timeout.Std()}
 }
 
-// minToken is how many characters a token has at least.
+// minToken is the least number of characters of a token.
 const minToken = 16
+
+// checkToken returns why value cannot be a token: it has to fit into a header.
+func checkToken(value string) error {
+	if len(value) < minToken {
+		return fmt.Errorf("want at least %d characters, such as 32 random ones", minToken)
+	}
+	if !httpguts.ValidHeaderFieldValue(value) {
+		return errors.New("has a line's end or another character that no header can have: want one line of text")
+	}
+	return nil
+}
 
 // tokens are the API's tokens.
 func (s *settings) tokens() ([]web.Token, error) {
@@ -156,8 +169,8 @@ func (s *settings) tokens() ([]web.Token, error) {
 		if err != nil {
 			return nil, fmt.Errorf("http.tokens %s: %w", t.Name, err)
 		}
-		if len(value) < minToken {
-			return nil, fmt.Errorf("http.tokens %s: want at least %d characters", t.Name, minToken)
+		if err := checkToken(value); err != nil {
+			return nil, fmt.Errorf("http.tokens %s: %w", t.Name, err)
 		}
 		all = append(all, web.NewToken(t.Name, value, web.Role(t.Role)))
 	}

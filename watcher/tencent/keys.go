@@ -38,15 +38,26 @@ func (k Keys) validate() error {
 }
 
 func validate(name, value string, required bool) error {
-	if value == "" && required {
-		return fmt.Errorf("%s: is empty", name)
+	if value == "" && !required {
+		return nil
+	}
+	if err := CheckKey(value); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// CheckKey returns why value can be no secret id, secret key or token; nil: it may be.
+func CheckKey(value string) error {
+	if value == "" {
+		return errors.New("is empty")
 	}
 	if last := len(value) - 1; last > 0 && value[0] == value[last] && (value[0] == '"' || value[0] == '\'') {
-		return fmt.Errorf("%s: is in quotes: remove them", name)
+		return errors.New("is in quotes: remove them")
 	}
 	for i := range len(value) { // by bytes: it is done at every poll
 		if c := value[i]; c <= ' ' || c > '~' {
-			return fmt.Errorf("%s: holds a blank or another character that no key has", name)
+			return errors.New("holds a blank or another character that no key has")
 		}
 	}
 	return nil

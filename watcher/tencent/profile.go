@@ -36,6 +36,9 @@ type Profile struct {
 	Section string
 }
 
+// ErrExpired: the keys of a profile are past their time, and can be renewed.
+var ErrExpired = errors.New("expired")
+
 // Keys implements [Credentials].
 func (p Profile) Keys(context.Context) (Keys, error) {
 	path, text, err := p.read()
@@ -110,7 +113,7 @@ func parseTCCLI(text string) (Keys, error) {
 	case file.RoleARN != "":
 		return Keys{}, errors.New("has a role-arn to take on, which is not supported: want keys alone")
 	case file.ExpiresAt != 0 && !time.Now().Before(expires):
-		return Keys{}, fmt.Errorf("its keys expired at %s: TCCLI renews them when it is used", expires.UTC().Format(time.RFC3339))
+		return Keys{}, fmt.Errorf("its keys %w at %s: TCCLI renews them when it is used", ErrExpired, expires.UTC().Format(time.RFC3339))
 	}
 	return Keys{SecretID: file.SecretID, SecretKey: file.SecretKey, Token: file.Token}, nil
 }
