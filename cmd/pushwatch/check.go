@@ -53,6 +53,7 @@ func check(ctx context.Context, file string, online bool, out, errs io.Writer) e
 	if _, err := fmt.Fprintf(out, "# the settings in force\n%s", text); err != nil {
 		return fmt.Errorf("print settings: %w", err)
 	}
+	s.printProxies(errs)
 	fmt.Fprintf(errs, "%s: no faults\n", file)
 	if !online {
 		return nil

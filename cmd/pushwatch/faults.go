@@ -75,6 +75,7 @@ func (s *settings) check(d *document) {
 	s.checkAccounts(d)
 	s.checkTasks(d)
 	s.checkNotifiers(d)
+	s.checkProxy(d)
 }
 
 func (h *httpSettings) check(d *document) {
@@ -204,10 +205,7 @@ func (s *settings) checkAccounts(d *document) {
 		if r := a.RequestsPerSecond; r <= 0 || r > watcher.MaxRequestsPerSecond {
 			d.fault(key+".requests_per_second", "= %v: want more than 0 and at most %d, which is the API's limit", r, watcher.MaxRequestsPerSecond)
 		}
-		_, err := tencent.New(tencent.Config{Endpoint: a.Endpoint, Region: a.Region, Credentials: tencent.Static{SecretID: "x", SecretKey: "x"}})
-		for _, fault := range split(err) {
-			d.faultIn(key, fault)
-		}
+		a.checkClient(d, key)
 		if len(a.SDKAppIDs) == 0 {
 			d.fault(key+".sdk_app_ids", "is missing: want the account's applications, such as [1400000001]")
 		}
@@ -222,6 +220,28 @@ func (s *settings) checkAccounts(d *document) {
 		}
 	}
 	names(d, "accounts", all)
+}
+
+// checkClient checks the way to the API. The environment's proxy is checked once for all.
+func (a *accountSettings) checkClient(d *document, key string) {
+	config := a.client()
+	config.Credentials = tencent.Static{SecretID: "x", SecretKey: "x"} // checked elsewhere
+	_, err := tencent.New(config)
+	for _, fault := range split(err) {
+		if !strings.HasPrefix(fault.Error(), "HTTPS_PROXY") {
+			d.faultIn(key, fault)
+		}
+	}
+}
+
+// checkProxy checks the environment's proxy where something uses it.
+func (s *settings) checkProxy(d *document) {
+	used := slices.ContainsFunc(s.Accounts, func(a accountSettings) bool {
+		return a.ProxyURL.IsZero() && strings.HasPrefix(a.Endpoint, "https:")
+	}) || slices.ContainsFunc(s.Notifiers, func(n notifierSettings) bool { return n.Type == "chat" && n.ProxyURL.IsZero() })
+	if _, err := environmentProxy(); used && err != nil {
+		d.faultIn("", err)
+	}
 }
 
 // checkCredentials checks where an account's keys come from.
@@ -278,10 +298,14 @@ func (a *accountSettings) checkProfile(d *document, key string) {
 	}
 }
 
-// split takes a joined error apart.
+// split takes joined errors apart.
 func split(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
+		var all []error
+		for _, err := range joined.Unwrap() {
+			all = append(all, split(err)...)
+		}
+		return all
 	}
 	if err == nil {
 		return nil

@@ -71,19 +71,23 @@ func (a *accountSettings) config(maySend func() bool) (watcher.AccountConfig, er
 
 // sameClient reports whether a and b are served by the same client.
 func (a *accountSettings) sameClient(b accountSettings) bool {
-	return a.Endpoint == b.Endpoint && a.Region == b.Region && reflect.DeepEqual(a.credentials(), b.credentials())
+	return reflect.DeepEqual(a.client(), b.client())
 }
 
 // cloud is the client that speaks for the account.
 func (a *accountSettings) cloud(maySend func() bool) (watcher.Cloud, error) {
-	client, err := tencent.New(tencent.Config{
-		Endpoint: a.Endpoint, Region: a.Region,
-		Credentials: a.credentials(), MaySend: maySend,
-	})
+	config := a.client()
+	config.MaySend = maySend
+	client, err := tencent.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("account %s: %w", a.Name, err)
 	}
 	return client, nil
+}
+
+// client is the account's client as package tencent takes it.
+func (a *accountSettings) client() tencent.Config {
+	return tencent.Config{Endpoint: a.Endpoint, Region: a.Region, ProxyURL: a.ProxyURL, CAFile: a.CAFile, Credentials: a.credentials()}
 }
 
 // credentials are where the account's keys come from.
