@@ -35,7 +35,7 @@ type daemon struct {
 	stopping   chan struct{} // closed when the server stops
 	watcher    *watcher.Watcher
 	dispatcher *notify.Dispatcher
-	hour       *page.Hour
+	history    *page.History
 	heartbeat  *heartbeat
 	tokens     []web.Token // in force
 	unread     string      // the fault of the token and certificate files that was logged last
@@ -81,7 +81,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	if d.db.Replicated() {
 		d.replica = d.join(s)
 	}
-	d.hour = page.NewHour()
+	d.history = page.NewHistory()
 	d.heartbeat = newHeartbeat(func() heartbeatSettings {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -173,7 +173,7 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 	release, _ := build()
 	config := web.Config{
 		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Deliveries: d.dispatcher, Notifiers: d.dispatcher,
-		Tokens: tokens, Hour: d.hour, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
+		Tokens: tokens, History: d.history, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
 		Alive: func() error { return d.watcher.Alive(time.Now()) },
 		Ready: d.ready,
 	}
@@ -262,7 +262,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 		return err
 	}
 	serving.start(d.sweep)
-	serving.start(func(ctx context.Context) error { return d.hour.Run(ctx, d.handler.Accounts) })
+	serving.start(func(ctx context.Context) error { return d.history.Run(ctx, d.handler.Accounts) })
 	serving.start(d.serveHTTP)
 	serving.start(d.heartbeat.run)
 	ready()

@@ -70,7 +70,7 @@ func (s *sessions) end(id string) {
 }
 
 // An authenticator knows who sends a request: the bearer of a token of the settings or,
-// as [page.Door], a person who signed in with one. A session is valid as long as the
+// as [page.Authenticator], a person who signed in with one. A session is valid as long as the
 // settings have its token, with the role that the token has there.
 type authenticator struct {
 	*tokens
@@ -90,42 +90,42 @@ func newAuthenticator(tokens []Token, instance string) *authenticator {
 func (a *authenticator) mayRead(r *http.Request) bool {
 	list, _ := a.now()
 	_, bears := bearer(list, r)
-	_, signedIn := a.Visitor(r)
+	_, signedIn := a.User(r)
 	return bears || signedIn
 }
 
-// Visitor implements [page.Door].
-func (a *authenticator) Visitor(r *http.Request) (page.Visitor, bool) {
+// User implements [page.Authenticator].
+func (a *authenticator) User(r *http.Request) (page.User, bool) {
 	list, _ := a.now()
 	if len(list) == 0 {
-		return page.Visitor{MayAct: true}, true
+		return page.User{MayAct: true}, true
 	}
 	cookie, err := r.Cookie(a.cookie)
 	if err != nil {
-		return page.Visitor{}, false
+		return page.User{}, false
 	}
 	hash, ok := a.sessions.token(cookie.Value, time.Now())
 	token := find(list, hash)
 	if !ok || token == nil {
-		return page.Visitor{}, false
+		return page.User{}, false
 	}
-	return page.Visitor{Name: token.Name, MayAct: token.Role == Write}, true
+	return page.User{Name: token.Name, MayAct: token.Role == Write}, true
 }
 
-// Enter implements [page.Door].
-func (a *authenticator) Enter(w http.ResponseWriter, r *http.Request, secret string) bool {
+// SignIn implements [page.Authenticator].
+func (a *authenticator) SignIn(w http.ResponseWriter, r *http.Request, secret string) bool {
 	hash := sha256.Sum256([]byte(secret))
 	list, _ := a.now()
 	if find(list, hash) == nil {
 		return false
 	}
-	a.Leave(w, r)
+	a.SignOut(w, r)
 	http.SetCookie(w, a.newCookie(r, a.sessions.begin(hash, time.Now()), int(sessionLength.Seconds())))
 	return true
 }
 
-// Leave implements [page.Door].
-func (a *authenticator) Leave(w http.ResponseWriter, r *http.Request) {
+// SignOut implements [page.Authenticator].
+func (a *authenticator) SignOut(w http.ResponseWriter, r *http.Request) {
 	if old, err := r.Cookie(a.cookie); err == nil {
 		a.sessions.end(old.Value)
 		http.SetCookie(w, a.newCookie(r, "", -1))
@@ -133,7 +133,7 @@ func (a *authenticator) Leave(w http.ResponseWriter, r *http.Request) {
 }
 
 // newCookie returns one that no script reads and no other site has sent. It is kept from
-// plain HTTP where the visitor came by HTTPS, to us or to the proxy before us.
+// plain HTTP where the user came by HTTPS, to us or to the proxy before us.
 func (a *authenticator) newCookie(r *http.Request, value string, seconds int) *http.Cookie {
 	return &http.Cookie{
 		Name: a.cookie, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,

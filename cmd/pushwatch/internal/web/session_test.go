@@ -55,7 +55,7 @@ func TestNeighbours(t *testing.T) {
 	}
 	for _, d := range instances {
 		answer := httptest.NewRecorder()
-		if !d.Enter(answer, visit(), "read-read-read-read") {
+		if !d.SignIn(answer, visit(), "read-read-read-read") {
 			t.Fatal("Enter() = false, want to come in")
 		}
 		for _, c := range answer.Result().Cookies() {
@@ -63,16 +63,16 @@ func TestNeighbours(t *testing.T) {
 		}
 	}
 	for i, d := range instances {
-		if _, ok := d.Visitor(visit()); !ok {
-			t.Errorf("instance %d does not know its visitor any more", i)
+		if _, ok := d.User(visit()); !ok {
+			t.Errorf("instance %d does not know its user any more", i)
 		}
 	}
 	answer := httptest.NewRecorder()
-	instances[0].Leave(answer, visit())
-	if _, ok := instances[1].Visitor(visit()); !ok {
+	instances[0].SignOut(answer, visit())
+	if _, ok := instances[1].User(visit()); !ok {
 		t.Error("leaving one instance ends the session of the other")
 	}
-	if _, ok := instances[0].Visitor(visit()); ok {
+	if _, ok := instances[0].User(visit()); ok {
 		t.Error("a session goes on after leaving")
 	}
 }

@@ -49,7 +49,7 @@ type Config struct {
 	Notifiers  Notifiers
 	Callbacks  Callbacks                   // nil: TIW's callbacks are not taken
 	Tokens     []Token                     // none: whoever reaches the address may do anything
-	Hour       *page.Hour                  // the account's last hour, for the page; nil: only now is shown
+	History    *page.History               // the last hour of the accounts, for the page; nil: only now is shown
 	Alive      func() error                // an error: the process should be restarted
 	Ready      func(context.Context) error // an error: it can't serve now
 	Metrics    prometheus.Gatherer
@@ -91,8 +91,8 @@ func New(cfg Config) *Handler {
 	accounts := &accountReader{cfg.Tasks, cfg.Members, cfg.Member}
 	mux := newMux(cfg, auth, accounts)
 	site := page.New(page.Config{
-		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Door: auth,
-		Accounts: accounts.readable, Hour: cmp.Or(cfg.Hour, page.NewHour()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
+		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Auth: auth,
+		Accounts: accounts.readable, History: cmp.Or(cfg.History, page.NewHistory()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
 	})
 	everything := split(func(r *http.Request) bool { return forPeople(auth, r) }, bodies(site), authorize(auth, bodies(problems(mux))))
 	return &Handler{guard(auth.tokens, everything), auth.tokens, accounts}
@@ -134,7 +134,7 @@ func forPeople(auth *authenticator, r *http.Request) bool {
 		kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		return shows && kind == "application/x-www-form-urlencoded"
 	}
-	_, signedIn := auth.Visitor(r)
+	_, signedIn := auth.User(r)
 	return signedIn || shows
 }
 

@@ -19,8 +19,8 @@ var contentTypes = map[string]string{
 	".svg": "image/svg+xml",
 }
 
-// assets are the files that views refer to. The name of each has a hash of what is
-// in it, so that a browser may keep it for good.
+// assets are the files that views refer to. Each name has a hash of the content, so that
+// a browser may cache the file for good.
 type assets struct {
 	paths map[string]string // by the name of the file: "page.css" → "/assets/page.0123456789.css"
 	files map[string][]byte // by the name in the path

@@ -28,11 +28,11 @@ func TestBrowser(t *testing.T) {
 	}{
 		{"Banner", testBanner},
 		{"Live", testLive},
-		{"Hour", testHour},
+		{"Chart", testChart},
 		{"Gone", testGone},
 		{"Fault", testFault},
 		{"Filters", testFilters},
-		{"Doing", testDoing},
+		{"Actions", testActions},
 		{"WithoutScript", testWithoutScript},
 		{"Accessible", testAccessible},
 	} {
@@ -46,8 +46,8 @@ func (tb *tab) text(selector string) string {
 	return fmt.Sprint(tb.eval(fmt.Sprintf("document.querySelector(%q)?.innerText", selector)))
 }
 
-// testBanner shows each of the truths, the second one to a view that is open: it
-// follows by itself.
+// testBanner shows each status, the second one to a view that is open, which updates by
+// itself.
 func testBanner(t *testing.T, c *chrome) {
 	w := newWorld(t)
 	tb := c.browse(t, w)
@@ -63,26 +63,26 @@ func testBanner(t *testing.T, c *chrome) {
 		want     []string
 		accounts []watcher.AccountStatus
 	}{
-		{"Seeing", []string{"122 live pushes on 1 account"}, []watcher.AccountStatus{fine("school")}},
-		{"Slowed", []string{"Account college", "beyond 12 a second"}, []watcher.AccountStatus{fine("school"), slow}},
-		{"Slowed", []string{"A round through all live pushes takes 2 m"}, []watcher.AccountStatus{crowded}},
-		{"Slowed", []string{"Account school", "The newest polls told nothing.", "AuthFailure"}, []watcher.AccountStatus{dark("school", 0, 10*time.Second, false)}},
-		{"Partly blind", []string{"Application 1400000001 of account school", "AuthFailure.SecretIdNotFound"}, []watcher.AccountStatus{dark("school", app, time.Hour, true)}},
-		{"Partly blind", []string{"Account school", "Last good data"}, []watcher.AccountStatus{dark("school", 0, time.Hour, true), slow}},
+		{"All pushes visible", []string{"122 live pushes on 1 account"}, []watcher.AccountStatus{fine("school")}},
+		{"Slow", []string{"Account college", "beyond 12 a second"}, []watcher.AccountStatus{fine("school"), slow}},
+		{"Slow", []string{"Polling all live pushes once takes 2 m"}, []watcher.AccountStatus{crowded}},
+		{"Slow", []string{"Account school", "Recent polls failed.", "AuthFailure"}, []watcher.AccountStatus{blindAccount("school", 0, 10*time.Second, false)}},
+		{"Partly blind", []string{"Application 1400000001 of account school", "AuthFailure.SecretIdNotFound"}, []watcher.AccountStatus{blindAccount("school", app, time.Hour, true)}},
+		{"Partly blind", []string{"Account school", "Last observation"}, []watcher.AccountStatus{blindAccount("school", 0, time.Hour, true), slow}},
 		{"Partly blind", []string{"Account college", "The database fails"}, []watcher.AccountStatus{fine("school"), full}},
-		{"Blind", []string{"Since", "1 h ago", "The last good data is of", "Account school"}, []watcher.AccountStatus{dark("school", 0, time.Hour, true)}},
-		{"Watching nothing", []string{"This process watches no account"}, nil},
-		{"Seeing", []string{"122 live pushes on 1 account"}, []watcher.AccountStatus{fine("school")}},
+		{"Blind", []string{"Since", "1 h ago", "The last observation was at", "Account school"}, []watcher.AccountStatus{blindAccount("school", 0, time.Hour, true)}},
+		{"Watching no account", []string{"This process watches no account"}, nil},
+		{"All pushes visible", []string{"122 live pushes on 1 account"}, []watcher.AccountStatus{fine("school")}},
 	} {
 		w.show(step.accounts...)
-		if i != 1 { // then it comes about by itself
+		if i != 1 { // then the view updates by itself
 			tb.goTo("/")
 		}
 		tb.until(fmt.Sprintf("document.querySelector('h1').innerText === %q && %s", step.word, says("#banner", step.want...)))
 		if chip := tb.text("#chip"); chip != step.word {
 			t.Errorf("the header says %q, want %q", chip, step.word)
 		}
-		if title := fmt.Sprint(tb.eval("document.title")); strings.HasPrefix(title, step.word) != (step.word != "Seeing" && step.word != "Watching nothing") {
+		if title := fmt.Sprint(tb.eval("document.title")); strings.HasPrefix(title, step.word) != (step.word != "All pushes visible" && step.word != "Watching no account") {
 			t.Errorf("the title is %q while the banner says %q", title, step.word)
 		}
 	}
@@ -97,13 +97,12 @@ func says(selector string, texts ...string) string {
 	return strings.Join(conditions, " && ")
 }
 
-// testLive has a view show what happens while it is open, without losing what its
-// reader has begun.
+// testLive updates views while they are open, without losing focus and open details.
 func testLive(t *testing.T, c *chrome) {
 	w := newWorld(t)
 	tb := c.browse(t, w)
 	tb.goTo("/events")
-	tb.until(says("#list", "Nothing has happened yet."))
+	tb.until(says("#list", "No event yet."))
 	task := w.register("math-3b", time.Minute, map[string]string{"course": hostile})
 	task = w.happen(task, seen{kind: watcher.PushPreparing})
 	tb.until(says("#list", "push.preparing", "math-3b", "<script>alert(1)</script>"))
@@ -120,22 +119,22 @@ func testLive(t *testing.T, c *chrome) {
 	tb.until(says("#line", "push.exception"))
 	tb.until("document.querySelectorAll('.timeline .mark').length === 3")
 	if tb.eval("document.querySelector('details').open") != true {
-		t.Error("what was unfolded is folded again")
+		t.Error("open details are closed again")
 	}
 	w.happen(task, seen{kind: watcher.PushFailed, push: ended(time.Minute, 0, "EXCEPTION")})
 	tb.until(says("#head", "failed", "EXCEPTION"))
 	tb.until("document.querySelector('#actions form[action$=reopen]') && !document.querySelector('#actions form[action$=poll]')")
-	tb.until(says("#told", "oncall"))
+	tb.until(says("#delivered", "oncall"))
 }
 
-// testHour looks at the pictures of an account's last hour, and has them change
-// while they are looked at.
-func testHour(t *testing.T, c *chrome) {
+// testChart shows the charts of an account's last hour, and changes them while they are
+// open.
+func testChart(t *testing.T, c *chrome) {
 	w := newWorld(t)
 	a := fine("school")
 	a.Stalest = 2 * time.Minute
 	for ago := 39 * time.Minute; ago > 21*time.Minute; ago -= 15 * time.Second {
-		w.hour.Sample(time.Now().Add(-ago), []watcher.AccountStatus{a})
+		w.history.Sample(time.Now().Add(-ago), []watcher.AccountStatus{a})
 	}
 	a.Stalest, a.Starts.Seen = 30*time.Second, 0
 	w.show(a)
@@ -179,8 +178,8 @@ func testHour(t *testing.T, c *chrome) {
 	promised := place(".limit")
 	near("the promised line", promised[2], .5/1.08)
 	near("its end", promised[1], 1)
-	near("the beginning of what is known", place("rect.open")[1], 21./60)
-	near("the end of what was known", place("rect.open:nth-of-type(2)")[0], 39./60)
+	near("the beginning of what is known", place("rect.unknown")[1], 21./60)
+	near("the end of what was known", place("rect.unknown:nth-of-type(2)")[0], 39./60)
 	near("the oldest observation, at its oldest,", place(".area")[3], 1/1.08)
 	for i := range 4 {
 		box := fmt.Sprintf("(() => { const r = document.querySelectorAll('.chart > svg')[%d].getBoundingClientRect(); return r.left + ' ' + r.width; })()", i)
@@ -211,23 +210,23 @@ func testHour(t *testing.T, c *chrome) {
 	w.show(a)
 	w.happen(task, seen{kind: watcher.PushStarted})
 	tb.until(says(".chart", "? made", "? old", "since "))
-	tb.until(says("#banner", "process node-2, which did, is not heard of any more"))
+	tb.until(says("#banner", "process node-2, which watched it, does not respond"))
 }
 
-// testGone has the daemon go away under a view, and come back.
+// testGone cuts an open view off from the daemon, and connects it again.
 func testGone(t *testing.T, c *chrome) {
 	w := newWorld(t)
 	tb := c.browse(t, w)
 	tb.goTo("/")
 	tb.until("document.getElementById('pulse').hidden")
 	tb.offline(true)
-	tb.until("document.getElementById('pulse').innerText.startsWith('pushwatch does not answer. What you see is of ')")
+	tb.until("document.getElementById('pulse').innerText.startsWith('pushwatch does not answer. This view is from ')")
 	tb.offline(false)
 	tb.until("document.getElementById('pulse').hidden")
 	tb.expect("ERR_INTERNET_DISCONNECTED")
 }
 
-// testFault takes the database away under a view: it stays, and says that it is old.
+// testFault closes the database of an open view: the view stays, and says how old it is.
 func testFault(t *testing.T, c *chrome) {
 	w := newWorld(t)
 	w.register("math-3b", time.Minute, nil)
@@ -235,7 +234,7 @@ func testFault(t *testing.T, c *chrome) {
 	tb.goTo("/tasks")
 	tb.until(says("#list", "math-3b"))
 	w.db.Close()
-	tb.until("/^(?!pushwatch).* What you see is of /.test(document.getElementById('pulse').innerText)")
+	tb.until("/^(?!pushwatch).* This view is from /.test(document.getElementById('pulse').innerText)")
 	if got := tb.text("#list"); !strings.Contains(got, "math-3b") {
 		t.Errorf("the list says %q, want what was seen last", got)
 	}
@@ -294,9 +293,9 @@ func testFilters(t *testing.T, c *chrome) {
 	}
 }
 
-// testDoing acts as an operator does, by keyboard where that differs, and looks
-// as somebody does who may only look.
-func testDoing(t *testing.T, c *chrome) {
+// testActions acts as an operator does, by keyboard where that differs, and then reads as
+// a user with read-only access does.
+func testActions(t *testing.T, c *chrome) {
 	w := newWorld(t, reader, writer)
 	w.story()
 	w.mu.Lock()
@@ -335,7 +334,7 @@ func testDoing(t *testing.T, c *chrome) {
 		t.Errorf("Poll now says %q and polls %v", got, w.polled)
 	}
 	tb.goTo("/notifiers")
-	tb.until(says("#notifier-classroom", "Given up", "1", "answer 400 <script>"))
+	tb.until(says("#notifier-classroom", "Failed", "1", "answer 400 <script>"))
 	tb.click("#notifier-classroom form[action$=pause] button")
 	tb.until(says("#notifier-classroom", "paused", "Resume"))
 	tb.click("#notifier-classroom form[action$=resume] button")
@@ -352,7 +351,7 @@ func testDoing(t *testing.T, c *chrome) {
 	tb.goTo("/tasks/1400000001/math-3b")
 	tb.eval("document.querySelector('summary').click()")
 	tb.click("details button")
-	if got := tb.text(".done"); !strings.Contains(got, "not watched any more") {
+	if got := tb.text(".done"); !strings.Contains(got, "no longer watched") {
 		t.Errorf("Stop watching says %q", got)
 	}
 	tb.click(".aside form button")
@@ -375,7 +374,7 @@ func testDoing(t *testing.T, c *chrome) {
 	tb.until(says("#list", "after"))
 }
 
-// testWithoutScript holds that what is there without a script is whole.
+// testWithoutScript checks that views are complete without the script.
 func testWithoutScript(t *testing.T, c *chrome) {
 	w := newWorld(t)
 	w.story()
@@ -383,7 +382,7 @@ func testWithoutScript(t *testing.T, c *chrome) {
 	tb.scripts(false)
 	tb.goTo("/")
 	tb.scripts(true) // for the looking
-	if got := tb.text("main"); !strings.Contains(got, "Seeing") || !strings.Contains(got, "push.failed") {
+	if got := tb.text("main"); !strings.Contains(got, "All pushes visible") || !strings.Contains(got, "push.failed") {
 		t.Errorf("the overview without a script says %s", got)
 	}
 	if got := tb.eval("document.querySelectorAll('.chart path:is(.area, .seen)').length"); got != 4.0 {
@@ -399,7 +398,7 @@ func testAccessible(t *testing.T, c *chrome) {
 	w.story()
 	task := w.register("long", time.Minute, map[string]string{"course": hostile, "title": long, "a": "1", "b": "2"})
 	w.happen(task, seen{kind: watcher.PushFailed, push: ended(time.Minute, 0, strings.Repeat("x", 256)), err: &watcher.APIError{Code: "FailedOperation.WhiteboardPush", Message: strings.Repeat("long", 100)}})
-	blind, slow := dark("school", 0, time.Hour, true), fine("college")
+	blind, slow := blindAccount("school", 0, time.Hour, true), fine("college")
 	slow.Granted = 12
 	tb := c.browse(t, w)
 	for _, view := range []struct {

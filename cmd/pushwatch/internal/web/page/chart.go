@@ -10,41 +10,40 @@ import (
 	"pushwatch/watcher"
 )
 
-// A chart is the picture of how the watching of an account went over the last hour:
-// panels under each other on one axis of time. What is not known is left open.
+// A chart shows the last hour of an account: panels under each other on one time axis.
+// What is not known is left blank.
 type chart struct {
-	Panels []panel
-	Bands  []band  // behind the lines of each panel
-	Dark   bool    // some of them are where something could not be observed
-	Open   string  // what of the hour is not known; empty: all is
-	Slices []slice // the same as a table, the oldest first
+	Panels    []panel
+	Bands     []band     // behind the lines of each panel
+	Blind     bool       // there is a band of class "blind"
+	Unknown   string     // what of the hour is not known; empty: all is
+	Intervals []interval // the same as a table, the oldest first
 }
 
-// A panel is a box that is chartWidth wide, a unit for each second, and chartHeight
-// high.
+// A panel is a box, chartWidth wide (a unit for each second) and chartHeight high.
 type panel struct {
-	Name  string
-	Lines []line
-	Ticks []rung
-	Label string // what it says, in words
+	Name        string
+	Lines       []line
+	Ticks       []tick
+	Description string // of what it shows, in words
 }
 
 // A line is what a panel shows of one measure.
 type line struct {
-	Class string // for the style
-	Now   string // its value
+	Class string // CSS class
+	Now   string // its current value
 	Name  string
 	Path  string // empty: there is nothing to draw
 }
 
-// A band is a part of the width.
+// A band marks a part of the time axis.
 type band struct {
-	Class    string // "dark": not seeing, "open": not known
+	Class    string // "blind": not all was visible; "unknown": there are no samples
 	X, Width int
 }
 
-// A rung is a value that is marked at the side of a panel.
-type rung struct {
+// A tick is a value that is marked at the side of a panel.
+type tick struct {
 	Y    int
 	Text string
 }
@@ -52,25 +51,25 @@ type rung struct {
 const (
 	chartWidth  = 3600
 	chartHeight = 100
-	headroom    = 1.08 // how far a panel reaches above the greatest value
-	lapse       = 3 * sampleEvery
+	headroom    = 1.08 // top of a panel, as a multiple of its greatest value
+	maxGap      = 3 * sampleEvery
 )
 
-// A plot says what a panel shows.
-type plot struct {
-	name   string
-	lines  []plotted
-	bound  float64 // is never to be passed, and drawn as a line; 0: there is none
-	bounds string  // names it
-	steps  []float64
-	text   func(float64) string
+// A panelSpec says what a panel shows.
+type panelSpec struct {
+	name      string
+	series    []series
+	limit     float64 // drawn as a line; 0: there is none
+	limitName string
+	steps     []float64 // possible distances between ticks
+	format    func(float64) string
 }
 
-// A plotted is a measure in a plot.
-type plotted struct {
+// A series is a measure in a panel.
+type series struct {
 	measure
 	name  string
-	class string // for the style; "area" is filled down to zero
+	class string // CSS class; "area" is filled down to zero
 }
 
 var (
@@ -78,104 +77,102 @@ var (
 	ageSteps  = []float64{.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 4 * 3600, 12 * 3600, 24 * 3600, 48 * 3600, 120 * 3600, 240 * 3600}
 )
 
-// seconds is a duration that a measure has.
+// seconds formats a measure's value that is a duration.
 func seconds(f float64) string { return span(time.Duration(math.Round(f*1000)) * time.Millisecond) }
 
-// plots are the panels of an account.
-func plots(s watcher.AccountStatus) []plot {
-	delay := func(name string, seen, expected measure) plot {
-		return plot{name: name, steps: ageSteps, text: seconds, lines: []plotted{
+// panelSpecs are the panels of an account.
+func panelSpecs(s watcher.AccountStatus) []panelSpec {
+	delay := func(name string, seen, expected measure) panelSpec {
+		return panelSpec{name: name, steps: ageSteps, format: seconds, series: []series{
 			{seen, "seen", "seen"}, {expected, "expected", "expected"},
 		}}
 	}
-	return []plot{
-		{"Polls a second", []plotted{{made, "made", "area"}, {granted, "granted", "granted"}}, s.Limit, "allowed", rateSteps, decimal},
-		{"Oldest observation", []plotted{{oldest, "old", "area"}}, s.MaxLap.Seconds(), "promised", ageSteps, seconds},
+	return []panelSpec{
+		{"Polls a second", []series{{made, "made", "area"}, {granted, "granted", "granted"}}, s.Limit, "allowed", rateSteps, decimal},
+		{"Oldest observation", []series{{oldest, "old", "area"}}, s.MaxLap.Seconds(), "promised", ageSteps, seconds},
 		delay("Delay of starts", startsSeen, startsExpected),
 		delay("Delay of stops", stopsSeen, stopsExpected),
 	}
 }
 
-// draw makes the picture of an account's samples, the oldest first, and of how it
-// is now.
-func draw(s watcher.AccountStatus, past []sample, now time.Time) chart {
+// newChart draws an account's samples, the oldest first, and its current status.
+func newChart(s watcher.AccountStatus, past []sample, now time.Time) chart {
 	all, known := past, s.Unheard.IsZero()
 	if known {
 		all = append(all, sampleOf(s, now))
 	}
 	var c chart
-	c.Bands, c.Open = bands(all, now, known)
-	c.Dark = slices.ContainsFunc(c.Bands, func(b band) bool { return b.Class == "dark" })
-	for _, p := range plots(s) {
+	c.Bands, c.Unknown = bands(all, now, known)
+	c.Blind = slices.ContainsFunc(c.Bands, func(b band) bool { return b.Class == "blind" })
+	for _, p := range panelSpecs(s) {
 		c.Panels = append(c.Panels, p.draw(all, now, known))
 	}
-	c.Slices = slicesOf(all, now)
+	c.Intervals = intervalsOf(all, now)
 	return c
 }
 
-// across is where a time lies in the width.
-func across(at, now time.Time) int {
+// xAt is where a time lies on the time axis.
+func xAt(at, now time.Time) int {
 	return min(max(0, chartWidth-int(now.Sub(at).Seconds())), chartWidth)
 }
 
-// bands returns where not all could be observed and where nothing is known, and the
-// latter in words.
-func bands(all []sample, now time.Time, known bool) (list []band, open string) {
+// bands returns where not all was visible and where nothing is known, and the latter in
+// words.
+func bands(all []sample, now time.Time, known bool) (list []band, unknown string) {
 	if len(all) == 0 {
-		return []band{{"open", 0, chartWidth}}, "yet"
+		return []band{{"unknown", 0, chartWidth}}, "yet"
 	}
-	mark := func(class string, from, to int) {
-		if n := len(list); n > 0 && list[n-1].Class == class && list[n-1].X+list[n-1].Width == from { // it goes on
-			list[n-1].Width += to - from
+	add := func(class string, from, to int) {
+		if n := len(list); n > 0 && list[n-1].Class == class && list[n-1].X+list[n-1].Width == from {
+			list[n-1].Width += to - from // it continues the last one
 		} else if to > from {
 			list = append(list, band{class, from, to - from})
 		}
 	}
 	var words []string
-	if first := all[0].at; now.Sub(first) < time.Hour-lapse {
-		mark("open", 0, across(first, now))
+	if first := all[0].at; now.Sub(first) < time.Hour-maxGap {
+		add("unknown", 0, xAt(first, now))
 		words = append(words, "before "+clockAt(first, now))
 	}
-	holes := false
+	gaps := false
 	for i, s := range all[1:] {
 		last := all[i]
-		from, to := across(last.at, now), across(s.at, now)
+		from, to := xAt(last.at, now), xAt(s.at, now)
 		switch {
-		case s.at.Sub(last.at) > lapse:
-			mark("open", from, to)
-			holes = true
-		case last.dark:
-			mark("dark", from, to)
+		case s.at.Sub(last.at) > maxGap:
+			add("unknown", from, to)
+			gaps = true
+		case last.blind:
+			add("blind", from, to)
 		}
 	}
-	if holes {
+	if gaps {
 		words = append(words, "at times")
 	}
 	if last := all[len(all)-1].at; !known {
-		mark("open", across(last, now), chartWidth)
+		add("unknown", xAt(last, now), chartWidth)
 		words = append(words, "since "+clockAt(last, now))
 	}
 	return list, strings.Join(words, ", ")
 }
 
-// draw makes the panel of some samples, of which the last one is of now where
-// something is known of it.
-func (p plot) draw(all []sample, now time.Time, known bool) panel {
+// draw draws a panel. Where known, the last sample is the current status.
+func (p panelSpec) draw(all []sample, now time.Time, known bool) panel {
 	out := panel{Name: p.name}
-	top := p.bound
+	top := p.limit
 	var ranges []string
-	for _, l := range p.lines {
-		text := "?"
+	for _, s := range p.series {
+		current := "?"
 		if known {
-			text = "none"
-			if f, ok := all[len(all)-1].figure(l.measure); ok {
-				text = p.text(f)
+			current = "none"
+			if f, ok := all[len(all)-1].value(s.measure); ok {
+				current = p.format(f)
 			}
 		}
-		out.Lines = append(out.Lines, line{Class: l.class, Name: l.name, Now: text})
-		if least, most, ok := reach(all, l.measure); ok {
+		out.Lines = append(out.Lines, line{Class: s.class, Name: s.name, Now: current})
+		if least, most, ok := minMax(all, s.measure); ok {
 			top = max(top, most)
-			ranges = append(ranges, fmt.Sprintf("%s %s to %s", l.name, p.text(least), p.text(most)))
+			ranges = append(ranges, fmt.Sprintf("%s %s to %s", s.name, p.format(least), p.format(most)))
 		}
 	}
 	if top == 0 {
@@ -183,37 +180,47 @@ func (p plot) draw(all []sample, now time.Time, known bool) panel {
 	}
 	top *= headroom
 	y := func(value float64) int { return int(math.Round(chartHeight * (1 - value/top))) }
-	for i, l := range p.lines {
-		out.Lines[i].Path = lead(all, now, l, y)
+	for i, s := range p.series {
+		out.Lines[i].Path = s.path(all, now, y)
 	}
-	if p.bound > 0 {
-		out.Lines = append(out.Lines, line{"limit", p.text(p.bound), p.bounds, fmt.Sprintf("M0 %dh%d", y(p.bound), chartWidth)})
+	if p.limit > 0 {
+		out.Lines = append(out.Lines, line{"limit", p.format(p.limit), p.limitName, fmt.Sprintf("M0 %dh%d", y(p.limit), chartWidth)})
 	}
-	for _, step := range p.steps {
-		if top/step >= 3 {
-			continue
-		}
-		for value := step; value < top; value += step {
-			out.Ticks = append(out.Ticks, rung{y(value), p.text(value)})
-		}
-		break
-	}
-	words := make([]string, len(out.Lines))
-	for i, l := range out.Lines {
-		words[i] = l.Name + " " + l.Now
-	}
-	out.Label = fmt.Sprintf("%s: %s.", p.name, strings.Join(words, ", "))
-	if len(ranges) > 0 {
-		out.Label += fmt.Sprintf(" In the last hour: %s.", strings.Join(ranges, ", "))
-	}
+	out.Ticks = p.ticks(top, y)
+	out.Description = describe(out, ranges)
 	return out
 }
 
-// reach returns the least and the greatest figure of a measure, and false where
-// there is none.
-func reach(all []sample, m measure) (least, most float64, ok bool) {
+// ticks are one to three round values up to top.
+func (p panelSpec) ticks(top float64, y func(float64) int) (ticks []tick) {
+	for _, step := range p.steps {
+		if top/step < 3 {
+			for value := step; value < top; value += step {
+				ticks = append(ticks, tick{y(value), p.format(value)})
+			}
+			break
+		}
+	}
+	return ticks
+}
+
+// describe says in words what a panel shows.
+func describe(p panel, ranges []string) string {
+	current := make([]string, len(p.Lines))
+	for i, l := range p.Lines {
+		current[i] = l.Name + " " + l.Now
+	}
+	text := fmt.Sprintf("%s: %s.", p.Name, strings.Join(current, ", "))
+	if len(ranges) > 0 {
+		text += fmt.Sprintf(" In the last hour: %s.", strings.Join(ranges, ", "))
+	}
+	return text
+}
+
+// minMax returns the least and the greatest value of a measure; false: it has none.
+func minMax(all []sample, m measure) (least, most float64, ok bool) {
 	for _, s := range all {
-		switch f, is := s.figure(m); {
+		switch f, is := s.value(m); {
 		case !is:
 		case !ok:
 			least, most, ok = f, f, true
@@ -224,24 +231,23 @@ func reach(all []sample, m measure) (least, most float64, ok bool) {
 	return least, most, ok
 }
 
-// lead is the way of a measure, interrupted where there is no figure of it or
-// nothing was known for a while.
-func lead(all []sample, now time.Time, l plotted, y func(float64) int) string {
+// path is the line of a series, interrupted where it has no value or samples are missing.
+func (s series) path(all []sample, now time.Time, y func(float64) int) string {
 	var b strings.Builder
 	var run []point
 	end := func() {
 		if len(run) > 0 {
-			trace(&b, run, l.class == "area")
+			writeRun(&b, run, s.class == "area")
 			run = run[:0]
 		}
 	}
-	for i, s := range all {
-		f, ok := s.figure(l.measure)
-		if !ok || i > 0 && s.at.Sub(all[i-1].at) > lapse {
+	for i, at := range all {
+		f, ok := at.value(s.measure)
+		if !ok || i > 0 && at.at.Sub(all[i-1].at) > maxGap {
 			end()
 		}
 		if ok {
-			run = append(run, point{across(s.at, now), y(f)})
+			run = append(run, point{xAt(at.at, now), y(f)})
 		}
 	}
 	end()
@@ -251,9 +257,9 @@ func lead(all []sample, now time.Time, l plotted, y func(float64) int) string {
 // A point is a place in a panel.
 type point struct{ x, y int }
 
-// trace writes the line through some points, as short as can be, since a page has
-// many. A filled one goes around outside of the panel, where nobody sees its edge.
-func trace(b *strings.Builder, run []point, filled bool) {
+// writeRun writes the line through some points, as short as possible, since a page has
+// many. The edge of a filled one lies outside of the panel, where it is not visible.
+func writeRun(b *strings.Builder, run []point, filled bool) {
 	const below, beyond = chartHeight + 10, 50
 	at := run[0]
 	if filled && at.x <= int(sampleEvery/time.Second) {
@@ -263,12 +269,12 @@ func trace(b *strings.Builder, run []point, filled bool) {
 	} else {
 		fmt.Fprintf(b, "M%d %d", at.x, at.y)
 	}
-	if len(run) == 1 { // a line without a length cannot be seen
+	if len(run) == 1 { // a line without length is not visible
 		b.WriteString("h4")
 	}
 	for i, p := range run[1:] {
 		if next := i + 2; next < len(run) && p.y == at.y && run[next].y == at.y {
-			continue // on a level line
+			continue // within a level part
 		}
 		if p.y == at.y {
 			fmt.Fprintf(b, "h%d", p.x-at.x)

@@ -114,11 +114,12 @@ func (tb *tab) hear(event any) {
 		}
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
-			text := string(e.Type)
+			var text strings.Builder
+			text.WriteString(string(e.Type))
 			for _, arg := range e.Args {
-				text += " " + string(arg.Value) + arg.Description
+				text.WriteString(" " + string(arg.Value) + arg.Description)
 			}
-			tb.errors = append(tb.errors, text)
+			tb.errors = append(tb.errors, text.String())
 		}
 	case *runtime.EventExceptionThrown:
 		tb.errors = append(tb.errors, (&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())

@@ -11,7 +11,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// A fault is an answer that is not what was asked for.
+// A fault is an error with a text for people.
 type fault struct {
 	Status      int
 	Title, Text string
@@ -20,32 +20,32 @@ type fault struct {
 func (f *fault) Error() string { return f.Title + ": " + f.Text }
 
 var (
-	errNoPage = &fault{http.StatusNotFound, "No such page", "There is nothing at this address."}
-	errReader = &fault{http.StatusForbidden, "Only looking is allowed", `This token may only read. Sign in with one that has role = "write" to act.`}
+	errNoPage   = &fault{http.StatusNotFound, "No such page", "There is nothing at this address."}
+	errReadOnly = &fault{http.StatusForbidden, "Read-only access", `This token may only read. Sign in with a token of role = "write" to make changes.`}
 )
 
-// faultOf is what people are told of an error.
+// faultOf returns the fault to show for an error.
 func (s *site) faultOf(ctx context.Context, err error) *fault {
 	if f, ok := errors.AsType[*fault](err); ok {
 		return f
 	}
 	switch {
 	case errors.Is(err, watcher.ErrNoTask):
-		return &fault{http.StatusNotFound, "No such task", "It was never registered, its watching was stopped, or it is past its retention."}
+		return &fault{http.StatusNotFound, "No such push", "It was never registered, was removed, or is past its retention."}
 	case errors.Is(err, watcher.ErrEnded):
-		return &fault{http.StatusConflict, "The task has ended", "It is not polled any more. Reopen it to watch it anew."}
+		return &fault{http.StatusConflict, "The push has ended", "It is no longer polled. Reopen it to watch it again."}
 	case errors.Is(err, notify.ErrNoDelivery):
-		return &fault{http.StatusNotFound, "No such delivery", "There never was one, or it is past its retention."}
+		return &fault{http.StatusNotFound, "No such delivery", "It never existed, or is past its retention."}
 	case errors.Is(err, notify.ErrNoNotifier):
-		return &fault{http.StatusNotFound, "No such notifier", "The settings do not name it any more."}
+		return &fault{http.StatusNotFound, "No such notifier", "The settings do not name it."}
 	case errors.Is(err, notify.ErrNoAccount):
-		return &fault{http.StatusServiceUnavailable, "Nothing can be sent from here", "This process watches no account at the moment. Try again, or ask another one of the installation."}
+		return &fault{http.StatusServiceUnavailable, "Nothing can be sent from here", "This process watches no account at the moment. Try again, or use another process of the installation."}
 	}
 	if field, ok := errors.AsType[*watcher.FieldError](err); ok {
-		return &fault{http.StatusUnprocessableEntity, "That cannot be done", field.Error()}
+		return &fault{http.StatusUnprocessableEntity, "This is not possible", field.Error()}
 	}
 	if ctx.Err() == nil {
 		s.Log.Error("serve page", zap.Error(err))
 	}
-	return &fault{http.StatusServiceUnavailable, "The database does not answer as it should", "Try again. What was asked for may have been done, and asking again is harmless."}
+	return &fault{http.StatusServiceUnavailable, "The database does not answer", "Try again. The action may have been carried out; repeating it is safe."}
 }

@@ -38,7 +38,7 @@ func (w *world) anHour() {
 			l.Expected = time.Duration(float64(expected) * late)
 			l.Seen = time.Duration(float64(expected) * (late*late + .05*math.Sin(s/170)))
 		}
-		w.hour.Sample(time.Now().Add(-time.Duration(s)*time.Second), []watcher.AccountStatus{a})
+		w.history.Sample(time.Now().Add(-time.Duration(s)*time.Second), []watcher.AccountStatus{a})
 		w.show(a)
 	}
 }

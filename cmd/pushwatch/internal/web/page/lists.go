@@ -16,21 +16,17 @@ import (
 type eventList struct {
 	Type  string // a pattern; empty: all
 	Types []string
-	Rows  []fact
-	Next  string // address of the next page; empty: this is the last
-	Later bool   // this is not the first page
+	Rows  []event
+	Pages pages
 }
 
-// First is the address of the first page.
-func (l eventList) First() string { return address("/events", "type", l.Type) }
-
-// eventPatterns are what the list of events can be filtered by, beside the types.
+// eventPatterns are filters for several types of events.
 var eventPatterns = []string{"push.*", "watcher.*"}
 
 func (s *site) eventList(r *http.Request) (view, error) {
 	in := r.URL.Query()
-	list := eventList{Type: in.Get("type"), Types: slices.Clone(eventPatterns), Later: in.Has("before")}
-	q := watcher.RecentQuery{Limit: pageRows + 1}
+	list := eventList{Type: in.Get("type"), Types: slices.Clone(eventPatterns)}
+	q := watcher.RecentQuery{Limit: rowsToRead}
 	for _, t := range watcher.EventTypes {
 		list.Types = append(list.Types, string(t))
 		if ok, _ := path.Match(list.Type, string(t)); ok {
@@ -38,7 +34,7 @@ func (s *site) eventList(r *http.Request) (view, error) {
 		}
 	}
 	if list.Type != "" && len(q.Types) == 0 {
-		return view{}, faulty("No type of event is like that.")
+		return view{}, badFilter("No type of event matches.")
 	}
 	if before := in.Get("before"); before != "" {
 		var at int64
@@ -51,12 +47,15 @@ func (s *site) eventList(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if len(events) > pageRows {
-		events = events[:pageRows]
-		last := events[pageRows-1].Mark()
-		list.Next = address("/events", "type", list.Type, "before", fmt.Sprintf("%d-%d-%d", last.At.UnixMicro(), last.Shard, last.Number))
-	}
-	list.Rows = factsOf(events)
+	events, list.Pages = firstPage(events, in.Get("before"), func(after *watcher.RecentEvent) string {
+		before := ""
+		if after != nil {
+			mark := after.Mark()
+			before = fmt.Sprintf("%d-%d-%d", mark.At.UnixMicro(), mark.Shard, mark.Number)
+		}
+		return address("/events", "type", list.Type, "before", before)
+	})
+	list.Rows = decodeEvents(events)
 	return view{Name: "events", Title: "Events", Section: "events", Data: list}, nil
 }
 
@@ -64,9 +63,8 @@ func (s *site) eventList(r *http.Request) (view, error) {
 type deliveryList struct {
 	State, Notifier string // empty: all
 	States          []notify.State
-	Rows            []deliveryPart // without attempts
-	Next            string
-	Later           bool
+	Rows            []deliveryRow // without attempts
+	Pages           pages
 }
 
 // With is the address of the list with another state.
@@ -74,18 +72,15 @@ func (l deliveryList) With(state notify.State) string {
 	return address("/deliveries", "state", string(state), "notifier", l.Notifier)
 }
 
-// First is the address of the first page.
-func (l deliveryList) First() string { return l.With(notify.State(l.State)) }
-
 func (s *site) deliveryList(r *http.Request) (view, error) {
 	in := r.URL.Query()
 	list := deliveryList{
-		State: in.Get("state"), Notifier: in.Get("notifier"), Later: in.Has("after"),
+		State: in.Get("state"), Notifier: in.Get("notifier"),
 		States: []notify.State{notify.Pending, notify.Dead, notify.Delivered},
 	}
-	q := notify.Query{State: notify.State(list.State), Notifier: list.Notifier, Limit: pageRows + 1}
+	q := notify.Query{State: notify.State(list.State), Notifier: list.Notifier, Limit: rowsToRead}
 	if list.State != "" && !slices.Contains(list.States, q.State) {
-		return view{}, faulty("A delivery is pending, dead or delivered.")
+		return view{}, badFilter("A delivery is pending, dead or delivered.")
 	}
 	if after := in.Get("after"); after != "" {
 		var err error
@@ -97,17 +92,20 @@ func (s *site) deliveryList(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if len(records) > pageRows {
-		records = records[:pageRows]
-		list.Next = address("/deliveries", "state", list.State, "notifier", list.Notifier, "after", records[pageRows-1].ID.String())
-	}
+	records, list.Pages = firstPage(records, in.Get("after"), func(after *notify.Record) string {
+		id := ""
+		if after != nil {
+			id = after.ID.String()
+		}
+		return address("/deliveries", "state", list.State, "notifier", list.Notifier, "after", id)
+	})
 	for _, record := range records {
-		list.Rows = append(list.Rows, deliveryPart{Record: record})
+		list.Rows = append(list.Rows, deliveryRow{Record: record})
 	}
 	return view{Name: "deliveries", Title: "Deliveries", Section: "notifiers", Data: list}, nil
 }
 
-// address is a path with the values that are not empty.
+// address is a path with the parameters that are not empty.
 func address(path string, namesAndValues ...string) string {
 	q := url.Values{}
 	for pair := range slices.Chunk(namesAndValues, 2) {
@@ -130,7 +128,7 @@ func (s *site) delivery(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	return view{Name: "delivery", Title: id.String(), Section: "notifiers", Data: deliveryPart{record, attempts}}, nil
+	return view{Name: "delivery", Title: id.String(), Section: "notifiers", Data: deliveryRow{record, attempts}}, nil
 }
 
 func (s *site) retryDelivery(r *http.Request) (location string, err error) {

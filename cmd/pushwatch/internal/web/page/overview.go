@@ -12,63 +12,65 @@ import (
 )
 
 const (
-	// glance is how long the overview waits for the database. It says what is seen
-	// with or without it.
-	glance = 2 * time.Second
-	// pictured is how many accounts have their own part. Where there are more, the
-	// crowded worst of them have, and the others a row.
-	pictured = 6
-	crowded  = 3
+	// overviewTimeout is how long the overview waits for the database. It shows what
+	// is visible with or without it.
+	overviewTimeout = 2 * time.Second
+	// maxCards is how many accounts have a card. Of more accounts the worst
+	// cardsOfMany have one, and the others a row.
+	maxCards    = 6
+	cardsOfMany = 3
+	// overviewEvents is how many events the overview lists.
+	overviewEvents = 14
 )
 
-// An overview is all that matters at a glance.
+// An overview shows at a glance how watching and delivery go.
 type overview struct {
-	Seeing    seeing
-	Telling   telling
-	Accounts  []accountPart // the worst first
-	Others    []accountPart // those that are not pictured
-	Notifiers []notify.Status
-	Events    []fact
-	NoEvents  bool // the database does not say which there are
+	Visibility visibility
+	Delivery   deliveryStatus
+	Accounts   []accountCard // the worst first
+	Others     []accountCard // without a card
+	Notifiers  []notify.Status
+	Events     []event
+	NoEvents   bool // the database does not answer
 }
 
-// An accountPart is an account on the overview.
-type accountPart struct {
+// An accountCard is an account on the overview.
+type accountCard struct {
 	watcher.AccountStatus
-	Seeing seeing
-	Chart  chart // of one that is pictured
+	Visibility visibility
+	Chart      chart // empty without a card
 }
 
-// accounts tells how the watching goes.
+// accounts returns the status of all accounts.
 func (s *site) accounts(ctx context.Context) []watcher.AccountStatus {
-	ctx, cancel := context.WithTimeout(ctx, glance)
+	ctx, cancel := context.WithTimeout(ctx, overviewTimeout)
 	defer cancel()
 	return s.Accounts(ctx)
 }
 
 func (s *site) overview(r *http.Request) (view, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), glance)
+	ctx, cancel := context.WithTimeout(r.Context(), overviewTimeout)
 	defer cancel()
 	now, status := time.Now(), s.accounts(ctx)
-	o := overview{Seeing: look(status)}
+	o := overview{Visibility: visibilityOf(status)}
 	for _, a := range status {
-		o.Others = append(o.Others, accountPart{AccountStatus: a, Seeing: lookAt(a)})
+		o.Others = append(o.Others, accountCard{AccountStatus: a, Visibility: accountVisibility(a)})
 	}
-	slices.SortStableFunc(o.Others, func(a, b accountPart) int { return cmp.Compare(b.Seeing.Sight, a.Seeing.Sight) })
+	slices.SortStableFunc(o.Others, func(a, b accountCard) int { return cmp.Compare(b.Visibility.Level, a.Visibility.Level) })
 	n := len(o.Others)
-	if n > pictured {
-		n = crowded
+	if n > maxCards {
+		n = cardsOfMany
 	}
 	o.Accounts, o.Others = o.Others[:n], o.Others[n:]
 	for i, a := range o.Accounts {
-		o.Accounts[i].Chart = draw(a.AccountStatus, s.Hour.of(a.Name, now), now)
+		o.Accounts[i].Chart = newChart(a.AccountStatus, s.History.of(a.Name, now), now)
 	}
 	notifiers, err := s.Notifiers.Notifiers(ctx)
-	o.Notifiers, o.Telling = notifiers, tell(notifiers, err)
-	events, err := s.Events.RecentEvents(ctx, watcher.RecentQuery{Limit: 14})
-	o.Events, o.NoEvents = factsOf(events), err != nil
+	o.Notifiers, o.Delivery = notifiers, deliveryStatusOf(notifiers, err)
+	events, err := s.Events.RecentEvents(ctx, watcher.RecentQuery{Limit: overviewEvents})
+	o.Events, o.NoEvents = decodeEvents(events), err != nil
 	return view{Name: "overview", Section: "overview", Data: o}, nil
 }
 
-// Live is how many live tasks have a state.
-func (a accountPart) Live(state string) int { return a.Tasks[watcher.State(state)] }
+// Live is how many live tasks are in a state.
+func (a accountCard) Live(state string) int { return a.Tasks[watcher.State(state)] }

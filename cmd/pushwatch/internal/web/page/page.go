@@ -1,15 +1,15 @@
-// Package page is what people look at: whether pushwatch sees, what happened to a
-// push, and whether the backend was told.
+// Package page is the page for people: what pushwatch can observe, what happened to a
+// push, and whether its events were delivered.
 //
-// Every view is whole as the server renders it: links filter and turn pages, forms
-// act, and nothing needs a script. One script makes views live: it reads the stream
-// of events, asks for the view again when there is news or some seconds have passed,
-// and changes what differs. Scripts, styles and pictures come from the binary, and
-// the Content-Security-Policy allows nothing else.
+// The server renders complete views: links filter and turn pages, forms act, and nothing
+// needs a script. One script updates views while they are open: it reads the stream of
+// events, requests the view again after an event or after some seconds, and changes what
+// differs. Scripts, styles and images come from the binary, and the
+// Content-Security-Policy allows nothing else.
 //
-// What is shown was partly written by others: labels, ids, answers of TIW, errors of
-// receivers. All of it stays text, isolated from the direction of what surrounds it,
-// and characters that cannot be seen are shown as what they are: see [clean].
+// Labels, ids, answers of TIW and errors of receivers come from others. They are shown as
+// text only, with their own writing direction, and invisible characters are made visible:
+// see [clean].
 package page
 
 import (
@@ -25,7 +25,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// Tasks is what the page shows and does of the watching; [watcher.Watcher] has it.
+// Tasks reads and changes tasks. [watcher.Watcher] implements it.
 type Tasks interface {
 	// Tasks returns a page of tasks.
 	Tasks(ctx context.Context, query watcher.TaskQuery) ([]watcher.TaskView, error)
@@ -34,77 +34,75 @@ type Tasks interface {
 	Remove(ctx context.Context, key watcher.Key) error
 	// PollNow returns [watcher.ErrEnded] for a task at its end.
 	PollNow(ctx context.Context, key watcher.Key) error
-	// Register has pushes watched, with reopen also those that have ended.
+	// Register registers pushes, and with reopen watches ended ones again.
 	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]watcher.TaskView, []bool, error)
 }
 
-// Events is what the page shows of the saved events.
+// Events reads saved events.
 type Events interface {
-	// RecentEvents reads a page, the newest first.
+	// RecentEvents returns a page, the newest first.
 	RecentEvents(ctx context.Context, query watcher.RecentQuery) ([]watcher.RecentEvent, error)
-	// LastChanges reads the last event of each task, where there is one.
+	// LastChanges returns the last event of each task that has one.
 	LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error)
 }
 
-// Deliveries is what the page shows and does of the deliveries; [notify.Dispatcher]
-// has it.
+// Deliveries reads and retries deliveries. [notify.Dispatcher] implements it.
 type Deliveries interface {
 	Deliveries(ctx context.Context, query notify.Query) ([]notify.Record, error)
 	// Delivery and Retry return [notify.ErrNoDelivery] for an unknown delivery.
 	Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error)
 	Retry(ctx context.Context, id notify.DeliveryID) error
-	// Attempts has no entry for a delivery without any.
+	// Attempts returns no entry for a delivery without attempts.
 	Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID][]notify.Attempt, error)
 	// RetryAll replays the dead deliveries of a notifier that were made between two
 	// times, zero for none, and returns how many.
 	RetryAll(ctx context.Context, notifier string, since, until time.Time) (int, error)
 }
 
-// Notifiers is what the page shows and does of the notifiers; [notify.Dispatcher]
-// has it. All but the first return [notify.ErrNoNotifier] for an unknown one.
+// Notifiers reads and controls notifiers. [notify.Dispatcher] implements it. All methods
+// but the first return [notify.ErrNoNotifier] for an unknown notifier.
 type Notifiers interface {
 	Notifiers(ctx context.Context) ([]notify.Status, error)
-	// Test returns the id of the event that it sends; [notify.ErrNoAccount] where
-	// another process has to be asked.
+	// Test sends an event and returns its id. It returns [notify.ErrNoAccount] where only
+	// another process can send.
 	Test(ctx context.Context, notifier string) (eventID string, err error)
 	Pause(ctx context.Context, notifier string) error
 	Resume(ctx context.Context, notifier string) error
 }
 
-// A Visitor is who looks at the page.
-type Visitor struct {
-	Name   string // of the token signed in with; empty: nobody has to sign in
-	MayAct bool   // or only look
+// A User is who uses the page.
+type User struct {
+	Name   string // of the token; empty: nobody has to sign in
+	MayAct bool   // may make changes
 }
 
-// A Door lets visitors in.
-type Door interface {
-	// Visitor tells who sends a request; false: nobody who is let in.
-	Visitor(r *http.Request) (Visitor, bool)
-	// Enter lets in whoever knows a secret, by what it adds to the answer, and
-	// reports whether it did.
-	Enter(w http.ResponseWriter, r *http.Request, secret string) bool
-	// Leave undoes Enter.
-	Leave(w http.ResponseWriter, r *http.Request)
+// An Authenticator knows who is signed in.
+type Authenticator interface {
+	// User returns who sends a request; false: nobody who is signed in.
+	User(r *http.Request) (User, bool)
+	// SignIn begins a session where a token has the secret, and reports whether one has.
+	SignIn(w http.ResponseWriter, r *http.Request, secret string) bool
+	// SignOut ends the session.
+	SignOut(w http.ResponseWriter, r *http.Request)
 }
 
-// Config says what is shown, and to whom.
+// Config says what is shown, and to whom. All fields but Log are needed.
 type Config struct {
 	Tasks      Tasks
-	Accounts   func(context.Context) []watcher.AccountStatus // how the watching goes, by name of the account
+	Accounts   func(context.Context) []watcher.AccountStatus // by name
 	Events     Events
 	Deliveries Deliveries
 	Notifiers  Notifiers
-	Door       Door
-	Hour       *Hour
-	Stream     string // path of the stream of events, as server-sent events
+	Auth       Authenticator
+	History    *History
+	Stream     string // path of the stream of server-sent events
 	Instance   string // names this installation
 	Version    string // of the program
 	Log        *zap.Logger
 }
 
-// Owns reports whether a path is one of the page's. The page asks for itself who
-// is let in, so nothing but its own paths may be sent to it.
+// Owns reports whether a path is one of the page's. The page authenticates by itself, so
+// only its own paths may be sent to it.
 func Owns(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
@@ -114,11 +112,11 @@ func Owns(path string) bool {
 	return false
 }
 
-// Public reports whether a path of the page is for everybody, and not only for who is
-// let in: the way in, and the files that views refer to.
+// Public reports whether a path of the page needs no sign-in: the sign-in form, and the
+// files that views refer to.
 func Public(path string) bool { return path == "/signin" || strings.HasPrefix(path, "/assets/") }
 
-// policy is all that a browser may do with the page.
+// policy is the Content-Security-Policy.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
@@ -129,7 +127,7 @@ func New(cfg Config) http.Handler {
 	s.views = s.parse()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /assets/{file}", s.asset)
-	mux.HandleFunc("GET /signin", s.askToken)
+	mux.HandleFunc("GET /signin", s.showSignIn)
 	mux.HandleFunc("POST /signin", s.signIn)
 	mux.HandleFunc("POST /signout", s.signOut)
 
@@ -151,7 +149,7 @@ func New(cfg Config) http.Handler {
 	})
 }
 
-// A site is the page with what it shows.
+// A site is the page.
 type site struct {
 	Config
 	assets assets

@@ -72,21 +72,21 @@ func TestViews(t *testing.T) {
 		want []string
 		not  string
 	}{
-		{"/", []string{"Seeing", "122 live pushes on 1 account", "12", "push.failed", "classroom", "oncall"}, "Blind"},
+		{"/", []string{"All pushes visible", "122 live pushes on 1 account", "12", "push.failed", "classroom", "oncall"}, "Blind"},
 		{"/tasks", []string{"math-3b", "waiting", "push.exception"}, "music-4d"},
 		{"/tasks?state=ended", []string{"music-4d", "physics-2a", "mistyped", "USER_CALL", "EXCEPTION", "TaskNotFound"}, "waiting"},
 		{"/tasks?state=failed", []string{"physics-2a"}, "music-4d"},
 		{"/tasks?state=all&id=usi", []string{"music-4d"}, "physics-2a"},
 		{"/tasks?state=all&id=1400000001/music-4d", []string{"music-4d"}, "physics-2a"},
-		{"/tasks?state=all&app=1400000002", []string{"No push is like that."}, "physics-2a"},
+		{"/tasks?state=all&app=1400000002", []string{"No push matches."}, "physics-2a"},
 		{"/tasks?state=all&label=course:physics-2a", []string{"physics-2a"}, "music-4d"},
 		{"/tasks/1400000001/math-3b", []string{"Poll now", "push.exception", "it happened in the 8 s since", "PushStartTime", "unix seconds", "tic_push_user_880528_test1", "classroom", "room"}, "Reopen"},
-		{"/tasks/1400000001/physics-2a", []string{"Reopen", "EXCEPTION", "it lasted 47 m", "planned end", "oncall"}, "Poll now"},
-		{"/tasks/1400000001/waiting", []string{"Nothing has been told of it yet.", "There is none yet."}, "Reopen"},
+		{"/tasks/1400000001/physics-2a", []string{"Reopen", "EXCEPTION", "duration 47 m", "planned end", "oncall"}, "Poll now"},
+		{"/tasks/1400000001/waiting", []string{"No event yet.", "None yet."}, "Reopen"},
 		{"/events", []string{"push.started", "music-4d", "+1, 2 in all"}, "watcher.blind</span>"},
 		{"/events?type=push.failed", []string{"physics-2a"}, "music-4d"},
 		{"/deliveries", []string{"dlv_1_1", "math-3b"}, ""},
-		{"/notifiers", []string{"classroom", "https://classroom.example", "Pause", "active"}, "Deliver again to"},
+		{"/notifiers", []string{"classroom", "https://classroom.example", "Pause", "active"}, "Send the failed deliveries"},
 	} {
 		got := w.get(c.path)
 		if got.Code != http.StatusOK {
@@ -112,9 +112,9 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// TestTaskIsTold holds that a task's view shows the attempts of its deliveries, and
+// TestTaskDeliveries holds that a task's view shows the attempts of its deliveries, and
 // is asked for again when there is news of that task, not of all.
-func TestTaskIsTold(t *testing.T) {
+func TestTaskDeliveries(t *testing.T) {
 	w := newWorld(t)
 	w.happen(w.register("math-3b", time.Minute, nil), seen{kind: watcher.PushStarted})
 	delivered := func() bool {
@@ -146,7 +146,7 @@ func body(answer *httptest.ResponseRecorder) string {
 
 // restless has accounts' last hour be one in which no two samples were alike, which
 // takes the most to draw.
-func restless(hour *page.Hour, accounts []watcher.AccountStatus) {
+func restless(history *page.History, accounts []watcher.AccountStatus) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for ago := time.Hour; ago > 0; ago -= 15 * time.Second {
 		accounts = slices.Clone(accounts)
@@ -157,7 +157,7 @@ func restless(hour *page.Hour, accounts []watcher.AccountStatus) {
 				*d = time.Duration(1 + random.Int64N(int64(time.Minute)))
 			}
 		}
-		hour.Sample(time.Now().Add(-ago), accounts)
+		history.Sample(time.Now().Add(-ago), accounts)
 	}
 }
 
@@ -166,7 +166,7 @@ func restless(hour *page.Hour, accounts []watcher.AccountStatus) {
 func TestFirstLoad(t *testing.T) {
 	w := newWorld(t)
 	w.story()
-	restless(w.hour, w.Accounts(t.Context()))
+	restless(w.history, w.Accounts(t.Context()))
 	overview := w.get("/")
 	if got := overview.Header().Get("Content-Security-Policy"); !strings.Contains(got, "default-src 'none'") || strings.Contains(got, "unsafe") {
 		t.Errorf("Content-Security-Policy = %q", got)
@@ -198,11 +198,11 @@ func TestManyAccounts(t *testing.T) {
 	for i := range 200 {
 		accounts = append(accounts, fine(fmt.Sprintf("school-%03d", i)))
 		if i >= 180 {
-			accounts[i].Dark = dark("", 0, time.Hour, true).Dark
+			accounts[i].Dark = blindAccount("", 0, time.Hour, true).Dark
 		}
 	}
 	w.show(accounts...)
-	restless(w.hour, accounts)
+	restless(w.history, accounts)
 	got := w.get("/")
 	t.Logf("the overview of 200 accounts: %d bytes", got.Body.Len())
 	main := body(got)
@@ -221,7 +221,7 @@ func TestManyAccounts(t *testing.T) {
 
 func TestHostileText(t *testing.T) {
 	w := newWorld(t)
-	blind := dark("school", 0, 3*time.Minute, true)
+	blind := blindAccount("school", 0, 3*time.Minute, true)
 	blind.Dark[0].Cause.Message = hostile
 	w.show(blind)
 	push := ended(time.Minute, time.Second, hostile)
@@ -330,7 +330,7 @@ func TestSignIn(t *testing.T) {
 			t.Errorf("POST %s = %d to %q, want the way in", path, got.Code, got.Header().Get("Location"))
 		}
 	}
-	if got := w.get("/signin"); got.Code != http.StatusOK || strings.Contains(got.Body.String(), "Seeing") {
+	if got := w.get("/signin"); got.Code != http.StatusOK || strings.Contains(got.Body.String(), "visible") {
 		t.Errorf("GET /signin = %d %s, want a form and nothing of what is seen", got.Code, got.Body)
 	}
 	for _, wrong := range []string{"", "wrong", "write-write-writ", "write-write-write "} {

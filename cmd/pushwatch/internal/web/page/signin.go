@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// sendToDoor has somebody who is not let in sign in, and come back.
-func (s *site) sendToDoor(w http.ResponseWriter, r *http.Request) {
+// redirectToSignIn leads to the sign-in form, which leads back.
+func (s *site) redirectToSignIn(w http.ResponseWriter, r *http.Request) {
 	location := "/signin"
 	if r.Method == http.MethodGet && r.URL.RequestURI() != "/" {
 		location += "?next=" + url.QueryEscape(r.URL.RequestURI())
@@ -16,9 +16,8 @@ func (s *site) sendToDoor(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, location, http.StatusSeeOther)
 }
 
-// within is an address on this page that somebody was on the way to, or "/" where
-// it is none.
-func within(next string) string {
+// localPath returns next where it is an address of the page, else "/".
+func localPath(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(next, "/") || path.Clean(u.Path) != u.Path || !Owns(u.Path) {
 		return "/"
@@ -26,25 +25,25 @@ func within(next string) string {
 	return next
 }
 
-// askToken shows the way in.
-func (s *site) askToken(w http.ResponseWriter, r *http.Request) {
-	next := within(r.URL.Query().Get("next"))
-	if _, ok := s.Door.Visitor(r); ok {
+// showSignIn shows the sign-in form.
+func (s *site) showSignIn(w http.ResponseWriter, r *http.Request) {
+	next := localPath(r.URL.Query().Get("next"))
+	if _, ok := s.Auth.User(r); ok {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return
 	}
 	s.render(r.Context(), w, http.StatusOK, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: signInForm{Next: next}}})
 }
 
-// A signInForm asks for a token.
+// A signInForm asks for the secret of a token.
 type signInForm struct {
-	Next  string // where to go then
-	Wrong bool   // the token was not known
+	Next  string // address to show after signing in
+	Wrong bool   // no token has the secret
 }
 
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
-	form := signInForm{Next: within(r.PostFormValue("next"))}
-	if s.Door.Enter(w, r, r.PostFormValue("token")) {
+	form := signInForm{Next: localPath(r.PostFormValue("next"))}
+	if s.Auth.SignIn(w, r, r.PostFormValue("token")) {
 		http.Redirect(w, r, form.Next, http.StatusSeeOther)
 		return
 	}
@@ -53,6 +52,6 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) signOut(w http.ResponseWriter, r *http.Request) {
-	s.Door.Leave(w, r)
+	s.Auth.SignOut(w, r)
 	http.Redirect(w, r, "/signin", http.StatusSeeOther)
 }

@@ -11,49 +11,49 @@ import (
 )
 
 const (
-	// taskEvents is how many events of a task are shown, the newest of them.
+	// taskEvents is how many events of a task are shown, the newest ones.
 	taskEvents = 60
-	// taskDeliveries is how many deliveries of its events are.
+	// taskDeliveries is how many deliveries of its events are shown.
 	taskDeliveries = 60
 )
 
-// A taskPart is one task.
-type taskPart struct {
+// A taskDetail is one task with its events and deliveries.
+type taskDetail struct {
 	watcher.TaskView
 	Timeline   timeline
-	Facts      []fact // the oldest first
+	Events     []event // the oldest first
 	Fields     []field
-	Deliveries []deliveryPart
-	MoreEvents bool // there are older ones
+	Deliveries []deliveryRow
+	MoreEvents bool // there are older events
 }
 
-// How says how the push has ended.
-func (t taskPart) How() string { return how(t.Push, t.Error) }
+// EndReason says why the push has ended.
+func (t taskDetail) EndReason() string { return endReason(t.Push, t.Error) }
 
-// A field is one of those of an observation.
+// A field is one field of an observation.
 type field struct {
 	Name  string // in TIW's answer
-	Value string // empty: the answer did not have it
+	Value string // empty: the answer has none
 	Note  string // its unit, or what it means
 }
 
-// A deliveryPart is a delivery with its attempts.
-type deliveryPart struct {
+// A deliveryRow is a delivery with its attempts.
+type deliveryRow struct {
 	notify.Record
 	Attempts []notify.Attempt // the oldest first
 }
 
 // Tries is how many attempts there were since it was made or last replayed.
-func (d deliveryPart) Tries() int { return d.Record.Attempts }
+func (d deliveryRow) Tries() int { return d.Record.Attempts }
 
-// Link is where the task that it tells of is shown; empty: it tells of none.
-func (d deliveryPart) Link() string { return subjectLink(d.Subject) }
+// Link is the address of the task that the event is about; empty: it is about none.
+func (d deliveryRow) Link() string { return subjectLink(d.Subject) }
 
-// About is the subject of its event as people call it.
-func (d deliveryPart) About() string { return subjectName(d.Subject) }
+// About is the subject of the event for people.
+func (d deliveryRow) About() string { return subjectName(d.Subject) }
 
-// Class says for the style how it stands.
-func (d deliveryPart) Class() string {
+// Class is the CSS class of its state.
+func (d deliveryRow) Class() string {
 	switch {
 	case d.State == notify.Dead:
 		return "bad"
@@ -79,13 +79,13 @@ func (s *site) task(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	part := taskPart{TaskView: t, Fields: fieldsOf(t.Push)}
+	part := taskDetail{TaskView: t, Fields: fieldsOf(t.Push)}
 	if len(events) > taskEvents {
 		events, part.MoreEvents = events[:taskEvents], true
 	}
 	slices.Reverse(events)
-	part.Facts = factsOf(events)
-	part.Timeline = chronicle(t, part.Facts, time.Now())
+	part.Events = decodeEvents(events)
+	part.Timeline = newTimeline(t, part.Events, time.Now())
 	records, err := s.Deliveries.Deliveries(ctx, notify.Query{Task: key, Limit: taskDeliveries})
 	if err != nil {
 		return view{}, err
@@ -99,12 +99,12 @@ func (s *site) task(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	for _, record := range records {
-		part.Deliveries = append(part.Deliveries, deliveryPart{record, attempts[record.ID]})
+		part.Deliveries = append(part.Deliveries, deliveryRow{record, attempts[record.ID]})
 	}
 	return view{Name: "task", Title: key.TaskID, Section: "tasks", Subject: key.String(), Data: part}, nil
 }
 
-// fieldsOf lists what an observation says, in the order of TIW's answer.
+// fieldsOf lists the fields of an observation, in the order of TIW's answer.
 func fieldsOf(p *watcher.Push) []field {
 	if p == nil {
 		return nil
@@ -123,7 +123,7 @@ func fieldsOf(p *watcher.Push) []field {
 	}
 	lasted := ""
 	if start, stop := value(p.PushStartTime), value(p.PushStopTime); start > 0 && stop >= start {
-		lasted = "it lasted " + span(time.Duration(stop-start)*time.Second)
+		lasted = "duration " + span(time.Duration(stop-start)*time.Second)
 	}
 	note := func(text, more string) string {
 		if text == "" || more == "" {
@@ -142,7 +142,7 @@ func fieldsOf(p *watcher.Push) []field {
 		{"GroupId", value(p.GroupID), "of the whiteboard's messages"},
 		{"PushUserId", value(p.PushUserID), "who pushes"},
 		{"Backup", value(p.Backup), "of the backup push, as TIW writes it"},
-		{"RequestId", value(p.RequestID), "to name to Tencent's support"},
+		{"RequestId", value(p.RequestID), "for Tencent's support"},
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *site) actOnTask(r *http.Request) (location string, err error) {
 			return "", err
 		}
 		again := watcher.Registration{Key: key, Labels: t.Labels}
-		if t.ExpectedStopAt.After(time.Now()) { // one that is past says nothing of what comes
+		if t.ExpectedStopAt.After(time.Now()) { // a past one has no meaning any more
 			again.ExpectedStopAt = t.ExpectedStopAt
 		}
 		_, _, err = s.Tasks.Register(ctx, []watcher.Registration{again}, true)

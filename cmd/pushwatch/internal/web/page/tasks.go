@@ -12,10 +12,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// pageRows is how many rows a list has.
-const pageRows = 50
-
-// A taskFilter says which tasks are listed, as the address does.
+// A taskFilter says which tasks are listed. The address has the same parameters.
 type taskFilter struct {
 	State string // one of the states, "live", "ended" or "all"
 	ID    string // contains
@@ -23,8 +20,8 @@ type taskFilter struct {
 	Label string // "key:value"
 }
 
-// choices are the values of a taskFilter's State.
-var choices = []string{"live", "registered", "preparing", "pushing", "ended", "stopped", "failed", "not_found", "all"}
+// stateFilters are the values of a taskFilter's State.
+var stateFilters = []string{"live", "registered", "preparing", "pushing", "ended", "stopped", "failed", "not_found", "all"}
 
 // With is the address of the list with another state.
 func (f taskFilter) With(state string) string {
@@ -32,23 +29,23 @@ func (f taskFilter) With(state string) string {
 	return f.address("")
 }
 
-// address is that of the list, from a place in it on.
+// address is the address of a page of the list.
 func (f taskFilter) address(after string) string {
-	if f.State == choices[0] {
+	if f.State == stateFilters[0] {
 		f.State = ""
 	}
 	return address("/tasks", "state", f.State, "id", f.ID, "app", f.App, "label", f.Label, "after", after)
 }
 
-// Ended reports whether only tasks at an end are listed.
+// Ended reports whether only ended tasks are listed.
 func (f taskFilter) Ended() bool { return f.State == "ended" || watcher.State(f.State).Ended() }
 
-// Narrow reports whether more is asked for than a state.
+// Narrow reports whether the filter has more than a state.
 func (f taskFilter) Narrow() bool { return f.ID != "" || f.App != "" || f.Label != "" }
 
-// query is the filter as the store takes it.
+// query returns the filter as a query of the store.
 func (f *taskFilter) query() (watcher.TaskQuery, error) {
-	q := watcher.TaskQuery{Newest: true, Limit: pageRows + 1, Labels: make(map[string]string)}
+	q := watcher.TaskQuery{Newest: true, Limit: rowsToRead, Labels: make(map[string]string)}
 	switch f.State {
 	case "all":
 	case "live", "ended":
@@ -67,39 +64,35 @@ func (f *taskFilter) query() (watcher.TaskQuery, error) {
 	if f.App != "" {
 		app, err := strconv.ParseInt(f.App, 10, 64)
 		if err != nil || app <= 0 {
-			return q, faulty("The application is a number, such as 1400000001.")
+			return q, badFilter("The application is a number, such as 1400000001.")
 		}
 		q.SDKAppID = app
 	}
 	if f.Label != "" {
 		key, value, ok := strings.Cut(f.Label, ":")
 		if !ok {
-			return q, faulty("A label is asked for as key:value, such as course:math-3b.")
+			return q, badFilter("A label has the form key:value, such as course:math-3b.")
 		}
 		q.Labels[key] = value
 	}
 	return q, nil
 }
 
-// faulty is the answer to what was typed wrongly.
-func faulty(text string) error {
-	return &fault{http.StatusUnprocessableEntity, "That cannot be looked for", text}
+// badFilter is the fault of a filter that cannot be used.
+func badFilter(text string) error {
+	return &fault{http.StatusUnprocessableEntity, "This filter cannot be used", text}
 }
 
 // A taskList is a page of tasks.
 type taskList struct {
-	Filter  taskFilter
-	Choices []choice
-	Rows    []taskRow
-	Next    string // address of the next page; empty: this is the last
-	Later   bool   // this is not the first page
+	Filter taskFilter
+	Tabs   []stateTab
+	Rows   []taskRow
+	Pages  pages
 }
 
-// First is the address of the first page.
-func (l taskList) First() string { return l.Filter.address("") }
-
-// A choice is a state to filter by.
-type choice struct {
+// A stateTab links to the list with another state.
+type stateTab struct {
 	Text, Link string
 	Current    bool
 }
@@ -107,24 +100,24 @@ type choice struct {
 // A taskRow is a task in a list.
 type taskRow struct {
 	watcher.TaskView
-	Changed *watcher.RecentEvent // its last change; nil: it never did
+	Changed *watcher.RecentEvent // its last event; nil: there is none
 }
 
-// How says how the push has ended.
-func (t taskRow) How() string { return how(t.Push, t.Error) }
+// EndReason says why the push has ended.
+func (t taskRow) EndReason() string { return endReason(t.Push, t.Error) }
 
 func (s *site) taskList(r *http.Request) (view, error) {
 	in := r.URL.Query()
 	f := taskFilter{State: in.Get("state"), ID: strings.TrimSpace(in.Get("id")), App: strings.TrimSpace(in.Get("app")), Label: strings.TrimSpace(in.Get("label"))}
-	if !slices.Contains(choices, f.State) {
-		f.State = choices[0]
+	if !slices.Contains(stateFilters, f.State) {
+		f.State = stateFilters[0]
 	}
 	q, err := f.query()
 	if err != nil {
 		return view{}, err
 	}
 	if after := in.Get("after"); after != "" {
-		if q.After, err = readMark(after); err != nil {
+		if q.After, err = readTaskCursor(after); err != nil {
 			return view{}, err
 		}
 	}
@@ -132,15 +125,16 @@ func (s *site) taskList(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	list := taskList{Filter: f, Later: in.Has("after")}
-	for _, c := range choices {
-		list.Choices = append(list.Choices, choice{strings.ReplaceAll(c, "_", " "), f.With(c), c == f.State})
+	list := taskList{Filter: f}
+	for _, c := range stateFilters {
+		list.Tabs = append(list.Tabs, stateTab{strings.ReplaceAll(c, "_", " "), f.With(c), c == f.State})
 	}
-	if len(tasks) > pageRows {
-		tasks = tasks[:pageRows]
-		last := tasks[pageRows-1]
-		list.Next = f.address(writeMark(watcher.TaskMark{Key: last.Key, RegisteredAt: last.RegisteredAt}))
-	}
+	tasks, list.Pages = firstPage(tasks, in.Get("after"), func(after *watcher.TaskView) string {
+		if after == nil {
+			return f.address("")
+		}
+		return f.address(taskCursor(watcher.TaskMark{Key: after.Key, RegisteredAt: after.RegisteredAt}))
+	})
 	plain := make([]watcher.Task, len(tasks))
 	for i, t := range tasks {
 		plain[i] = t.Task
@@ -159,13 +153,12 @@ func (s *site) taskList(r *http.Request) (view, error) {
 	return view{Name: "tasks", Title: "Pushes", Section: "tasks", Data: list}, nil
 }
 
-// A place in the list of tasks is written as the time of a registration and a key.
-
-func writeMark(m watcher.TaskMark) string {
+// taskCursor and readTaskCursor write and read a place in the list of tasks.
+func taskCursor(m watcher.TaskMark) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d/%s", m.RegisteredAt.UnixMicro(), m.Key))
 }
 
-func readMark(text string) (m watcher.TaskMark, err error) {
+func readTaskCursor(text string) (m watcher.TaskMark, err error) {
 	decoded, err := base64.RawURLEncoding.DecodeString(text)
 	parts := strings.SplitN(string(decoded), "/", 3)
 	if err != nil || len(parts) != 3 {

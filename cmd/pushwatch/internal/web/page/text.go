@@ -10,9 +10,9 @@ import (
 	"unicode"
 )
 
-// clean is s with each character that cannot be seen, or that changes how others
-// are seen, made visible: "␛" for an escape, "⟨U+202E⟩" for a mark that turns the
-// direction of writing. The joiners of scripts and emoji stay.
+// clean replaces each character that is invisible, or changes how others look, by a
+// visible one: "␛" for an escape, "⟨U+202E⟩" for a mark that reverses the writing
+// direction. The joiners of scripts and emoji stay.
 func clean(s string) string {
 	var b strings.Builder
 	for _, c := range s {
@@ -32,7 +32,7 @@ func clean(s string) string {
 	return b.String()
 }
 
-// span writes a duration as people say it, in its two largest units at most:
+// span formats a duration in its two largest units at most:
 // "35 ms", "4.2 s", "3 m 12 s", "1 h 4 m", "2 d 3 h".
 func span(d time.Duration) string {
 	if d < 0 {
@@ -59,8 +59,7 @@ func span(d time.Duration) string {
 	return two(24*time.Hour, "d", time.Hour, "h")
 }
 
-// ago writes how long ago t was: "now", "12 s ago"; or how far ahead it lies: "in
-// 3 s".
+// ago formats a time relative to now: "now", "12 s ago", "in 3 s".
 func ago(t time.Time) string {
 	switch d := time.Since(t); {
 	case d <= -time.Second:
@@ -72,10 +71,10 @@ func ago(t time.Time) string {
 	}
 }
 
-// clock writes a time of day in UTC, with the date where that is in doubt.
+// clock formats a time of day in UTC, with the date where it is over 12 hours away.
 func clock(t time.Time) string { return clockAt(t, time.Now()) }
 
-// clockAt is clock as read at another time than now.
+// clockAt is clock at another time than now.
 func clockAt(t, now time.Time) string {
 	if t = t.UTC(); now.Sub(t).Abs() > 12*time.Hour {
 		return t.Format("2 Jan 2006 15:04:05")
@@ -83,13 +82,13 @@ func clockAt(t, now time.Time) string {
 	return t.Format("15:04:05")
 }
 
-// precise is a time with its fraction of a second, where that tells something.
+// precise is clock with milliseconds.
 func precise(t time.Time) string { return clock(t) + t.UTC().Format(".000") }
 
-// iso is a time as machines and tooltips want it.
+// iso formats a time for machines and tooltips.
 func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// decimal writes a number with a decimal where it is small.
+// decimal formats a number, with a decimal below 10.
 func decimal(f float64) string {
 	if f < 10 {
 		return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0")
@@ -97,7 +96,7 @@ func decimal(f float64) string {
 	return strconv.FormatFloat(f, 'f', 0, 64)
 }
 
-// count writes a whole number in groups of three digits.
+// count formats a whole number in groups of three digits.
 func count(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -106,7 +105,7 @@ func count(n int) string {
 	return digits
 }
 
-// plural is a number with the noun that it counts.
+// plural formats a number with its noun.
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -114,21 +113,21 @@ func plural(n int, one, many string) string {
 	return count(n) + " " + many
 }
 
-// words is a name of the API as people read it: "not found" for not_found.
+// words is a name of the API for people: "not found" for not_found.
 func words(name any) string { return strings.ReplaceAll(fmt.Sprint(name), "_", " ") }
 
-// percent is a length in a picture.
+// percent formats a length in a drawing.
 func percent(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) + "%" }
 
-// fewLabels are those that a row of a list shows.
+// fewLabels are the labels that a row of a list shows.
 type fewLabels struct {
 	Shown []label
-	More  int // are left out
+	More  int // that are left out
 }
 
 type label struct{ Key, Value string }
 
-// some are the first labels by their keys.
+// some returns the first labels by key.
 func some(labels map[string]string) fewLabels {
 	const most = 3
 	var few fewLabels

@@ -55,10 +55,10 @@ func TestChronicle(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	at := func(minutes float64) time.Time { return now.Add(time.Duration(minutes * float64(time.Minute))) }
 	task := watcher.TaskView{Task: watcher.Task{State: watcher.Pushing, RegisteredAt: at(-50), ExpectedStopAt: at(50)}}
-	event := func(state watcher.State, seen, before float64) fact {
-		return fact{RecentEvent: watcher.RecentEvent{At: at(seen)}, Data: factData{State: state, LastObservedAt: at(before)}}
+	stateEvent := func(state watcher.State, seen, before float64) event {
+		return event{RecentEvent: watcher.RecentEvent{At: at(seen)}, Data: eventData{State: state, LastObservedAt: at(before)}}
 	}
-	line := chronicle(task, []fact{event(watcher.Preparing, -40, -45), event(watcher.Pushing, -20, -20.1), event(watcher.Pushing, -19.9, -20)}, now)
+	line := newTimeline(task, []event{stateEvent(watcher.Preparing, -40, -45), stateEvent(watcher.Pushing, -20, -20.1), stateEvent(watcher.Pushing, -19.9, -20)}, now)
 
 	near := func(got, want float64) bool { return got > want-.01 && got < want+.01 }
 	x := func(minutes float64) float64 { return 2 + (minutes+50)*.96 }
@@ -79,7 +79,7 @@ func TestChronicle(t *testing.T) {
 	}
 
 	// A push of which there is nothing but its registration, a moment ago.
-	line = chronicle(watcher.TaskView{Task: watcher.Task{State: watcher.Registered, RegisteredAt: now}}, nil, now)
+	line = newTimeline(watcher.TaskView{Task: watcher.Task{State: watcher.Registered, RegisteredAt: now}}, nil, now)
 	if len(line.Marks) > 0 || line.Planned != nil {
 		t.Errorf("a new push = %+v, want an empty picture", line)
 	}

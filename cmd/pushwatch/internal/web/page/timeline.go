@@ -7,56 +7,56 @@ import (
 	"pushwatch/watcher"
 )
 
-// A timeline is the picture of a task's life. What lies across is in percent of
-// the width, what lies down in pixels.
+// A timeline shows a task's states and events on a time axis. Horizontal positions are in
+// percent of the width, vertical ones in pixels.
 type timeline struct {
 	Segments []segment
 	Marks    []mark
-	Ticks    []scaleTick
-	Planned  *float64 // where the planned end lies; nil: none is known
+	Ticks    []timeTick
+	Planned  *float64 // position of the planned end; nil: none is known
 	Height   int
 	From, To time.Time
 }
 
-// A segment is a time in one state.
+// A segment is a period in one state.
 type segment struct {
 	X, Width float64
 	State    watcher.State
 }
 
-// Wide reports whether the name of the state has room.
+// Wide reports whether the segment has room for the name of its state.
 func (s segment) Wide() bool { return s.Width >= 7 }
 
-// A mark is an event: it was seen at X, and happened within the Width before.
+// A mark is an event: it was observed at X, and happened within the Width before.
 type mark struct {
-	fact
+	event
 	X, Width float64
 	Y        int
 }
 
-// From is where the mark's time begins.
+// From is where the period begins in which the event happened.
 func (m mark) From() float64 { return m.X - m.Width }
 
-// A scaleTick is a time on the scale.
-type scaleTick struct {
+// A timeTick is a time that is marked on the axis.
+type timeTick struct {
 	X    float64
 	Text string
 }
 
 const (
-	ribbonHeight = 28 // of the states, at the top
+	statesHeight = 28 // at the top
 	rowHeight    = 24 // of the marks, below
 	markWidth    = 6  // percent that a mark takes at least
-	scaleHeight  = 22
+	axisHeight   = 22
 )
 
-// chronicle makes the picture of a task by its events, the oldest first.
-func chronicle(t watcher.TaskView, facts []fact, now time.Time) timeline {
+// newTimeline draws a task and its events, the oldest first.
+func newTimeline(t watcher.TaskView, events []event, now time.Time) timeline {
 	from, to := t.RegisteredAt, now
 	if !t.EndedAt.IsZero() {
 		to = t.EndedAt
 	}
-	for _, f := range facts { // those of an earlier watching too
+	for _, f := range events { // those before it was reopened too
 		from = earlier(from, f.At)
 		if !f.Data.LastObservedAt.IsZero() {
 			from = earlier(from, f.Data.LastObservedAt)
@@ -68,7 +68,7 @@ func chronicle(t watcher.TaskView, facts []fact, now time.Time) timeline {
 	if to.Sub(from) < time.Second {
 		to = from.Add(time.Second)
 	}
-	// Some room at both ends, for marks that lie there.
+	// Leave room at both ends for marks.
 	scale := 100 / to.Sub(from).Seconds() * 0.96
 	x := func(at time.Time) float64 { return min(max(2+at.Sub(from).Seconds()*scale, 0), 100) }
 
@@ -79,21 +79,21 @@ func chronicle(t watcher.TaskView, facts []fact, now time.Time) timeline {
 			line.Segments = append(line.Segments, segment{x(since), width, state})
 		}
 	}
-	var rows []float64 // how far each is taken
-	for _, f := range facts {
+	var rows []float64 // where the last mark of each row ends
+	for _, f := range events {
 		at := x(f.At)
-		m := mark{fact: f, X: at}
+		m := mark{event: f, X: at}
 		if !f.Data.LastObservedAt.IsZero() {
 			m.Width = at - x(f.Data.LastObservedAt)
 		}
 		begin := at - max(m.Width, markWidth/2)
-		row := slices.IndexFunc(rows, func(taken float64) bool { return taken <= begin })
+		row := slices.IndexFunc(rows, func(end float64) bool { return end <= begin })
 		if row < 0 {
 			row = len(rows)
 			rows = append(rows, 0)
 		}
 		rows[row] = at + markWidth/2
-		m.Y = ribbonHeight + 14 + row*rowHeight
+		m.Y = statesHeight + 14 + row*rowHeight
 		line.Marks = append(line.Marks, m)
 		if f.Data.State != "" && f.Data.State != state {
 			until(f.At)
@@ -106,8 +106,8 @@ func chronicle(t watcher.TaskView, facts []fact, now time.Time) timeline {
 	if !t.ExpectedStopAt.IsZero() {
 		line.Planned = new(x(t.ExpectedStopAt))
 	}
-	line.Height = ribbonHeight + max(1, len(rows))*rowHeight + 8 + scaleHeight
-	line.Ticks = ticks(from, to, x)
+	line.Height = statesHeight + max(1, len(rows))*rowHeight + 8 + axisHeight
+	line.Ticks = timeTicks(from, to, x)
 	return line
 }
 
@@ -118,15 +118,15 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// tickSteps are the distances that a scale may have between its ticks.
+// tickSteps are the possible distances between ticks.
 var tickSteps = []time.Duration{
 	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
 	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour,
 }
 
-// ticks are at most five round times between two.
-func ticks(from, to time.Time, x func(time.Time) float64) []scaleTick {
+// timeTicks are at most five round times between two.
+func timeTicks(from, to time.Time, x func(time.Time) float64) []timeTick {
 	const most = 5
 	step := tickSteps[len(tickSteps)-1]
 	for _, s := range tickSteps {
@@ -142,10 +142,10 @@ func ticks(from, to time.Time, x func(time.Time) float64) []scaleTick {
 	} else if step >= 24*time.Hour {
 		layout = "2 Jan"
 	}
-	var all []scaleTick
+	var all []timeTick
 	for at := from.UTC().Truncate(step); !at.After(to); at = at.Add(step) {
-		if left := x(at); !at.Before(from) && left >= 6 && left <= 94 { // within the picture with all of its text
-			all = append(all, scaleTick{left, at.Format(layout)})
+		if left := x(at); !at.Before(from) && left >= 6 && left <= 94 { // its text lies within the timeline
+			all = append(all, timeTick{left, at.Format(layout)})
 		}
 	}
 	return all

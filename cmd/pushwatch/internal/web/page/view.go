@@ -15,7 +15,7 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// views are the templates by name, each with the layout around it.
+// views are the templates by name, each with the layout.
 type views map[string]*template.Template
 
 func (s *site) parse() views {
@@ -32,12 +32,12 @@ func (s *site) parse() views {
 	return all
 }
 
-// A view is what a handler has to show.
+// A view is what a handler shows.
 type view struct {
 	Name    string // of its template
 	Title   string
 	Section string // the link of the navigation that leads to it
-	Subject string // whose events are news of it; empty: all are
+	Subject string // whose events update the view; empty: all events do
 	Data    any
 }
 
@@ -45,70 +45,71 @@ type view struct {
 type screen struct {
 	view
 	Instance, Version string
-	Stream            string // address of the events that are news of the view
+	Stream            string // address of the stream of events that update the view
 	Now               time.Time
-	Visitor           Visitor
-	SignedOut         bool // nobody is let in yet: there is nothing to see but the way in
-	Seeing            seeing
-	Done              string // what an action has done
+	User              User
+	SignedOut         bool // nobody is signed in: nothing but the form is shown
+	Visibility        visibility
+	Notice            string // what an action has done
 }
 
-// patience is how long a view waits for the database.
-const patience = 10 * time.Second
+// viewTimeout is how long a view waits for the database.
+const viewTimeout = 10 * time.Second
 
-// show makes a handler of what has something to show.
+// show makes a handler of a function that finds what to show.
 func (s *site) show(find func(*http.Request) (view, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		visitor, ok := s.Door.Visitor(r)
+		user, ok := s.Auth.User(r)
 		if !ok {
-			s.sendToDoor(w, r)
+			s.redirectToSignIn(w, r)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		ctx, cancel := context.WithTimeout(r.Context(), viewTimeout)
 		defer cancel()
 		v, err := find(r.WithContext(ctx))
 		if err != nil {
-			s.fail(w, r, visitor, err)
+			s.fail(w, r, user, err)
 			return
 		}
-		s.render(ctx, w, http.StatusOK, screen{view: v, Visitor: visitor, Done: said(r)})
+		s.render(ctx, w, http.StatusOK, screen{view: v, User: user, Notice: notice(r)})
 	}
 }
 
-// act makes a handler of what changes something and says where to look then.
+// act makes a handler of a function that changes something and returns the address to
+// show next.
 func (s *site) act(do func(*http.Request) (location string, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		visitor, ok := s.Door.Visitor(r)
+		user, ok := s.Auth.User(r)
 		switch {
 		case !ok:
-			s.sendToDoor(w, r)
+			s.redirectToSignIn(w, r)
 			return
-		case !visitor.MayAct:
-			s.fail(w, r, visitor, errReader)
+		case !user.MayAct:
+			s.fail(w, r, user, errReadOnly)
 			return
 		}
 		location, err := do(r)
 		if err != nil {
-			s.fail(w, r, visitor, err)
+			s.fail(w, r, user, err)
 			return
 		}
-		s.Log.Info("asked for on the page", zap.String("path", r.URL.Path), zap.String("token", visitor.Name))
+		s.Log.Info("action on the page", zap.String("path", r.URL.Path), zap.String("token", user.Name))
 		http.Redirect(w, r, location, http.StatusSeeOther)
 	}
 }
 
-func (s *site) fail(w http.ResponseWriter, r *http.Request, visitor Visitor, err error) {
+func (s *site) fail(w http.ResponseWriter, r *http.Request, user User, err error) {
 	f := s.faultOf(r.Context(), err)
-	s.render(r.Context(), w, f.Status, screen{view: view{Name: "fault", Title: f.Title, Data: f}, Visitor: visitor})
+	s.render(r.Context(), w, f.Status, screen{view: view{Name: "fault", Title: f.Title, Data: f}, User: user})
 }
 
-// render writes a view. It is rendered whole before the first byte is sent.
+// render writes a view. It is complete before the first byte is sent.
 func (s *site) render(ctx context.Context, w http.ResponseWriter, status int, show screen) {
 	show.Instance, show.Version = s.Instance, s.Version
 	show.Stream = address(s.Stream, "after", "now", "subject", show.Subject)
 	show.Now = time.Now().UTC()
 	if !show.SignedOut {
-		show.Seeing = look(s.accounts(ctx))
+		show.Visibility = visibilityOf(s.accounts(ctx))
 	}
 	var b bytes.Buffer
 	if err := s.views[show.Name].Execute(&b, show); err != nil {
@@ -121,17 +122,17 @@ func (s *site) render(ctx context.Context, w http.ResponseWriter, status int, sh
 	w.Write(b.Bytes())
 }
 
-// done are the texts of what actions have done, by the word that stands for each
-// in the address that the action leads to.
-var done = map[string]string{
+// notices say what actions have done, by the parameter "done" of the address that an
+// action leads to.
+var notices = map[string]string{
 	"polled":   "The push is polled as soon as the account's limit allows.",
-	"removed":  "The push is not watched any more.",
-	"reopened": "The push is watched anew.",
-	"tested":   "A webhook.test event is on its way.",
-	"paused":   "The notifier is paused: what comes for it waits.",
-	"resumed":  "The notifier is told again.",
-	"replayed": "What was given up is delivered again.",
-	"retried":  "The event is delivered again.",
+	"removed":  "The push is no longer watched.",
+	"reopened": "The push is watched again.",
+	"tested":   "A webhook.test event was sent.",
+	"paused":   "The notifier is paused. Its deliveries wait.",
+	"resumed":  "The notifier is active again.",
+	"replayed": "Failed deliveries are sent again.",
+	"retried":  "The event is sent again.",
 }
 
-func said(r *http.Request) string { return done[r.URL.Query().Get("done")] }
+func notice(r *http.Request) string { return notices[r.URL.Query().Get("done")] }

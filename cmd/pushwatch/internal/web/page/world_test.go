@@ -29,7 +29,7 @@ type world struct {
 	db         *sqlstore.DB
 	account    *sqlstore.Account
 	dispatcher *notify.Dispatcher
-	hour       *page.Hour
+	history    *page.History
 
 	mu     sync.Mutex
 	status []watcher.AccountStatus
@@ -109,9 +109,9 @@ func newWorld(t testing.TB, tokens ...web.Token) *world {
 	})
 	engine := watcher.New(watcher.Config{Registry: db, Instance: "test", Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app, app + 1}}}})
 	tasks := watching{engine, w}
-	w.hour = page.NewHour()
+	w.history = page.NewHistory()
 	w.Handler = web.New(web.Config{
-		Tasks: tasks, Events: db, Deliveries: w.dispatcher, Notifiers: w.dispatcher, Tokens: tokens, Hour: w.hour,
+		Tasks: tasks, Events: db, Deliveries: w.dispatcher, Notifiers: w.dispatcher, Tokens: tokens, History: w.history,
 		Metrics: prometheus.NewRegistry(), Instance: "classroom-sg-1", Version: "1.0.0", Stopping: stopping,
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
 	})
@@ -219,13 +219,13 @@ func ended(since, until time.Duration, reason string) watcher.Push {
 	return p
 }
 
-// dark is an account that cannot be observed, or an application of it.
-func dark(name string, application int64, since time.Duration, told bool) watcher.AccountStatus {
+// blindAccount is an account with an outage, of all of it or of one application.
+func blindAccount(name string, application int64, since time.Duration, announced bool) watcher.AccountStatus {
 	a := fine(name)
 	at := time.Now().Add(-since)
 	a.Stalest = since + 5*time.Second
 	a.Dark = []watcher.Darkness{{
-		SDKAppID: application, Since: at, LastSeen: at.Add(-2 * time.Second), Told: told, Tasks: 122,
+		SDKAppID: application, Since: at, LastSeen: at.Add(-2 * time.Second), Told: announced, Tasks: 122,
 		Cause: &watcher.APIError{Code: "AuthFailure.SecretIdNotFound", Message: "The SecretId is not found, please ensure that your SecretId is correct."},
 	}}
 	return a

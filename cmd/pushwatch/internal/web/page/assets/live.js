@@ -1,22 +1,21 @@
-// Makes a view live. What the server renders is the truth: when there is news, or
-// some seconds have passed, the view is asked for again, and where a part marked
-// data-live differs from what is shown, it is changed in place. So focus, selection
-// and what is unfolded stay.
+// Updates a view while it is open. After an event, or after some seconds, the view is
+// requested again, and each part marked data-live that differs is changed in place. So
+// focus, selection and open details stay.
 
-const pause = 1000; // ms between two times of asking, at least
-const patience = 5000; // ms without news, after which it is asked for anyway
-const silence = 20000; // ms after which an answer is not awaited any more
+const pause = 1000; // ms between two requests, at least
+const interval = 5000; // ms without events, after which the view is requested anyway
+const timeout = 20000; // ms
 
 const pulse = document.getElementById("pulse");
-let stream; // of events; null while nobody looks
+let stream; // of events; null while the view is hidden
 let timer;
-let busy = false; // the view is being asked for
-let asked = Date.now(); // when the view was last asked for
-let fresh = Date.now(); // of when it is what is shown
+let busy = false; // a request is on its way
+let requested = Date.now(); // when the view was last requested
+let updated = Date.now(); // when the view was last updated
 
-// ask has the view asked for within some time.
-function ask(within) {
-  const at = Math.max(Date.now() + within, asked + pause);
+// schedule requests the view within some time.
+function schedule(within) {
+  const at = Math.max(Date.now() + within, requested + pause);
   if (timer && timer.at <= at) return;
   clearTimeout(timer?.id);
   timer = { at, id: setTimeout(refresh, at - Date.now()) };
@@ -25,18 +24,18 @@ function ask(within) {
 async function refresh() {
   timer = null;
   if (document.hidden) return;
-  if (busy) return ask(pause); // an older answer must not come after a newer one
+  if (busy) return schedule(pause); // an older answer must not come after a newer one
   busy = true;
-  asked = Date.now();
+  requested = Date.now();
   try {
     const address = new URL(location.href);
     address.searchParams.delete("done");
-    const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(silence) });
+    const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(timeout) });
     if (new URL(answer.url).pathname === "/signin") return location.reload();
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (!next.getElementById("main")) throw new Error("that is no view");
+    if (!next.getElementById("main")) throw new Error("not a view");
     if (!answer.ok && next.title !== document.title) {
-      // What is shown stays, unless it is gone or may not be seen any more.
+      // The view stays, unless its subject is gone or access was withdrawn.
       if (answer.status < 500) return location.reload();
       throw new Error("a fault", { cause: next.querySelector("#main h1")?.textContent });
     }
@@ -45,23 +44,23 @@ async function refresh() {
       if (other) change(part, other);
     }
     document.title = next.title;
-    fresh = Date.now();
-    say("");
+    updated = Date.now();
+    warn("");
   } catch (fault) {
-    say(`${fault.cause ?? "pushwatch does not answer"}. What you see is of ${new Date(fresh).toISOString().slice(11, 19)} UTC.`);
+    warn(`${fault.cause ?? "pushwatch does not answer"}. This view is from ${new Date(updated).toISOString().slice(11, 19)} UTC.`);
   } finally {
     busy = false;
   }
   if (stream?.readyState === EventSource.CLOSED) open();
-  ask(patience);
+  schedule(interval);
 }
 
-function say(text) {
+function warn(text) {
   if (pulse.textContent !== text) pulse.textContent = text;
   pulse.hidden = !text;
 }
 
-// change makes an element like another one.
+// change makes an element equal to another one.
 function change(shown, wanted) {
   if (shown.isEqualNode(wanted)) return;
   for (const { name } of [...shown.attributes]) {
@@ -97,29 +96,29 @@ function alike(a, b) {
   return a && a.nodeType === b.nodeType && a.nodeName === b.nodeName && !a.id;
 }
 
-// A browser has few connections for each site: only views that are looked at keep one.
-function look() {
+// A browser has few connections for each site: only visible views keep one.
+function connect() {
   stream?.close();
   stream = null;
   if (document.hidden) return;
   open();
-  ask(patience);
+  schedule(interval);
 }
 
 function open() {
   stream = new EventSource(document.documentElement.dataset.stream);
-  // Is it gone? The browser goes on asking for what broke off, but not for what was refused.
-  stream.onerror = ({ target }) => ask(target.readyState === EventSource.CLOSED ? patience : 100);
+  // The browser reconnects after a lost connection, but not after a refused one.
+  stream.onerror = ({ target }) => schedule(target.readyState === EventSource.CLOSED ? interval : 100);
   for (const type of ["push.preparing", "push.started", "push.exception", "push.stalled", "push.overdue",
     "push.backup_changed", "push.changed", "push.stopped", "push.failed", "push.not_found",
     "watcher.blind", "watcher.sighted", "delivery.exhausted", "webhook.test"]) {
-    stream.addEventListener(type, () => ask(100));
+    stream.addEventListener(type, () => schedule(100));
   }
 }
 
-addEventListener("online", () => ask(0));
+addEventListener("online", () => schedule(0));
 document.addEventListener("visibilitychange", () => {
-  look();
-  if (!document.hidden) ask(0);
+  connect();
+  if (!document.hidden) schedule(0);
 });
-look();
+connect();

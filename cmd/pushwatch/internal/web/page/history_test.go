@@ -9,12 +9,12 @@ import (
 	"pushwatch/watcher"
 )
 
-// TestHour has three hours go by, in the last of which nothing is known of one of
+// TestHistory has three hours go by, in the last of which nothing is known of one of
 // the accounts.
-func TestHour(t *testing.T) {
+func TestHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		h := NewHour()
+		h := NewHistory()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -43,7 +43,7 @@ func TestHour(t *testing.T) {
 			if age := now.Sub(oldest.at); age != time.Duration(len(all)-1)*sampleEvery || newest.at != now {
 				t.Errorf("after %v h: samples are from %v to %v ago, want every %v until now", step.hours, age, now.Sub(newest.at), sampleEvery)
 			}
-			if used, ok := newest.figure(made); !ok || used != step.hours {
+			if used, ok := newest.value(made); !ok || used != step.hours {
 				t.Errorf("after %v h: the newest sample has %v polls a second, want %v", step.hours, used, step.hours)
 			}
 		}
@@ -56,9 +56,9 @@ func TestHour(t *testing.T) {
 	})
 }
 
-// TestHourIsBounded samples more often than there is room for.
-func TestHourIsBounded(t *testing.T) {
-	h, start := NewHour(), time.Now()
+// TestHistoryIsBounded samples more often than there is room for.
+func TestHistoryIsBounded(t *testing.T) {
+	h, start := NewHistory(), time.Now()
 	for s := range time.Duration(3 * samples) {
 		h.Sample(start.Add(s*time.Second), []watcher.AccountStatus{{Name: "school", Granted: 20}})
 	}
@@ -76,7 +76,7 @@ func TestHourIsBounded(t *testing.T) {
 func TestSample(t *testing.T) {
 	none := sampleOf(watcher.AccountStatus{Granted: 20, Stalest: 0}, time.Now())
 	for m := range measures {
-		_, ok := none.figure(m)
+		_, ok := none.value(m)
 		if want := m == made || m == granted; ok != want {
 			t.Errorf("an account without pushes has a figure of measure %d: %v, want %v", m, ok, want)
 		}
@@ -85,7 +85,7 @@ func TestSample(t *testing.T) {
 		Granted: 20, Used: 2, Stalest: 3 * time.Second, Tasks: map[watcher.State]int{watcher.Pushing: 1},
 		Starts: watcher.Lateness{Expected: 4 * time.Second, Seen: 5 * time.Second}, Stops: watcher.Lateness{Expected: 6 * time.Second, Seen: 7 * time.Second},
 	}, time.Now())
-	if want := [measures]float32{made: 2, granted: 20, oldest: 3, startsExpected: 4, startsSeen: 5, stopsExpected: 6, stopsSeen: 7}; some.figures != want {
-		t.Errorf("figures = %v, want %v", some.figures, want)
+	if want := [measures]float32{made: 2, granted: 20, oldest: 3, startsExpected: 4, startsSeen: 5, stopsExpected: 6, stopsSeen: 7}; some.values != want {
+		t.Errorf("figures = %v, want %v", some.values, want)
 	}
 }

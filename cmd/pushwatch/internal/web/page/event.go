@@ -10,16 +10,16 @@ import (
 	"pushwatch/watcher"
 )
 
-// A fact is an event as it is shown.
-type fact struct {
+// An event is a saved event with its body decoded.
+type event struct {
 	watcher.RecentEvent
 	ID      string
 	Subject string
-	Data    factData
+	Data    eventData
 }
 
-// factData are the data of an event, of whatever type it is.
-type factData struct {
+// eventData are the data of an event of any type.
+type eventData struct {
 	Sequence        int64             `json:"sequence"`
 	Account         string            `json:"account"`
 	Labels          map[string]string `json:"labels"`
@@ -36,31 +36,34 @@ type factData struct {
 	LastError string    `json:"last_error"`
 }
 
-// factOf reads an event. One that cannot be read is shown by what the store knows
-// of it.
-func factOf(e watcher.RecentEvent) fact {
+// decodeEvent decodes an event. Of a body that cannot be decoded it keeps what the store
+// knows beside it.
+func decodeEvent(e watcher.RecentEvent) event {
 	var envelope struct {
-		ID      string   `json:"id"`
-		Subject string   `json:"subject"`
-		Data    factData `json:"data"`
+		ID      string    `json:"id"`
+		Subject string    `json:"subject"`
+		Data    eventData `json:"data"`
 	}
-	_ = json.Unmarshal(e.Body, &envelope) // as far as it can be
-	return fact{e, envelope.ID, envelope.Subject, envelope.Data}
+	_ = json.Unmarshal(e.Body, &envelope) // fields that were decoded are shown
+	return event{e, envelope.ID, envelope.Subject, envelope.Data}
 }
 
-func factsOf(events []watcher.RecentEvent) []fact {
-	facts := make([]fact, len(events))
-	for i, e := range events {
-		facts[i] = factOf(e)
+func decodeEvents(saved []watcher.RecentEvent) []event {
+	events := make([]event, len(saved))
+	for i, e := range saved {
+		events[i] = decodeEvent(e)
 	}
-	return facts
+	return events
 }
 
-// Link is where what the fact is about is shown; empty: nowhere.
-func (f fact) Link() string { return subjectLink(f.Subject) }
+// Link is the address of the task that the event is about; empty: it is about none.
+func (e event) Link() string { return subjectLink(e.Subject) }
 
-// subjectLink is where the task of an event's subject is shown; empty where the
-// subject is none.
+// About is the event's subject for people.
+func (e event) About() string { return subjectName(e.Subject) }
+
+// subjectLink is the address of the task that an event's subject names; empty: it names
+// none.
 func subjectLink(subject string) string {
 	app, id, _ := strings.Cut(subject, "/")
 	key := watcher.Key{TaskID: id}
@@ -71,10 +74,7 @@ func subjectLink(subject string) string {
 	return "/tasks/" + key.String()
 }
 
-// About is the subject as people call it.
-func (f fact) About() string { return subjectName(f.Subject) }
-
-// subjectName is an event's subject as people call it: a task by its id alone.
+// subjectName is an event's subject for people: of a task its id alone.
 func subjectName(subject string) string {
 	if _, id, ok := strings.Cut(subject, "/"); ok && subjectLink(subject) != "" {
 		return id
@@ -82,10 +82,10 @@ func subjectName(subject string) string {
 	return subject
 }
 
-// Class says for the style how good or bad the news is.
-func (f fact) Class() string { return newsClass(f.Type) }
+// Class is the CSS class of the event: "bad", "odd", "good" or "plain".
+func (e event) Class() string { return eventClass(e.Type) }
 
-func newsClass(t watcher.EventType) string {
+func eventClass(t watcher.EventType) string {
 	switch t {
 	case watcher.PushFailed, watcher.PushNotFound, watcher.WatcherBlind, watcher.DeliveryExhausted:
 		return "bad"
@@ -97,18 +97,18 @@ func newsClass(t watcher.EventType) string {
 	return "plain"
 }
 
-// Detail is what there is to say beyond the type; empty: nothing.
-func (f fact) Detail() string {
-	d := f.Data
+// Detail is what the event says beyond its type and subject; empty: nothing.
+func (e event) Detail() string {
+	d := e.Data
 	var push watcher.Push
 	if d.Push != nil {
 		push = *d.Push
 	}
-	switch f.Type {
+	switch e.Type {
 	case watcher.PushException:
 		return fmt.Sprintf("%+d, %d in all", d.ExceptionsAdded, value(push.ExceptionCount))
 	case watcher.PushStopped, watcher.PushFailed, watcher.PushNotFound:
-		return how(d.Push, d.Error)
+		return endReason(d.Push, d.Error)
 	case watcher.PushBackupChanged:
 		return value(push.Backup)
 	case watcher.PushChanged:
@@ -116,22 +116,22 @@ func (f fact) Detail() string {
 	case watcher.WatcherBlind:
 		return plural(d.Tasks, "live push", "live pushes") + ": " + errorText(d.Error)
 	case watcher.WatcherSighted:
-		return "after " + span(f.At.Sub(d.Since))
+		return "after " + span(e.At.Sub(d.Since))
 	case watcher.DeliveryExhausted:
 		return d.EventType + " to " + d.Notifier + ": " + d.LastError
 	}
 	return ""
 }
 
-// how says how a push has ended.
-func how(p *watcher.Push, e *watcher.APIError) string {
+// endReason says why a push has ended.
+func endReason(p *watcher.Push, e *watcher.APIError) string {
 	switch {
 	case e != nil:
 		return errorText(e)
 	case p == nil || p.Status == nil:
-		return "no status told"
+		return "no status reported"
 	case p.FinishReason == nil:
-		return "no reason told"
+		return "no reason reported"
 	}
 	return *p.FinishReason
 }

@@ -1,0 +1,71 @@
+package page
+
+import (
+	"time"
+
+	"pushwatch/notify"
+)
+
+// A deliveryStatus sums up the deliveries to all notifiers.
+type deliveryStatus struct {
+	Notifiers     int
+	Pending, Dead int
+	Waiting       time.Duration // age of the oldest pending delivery
+	Inactive      []string      // notifiers that are paused or gone
+	Unknown       bool          // the database does not answer
+}
+
+// lateAfter is the age from which a pending delivery counts as late.
+const lateAfter = 30 * time.Second
+
+// Level says how well delivery works.
+func (d deliveryStatus) Level() level {
+	switch {
+	case d.Unknown, d.Dead > 0, len(d.Inactive) > 0:
+		return failing
+	case d.Waiting > lateAfter:
+		return warning
+	}
+	return ok
+}
+
+// Class is the CSS class of the status.
+func (d deliveryStatus) Class() string {
+	if l := d.Level(); l > ok || d.Notifiers > 0 {
+		return l.Class()
+	}
+	return "idle"
+}
+
+// Word is the status in a few words.
+func (d deliveryStatus) Word() string {
+	switch {
+	case d.Unknown:
+		return "Delivery status unknown"
+	case len(d.Inactive) > 0:
+		return "Not everything is delivered"
+	case d.Dead > 0:
+		return plural(d.Dead, "delivery failed permanently", "deliveries failed permanently")
+	case d.Waiting > lateAfter:
+		return "Deliveries are late"
+	case d.Notifiers == 0:
+		return "No notifier"
+	case d.Pending > 0:
+		return "Delivering"
+	}
+	return "Everything delivered"
+}
+
+// deliveryStatusOf sums up the status of notifiers; err says why it is not known.
+func deliveryStatusOf(notifiers []notify.Status, err error) deliveryStatus {
+	d := deliveryStatus{Notifiers: len(notifiers), Unknown: err != nil}
+	for _, n := range notifiers {
+		d.Pending += n.Pending
+		d.Dead += n.Dead
+		d.Waiting = max(d.Waiting, n.Waiting)
+		if n.State != notify.Active {
+			d.Inactive = append(d.Inactive, n.Name)
+		}
+	}
+	return d
+}

@@ -1,0 +1,178 @@
+package page
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+// A level says how well watching or delivery works. A higher one is worse.
+type level int
+
+const (
+	ok      level = iota
+	warning       // later than promised
+	failing       // a part does not work
+	blind         // nothing is visible
+)
+
+// Class is the CSS class of the level.
+func (l level) Class() string { return [...]string{"ok", "warning", "failing", "blind"}[l] }
+
+// A visibility says what can be observed, of one account or of all.
+type visibility struct {
+	Level    level
+	Idle     bool // this process watches no account
+	Accounts int
+	Live     int           // tasks
+	Stalest  time.Duration // age of the oldest observation of a live task
+	Since    time.Time     // when the oldest outage began; zero: there is none
+	LastSeen time.Time     // the newest observation of what is blind now; zero: none is known
+	Reasons  []reason      // the worst first
+	More     int           // reasons that are left out
+}
+
+// maxReasons is how many reasons are listed.
+const maxReasons = 6
+
+// A reason explains why something is not visible, or late.
+type reason struct {
+	Level    level
+	Account  string
+	SDKAppID int64 // 0: the whole account
+	What     string
+	Since    time.Time // zero: not known
+	LastSeen time.Time // zero: not known, or without meaning
+	Cause    *watcher.APIError
+	Tasks    int    // live ones that it concerns
+	Advice   string // what to do
+}
+
+// Word is the visibility in a few words.
+func (v visibility) Word() string {
+	if v.Idle {
+		return "Watching no account"
+	}
+	return [...]string{"All pushes visible", "Slow", "Partly blind", "Blind"}[v.Level]
+}
+
+// Class is the CSS class of the visibility.
+func (v visibility) Class() string {
+	if v.Idle {
+		return "idle"
+	}
+	return v.Level.Class()
+}
+
+// visibilityOf sums up the visibility of all accounts. All is blind where every account
+// is.
+func visibilityOf(accounts []watcher.AccountStatus) visibility {
+	all := visibility{Accounts: len(accounts), Idle: len(accounts) == 0, Level: blind}
+	for _, a := range accounts {
+		one := accountVisibility(a)
+		all.Reasons = append(all.Reasons, one.Reasons...)
+		all.Live += one.Live
+		all.Stalest = max(all.Stalest, one.Stalest)
+		if one.Level < blind {
+			all.Level = min(all.Level, one.Level)
+		}
+	}
+	if all.Level < blind { // at least one account is not
+		for _, r := range all.Reasons {
+			all.Level = max(all.Level, min(r.Level, failing))
+		}
+	}
+	if all.Idle {
+		all.Level = ok
+	}
+	all.summarize()
+	if more := len(all.Reasons) - maxReasons; more > 0 {
+		all.Reasons, all.More = all.Reasons[:maxReasons], more
+	}
+	return all
+}
+
+// accountVisibility returns the visibility of one account.
+func accountVisibility(a watcher.AccountStatus) visibility {
+	v := visibility{Accounts: 1, Stalest: a.Stalest}
+	for _, n := range a.Tasks {
+		v.Live += n
+	}
+	var reasons []reason
+	if !a.Unheard.IsZero() { // the rest of its status is as old
+		reasons = []reason{{Level: blind, What: "Not watched: process " + a.Member + ", which watched it, does not respond.", Since: a.Unheard, LastSeen: a.LastSeen, Tasks: v.Live,
+			Advice: "Another process takes it over within seconds, if one runs whose settings name the account."}}
+	} else {
+		reasons = slices.Concat(storeReasons(a, v.Live), outageReasons(a), speedReasons(a, v.Live))
+	}
+	for _, r := range reasons {
+		r.Account = a.Name
+		v.Reasons = append(v.Reasons, r)
+		v.Level = max(v.Level, r.Level)
+	}
+	v.summarize()
+	return v
+}
+
+// storeReasons says that an account's observations cannot be saved.
+func storeReasons(a watcher.AccountStatus, live int) []reason {
+	if a.StoreFailed.IsZero() {
+		return nil
+	}
+	return []reason{{Level: blind, What: "The database fails: observations can be neither saved nor delivered.", Since: a.StoreFailed, Tasks: live,
+		Advice: "Check the database and its disk. Polling continues as far as possible, and saved data is safe."}}
+}
+
+// outageReasons says what of an account cannot be observed.
+func outageReasons(a watcher.AccountStatus) (reasons []reason) {
+	for _, d := range a.Dark {
+		if whole := a.Dark[0]; d.SDKAppID != 0 && whole.SDKAppID == 0 && (whole.Told || !d.Told) {
+			continue // the outage of the whole account covers it
+		}
+		r := reason{SDKAppID: d.SDKAppID, Since: d.Since, LastSeen: d.LastSeen, Cause: d.Cause, Tasks: d.Tasks}
+		switch {
+		case !d.Told:
+			r.Level, r.What = warning, "Recent polls failed."
+			r.Advice = "This may pass. If it lasts for watch.blind_after, it is reported as blind."
+		case d.SDKAppID != 0:
+			r.Level, r.What = failing, "Status unknown."
+			r.Advice = "Check that the application still belongs to this account and may call DescribeWhiteboardPush."
+		default:
+			r.Level, r.What = blind, "Status unknown."
+			r.Advice = "Check the credentials, the network and TIW's status page. Polls are retried at least every 15 s."
+		}
+		reasons = append(reasons, r)
+	}
+	return reasons
+}
+
+// speedReasons says why the pushes of an account are observed later than promised.
+func speedReasons(a watcher.AccountStatus, live int) (reasons []reason) {
+	if a.Granted < 0.95*a.Limit {
+		reasons = append(reasons, reason{Level: warning, What: "TIW refuses requests beyond " + decimal(a.Granted) + " a second of the " + decimal(a.Limit) + " allowed: others use this account's quota.",
+			Advice: "Find the other callers of TIW with this account, or lower requests_per_second to this installation's share."})
+	}
+	if a.Overloaded {
+		reasons = append(reasons, reason{Level: warning, What: "Polling all live pushes once takes " + span(a.Lap) + ", more than the " + span(a.MaxLap) + " of watch.max_staleness.", Tasks: live,
+			Advice: "Ask Tencent for a higher limit, or spread the applications over more accounts."})
+	}
+	return reasons
+}
+
+// summarize puts the worst reasons first and takes the times of the outages from them.
+func (v *visibility) summarize() {
+	slices.SortStableFunc(v.Reasons, func(a, b reason) int { return cmp.Compare(b.Level, a.Level) })
+	for _, r := range v.Reasons {
+		if r.Level < failing {
+			continue
+		}
+		if v.Since.IsZero() || r.Since.Before(v.Since) {
+			v.Since = r.Since
+		}
+		if r.LastSeen.After(v.LastSeen) {
+			v.LastSeen = r.LastSeen
+		}
+	}
+}
