@@ -18,8 +18,8 @@ var (
 	ErrNoAccount = errors.New("no process owns an account")
 )
 
-// An Archive keeps the deliveries of all accounts, and the standings of the
-// notifiers. Any process may use it, an account's owner or not.
+// An Archive keeps the deliveries of all accounts, and the records of the notifiers.
+// Any process may use it, an account's owner or not.
 type Archive interface {
 	// Deliveries reads a page of deliveries: those of one account newest first,
 	// account by account.
@@ -34,24 +34,23 @@ type Archive interface {
 	Attempts(ctx context.Context, ids []DeliveryID) (map[DeliveryID][]Attempt, error)
 
 	// Replay makes settled deliveries pending again, in steps of bounded size,
-	// and returns how many. Their attempts and their age count anew; their events
-	// stay as they are. The accounts' owners hear of it through their outboxes.
+	// and returns how many. Their attempts and their age start again from zero; their
+	// events stay as they are. The accounts' owners get them through their outboxes.
 	Replay(ctx context.Context, which Selection) (int, error)
 
-	// Announce writes an event of no task, and its deliveries, by way of any account
-	// that some process owns; that one delivers it. [ErrNoAccount] where none is
-	// owned.
+	// Announce writes an event of no task, and its deliveries, under any account that
+	// some process owns; that process delivers it. [ErrNoAccount] where none is owned.
 	Announce(ctx context.Context, event watcher.Event) error
 
 	// Tallies counts the deliveries of each notifier that has any.
 	Tallies(ctx context.Context) (map[string]Tally, error)
 
-	// Standings reads the standings that were saved.
-	Standings(ctx context.Context) ([]Standing, error)
+	// NotifierRecords reads the records that were saved.
+	NotifierRecords(ctx context.Context) ([]NotifierRecord, error)
 
-	// SaveStanding saves a standing over the one with the version before; 0: over
+	// SaveNotifier saves a record over the one with the version before; 0: over
 	// none. [watcher.ErrConflict] where another is saved.
-	SaveStanding(ctx context.Context, s Standing, before int64) error
+	SaveNotifier(ctx context.Context, r NotifierRecord, before int64) error
 }
 
 // A DeliveryID names a delivery among those of all accounts.
@@ -72,7 +71,7 @@ func ParseDeliveryID(s string) (DeliveryID, error) {
 	return id, nil
 }
 
-// A Record is a delivery as it stands in the archive.
+// A Record is a delivery as the archive has it.
 type Record struct {
 	ID            DeliveryID
 	EventID       string

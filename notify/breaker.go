@@ -6,25 +6,24 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// A gate is a notifier's breaker. It says how many attempts may be under way: one
-// probe now and then while the notifier is down, few at first when it has come
-// back, and otherwise as many as it is configured for.
+// A breaker limits the attempts on one notifier: while the notifier is down, to one
+// probe now and then; after it has come back, to few at first; otherwise to as many
+// as the settings allow.
 //
-// It is taken to be down after some failures in a row that are its own and not
-// the event's: see [SendError.outage]; an answer of any other kind ends the row. They
-// have to be of more lanes than one, for an event may be more than its receiver can
-// bear. What is tried on it then is a probe, and where that fails as before it counts
-// as no attempt of the delivery: the delivery's schedule is for faults that concern
-// it, and should not be used up by an outage.
-type gate struct {
-	most     int   // attempts at the same time
-	allowed  int   // now, after an outage; 0: most
+// The notifier counts as down after some failures in a row that are its own and not
+// the event's ([SendError.outage]); any other answer ends the row. The failures must
+// be of more than one lane, because one event may be more than its receiver can
+// handle. A failed probe does not count against its delivery: the delivery's schedule
+// is for faults that concern it, and an outage must not use it up.
+type breaker struct {
+	limit    int   // attempts at the same time, by the settings
+	ramp     int   // the limit for now, after an outage; 0: none but limit
 	failures int   // in a row
-	failing  *lane // whose the last of them was
-	several  bool  // they are of more lanes than one
+	failing  *lane // of the last of them
+	several  bool  // they are of more than one lane
 	probeAt  time.Time
 	probing  bool
-	waits    *backoff.ExponentialBackOff // between probes; nil: not down
+	backoff  *backoff.ExponentialBackOff // between probes; nil: not down
 }
 
 const (
@@ -33,72 +32,85 @@ const (
 	lastProbe  = time.Minute
 )
 
-// down reports whether the notifier is taken to be down.
-func (g *gate) down() bool { return g.waits != nil }
+// A transition is a change of a breaker that is worth a log line.
+type transition int
 
-// admits reports whether one more attempt may go, with so many under way.
-func (g *gate) admits(now time.Time, inFlight int) bool {
+const (
+	unchanged transition = iota
+	wentDown
+	cameBack
+)
+
+func (b *breaker) down() bool { return b.backoff != nil }
+
+// allows reports whether another attempt may start beside those in flight.
+func (b *breaker) allows(now time.Time, inFlight int) bool {
 	switch {
-	case g.down():
-		return !g.probing && !now.Before(g.probeAt)
-	case g.allowed > 0:
-		return inFlight < g.allowed
+	case b.down():
+		return !b.probing && !now.Before(b.probeAt)
+	case b.ramp > 0:
+		return inFlight < b.ramp
 	default:
-		return inFlight < g.most
+		return inFlight < b.limit
 	}
 }
 
-// opens returns when the gate will admit again, zero where that is not a matter of time.
-func (g *gate) opens(now time.Time) time.Time {
-	if g.down() && !g.probing {
-		return g.probeAt
+// nextProbe returns when the next probe may start; zero where that does not depend on
+// time.
+func (b *breaker) nextProbe() time.Time {
+	if b.down() && !b.probing {
+		return b.probeAt
 	}
 	return time.Time{}
 }
 
-// sent notes an attempt that goes out, and reports whether it is a probe.
-func (g *gate) sent() bool {
-	g.probing = g.down()
-	return g.probing
+// begin records the start of an attempt, and reports whether it is a probe.
+func (b *breaker) begin() (probe bool) {
+	b.probing = b.down()
+	return b.probing
 }
 
-// learn takes in what came of an attempt; fault is nil where it succeeded. It
-// reports whether the notifier is taken to be down from now on, or is back.
-func (g *gate) learn(now time.Time, l *lane, fault *SendError, probe bool) (down, back bool) {
+// record records how an attempt on the head of a lane ended; failure is nil where it
+// succeeded.
+func (b *breaker) record(now time.Time, l *lane, failure *SendError, probe bool) transition {
 	if probe {
-		g.probing = false
+		b.probing = false
 	}
-	switch {
-	case fault == nil || !fault.outage(): // it answers, if not as one would like
-		return false, g.succeeded()
-	case g.down():
-		if probe {
-			g.probeAt = now.Add(g.waits.NextBackOff())
-		}
-	default:
-		g.several = g.several || g.failures > 0 && l != g.failing
-		g.failing = l
-		if g.failures++; g.failures >= downAfter && g.several {
-			g.waits = backoff.NewExponentialBackOff(
-				backoff.WithInitialInterval(firstProbe), backoff.WithMaxInterval(lastProbe),
-				backoff.WithRandomizationFactor(0.2), backoff.WithMultiplier(1.5), backoff.WithMaxElapsedTime(0))
-			g.probeAt = now.Add(g.waits.NextBackOff())
-			return true, false
-		}
+	if failure == nil || !failure.outage() {
+		return b.recordSuccess()
 	}
-	return false, false
+	return b.recordFailure(now, l, probe)
 }
 
-func (g *gate) succeeded() (back bool) {
-	g.failures, g.failing, g.several = 0, nil, false
+func (b *breaker) recordSuccess() transition {
+	b.failures, b.failing, b.several = 0, nil, false
 	switch {
-	case g.down():
-		g.waits, g.allowed = nil, 1
-		return true
-	case g.allowed > 0:
-		if g.allowed *= 2; g.allowed >= g.most {
-			g.allowed = 0
+	case b.down():
+		b.backoff, b.ramp = nil, 1
+		return cameBack
+	case b.ramp > 0:
+		if b.ramp *= 2; b.ramp >= b.limit {
+			b.ramp = 0
 		}
 	}
-	return false
+	return unchanged
+}
+
+func (b *breaker) recordFailure(now time.Time, l *lane, probe bool) transition {
+	if b.down() {
+		if probe {
+			b.probeAt = now.Add(b.backoff.NextBackOff())
+		}
+		return unchanged
+	}
+	b.several = b.several || b.failures > 0 && l != b.failing
+	b.failing = l
+	if b.failures++; b.failures < downAfter || !b.several {
+		return unchanged
+	}
+	b.backoff = backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(firstProbe), backoff.WithMaxInterval(lastProbe),
+		backoff.WithRandomizationFactor(0.2), backoff.WithMultiplier(1.5), backoff.WithMaxElapsedTime(0))
+	b.probeAt = now.Add(b.backoff.NextBackOff())
+	return wentDown
 }

@@ -17,21 +17,20 @@ import (
 // ErrNoNotifier means that the settings name no such notifier.
 var ErrNoNotifier = errors.New("no such notifier")
 
-// Status is what can be told of a notifier.
+// Status is how a notifier is, for people.
 type Status struct {
 	Name, Type  string
 	URL         string // where it is, without secrets; empty where it is nowhere
-	State       Condition
-	PausedUntil time.Time // while the notifier itself has asked for silence; else zero
+	State       NotifierState
+	PausedUntil time.Time // while the notifier itself has asked for a pause; else zero
 	Pending     int
 	Dead        int
 	Waiting     time.Duration // for how long the oldest pending delivery has waited; 0: none does
 	LastError   string        // of its last attempt, or why it is gone; empty where that succeeded
 }
 
-// Notifiers tells how the notifiers are, in the order of the settings. The counts
-// may be some seconds old. A notifier that has asked for silence is shown as
-// [Paused].
+// Notifiers returns how the notifiers are, in the order of the settings. The counts
+// may be some seconds old. A notifier that has asked for a pause is shown as [Paused].
 func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	tallies, err := d.tallies.get(ctx)
 	if err != nil {
@@ -42,19 +41,19 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	}
 	var list []Status
 	now := time.Now()
-	for _, c := range d.roster.all() {
-		n, t := c.now(), tallies[c.Name]
+	for _, c := range d.registry.all() {
+		n, t := c.settings(), tallies[c.Name]
 		s := Status{Name: c.Name, Type: n.Type, Pending: t.Pending, Dead: t.Dead, Waiting: t.waiting(now)}
 		if at, ok := n.Sender.(interface{ Target() string }); ok {
 			s.URL = at.Target()
 		}
 		c.mu.Lock()
-		s.State, s.LastError = c.standing.condition(now), c.lastError
-		if !c.standing.open(now) {
-			s.LastError = cmp.Or(s.LastError, c.standing.Reason)
+		s.State, s.LastError = c.record.shown(now), c.lastError
+		if !c.record.allows(now) {
+			s.LastError = cmp.Or(s.LastError, c.record.Reason)
 		}
-		if c.standing.PausedUntil.After(now) {
-			s.PausedUntil = c.standing.PausedUntil
+		if c.record.PausedUntil.After(now) {
+			s.PausedUntil = c.record.PausedUntil
 		}
 		c.mu.Unlock()
 		list = append(list, s)
@@ -62,30 +61,30 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	return list, nil
 }
 
-// Pause has a notifier's deliveries wait until it is resumed, also after a
-// restart. What is under way is not cut off. One that is gone stays so.
+// Pause makes a notifier's deliveries wait until it is resumed, also after a restart.
+// What is in flight is not cut off. A notifier that is gone stays so.
 func (d *Dispatcher) Pause(ctx context.Context, notifier string) error {
-	return d.setStanding(ctx, notifier, "pause", func(s *Standing) {
-		if s.State != Gone {
-			s.change(time.Now(), Paused, "")
+	return d.changeRecord(ctx, notifier, "pause", func(r *NotifierRecord) {
+		if r.State != Gone {
+			r.change(time.Now(), Paused, "")
 		}
 	})
 }
 
-// Resume ends every pause of a notifier, and that it is gone. What went to dead
-// letter meanwhile stays there: see [Dispatcher.RetryAll].
+// Resume makes a notifier active that is paused or gone. What went to dead letter
+// meanwhile stays there: see [Dispatcher.RetryAll].
 func (d *Dispatcher) Resume(ctx context.Context, notifier string) error {
-	return d.setStanding(ctx, notifier, "resume", func(s *Standing) {
-		s.change(time.Now(), Active, "")
-		s.PausedUntil = time.Time{}
+	return d.changeRecord(ctx, notifier, "resume", func(r *NotifierRecord) {
+		r.change(time.Now(), Active, "")
+		r.PausedUntil = time.Time{}
 	})
 }
 
-// setStanding changes the standing of a notifier as it is saved.
-func (d *Dispatcher) setStanding(ctx context.Context, notifier, what string, change func(*Standing)) error {
+// changeRecord changes the saved record of a notifier.
+func (d *Dispatcher) changeRecord(ctx context.Context, notifier, what string, change func(*NotifierRecord)) error {
 	c, err := d.channel(notifier)
 	for err == nil {
-		if err = d.tryStanding(ctx, c, change); !errors.Is(err, watcher.ErrConflict) {
+		if err = d.tryChange(ctx, c, change); !errors.Is(err, watcher.ErrConflict) {
 			break
 		}
 		err = context.Cause(ctx) // again: an attempt, or somebody elsewhere, has changed it meanwhile
@@ -96,83 +95,83 @@ func (d *Dispatcher) setStanding(ctx context.Context, notifier, what string, cha
 	return nil
 }
 
-// tryStanding is a turn of setStanding.
-func (d *Dispatcher) tryStanding(ctx context.Context, c *channel, change func(*Standing)) error {
-	standings, err := d.archive.Standings(ctx)
+// tryChange is one turn of changeRecord.
+func (d *Dispatcher) tryChange(ctx context.Context, c *channel, change func(*NotifierRecord)) error {
+	records, err := d.archive.NotifierRecords(ctx)
 	if err != nil {
 		return err
 	}
-	s := Standing{Notifier: c.Name, State: Active}
-	if i := slices.IndexFunc(standings, func(s Standing) bool { return s.Notifier == c.Name }); i >= 0 {
-		s = standings[i]
+	r := NotifierRecord{Notifier: c.Name, State: Active}
+	if i := slices.IndexFunc(records, func(r NotifierRecord) bool { return r.Notifier == c.Name }); i >= 0 {
+		r = records[i]
 	}
-	saved := s.Version
-	s.Version = max(saved, c.copyStanding().Version) // what is known here may be on its way there
-	was := s.Version
-	change(&s)
-	if s.Version > was {
-		if err := d.archive.SaveStanding(ctx, s, saved); err != nil {
+	saved := r.Version
+	r.Version = max(saved, c.copyRecord().Version) // the channel's may not be written yet
+	was := r.Version
+	change(&r)
+	if r.Version > was {
+		if err := d.archive.SaveNotifier(ctx, r, saved); err != nil {
 			return err
 		}
 	}
-	c.adopt(s)
+	c.adopt(r)
 	return nil
 }
 
-func (c *channel) copyStanding() Standing {
+func (c *channel) copyRecord() NotifierRecord {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.standing
+	return c.record
 }
 
 func (d *Dispatcher) channel(notifier string) (*channel, error) {
-	c := d.roster.named(notifier)
+	c := d.registry.named(notifier)
 	if c == nil {
 		return nil, ErrNoNotifier
 	}
 	return c, nil
 }
 
-// adopt takes over a standing that was saved, unless what is known here is newer.
-func (c *channel) adopt(s Standing) {
+// adopt replaces the channel's record with a saved one, unless the channel's is newer.
+func (c *channel) adopt(r NotifierRecord) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	same := s.Version == c.standing.Version && s.State == c.standing.State && s.PausedUntil.Equal(c.standing.PausedUntil)
-	if same || s.Version < c.standing.Version {
+	same := r.Version == c.record.Version && r.State == c.record.State && r.PausedUntil.Equal(c.record.PausedUntil)
+	if same || r.Version < c.record.Version {
 		return
 	}
-	was := c.standing.State
-	c.standing = s
-	if s.State == Gone || was == Gone {
-		c.abandon() // what waits is buried, or read again
+	was := c.record.State
+	c.record = r
+	if r.State == Gone || was == Gone {
+		c.dropLanes() // what waits is made dead, or read again
 	}
-	if s.State == Active {
+	if r.State == Active {
 		c.lastError = ""
 	}
-	c.poke()
+	c.work.Notify()
 }
 
-// refreshEvery is how often standings are read that other processes may have saved,
-// besides when [Dispatcher.Refresh] is called.
+// refreshEvery is how often [Dispatcher.Run] calls [Dispatcher.Refresh].
 const refreshEvery = 30 * time.Second
 
-// Refresh takes over the standings that were saved, by other processes too.
+// Refresh reads the saved records of the notifiers, which other processes may have
+// changed.
 func (d *Dispatcher) Refresh(ctx context.Context) error {
-	standings, err := d.archive.Standings(ctx)
+	records, err := d.archive.NotifierRecords(ctx)
 	if err != nil {
 		return err
 	}
-	for _, s := range standings {
-		if c := d.roster.named(s.Notifier); c != nil {
-			c.adopt(s)
+	for _, r := range records {
+		if c := d.registry.named(r.Notifier); c != nil {
+			c.adopt(r)
 		}
 	}
 	return nil
 }
 
-// Test sends a webhook.test event to one notifier, by way of an account that this
-// process owns, or, where it owns none, that another does, and returns the event's
-// id once it is saved. It waits for its turn like any other: behind a pause, for one.
+// Test makes a webhook.test event for one notifier, under an account that this process
+// owns or, where it owns none, that another does, and returns the event's id once it is
+// saved. It is delivered like any other: after a pause, for one.
 func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string, err error) {
 	if _, err := d.channel(notifier); err != nil {
 		return "", fmt.Errorf("test notifier %s: %w", notifier, err)
@@ -193,9 +192,9 @@ func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string,
 	return e.ID, nil
 }
 
-// Retry replays one delivery that is delivered or dead: the same event, byte for
-// byte, with its attempts and its age counted anew. One that is pending is left as
-// it is. [ErrNoDelivery] where there is none.
+// Retry replays one delivery that is delivered or dead: the same event, byte for byte,
+// while its attempts and its age start from zero. A pending one stays as it is.
+// [ErrNoDelivery] where there is none.
 func (d *Dispatcher) Retry(ctx context.Context, id DeliveryID) error {
 	_, err := d.archive.Replay(ctx, Selection{ID: id})
 	return err

@@ -1,20 +1,22 @@
 package notify
 
 import (
+	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
+
+	"go.uber.org/zap"
 
 	"pushwatch/watcher"
 )
 
-// Exhausted is the data of a delivery.exhausted event: an event was given up for
-// a notifier and lies in dead letter now.
+// Exhausted is the data of a delivery.exhausted event: a delivery to a notifier is a
+// dead letter now.
 type Exhausted struct {
 	Account   string            `json:"account"`
 	Notifier  string            `json:"notifier"`
-	Gone      bool              `json:"gone"` // all of the notifier's deliveries are given up: it answered 410 to this one
+	Gone      bool              `json:"gone"` // the notifier answered 410 to this one: all its deliveries are dead letters
 	EventID   string            `json:"event_id"`
 	EventType watcher.EventType `json:"event_type"`
 	Subject   string            `json:"subject"`
@@ -22,19 +24,23 @@ type Exhausted struct {
 	LastError string            `json:"last_error"`
 }
 
-// exhausted makes the event that tells of a delivery given up. Its id follows
-// from the delivery and its last replay, so that giving up the same again after
-// a crash tells nothing new.
-func (d *Dispatcher) exhausted(given *Delivery, o *Outcome, gone *Standing) *watcher.Event {
-	fact := fmt.Sprintf("exhausted|%s|%s|%d", given.Notifier, given.EventID, given.Since.UnixMicro())
-	subject := given.Subject
+// A deadLetterEvent makes the event that reports a dead letter. Where the notifier
+// itself is gone by this attempt, its record is given.
+type deadLetterEvent func(d *Delivery, o *Outcome, gone *NotifierRecord) *watcher.Event
+
+// deadLetter is the dispatcher's deadLetterEvent. The event's id follows from the
+// delivery and its last replay, so that the same dead letter after a crash makes no
+// second event.
+func (d *Dispatcher) deadLetter(dead *Delivery, o *Outcome, gone *NotifierRecord) *watcher.Event {
+	fact := fmt.Sprintf("exhausted|%s|%s|%d", dead.Notifier, dead.EventID, dead.Since.UnixMicro())
+	subject := dead.Subject
 	if gone != nil {
-		fact, subject = fmt.Sprintf("gone|%s|%d", gone.Notifier, gone.Version), given.Notifier
+		fact, subject = fmt.Sprintf("gone|%s|%d", gone.Notifier, gone.Version), dead.Notifier
 	}
 	at := o.Attempt.At.Add(o.Attempt.Duration)
-	return d.event(watcher.DeliveryExhausted, watcher.FactID(fact), subject, given.Account, at, d.toldOf(given.Notifier), Exhausted{
-		Account: given.Account, Notifier: given.Notifier, Gone: gone != nil, EventID: given.EventID, EventType: given.Type,
-		Subject: given.Subject, Attempts: o.Attempts, LastError: o.Attempt.Error,
+	return d.event(watcher.DeliveryExhausted, watcher.FactID(fact), subject, dead.Account, at, d.deadLetterNotifiers(dead.Notifier), Exhausted{
+		Account: dead.Account, Notifier: dead.Notifier, Gone: gone != nil, EventID: dead.EventID, EventType: dead.Type,
+		Subject: dead.Subject, Attempts: o.Attempts, LastError: o.Attempt.Error,
 	})
 }
 
@@ -46,48 +52,76 @@ func (d *Dispatcher) event(kind watcher.EventType, id, subject, account string, 
 	}
 }
 
-// An exhauster makes the event that tells of a delivery given up, nil for none. A
-// standing is given where the notifier itself is gone.
-type exhauster func(*Delivery, *Outcome, *Standing) *watcher.Event
-
-// toldOf names who is told that a notifier gave something up: its fallback,
-// whatever that one's own events, and every log.
-func (d *Dispatcher) toldOf(notifier string) []string {
+// deadLetterNotifiers names who gets the event that reports a notifier's dead letter:
+// its fallback, whatever that one's own events, and every log.
+func (d *Dispatcher) deadLetterNotifiers(notifier string) []string {
 	var names []string
-	if c := d.roster.named(notifier); c != nil && c.now().Fallback != "" {
-		names = append(names, c.now().Fallback)
+	if c := d.registry.named(notifier); c != nil && c.settings().Fallback != "" {
+		names = append(names, c.settings().Fallback)
 	}
-	for _, c := range d.roster.all() {
-		if c.now().Type == "log" && c.Name != notifier && !slices.Contains(names, c.Name) {
+	for _, c := range d.registry.all() {
+		if c.settings().Type == "log" && c.Name != notifier && !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
 		}
 	}
 	return names
 }
 
-// CheckFallbacks finds what is wrong with the fallbacks of notifiers, given by
-// the notifiers' names; an empty one is none. It returns a fault for each name
-// whose fallback is no notifier, or leads back to the name.
-func CheckFallbacks(fallbacks map[string]string) map[string]error {
-	faults := make(map[string]error)
-	for name, fallback := range fallbacks {
-		if fallback == "" {
-			continue
-		}
-		if _, ok := fallbacks[fallback]; !ok {
-			faults[name] = fmt.Errorf("fallback = %q: want the name of another notifier", fallback)
-			continue
-		}
-		seen := []string{name}
-		for next := fallback; next != ""; next = fallbacks[next] {
-			if next == name {
-				faults[name] = fmt.Errorf("fallback = %q: goes in a circle: %s", fallback, strings.Join(append(seen, name), " → "))
-			}
-			if slices.Contains(seen, next) {
-				break
-			}
-			seen = append(seen, next)
+// recordDead completes the outcome of a dead delivery with the event that reports it.
+// gone is the record of a notifier that is gone by this attempt. There is no event for
+// what died together with the notifier, nor for a delivery that itself reports a dead
+// letter.
+func (c *channel) recordDead(d *Delivery, o *Outcome, gone *NotifierRecord) {
+	c.metrics.dead(1)
+	c.log.Error("delivery dead", zap.String("event", d.EventID), d.about(),
+		zap.Int("attempt", o.Attempts), zap.String("error", o.Attempt.Error))
+	if gone == nil && (d.Type == watcher.DeliveryExhausted || c.isGone()) {
+		return
+	}
+	o.Announce = c.deadLetter(d, o, gone)
+}
+
+// expire makes dead the heads of busy lanes, which are too old, and the deliveries
+// behind them that are too old as well.
+func (c *channel) expire(ctx context.Context, old []*lane) {
+	for _, l := range old {
+		for c.expireHead(ctx, l) {
 		}
 	}
-	return faults
+	c.work.Notify()
+}
+
+// expireHead makes the head of a busy lane dead, and reports whether the next one is
+// too old as well: then the lane is still busy.
+func (c *channel) expireHead(ctx context.Context, l *lane) bool {
+	c.mu.Lock()
+	d := l.queue[0]
+	reason := "not delivered within " + c.settings().MaxAge.String()
+	if c.lastError != "" {
+		reason += ": " + c.lastError
+	}
+	c.mu.Unlock()
+	now := time.Now()
+	o := Outcome{
+		ID: d.ID, Position: d.Position, State: Dead, Attempts: d.Attempts + 1,
+		Attempt: Attempt{At: now, Error: reason},
+	}
+	c.recordDead(&d, &o, nil)
+	l.feed.settle(ctx, o)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.lanes.owns(l) {
+		c.detached--
+		c.refill()
+		return false
+	}
+	c.lanes.done(l)
+	c.refill()
+	if len(l.queue) > 0 && now.Sub(l.queue[0].Since) >= c.settings().MaxAge {
+		c.lanes.take(l)
+		l.busy = true
+		return true
+	}
+	return false
 }

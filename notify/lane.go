@@ -15,7 +15,7 @@ type lane struct {
 	queue []Delivery
 	due   time.Time // when the head may be tried; zero: at once
 	down  bool      // the head failed because the receiver is down, not because of what it is
-	busy  bool      // the head is being sent or given up; the lane is in no list
+	busy  bool      // the head is being sent or made dead; the lane is in no list
 	line  *list.List
 	place *list.Element // in line; nil: in none
 	index int           // in the heap of waiting lanes; -1: not there
@@ -24,16 +24,16 @@ type lane struct {
 // A laneKey names a lane of one notifier.
 type laneKey struct{ account, subject string }
 
-// lanes are what a channel holds in memory. A lane that can be sent stands in one
-// of two lines, one that has to wait in a heap.
+// lanes are what a channel holds in memory. A lane whose head may be sent is in one of
+// two lines, one whose head has to wait is in a heap.
 type lanes struct {
 	all     map[laneKey]*lane
-	held    int // deliveries
-	loaded  int // deliveries with their bodies
-	fresh   list.List
-	again   list.List // heads that were tried before
+	held    int       // deliveries
+	loaded  int       // deliveries with their bodies
+	fresh   list.List // of lanes whose heads were never sent
+	retries list.List // of lanes whose heads were sent before
 	waiting waiting
-	turns   int
+	picks   int // of next
 }
 
 // add puts a delivery into its lane: at the end, or, where it is replayed, before
@@ -73,8 +73,8 @@ func (ls *lanes) add(f *Feed, d Delivery) {
 // it was busy.
 func (ls *lanes) owns(l *lane) bool { return ls.all[l.key] == l }
 
-// put places a lane that is in no list where its head belongs, which is due at a
-// time.
+// put adds a lane that is in no list to the one where it belongs; due is when its head
+// may be sent.
 func (ls *lanes) put(l *lane, due time.Time) {
 	l.due = due
 	switch {
@@ -86,7 +86,7 @@ func (ls *lanes) put(l *lane, due time.Time) {
 	case l.queue[0].Attempts == 0:
 		l.line, l.place = &ls.fresh, ls.fresh.PushBack(l)
 	default:
-		l.line, l.place = &ls.again, ls.again.PushBack(l)
+		l.line, l.place = &ls.retries, ls.retries.PushBack(l)
 	}
 }
 
@@ -109,8 +109,9 @@ func (ls *lanes) unload(l *lane, i int) {
 	}
 }
 
-// wake moves the lanes that have waited enough, and returns when the next will have.
-func (ls *lanes) wake(now time.Time) (next time.Time) {
+// release moves the lanes that are due from the heap to their lines, and returns when
+// the next is due.
+func (ls *lanes) release(now time.Time) (next time.Time) {
 	for len(ls.waiting) > 0 {
 		l := ls.waiting[0]
 		if l.due.After(now) {
@@ -122,8 +123,8 @@ func (ls *lanes) wake(now time.Time) (next time.Time) {
 	return time.Time{}
 }
 
-// recover makes due at once the heads that wait because the receiver was down.
-func (ls *lanes) recover(now time.Time) {
+// releaseDown makes due at once the heads that wait because the receiver was down.
+func (ls *lanes) releaseDown(now time.Time) {
 	for _, l := range slices.Clone(ls.waiting) {
 		if l.down {
 			ls.take(l)
@@ -133,25 +134,25 @@ func (ls *lanes) recover(now time.Time) {
 	}
 }
 
-// ready reports whether a head could be sent now.
-func (ls *lanes) ready() bool { return ls.fresh.Len()+ls.again.Len() > 0 }
+// ready reports whether a head may be sent now.
+func (ls *lanes) ready() bool { return ls.fresh.Len()+ls.retries.Len() > 0 }
 
-// freshTurns of so many turns go to heads that were never tried, where there are
-// others too: what is new is told before what has failed already.
-const freshTurns, allTurns = 4, 5
+// freshPicks of allPicks go to heads that were never sent, where there are both: new
+// events come before those that have failed already.
+const freshPicks, allPicks = 4, 5
 
 // next takes the lane whose head is to be sent, nil where there is none. The lane
 // is busy then.
 func (ls *lanes) next() *lane {
-	line := &ls.again
-	if ls.fresh.Len() > 0 && (ls.again.Len() == 0 || ls.turns%allTurns < freshTurns) {
+	line := &ls.retries
+	if ls.fresh.Len() > 0 && (ls.retries.Len() == 0 || ls.picks%allPicks < freshPicks) {
 		line = &ls.fresh
 	}
 	front := line.Front()
 	if front == nil {
 		return nil
 	}
-	ls.turns++
+	ls.picks++
 	l := front.Value.(*lane)
 	ls.take(l)
 	l.busy = true
@@ -179,8 +180,8 @@ func (ls *lanes) postpone(l *lane, due time.Time) {
 	ls.put(l, due)
 }
 
-// done removes the head of a busy lane, which was settled, and puts the lane
-// where the next belongs; an empty lane is forgotten.
+// done removes the settled head of a busy lane, and puts the lane where its next one
+// belongs; an empty lane is forgotten.
 func (ls *lanes) done(l *lane) {
 	ls.unload(l, 0)
 	l.queue[0] = Delivery{}

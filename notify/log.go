@@ -20,7 +20,7 @@ func (l Log) Send(_ context.Context, d *Delivery) (int, error) {
 	return 0, nil
 }
 
-// about is whom an event concerns, for the log: a task, or another subject.
+// about is what an event is about, as a log field: a task, or another subject.
 func (d *Delivery) about() zap.Field {
 	if d.Task.TaskID != "" {
 		return zap.Stringer("task", d.Task)
@@ -28,8 +28,8 @@ func (d *Delivery) about() zap.Field {
 	return zap.String("subject", d.Subject)
 }
 
-// level is how serious an event is: an error where a class has lost its
-// whiteboard or nobody sees, a warning where that may come.
+// level is how serious an event is: an error where a class has lost its whiteboard or
+// nobody would notice, a warning where that may follow.
 func level(t watcher.EventType) zapcore.Level {
 	switch t {
 	case watcher.PushFailed, watcher.PushNotFound, watcher.WatcherBlind, watcher.DeliveryExhausted:

@@ -13,8 +13,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// TestLog has every type of event logged: in one line, as serious as it is, with the
-// event as it stands.
+// TestLog logs every type of event: in one line, at its level, with the event itself.
 func TestLog(t *testing.T) {
 	levels := map[watcher.EventType]zapcore.Level{
 		watcher.PushFailed: zap.ErrorLevel, watcher.PushNotFound: zap.ErrorLevel,

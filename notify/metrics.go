@@ -8,15 +8,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// metrics are what the delivering shows to Prometheus. No URL, secret or task id
-// is ever a label.
+// metrics are those of delivery. No URL, secret or task id is ever a label.
 type metrics struct {
 	attempts  *prometheus.CounterVec
 	outcomes  *prometheus.CounterVec
 	delivered *prometheus.HistogramVec
 }
 
-// channelMetrics are the ones of one notifier, looked up once.
+// channelMetrics are those of one notifier, looked up once.
 type channelMetrics struct {
 	attempts  *prometheus.CounterVec // by result
 	success   prometheus.Counter
@@ -52,8 +51,8 @@ func (m *metrics) channel(notifier string) *channelMetrics {
 	}
 }
 
-// succeeded counts an attempt that delivered what waited so long: less than no
-// time where the wall clock was set back meanwhile.
+// succeeded counts a delivery and how long it took, which is negative where the wall
+// clock was set back meanwhile.
 func (m *channelMetrics) succeeded(after time.Duration) {
 	m.success.Inc()
 	m.delivered.Inc()
@@ -63,17 +62,17 @@ func (m *channelMetrics) succeeded(after time.Duration) {
 // failed counts an attempt that failed.
 func (m *channelMetrics) failed(why Cause) { m.attempts.WithLabelValues(why.String()).Inc() }
 
-// dead counts deliveries that were given up.
+// dead counts dead letters.
 func (m *channelMetrics) dead(n int) { m.died.Add(float64(n)) }
 
-// Descriptions of what is counted anew at each scrape.
+// Descriptions of what is counted at each scrape.
 var (
 	stateDesc = prometheus.NewDesc("pushwatch_notifier_state",
 		"1 for the state that a notifier is in: active, paused (by somebody, or as it has asked itself), gone.", []string{"notifier", "state"}, nil)
 	oldestDesc = prometheus.NewDesc("pushwatch_oldest_pending_seconds",
-		"Since when the oldest delivery waits that a notifier has still to be told of.", []string{"notifier"}, nil)
+		"Age of the oldest pending delivery to a notifier; 0 without one.", []string{"notifier"}, nil)
 	pendingDesc = prometheus.NewDesc("pushwatch_deliveries_pending",
-		"Deliveries that a notifier has still to be told of.", []string{"notifier"}, nil)
+		"Deliveries to a notifier that are neither delivered nor dead.", []string{"notifier"}, nil)
 	deadDesc = prometheus.NewDesc("pushwatch_deliveries_dead",
 		"Deliveries in dead letter.", []string{"notifier"}, nil)
 )
@@ -93,11 +92,11 @@ func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
 	}
 	now := time.Now()
-	for _, c := range d.roster.all() {
-		standing := c.copyStanding()
-		for _, state := range []Condition{Active, Paused, Gone} {
+	for _, c := range d.registry.all() {
+		record := c.copyRecord()
+		for _, state := range []NotifierState{Active, Paused, Gone} {
 			is := 0.0
-			if standing.condition(now) == state {
+			if record.shown(now) == state {
 				is = 1
 			}
 			gauge(stateDesc, is, c.Name, string(state))
@@ -108,13 +107,13 @@ func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 		d.log.Warn("count deliveries", zap.Error(err))
 		return
 	}
-	for _, c := range d.roster.all() {
+	for _, c := range d.registry.all() {
 		t := tallies[c.Name]
 		gauge(oldestDesc, t.waiting(now).Seconds(), c.Name)
 		gauge(pendingDesc, float64(t.Pending), c.Name)
 		gauge(deadDesc, float64(t.Dead), c.Name)
 	}
-	for name, pending := range d.strays(tallies) {
+	for name, pending := range d.orphans(tallies) {
 		gauge(oldestDesc, tallies[name].waiting(now).Seconds(), name)
 		gauge(pendingDesc, float64(pending), name)
 	}

@@ -12,32 +12,31 @@
 //
 // # The window
 //
-// The table is the truth and memory only a window on it. A [Feed] per account
-// hands each channel what is committed, in the order of positions, until the
-// channel is full; from then on the channel is behind, and is given pages of the
-// table as it empties, until it has caught up. Bodies are what takes the space,
-// so a delivery that waits for its next attempt is held without: many events that
-// their receiver refuses do not keep new ones out.
+// The table is the truth and memory only a window on it. A [Feed] per account offers
+// each channel what is committed, in the order of positions, until the channel is
+// full; from then on the channel is behind, and reads pages of the table as it
+// empties, until it has caught up. Bodies take the space, so a delivery that waits for
+// its next attempt is held without: many events that their receiver refuses do not
+// keep new ones out.
 //
-// A replayed delivery gets a new position at the end, by which it comes to a
-// channel just as a new one does, and takes its place in its lane by its id.
+// A replayed delivery gets a new position at the end, so it reaches the channel as a
+// new one does, and takes its place in its lane by its id.
 //
 // # When it fails
 //
 // A failure may concern the delivery, the notifier, or neither ([SendError]). The
-// first is retried by a schedule until the delivery is too old. The second opens
-// the channel's gate, a breaker that lets through one probe at a time and charges
-// no delivery for it, and then few attempts at first; or it changes the notifier's
-// [Standing]: a pause that it asked for, or that it is gone. A delivery that is
-// given up is kept as dead letter, and the same transaction saves the
-// delivery.exhausted event that tells of it.
+// first is retried by a schedule until the delivery is too old. The second opens the
+// channel's breaker, which allows one probe at a time that does not count against its
+// delivery, and few attempts at first when the notifier is back; or it changes the
+// [NotifierRecord]: the notifier asked for a pause, or is gone. A dead delivery is
+// kept, and the same transaction saves the delivery.exhausted event that reports it.
 //
 // # What holds
 //
-// A delivery is settled after its receiver has taken it, so a crash between the
-// two repeats the end of a lane and never skips any of it. Every write is fenced:
-// a process that was frozen, and replaced, sends what it had in flight and can
-// settle nothing. A receiver that wants each event once drops ids it has seen.
+// A delivery is settled after its receiver has accepted it, so a crash between the two
+// repeats the end of a lane and never skips any of it. Every write is fenced: a process
+// that was frozen, and replaced, sends what it had in flight and can settle nothing. A
+// receiver that wants each event once drops ids it has seen.
 package notify
 
 import (
@@ -49,9 +48,10 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
 )
 
-// Config says whom a [Dispatcher] tells. A zero field is its default.
+// Config describes a [Dispatcher]. A zero field is its default.
 type Config struct {
 	Instance  string                // names this installation in the events made here
 	Notifiers []Notifier            // names differ; see also [CheckFallbacks]
@@ -61,15 +61,15 @@ type Config struct {
 }
 
 // A Dispatcher delivers the events of the accounts that this process owns, and
-// does what people ask concerning the deliveries and notifiers of all accounts.
+// administers the deliveries and notifiers of all accounts.
 type Dispatcher struct {
 	instance string
 	archive  Archive
 	log      *zap.Logger
-	roster   *roster
-	tallies  tallies
+	registry *registry
+	tallies  *tallies
 	events   *prometheus.CounterVec // saved, by type
-	warned   map[string]int         // the strays of which the log has told; Run's own
+	warned   map[string]int         // the orphans that were logged, by notifier; Run's own
 
 	mu    sync.Mutex
 	boxes map[string]Outbox // of the accounts that this process owns now, by name
@@ -86,27 +86,26 @@ func New(cfg Config) *Dispatcher {
 	}
 	d := &Dispatcher{
 		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log, events: watcher.EventsCounter(cfg.Metrics),
-		tallies: tallies{archive: cfg.Archive, turn: make(chan struct{}, 1)}, boxes: make(map[string]Outbox),
+		tallies: newTallies(cfg.Archive), boxes: make(map[string]Outbox),
 	}
-	d.roster = &roster{
-		log: cfg.Log, metrics: newMetrics(cfg.Metrics), exhausted: d.exhausted,
-		changed: make(chan struct{}, 1), feeds: make(map[*Feed]bool),
+	d.registry = &registry{
+		log: cfg.Log, metrics: newMetrics(cfg.Metrics), deadLetter: d.deadLetter,
+		added: loop.NewSignal(), feeds: make(map[*Feed]bool),
 	}
-	d.roster.set(cfg.Notifiers)
+	d.registry.set(cfg.Notifiers)
 	cfg.Metrics.MustRegister(d)
 	return d
 }
 
-// Reconfigure puts other notifiers in force. A notifier that stays keeps what
-// waits for it and how it stands, and uses its new Sender from the next attempt
-// on; give it the Sender it had where nothing about it has changed. What waits for
-// one that is gone stays in the table, of which the log warns, and goes on should it
-// come back.
-func (d *Dispatcher) Reconfigure(notifiers []Notifier) { d.roster.set(notifiers) }
+// Reconfigure replaces the notifiers. One that stays keeps its pending deliveries and
+// its state, and uses its new Sender from the next attempt on; pass the Sender it had
+// where its settings are the same. What waits for one that left stays in the table,
+// with a warning in the log, and goes on if it comes back.
+func (d *Dispatcher) Reconfigure(notifiers []Notifier) { d.registry.set(notifiers) }
 
-// Run sends until ctx ends. What is under way then may go on for some seconds. It
-// sends nothing before it has read the notifiers' standings: one that is paused
-// or gone is not to be called.
+// Run sends until ctx ends. What is in flight then may go on for some seconds. It
+// sends nothing before it has read the notifiers' records: one that is paused or gone
+// must not be called.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -115,17 +114,17 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	for {
 		err := d.Refresh(ctx)
 		if err != nil && ctx.Err() == nil {
-			d.log.Error("read standings", zap.Error(err))
+			d.log.Error("read notifier states", zap.Error(err))
 		}
 		if err == nil {
-			d.roster.run(ctx, &running)
-			d.warnOfStrays(ctx)
+			d.registry.run(ctx, &running)
+			d.warnOfOrphans(ctx)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-		case <-d.roster.changed:
+		case <-d.registry.added:
 		}
 	}
 }
@@ -136,7 +135,7 @@ func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
 	d.mu.Lock()
 	d.boxes[account] = box
 	d.mu.Unlock()
-	f := newFeed(box, d.roster, d.log.With(zap.String("account", account)), d.events, func() {
+	f := newFeed(box, d.registry, d.log.With(zap.String("account", account)), d.events, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.boxes[account] == box {
@@ -160,8 +159,8 @@ func (d *Dispatcher) anyAccount() (string, Outbox) {
 // Route names the notifiers that want an event.
 func (d *Dispatcher) Route(e *watcher.Event) []string {
 	var names []string
-	for _, c := range d.roster.all() {
-		if c.now().Filter.Wants(e.Type, e.Labels) {
+	for _, c := range d.registry.all() {
+		if c.settings().Filter.Wants(e.Type, e.Labels) {
 			names = append(names, c.Name)
 		}
 	}

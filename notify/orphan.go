@@ -6,30 +6,30 @@ import (
 	"go.uber.org/zap"
 )
 
-// strays counts the pending deliveries of each notifier that the settings do not name:
-// one that was renamed, perhaps, so that nobody is told.
-func (d *Dispatcher) strays(tallies map[string]Tally) map[string]int {
+// orphans counts the pending deliveries of each notifier that the settings do not name,
+// perhaps because it was renamed: they go nowhere.
+func (d *Dispatcher) orphans(tallies map[string]Tally) map[string]int {
 	pending := make(map[string]int)
 	for name, t := range tallies {
-		if t.Pending > 0 && d.roster.named(name) == nil {
+		if t.Pending > 0 && d.registry.named(name) == nil {
 			pending[name] = t.Pending
 		}
 	}
 	return pending
 }
 
-// warnOfStrays says once of each stray that there are some.
-func (d *Dispatcher) warnOfStrays(ctx context.Context) {
+// warnOfOrphans logs once for each notifier that it has orphans.
+func (d *Dispatcher) warnOfOrphans(ctx context.Context) {
 	tallies, err := d.tallies.get(ctx)
 	if err != nil {
-		return // whoever asks for the counts is told
+		return // whoever asks for the counts gets the error
 	}
-	strays := d.strays(tallies)
-	for name, pending := range strays {
+	orphans := d.orphans(tallies)
+	for name, pending := range orphans {
 		if d.warned[name] == 0 {
-			d.log.Warn("deliveries wait for a notifier that the settings do not name: they go on once it has its old name again",
-				zap.String("notifier", name), zap.Int("deliveries", pending))
+			d.log.Warn("deliveries without notifier", zap.String("notifier", name), zap.Int("deliveries", pending),
+				zap.String("hint", "the settings do not name this notifier: they go on once it has its old name again"))
 		}
 	}
-	d.warned = strays
+	d.warned = orphans
 }

@@ -45,31 +45,31 @@ type Attempt struct {
 	Duration time.Duration
 }
 
-// An Outcome is what an attempt made of a delivery. It changes nothing where the
+// An Outcome is the result of an attempt of a delivery. It changes nothing where the
 // delivery is settled already, was replayed since (another Position), or, if it stays
 // Pending, has as many attempts saved.
 type Outcome struct {
 	ID            int64
 	Position      int64
 	State         State
-	Attempts      int       // with this one, as far as whoever made it knew
+	Attempts      int       // with this one, as far as its maker knew
 	NextAttemptAt time.Time // of one that stays Pending
 	Attempt       Attempt
 
 	// Announce, where it is set, is an event that is saved with the outcome,
 	// and with its deliveries, unless its id was announced before.
 	Announce *watcher.Event
-	// Standing, where it is set, is saved with the outcome, as by
-	// [Archive.SaveStanding].
-	Standing *Standing
+	// Notifier, where it is set, is saved with the outcome, as by
+	// [Archive.SaveNotifier].
+	Notifier *NotifierRecord
 }
 
 // An Outbox keeps the deliveries of one account. Like [watcher.Store] it belongs
 // to the account's owner, whose every write is fenced.
 type Outbox interface {
-	// Subscribe has f told of new and replayed deliveries: after their commit,
-	// never before, and in the order of their positions. f must not block. There
-	// is one subscriber; subscribe before anything is written.
+	// Subscribe calls f with new and replayed deliveries: after their commit, never
+	// before, and in the order of their positions. f must not block. There is one
+	// subscriber; subscribe before anything is written.
 	Subscribe(f func([]Delivery))
 
 	// Pending reads at most limit unsettled deliveries of a notifier with
@@ -84,9 +84,9 @@ type Outbox interface {
 	// the call can be repeated, except after [watcher.ErrFenced].
 	Settle(ctx context.Context, outcomes []Outcome) error
 
-	// Bury makes at most limit pending deliveries of a notifier dead, the first
+	// MarkDead makes at most limit pending deliveries of a notifier dead, the first
 	// ones first, for a reason that is not an attempt's. It returns how many.
-	Bury(ctx context.Context, notifier, reason string, limit int) (int, error)
+	MarkDead(ctx context.Context, notifier, reason string, limit int) (int, error)
 
 	// Announce writes an event of no task, and its deliveries, unless its id was
 	// announced before.

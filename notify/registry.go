@@ -7,15 +7,17 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"pushwatch/watcher/loop"
 )
 
-// A roster is the channels of the notifiers that the settings name now, and the
+// A registry holds the channels of the notifiers that the settings name now, and the
 // feeds that fill them.
-type roster struct {
-	log       *zap.Logger
-	metrics   *metrics
-	exhausted exhauster
-	changed   chan struct{} // a channel has come that does not run yet; holds at most one
+type registry struct {
+	log        *zap.Logger
+	metrics    *metrics
+	deadLetter deadLetterEvent
+	added      loop.Signal // a channel was added that does not run yet
 
 	mu       sync.RWMutex // taken before that of a channel, never while one is held
 	channels []*channel   // in the order of the settings; the slice is never changed, only replaced
@@ -23,14 +25,14 @@ type roster struct {
 }
 
 // all returns the channels, in the order of the settings.
-func (r *roster) all() []*channel {
+func (r *registry) all() []*channel {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.channels
 }
 
 // named returns the channel of a notifier, nil where the settings name none.
-func (r *roster) named(name string) *channel {
+func (r *registry) named(name string) *channel {
 	for _, c := range r.all() {
 		if c.Name == name {
 			return c
@@ -39,10 +41,9 @@ func (r *roster) named(name string) *channel {
 	return nil
 }
 
-// set has the channels be those of some notifiers. A channel whose notifier stays
-// goes on with its lanes as they are; what waits for a notifier that is gone from
-// the settings stays in the table.
-func (r *roster) set(notifiers []Notifier) {
+// set replaces the notifiers. A channel whose notifier stays keeps its lanes; what
+// waits for a notifier that left the settings stays in the table.
+func (r *registry) set(notifiers []Notifier) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := make(map[string]*channel)
@@ -57,13 +58,13 @@ func (r *roster) set(notifiers []Notifier) {
 		c := before[n.Name]
 		if c == nil {
 			c = newChannel(n, r.log, r.metrics.channel(n.Name))
-			c.exhausted = r.exhausted
+			c.deadLetter = r.deadLetter
 			for f := range r.feeds {
-				c.join(f)
-				f.refill()
+				c.addFeed(f)
+				f.wanted.Notify()
 			}
 		} else {
-			c.follow(n)
+			c.apply(n)
 			delete(before, n.Name)
 		}
 		channels = append(channels, c)
@@ -72,37 +73,34 @@ func (r *roster) set(notifiers []Notifier) {
 	for _, c := range before {
 		c.cancel()
 		for f := range r.feeds {
-			c.part(f)
+			c.removeFeed(f)
 		}
 	}
-	select {
-	case r.changed <- struct{}{}:
-	default:
-	}
+	r.added.Notify()
 }
 
-// enter has a feed fill the channels from now on, those to come too.
-func (r *roster) enter(f *Feed) {
+// addFeed lets a feed fill the channels, future ones too.
+func (r *registry) addFeed(f *Feed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.feeds[f] = true
 	for _, c := range r.channels {
-		c.join(f)
+		c.addFeed(f)
 	}
 }
 
-// leave takes a feed and its lanes out of the channels.
-func (r *roster) leave(f *Feed) {
+// removeFeed takes a feed and its lanes out of the channels.
+func (r *registry) removeFeed(f *Feed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.feeds, f)
 	for _, c := range r.channels {
-		c.part(f)
+		c.removeFeed(f)
 	}
 }
 
 // run runs the channels that do not run yet.
-func (r *roster) run(ctx context.Context, running *sync.WaitGroup) {
+func (r *registry) run(ctx context.Context, running *sync.WaitGroup) {
 	for _, c := range r.all() {
 		if !c.running {
 			c.running = true

@@ -18,7 +18,7 @@ var delays = [...]time.Duration{
 const jitter = 0.2
 
 // nextAttempt returns when to try again after the given number of failed
-// attempts, and false where the delivery has to be given up: no attempt is made
+// attempts, and false where the delivery is dead: no attempt is made
 // later than maxAge after the event, and the last one is made then.
 func nextAttempt(now, eventAt time.Time, attempts int, maxAge time.Duration) (time.Time, bool) {
 	last := eventAt.Add(maxAge)

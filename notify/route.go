@@ -9,10 +9,10 @@ import (
 	"pushwatch/watcher"
 )
 
-// A Filter says which events a notifier is told.
+// A Filter selects the events that a notifier gets.
 type Filter struct {
 	Events []string          // types, such as "push.stopped", or patterns: "push.*", "*"
-	Match  map[string]string // shell patterns on task labels; all must match. What belongs to no task is not asked for them
+	Match  map[string]string // shell patterns on task labels; all must match. An event of no task needs none
 }
 
 // Validate returns the filter's faults.

@@ -9,7 +9,7 @@ import (
 type Sender interface {
 	// Send makes one attempt of d, whose Body is set and whose Attempts counts
 	// the attempts before this one. It returns nil only when the receiver has
-	// taken the event; any other outcome is a [*SendError]. status is the HTTP
+	// accepted the event; any other outcome is a [*SendError]. status is the HTTP
 	// status of the answer, 0 where there was none.
 	//
 	// It ends with ctx at the latest, and reads a bounded part of any answer.

@@ -3,18 +3,26 @@ package notify
 import (
 	"context"
 	"time"
+
+	"pushwatch/watcher/loop"
 )
 
 // tallies are those of the archive, kept for a while: scrapes come often, and counting
 // a large backlog takes its time.
 type tallies struct {
 	archive Archive
-	turn    chan struct{} // holds one, and whoever has it may use what follows
+	free    loop.Signal // whoever receives it may use what follows, and notifies it after
 
 	last    map[string]Tally // by notifier
 	err     error            // of the last counting
 	counted time.Time
 	took    time.Duration
+}
+
+func newTallies(archive Archive) *tallies {
+	t := &tallies{archive: archive, free: loop.NewSignal()}
+	t.free.Notify()
+	return t
 }
 
 const (
@@ -25,12 +33,11 @@ const (
 )
 
 // get returns tallies that are some seconds old at most, or more where counting
-// takes long. That it fails is remembered too: while the database hangs few wait for
-// it.
+// takes long. A failure is kept as well: while the database hangs few wait for it.
 func (t *tallies) get(ctx context.Context) (map[string]Tally, error) {
 	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
+	case <-t.free:
+		defer t.free.Notify()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

@@ -24,11 +24,11 @@ func (h hanging) Tallies(ctx context.Context) (map[string]notify.Tally, error) {
 	return nil, nil
 }
 
-func (hanging) Standings(context.Context) ([]notify.Standing, error) { return nil, nil }
+func (hanging) NotifierRecords(context.Context) ([]notify.NotifierRecord, error) { return nil, nil }
 
-// TestCountingHangs has many ask for the counts while the database hangs: none waits
-// for longer than it has time, soon they are told without a wait, and not for much
-// longer than it hangs.
+// TestCountingHangs asks for the counts many times while the database hangs: nobody
+// waits longer than their deadline, soon they fail without a wait, and not for much
+// longer than the database hangs.
 func TestCountingHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,7 @@ type Summary struct {
 	// at least once, so they are no fault.
 	Repeats int
 	// Last is the highest sequence that came of each subject. Compared with
-	// what was to be told, it shows what is missing at the end.
+	// what was to be sent, it shows what is missing at the end.
 	Last map[string]int64
 }
 
@@ -69,8 +69,8 @@ func Check(deliveries []Delivery) (Summary, error) {
 			continue
 		}
 		f := fact{subject, sequence}
-		if id, told := ids[f]; told {
-			fault("%s has told %s, sequence %d", id, subject, sequence)
+		if id, known := ids[f]; known {
+			fault("%s was %s, sequence %d, already", id, subject, sequence)
 			continue
 		}
 		ids[f] = d.ID

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Delivery is one webhook as it came: one attempt, whatever it was answered.
+// Delivery is one webhook as it came: one attempt, however it was answered.
 type Delivery struct {
 	// At is when its body had arrived.
 	At time.Time
@@ -16,7 +16,7 @@ type Delivery struct {
 	ID string
 	// Attempt is its webhook-attempt, counted from 1; 0 if it has none.
 	Attempt int
-	// Verified tells that one of the receiver's keys signed it, just now.
+	// Verified: one of the receiver's keys signed it, just now.
 	Verified bool
 	// Err is what is wrong with it: with the signature, where the receiver has
 	// keys, or else with the body, which must be an event that bears the same
@@ -25,7 +25,7 @@ type Delivery struct {
 
 	Header http.Header
 	Body   []byte
-	// Event is what the body says; whether that can be believed, Verified tells.
+	// Event is what the body says; believe it only where Verified is set.
 	Event Event
 }
 

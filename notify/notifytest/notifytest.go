@@ -1,5 +1,5 @@
 // Package notifytest receives webhooks as a consumer would: its [Receiver]
-// verifies them, keeps them, and answers as it is told to, however badly.
+// verifies them, keeps them, and answers as its [Config] says, however badly.
 //
 // Tests of delivery run against it, and so may tests of other people's
 // senders. What came in is judged by [Check].
@@ -29,7 +29,7 @@ type Config struct {
 	// no delivery is Verified, and none is refused for it.
 	Keys []signing.Key
 
-	// OnDelivery is told of each delivery before it is answered, one at a time
+	// OnDelivery is called with each delivery before it is answered, one at a time
 	// and in the order in which they are kept. It may be nil.
 	OnDelivery func(Delivery)
 
@@ -37,7 +37,7 @@ type Config struct {
 	// be asked about at the same time. Nil stands for the zero Answer.
 	Fail func(Delivery) Answer
 
-	// MaxBody is the largest body taken, in bytes; larger ones are answered
+	// MaxBody is the largest body accepted, in bytes; larger ones are answered
 	// 413 and not kept. Zero stands for 1 MiB.
 	MaxBody int64
 
@@ -52,7 +52,7 @@ type Config struct {
 type Receiver struct {
 	config Config
 
-	telling sync.Mutex // held over keep and OnDelivery, so that both have one order
+	recording sync.Mutex // held over keep and OnDelivery, so that both have one order
 
 	mu      sync.Mutex
 	kept    []Delivery    // only appended to and cut at the front: snapshots share it
@@ -121,10 +121,10 @@ func (r *Receiver) read(h http.Header, body []byte) Delivery {
 	return d
 }
 
-// record keeps d, wakes those who wait, and tells OnDelivery.
+// record keeps d, wakes those who wait, and calls OnDelivery.
 func (r *Receiver) record(d Delivery) {
-	r.telling.Lock()
-	defer r.telling.Unlock()
+	r.recording.Lock()
+	defer r.recording.Unlock()
 	r.keep(d)
 	if r.config.OnDelivery != nil {
 		r.config.OnDelivery(d)

@@ -171,8 +171,8 @@ func TestKeep(t *testing.T) {
 
 // Whoever prints deliveries needs them one at a time and in order.
 func TestOnDelivery(t *testing.T) {
-	var told []string // not guarded: the race detector sees two calls at once
-	r := notifytest.New(notifytest.Config{OnDelivery: func(d notifytest.Delivery) { told = append(told, d.ID) }})
+	var got []string // not guarded: the race detector sees two calls at once
+	r := notifytest.New(notifytest.Config{OnDelivery: func(d notifytest.Delivery) { got = append(got, d.ID) }})
 	var senders sync.WaitGroup
 	for i := range 20 {
 		senders.Go(func() {
@@ -183,12 +183,12 @@ func TestOnDelivery(t *testing.T) {
 	senders.Wait()
 
 	kept := r.Deliveries()
-	if len(told) != 20 || len(kept) != 20 {
-		t.Fatalf("told of %d, kept %d, want 20 each", len(told), len(kept))
+	if len(got) != 20 || len(kept) != 20 {
+		t.Fatalf("got %d, kept %d, want 20 each", len(got), len(kept))
 	}
 	for i, d := range kept {
-		if told[i] != d.ID {
-			t.Errorf("told[%d] = %s, want %s as kept", i, told[i], d.ID)
+		if got[i] != d.ID {
+			t.Errorf("delivery %d is %s, want %s as kept", i, got[i], d.ID)
 		}
 	}
 }

@@ -21,7 +21,7 @@ const (
 // is refused by all that take one. However it is printed, logged or marshalled,
 // a Key shows as "***".
 type Key struct {
-	// A pointer, since fmt cannot call the methods of a Key that stands in an
+	// A pointer, since fmt cannot call the methods of a Key that is in an
 	// unexported field; and one to a string, since fmt follows a pointer to a
 	// slice, array, struct or map, but shows of this one the address only.
 	secret *string
@@ -55,7 +55,7 @@ func GenerateSecret() string {
 // String returns "***".
 func (Key) String() string { return mask }
 
-// Format writes "***" whatever the verb.
+// Format writes "***" for every verb.
 func (Key) Format(f fmt.State, _ rune) { io.WriteString(f, mask) }
 
 // MarshalText returns "***"; JSON, TOML and loggers use it too.

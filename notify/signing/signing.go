@@ -76,9 +76,9 @@ var (
 	ErrBadSignature = errors.New("no signature matches")
 )
 
-// ValidID tells whether id can name a message: "msg_" and 1 to 60 of the
-// characters A-Z, a-z, 0-9, "_" and "-". A dot is what parts the signed fields
-// from each other; in an id, it would let two different messages share one
+// ValidID reports whether id can name a message: "msg_" and 1 to 60 of the
+// characters A-Z, a-z, 0-9, "_" and "-". A dot separates the signed fields;
+// in an id, it would let two different messages share one
 // signature.
 func ValidID(id string) bool {
 	if !strings.HasPrefix(id, idPrefix) || len(id) == len(idPrefix) || len(id) > maxID {
@@ -96,7 +96,7 @@ func ValidID(id string) bool {
 
 // Sign returns the value of [HeaderSignature] for an attempt made at the time
 // at, whose [HeaderTimestamp] must then be at.Unix(): a signature for each key,
-// in the order of keys, parted by spaces. The current key stands first.
+// in the order of keys, separated by spaces. The current key is first.
 //
 // Where nothing safe can be signed it returns "", which no consumer accepts:
 // when keys are such as [ErrBadKeys] describes, or id is not a [ValidID].
@@ -115,8 +115,8 @@ func Sign(keys []Key, id string, at time.Time, body []byte) string {
 // Verify returns nil if one of the keys signed this body and the headers h
 // that came with it, at most [Tolerance] from now; else an error that wraps
 // one of this package's Err values. Signatures of versions other than v1 are
-// passed over. Where a header stands on several lines, the first counts, as it
-// does for [http.Header.Get].
+// ignored. Where a header has several lines, the first counts, as it does
+// for [http.Header.Get].
 func Verify(keys []Key, h http.Header, body []byte, now time.Time) error {
 	if !usable(keys) {
 		return fmt.Errorf("verify webhook: %w: want 1 to %d, each from ParseKey", ErrBadKeys, MaxKeys)
@@ -158,8 +158,8 @@ func Verify(keys []Key, h http.Header, body []byte, now time.Time) error {
 	return fmt.Errorf("verify webhook: %w", ErrBadSignature)
 }
 
-// usable tells whether keys can sign. A zero Key is refused rather than passed
-// over: it is an empty secret, which everybody knows.
+// usable reports whether keys can sign. A zero Key is refused rather than ignored: it
+// is an empty secret, which everybody knows.
 func usable(keys []Key) bool {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return false

@@ -217,8 +217,8 @@ func (a *Account) Settle(ctx context.Context, outcomes []notify.Outcome) error {
 	return nil
 }
 
-// Bury implements [notify.Outbox].
-func (a *Account) Bury(ctx context.Context, notifier, reason string, limit int) (int, error) {
+// MarkDead implements [notify.Outbox].
+func (a *Account) MarkDead(ctx context.Context, notifier, reason string, limit int) (int, error) {
 	d := &deadLetters{notifier: notifier, reason: reason, limit: limit}
 	if err := a.submit(ctx, &request{dead: d}); err != nil {
 		return 0, fmt.Errorf("make deliveries to %s dead letters: %w", notifier, err)

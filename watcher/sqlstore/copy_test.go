@@ -79,7 +79,7 @@ func fillStore(t testing.TB, url string) {
 	if err := school.SaveLearned(t.Context(), []byte(`{"curve":[1,2.5]}`)); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.SaveStanding(t.Context(), notify.Standing{Notifier: "classroom", Version: 1, State: notify.Gone, Reason: "410", ChangedAt: time.Now()}, 0); err != nil {
+	if err := db.SaveNotifier(t.Context(), notify.NotifierRecord{Notifier: "classroom", Version: 1, State: notify.Gone, Reason: "410", ChangedAt: time.Now()}, 0); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, url, `INSERT INTO members (name, since, beat_at, accounts) VALUES ('dead', 1, 2, '["school"]')`)

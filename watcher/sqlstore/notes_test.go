@@ -21,7 +21,7 @@ func TestStandingsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.SaveStanding(t.Context(), notify.Standing{Notifier: "classroom", Version: 1, State: notify.Paused, ChangedAt: time.Now()}, 0); err != nil {
+	if err := db.SaveNotifier(t.Context(), notify.NotifierRecord{Notifier: "classroom", Version: 1, State: notify.Paused, ChangedAt: time.Now()}, 0); err != nil {
 		t.Fatal(err)
 	}
 	unread := errors.New("the database is away")

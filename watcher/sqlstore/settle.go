@@ -41,15 +41,15 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 			}
 		}
 	}
-	var standings []notify.Standing
+	var standings []notify.NotifierRecord
 	for _, o := range outcomes {
-		if o.Standing != nil {
-			standings = append(standings, *o.Standing)
+		if o.Notifier != nil {
+			standings = append(standings, *o.Notifier)
 		}
 	}
 	// Every account's writer locks the notifiers' rows in one order, so that no two of
 	// them deadlock.
-	slices.SortStableFunc(standings, func(a, b notify.Standing) int { return strings.Compare(a.Notifier, b.Notifier) })
+	slices.SortStableFunc(standings, func(a, b notify.NotifierRecord) int { return strings.Compare(a.Notifier, b.Notifier) })
 	for _, s := range standings {
 		if err := tx.saveStanding(ctx, s); err != nil {
 			return err

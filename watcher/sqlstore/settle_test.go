@@ -52,7 +52,7 @@ func TestSettleOrder(t *testing.T) {
 			for round := range 200 {
 				var outcomes []notify.Outcome
 				for _, name := range names {
-					outcomes = append(outcomes, notify.Outcome{ID: 1, State: notify.Dead, Standing: &notify.Standing{
+					outcomes = append(outcomes, notify.Outcome{ID: 1, State: notify.Dead, Notifier: &notify.NotifierRecord{
 						Notifier: name, Version: int64(2*round + i), State: notify.Gone, ChangedAt: time.Now(),
 					}})
 				}

@@ -9,11 +9,11 @@ import (
 	"pushwatch/watcher"
 )
 
-// Standings implements [notify.Archive].
-func (db *DB) Standings(ctx context.Context) ([]notify.Standing, error) {
-	var list []notify.Standing
+// NotifierRecords implements [notify.Archive].
+func (db *DB) NotifierRecords(ctx context.Context) ([]notify.NotifierRecord, error) {
+	var list []notify.NotifierRecord
 	err := db.each(ctx, db.reader, func(scan scanner) error {
-		var s notify.Standing
+		var s notify.NotifierRecord
 		var until, changed sql.Null[int64]
 		err := scan(&s.Notifier, &s.Version, &s.State, &until, &s.Reason, &changed)
 		s.PausedUntil, s.ChangedAt = fromMicros(until), fromMicros(changed)
@@ -26,8 +26,8 @@ func (db *DB) Standings(ctx context.Context) ([]notify.Standing, error) {
 	return list, nil
 }
 
-// SaveStanding implements [notify.Archive].
-func (db *DB) SaveStanding(ctx context.Context, s notify.Standing, before int64) error {
+// SaveNotifier implements [notify.Archive].
+func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before int64) error {
 	err := db.write(ctx, func(tx transaction) error {
 		n, err := tx.exec(ctx, `INSERT INTO notifiers (name, version, state, paused_until, reason, changed_at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET version = excluded.version, state = excluded.state,
@@ -47,7 +47,7 @@ func (db *DB) SaveStanding(ctx context.Context, s notify.Standing, before int64)
 
 // saveStanding writes what an attempt has shown: that a notifier is gone, or wants a
 // pause. Somebody may have paused it meanwhile: that stays.
-func (tx transaction) saveStanding(ctx context.Context, s notify.Standing) error {
+func (tx transaction) saveStanding(ctx context.Context, s notify.NotifierRecord) error {
 	_, err := tx.exec(ctx, `INSERT INTO notifiers (name, version, state, paused_until, reason, changed_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET
 			version = CASE WHEN notifiers.version < excluded.version THEN excluded.version ELSE notifiers.version + 1 END,
@@ -59,6 +59,6 @@ func (tx transaction) saveStanding(ctx context.Context, s notify.Standing) error
 }
 
 // encodeStanding is the row of a standing.
-func encodeStanding(s notify.Standing) []any {
+func encodeStanding(s notify.NotifierRecord) []any {
 	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), validText(s.Reason), micros(s.ChangedAt)}
 }

@@ -195,7 +195,7 @@ func testSettleAnnounce(t *testing.T, b *bench) {
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
 	o := outcome(b.pending(a, "n")[0].ID, notify.Dead, 1)
 	o.Announce = new(announcement("msg_exhausted", "log", "oncall"))
-	o.Standing = &notify.Standing{Notifier: "n", Version: 2, State: notify.Gone, Reason: "answered 410\x00", ChangedAt: start}
+	o.Notifier = &notify.NotifierRecord{Notifier: "n", Version: 2, State: notify.Gone, Reason: "answered 410\x00", ChangedAt: start}
 	b.settle(a, o)
 	b.settle(a, o)
 	for _, notifier := range []string{"log", "oncall"} {
@@ -203,21 +203,21 @@ func testSettleAnnounce(t *testing.T, b *bench) {
 			t.Errorf("Pending(%s) = %+v, want the event once", notifier, got)
 		}
 	}
-	want := *o.Standing
+	want := *o.Notifier
 	want.Reason = "answered 410\uFFFD"
 	newer := want
 	newer.Version, newer.State, newer.PausedUntil = 3, notify.Active, start.Add(time.Hour)
 	for _, step := range []struct {
-		save   notify.Standing
+		save   notify.NotifierRecord
 		before int64
 		err    error
-		want   notify.Standing
+		want   notify.NotifierRecord
 	}{{want, 1, watcher.ErrConflict, want}, {newer, 0, watcher.ErrConflict, want}, {newer, 2, nil, newer}} {
-		if err := b.db.SaveStanding(t.Context(), step.save, step.before); !errors.Is(err, step.err) {
-			t.Fatalf("SaveStanding(%+v, %d) = %v, want %v", step.save, step.before, err, step.err)
+		if err := b.db.SaveNotifier(t.Context(), step.save, step.before); !errors.Is(err, step.err) {
+			t.Fatalf("SaveNotifier(%+v, %d) = %v, want %v", step.save, step.before, err, step.err)
 		}
-		if got, err := b.db.Standings(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.Standing{step.want}) {
-			t.Errorf("Standings() after %+v = %+v, %v, want %+v", step.save, got, err, step.want)
+		if got, err := b.db.NotifierRecords(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.NotifierRecord{step.want}) {
+			t.Errorf("NotifierRecords() after %+v = %+v, %v, want %+v", step.save, got, err, step.want)
 		}
 	}
 }
@@ -228,28 +228,28 @@ func testSettleAnnounce(t *testing.T, b *bench) {
 func testSettleStanding(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
-	paused := notify.Standing{Notifier: "n", Version: 1, State: notify.Paused, ChangedAt: start}
-	if err := b.db.SaveStanding(t.Context(), paused, 0); err != nil {
+	paused := notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Paused, ChangedAt: start}
+	if err := b.db.SaveNotifier(t.Context(), paused, 0); err != nil {
 		t.Fatal(err)
 	}
 	o := outcome(b.pending(a, "n")[0].ID, notify.Pending, 1)
-	o.Standing = &notify.Standing{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Hour), Reason: "answered 429", ChangedAt: start}
-	want := *o.Standing
+	o.Notifier = &notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Hour), Reason: "answered 429", ChangedAt: start}
+	want := *o.Notifier
 	want.Version, want.State = 2, notify.Paused
 	for range 2 { // repeated as after an error
 		b.settle(a, o)
-		if got, err := b.db.Standings(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.Standing{want}) {
-			t.Errorf("Standings() = %+v, %v, want %+v", got, err, want)
+		if got, err := b.db.NotifierRecords(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.NotifierRecord{want}) {
+			t.Errorf("NotifierRecords() = %+v, %v, want %+v", got, err, want)
 		}
 	}
-	o.Standing = &notify.Standing{Notifier: "n", Version: 1, State: notify.Gone, Reason: "answered 410", ChangedAt: start}
+	o.Notifier = &notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Gone, Reason: "answered 410", ChangedAt: start}
 	late := o
-	late.Standing = &notify.Standing{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Minute), Reason: "answered 429", ChangedAt: start}
+	late.Notifier = &notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Minute), Reason: "answered 429", ChangedAt: start}
 	for _, o := range []notify.Outcome{o, o, late} {
 		b.settle(a, o)
-		got, err := b.db.Standings(t.Context())
+		got, err := b.db.NotifierRecords(t.Context())
 		if err != nil || len(got) != 1 || got[0].State != notify.Gone {
-			t.Fatalf("Standings() = %+v, %v, want it gone", got, err)
+			t.Fatalf("NotifierRecords() = %+v, %v, want it gone", got, err)
 		}
 	}
 }
@@ -261,9 +261,9 @@ func testBury(t *testing.T, b *bench) {
 		n      int
 		states string
 	}{{2, "[dead dead pending]"}, {1, "[dead dead dead]"}, {0, "[dead dead dead]"}} {
-		n, err := a.Bury(t.Context(), "n", "gone", 2)
+		n, err := a.MarkDead(t.Context(), "n", "gone", 2)
 		if err != nil || n != want.n || b.states("n") != want.states {
-			t.Errorf("Bury() number %d = %d, %v, and leaves %s, want %d and %s", i, n, err, b.states("n"), want.n, want.states)
+			t.Errorf("MarkDead() number %d = %d, %v, and leaves %s, want %d and %s", i, n, err, b.states("n"), want.n, want.states)
 		}
 	}
 	if got, want := b.states("m"), "[pending pending pending]"; got != want {

@@ -76,7 +76,7 @@ func Run(t *testing.T, b Backend) {
 		{"SettleHostileError", testSettleHostileError},
 		{"SettleAnnounce", testSettleAnnounce},
 		{"SettleStanding", testSettleStanding},
-		{"Bury", testBury},
+		{"MarkDead", testBury},
 		{"Deliveries", testDeliveries},
 		{"Delivery", testDelivery},
 		{"Tallies", testTallies},

@@ -26,7 +26,7 @@ func TestAlive(t *testing.T) {
 					t.Fatal(err)
 				}
 				if answer != nil {
-					w.tellAll(100, 100, "n", "paused")
+					w.announceAll(100, 100, "n", "paused")
 				}
 				for range 100 {
 					rest(7 * time.Second)
@@ -45,7 +45,7 @@ func TestAliveStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		w := newWorld(t, to("n", &receiver{answer: func(context.Context, *notify.Delivery) error { <-release; return nil }}))
-		w.tell("msg_a", "a", "n")
+		w.announce("msg_a", "a", "n")
 		rest(50 * time.Second)
 		if err := w.dispatcher.Alive(time.Now()); err != nil {
 			t.Errorf("Alive() after 50 s = %v, want nil: the outcome may still be saved", err)

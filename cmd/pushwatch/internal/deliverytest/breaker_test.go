@@ -12,8 +12,8 @@ import (
 	"pushwatch/notify"
 )
 
-// TestSlowStart has a notifier come back after an outage: it is sent few events at
-// first, and then as many at a time as it may be.
+// TestSlowStart brings a notifier back after an outage: it gets few events at first,
+// and then as many at a time as the settings allow.
 func TestSlowStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -27,15 +27,15 @@ func TestSlowStart(t *testing.T) {
 			return broken
 		}}
 		w := newWorld(t, to("n", r))
-		w.tellAll(100, 100, "n")
+		w.announceAll(100, 100, "n")
 		rest(10 * time.Minute)
 		up.Store(true)
 		rest(5 * time.Minute)
-		var back time.Time // when the first one was taken
+		var back time.Time // when the first one was accepted
 		var starts [3]int  // attempts that began then, and each time the ones before had ended
 		for _, s := range r.all() {
 			switch {
-			case !s.taken:
+			case !s.accepted:
 			case back.IsZero():
 				back = s.answered
 			default:
@@ -51,8 +51,8 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
-// TestBackAtOnce has a delivery wait long for its next attempt when the receiver is
-// taken to be down, and then comes back: it is told at once.
+// TestBackAtOnce takes the receiver down while a delivery waits long for its next
+// attempt, and brings it back: the delivery is sent at once.
 func TestBackAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -64,23 +64,23 @@ func TestBackAtOnce(t *testing.T) {
 			return broken
 		}}
 		w := newWorld(t, to("n", r))
-		w.tell("msg_early", "early", "n")
+		w.announce("msg_early", "early", "n")
 		rest(80 * time.Second) // four attempts: the next is due two minutes after the last
 		for i := range 4 {
-			w.tell(fmt.Sprint("msg_", i), fmt.Sprint(i), "n")
+			w.announce(fmt.Sprint("msg_", i), fmt.Sprint(i), "n")
 		}
 		rest(time.Second)
 		up.Store(true)
 		rest(10 * time.Second)
-		if got := r.taken(); len(got) != 5 || !slices.Contains(got, "msg_early") {
-			t.Errorf("taken = %v soon after the outage, want all five", got)
+		if got := r.accepted(); len(got) != 5 || !slices.Contains(got, "msg_early") {
+			t.Errorf("accepted = %v soon after the outage, want all five", got)
 		}
 		w.stop()
 	})
 }
 
-// TestSilenceIsKept has a notifier ask for a long silence, and then, in the answer to
-// what was under way, for a short one: the long one holds.
+// TestSilenceIsKept asks for a long pause, and then, in the answer to what was in
+// flight, for a short one: the long one holds.
 func TestSilenceIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,15 +98,15 @@ func TestSilenceIsKept(t *testing.T) {
 			return &notify.SendError{Cause: notify.CauseServer, Reason: "answered 503", RetryAfter: start.Add(wait)}
 		}}
 		w := newWorld(t, to("n", r))
-		w.tell("msg_1", "x", "n")
-		w.tell("msg_2", "y", "n")
+		w.announce("msg_1", "x", "n")
+		w.announce("msg_2", "y", "n")
 		rest(59 * time.Minute)
 		if got := len(r.all()); got != 2 {
 			t.Errorf("%d attempts within the silence, want the two that were under way", got)
 		}
 		rest(2 * time.Minute)
-		if got := len(r.taken()); got != 2 {
-			t.Errorf("%d taken after it, want both", got)
+		if got := len(r.accepted()); got != 2 {
+			t.Errorf("%d accepted after it, want both", got)
 		}
 		w.stop()
 	})

@@ -34,12 +34,12 @@ func TestPoison(t *testing.T) {
 		}}
 		w := newWorld(t, to("n", r))
 		const poison = 5000 // more than are held with their bodies
-		w.tellAll(poison, poison, "n")
+		w.announceAll(poison, poison, "n")
 		rest(time.Second) // all of them have failed once
-		w.tell("msg_good", "good", "n")
+		w.announce("msg_good", "good", "n")
 		rest(time.Second)
-		if got := r.taken(); len(got) != 1 || got[0] != "msg_good" {
-			t.Errorf("taken = %v, want msg_good", got)
+		if got := r.accepted(); len(got) != 1 || got[0] != "msg_good" {
+			t.Errorf("accepted = %v, want msg_good", got)
 		}
 		w.stop()
 	})
@@ -133,14 +133,14 @@ func TestIsolation(t *testing.T) {
 		healthy := &receiver{}
 		w := newWorld(t, to("hanging", hanging), to("healthy", healthy))
 		start := time.Now()
-		w.tellAll(300, 100, "hanging", "healthy")
+		w.announceAll(300, 100, "hanging", "healthy")
 		synctest.Wait()
-		if got := len(healthy.taken()); got != 300 {
-			t.Errorf("%d taken, want 300", got)
+		if got := len(healthy.accepted()); got != 300 {
+			t.Errorf("%d accepted, want 300", got)
 		}
 		for _, s := range healthy.all() { // in this test's time only waiting takes any
 			if s.at.Sub(start) > time.Second {
-				t.Errorf("%s is told after %v, want at once", s.id, s.at.Sub(start))
+				t.Errorf("%s is sent after %v, want at once", s.id, s.at.Sub(start))
 			}
 		}
 		w.stop()
@@ -205,7 +205,7 @@ func BenchmarkDeliver(b *testing.B) {
 			for first := range 500 {
 				all.Go(func() {
 					for i := first; i < events; i += 500 {
-						w.tell(fmt.Sprintf("msg_%d_%d", turn, i), fmt.Sprint(i%tasks), "n")
+						w.announce(fmt.Sprintf("msg_%d_%d", turn, i), fmt.Sprint(i%tasks), "n")
 					}
 				})
 			}

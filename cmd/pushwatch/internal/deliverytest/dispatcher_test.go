@@ -24,7 +24,7 @@ func TestSchedule(t *testing.T) {
 			return nil
 		}}
 		w := newWorld(t, to("n", r))
-		w.tell("msg_1", "x", "n")
+		w.announce("msg_1", "x", "n")
 		rest(time.Hour)
 		waits := []time.Duration{5 * time.Second, 15 * time.Second, 45 * time.Second, 2 * time.Minute, 5 * time.Minute}
 		all := r.all()
@@ -59,15 +59,15 @@ func TestOrder(t *testing.T) {
 		w := newWorld(t, to("n", r))
 		want := w.push("x", 500, "n")
 		rest(10 * time.Minute)
-		if got := r.taken(); !slices.Equal(got, want) {
-			t.Errorf("taken = %d events, %v, want %d in order", len(got), got, len(want))
+		if got := r.accepted(); !slices.Equal(got, want) {
+			t.Errorf("accepted = %d events, %v, want %d in order", len(got), got, len(want))
 		}
 		w.stop()
 	})
 }
 
-// TestFinal has two notifiers give up, the second of which is the first's
-// fallback: what it gives up of that makes no further event.
+// TestFinal refuses an event for good, and then the event that reports it at the
+// fallback: that makes no further event.
 func TestFinal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestFinal(t *testing.T) {
 		a, b, c, l := to("a", first), to("b", second), to("c", third), to("l", log)
 		a.Fallback, b.Fallback, l.Type = "b", "c", "log"
 		w := newWorld(t, a, b, c, l)
-		w.tell("msg_1", "x", "a")
+		w.announce("msg_1", "x", "a")
 		rest(time.Second)
 		if got, want := w.states("a")+", "+w.states("b")+", "+w.states("c"), "dead, dead, "; got != want {
 			t.Errorf("states = %q, want %q", got, want)
@@ -86,7 +86,7 @@ func TestFinal(t *testing.T) {
 			Attempts: 1, LastError: final.Reason,
 		}}
 		if got := log.exhausted(t); !slices.Equal(got, want) {
-			t.Errorf("the log is told %+v, want %+v", got, want)
+			t.Errorf("the log got %+v, want %+v", got, want)
 		}
 		if got := len(first.all()) + len(second.all()); got != 2 {
 			t.Errorf("%d attempts, want one each", got)
@@ -114,7 +114,7 @@ func TestGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		const waiting = 1200 // more than one step buries
-		w.tellAll(waiting, 700, "n")
+		w.announceAll(waiting, 700, "n")
 		if err := w.dispatcher.Resume(t.Context(), "n"); err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestGone(t *testing.T) {
 			t.Errorf("%d attempts, want those that were under way together", tried)
 		}
 		w.restart(n, o, l)
-		w.tell("msg_later", "later", "n")
+		w.announce("msg_later", "later", "n")
 		rest(time.Minute)
 		if got := len(r.all()); got != tried {
 			t.Errorf("%d attempts after it was gone, want none", got-tried)
@@ -132,9 +132,9 @@ func TestGone(t *testing.T) {
 		if s := w.status("n"); s.State != notify.Gone || s.Dead != waiting+1 || s.Pending != 0 || s.LastError != gone.Reason {
 			t.Errorf("Notifiers() = %+v, want it gone with %d dead", s, waiting+1)
 		}
-		for name, told := range map[string]*receiver{"fallback": oncall, "log": log} {
-			if got := told.exhausted(t); len(got) != 1 || !got[0].Gone || got[0].Notifier != "n" {
-				t.Errorf("the %s is told %+v, want once that n is gone", name, got)
+		for name, r := range map[string]*receiver{"fallback": oncall, "log": log} {
+			if got := r.exhausted(t); len(got) != 1 || !got[0].Gone || got[0].Notifier != "n" {
+				t.Errorf("the %s got %+v, want one event, that n is gone", name, got)
 			}
 		}
 
@@ -143,15 +143,15 @@ func TestGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		rest(time.Minute)
-		if got := r.taken(); len(got) != 0 {
-			t.Errorf("taken = %v, want nothing before the replay", got)
+		if got := r.accepted(); len(got) != 0 {
+			t.Errorf("accepted = %v, want nothing before the replay", got)
 		}
 		if got, err := w.dispatcher.RetryAll(t.Context(), "n", time.Time{}, time.Time{}); err != nil || got != waiting+1 {
 			t.Errorf("RetryAll() = %d, %v, want %d", got, err, waiting+1)
 		}
 		rest(time.Minute)
-		if got := len(r.taken()); got != waiting+1 {
-			t.Errorf("%d taken, want %d", got, waiting+1)
+		if got := len(r.accepted()); got != waiting+1 {
+			t.Errorf("%d accepted, want %d", got, waiting+1)
 		}
 		if s := w.status("n"); s.State != notify.Active || s.Dead != 0 || s.Pending != 0 {
 			t.Errorf("Notifiers() = %+v, want it active with nothing left", s)
@@ -178,9 +178,9 @@ func TestRetryAfter(t *testing.T) {
 				}
 				w := newWorld(t, to("n", r))
 				start := time.Now()
-				w.tell("msg_1", "x", "n")
+				w.announce("msg_1", "x", "n")
 				rest(time.Second)
-				w.tell("msg_2", "y", "n")
+				w.announce("msg_2", "y", "n")
 				rest(time.Minute)
 				if s := w.status("n"); s.State != notify.Paused || s.PausedUntil.Before(start.Add(want)) {
 					t.Errorf("Notifiers() = %+v, want it paused for %v", s, want)
@@ -202,9 +202,9 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestLogGivesUp has a log give an event up, as one that was paused does: other logs
-// are told of that, and it is not itself.
-func TestLogGivesUp(t *testing.T) {
+// TestLogDeadLetter lets a delivery to a paused log grow too old: other logs get that
+// event, the log itself does not.
+func TestLogDeadLetter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		paused, other := &receiver{}, &receiver{}
@@ -214,20 +214,20 @@ func TestLogGivesUp(t *testing.T) {
 		if err := w.dispatcher.Pause(t.Context(), "paused"); err != nil {
 			t.Fatal(err)
 		}
-		w.tell("msg_1", "x", "paused")
+		w.announce("msg_1", "x", "paused")
 		rest(2 * time.Hour)
 		if got := w.states("paused"); got != "dead" {
 			t.Errorf("deliveries to the paused log = %q, want one, dead", got)
 		}
 		if got := other.exhausted(t); len(got) != 1 || got[0].Notifier != "paused" {
-			t.Errorf("the other log is told %+v, want that the paused one gave up", got)
+			t.Errorf("the other log got %+v, want the dead letter of the paused one", got)
 		}
 		w.stop()
 	})
 }
 
-// TestMaxAge has a notifier be down for good: also what was never tried is given
-// up in its time, and told of.
+// TestMaxAge has a notifier that is down for good: what was never tried becomes dead in
+// time too, and is reported.
 func TestMaxAge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestMaxAge(t *testing.T) {
 		n.MaxAge, l.Type = 3*time.Hour, "log"
 		w := newWorld(t, n, l)
 		for i := range 20 {
-			w.tell(fmt.Sprintf("msg_%d", i), fmt.Sprint(i%10), "n")
+			w.announce(fmt.Sprintf("msg_%d", i), fmt.Sprint(i%10), "n")
 		}
 		rest(2*time.Hour + 59*time.Minute)
 		if got, want := w.states("n"), strings.TrimSuffix(strings.Repeat("pending ", 20), " "); got != want {
@@ -249,12 +249,12 @@ func TestMaxAge(t *testing.T) {
 				t.Errorf("delivery %+v, want it dead with a reason", d)
 			}
 		}
-		told := make(map[string]bool)
+		reported := make(map[string]bool)
 		for _, e := range log.exhausted(t) {
-			told[e.EventID] = true
+			reported[e.EventID] = true
 		}
-		if len(told) != 20 || len(log.all()) != 20 {
-			t.Errorf("the log is told of %d events in %d lines, want 20", len(told), len(log.all()))
+		if len(reported) != 20 || len(log.all()) != 20 {
+			t.Errorf("the log got %d events in %d lines, want 20", len(reported), len(log.all()))
 		}
 		w.stop()
 	})
@@ -277,7 +277,7 @@ func TestBreaker(t *testing.T) {
 		w := newWorld(t, to("n", r))
 		const n = 40
 		for i := range n {
-			w.tell(fmt.Sprintf("msg_%d", i), fmt.Sprint(i), "n")
+			w.announce(fmt.Sprintf("msg_%d", i), fmt.Sprint(i), "n")
 		}
 		rest(time.Hour)
 		if got := len(r.all()); got < 60 || got > 100 {
@@ -288,15 +288,15 @@ func TestBreaker(t *testing.T) {
 			charged += d.Attempts
 		}
 		if charged == 0 || charged > 5+7 { // those that opened it, and what was under way with them
-			t.Errorf("%d attempts are charged, want only those before it was taken to be down", charged)
+			t.Errorf("%d attempts count, want only those before it was down", charged)
 		}
-		if got := w.warnings.FilterMessage("notifier is down: probing").Len(); got != 1 {
+		if got := w.warnings.FilterMessage("notifier down").Len(); got != 1 {
 			t.Errorf("it was said %d times that the notifier is down, want once", got)
 		}
 		down.Store(false)
 		rest(75 * time.Second)
-		if got := len(r.taken()); got != n {
-			t.Errorf("%d taken after the outage, want %d", got, n)
+		if got := len(r.accepted()); got != n {
+			t.Errorf("%d accepted after the outage, want %d", got, n)
 		}
 		w.stop()
 	})
@@ -311,9 +311,9 @@ func TestPause(t *testing.T) {
 		if err := w.dispatcher.Pause(t.Context(), "n"); err != nil {
 			t.Fatal(err)
 		}
-		w.tell("msg_1", "x", "n")
+		w.announce("msg_1", "x", "n")
 		w.restart(to("n", r))
-		w.tell("msg_2", "x", "n")
+		w.announce("msg_2", "x", "n")
 		rest(time.Hour)
 		if s := w.status("n"); s.State != notify.Paused || s.Pending != 2 || len(r.all()) != 0 {
 			t.Errorf("Notifiers() = %+v after %d attempts, want it paused with 2 pending", s, len(r.all()))
@@ -322,8 +322,8 @@ func TestPause(t *testing.T) {
 			t.Fatal(err)
 		}
 		rest(time.Second)
-		if got, want := r.taken(), []string{"msg_1", "msg_2"}; !slices.Equal(got, want) {
-			t.Errorf("taken = %v, want %v", got, want)
+		if got, want := r.accepted(), []string{"msg_1", "msg_2"}; !slices.Equal(got, want) {
+			t.Errorf("accepted = %v, want %v", got, want)
 		}
 		if err := w.dispatcher.Pause(t.Context(), "nobody"); !strings.Contains(fmt.Sprint(err), "no such notifier") {
 			t.Errorf("Pause(nobody) = %v, want %v", err, notify.ErrNoNotifier)
@@ -350,7 +350,7 @@ func TestReplay(t *testing.T) {
 		}
 		w := newWorld(t, to("n", r))
 		for i := range 3 {
-			w.tell(fmt.Sprintf("msg_%d", i), "x", "n")
+			w.announce(fmt.Sprintf("msg_%d", i), "x", "n")
 		}
 		rest(time.Hour)
 		before := r.all()
@@ -365,8 +365,8 @@ func TestReplay(t *testing.T) {
 			t.Errorf("RetryAll() = %d, %v, want 3", n, err)
 		}
 		rest(time.Minute)
-		if got, want := r.taken(), []string{"msg_0", "msg_1", "msg_2"}; !slices.Equal(got, want) {
-			t.Errorf("taken = %v, want %v", got, want)
+		if got, want := r.accepted(), []string{"msg_0", "msg_1", "msg_2"}; !slices.Equal(got, want) {
+			t.Errorf("accepted = %v, want %v", got, want)
 		}
 		for _, s := range r.all()[len(before):] {
 			if i := slices.IndexFunc(before, func(b sent) bool { return b.id == s.id }); s.body != before[i].body {
@@ -381,8 +381,8 @@ func TestReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 		rest(time.Minute)
-		if got := r.taken(); len(got) != 4 || got[3] != "msg_1" {
-			t.Errorf("taken = %v, want msg_1 again", got)
+		if got := r.accepted(); len(got) != 4 || got[3] != "msg_1" {
+			t.Errorf("accepted = %v, want msg_1 again", got)
 		}
 		if err := w.dispatcher.Retry(t.Context(), notify.DeliveryID{Shard: 1, ID: 99}); !strings.Contains(fmt.Sprint(err), "no such delivery") {
 			t.Errorf("Retry() of no delivery = %v, want %v", err, notify.ErrNoDelivery)
@@ -398,8 +398,8 @@ func TestTestEvent(t *testing.T) {
 		w := newWorld(t, to("n", r), to("m", other))
 		id, err := w.dispatcher.Test(t.Context(), "n")
 		rest(time.Second)
-		if got := r.taken(); err != nil || !slices.Equal(got, []string{id}) || len(other.all()) != 0 {
-			t.Errorf("Test(n) = %q, %v, and n is told %v, m %v", id, err, got, other.taken())
+		if got := r.accepted(); err != nil || !slices.Equal(got, []string{id}) || len(other.all()) != 0 {
+			t.Errorf("Test(n) = %q, %v, and n got %v, m %v", id, err, got, other.accepted())
 		}
 		if !strings.Contains(r.all()[0].body, `"type":"webhook.test"`) {
 			t.Errorf("body = %s, want a webhook.test", r.all()[0].body)

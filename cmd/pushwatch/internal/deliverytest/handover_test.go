@@ -11,9 +11,9 @@ import (
 	"pushwatch/watcher/sqlstore"
 )
 
-// own has the dispatcher deliver for another account too, by way of the box that f
-// makes of it. It returns the world as it is for that account: what is told there is
-// the account's, and its stop gives the account up.
+// own adds another account to the dispatcher, with the outbox that f makes of it. It
+// returns the world of that account: events announced there are the account's, and its
+// stop releases the account.
 func (w *world) own(account string, f func(*sqlstore.Account) notify.Outbox) *world {
 	w.Helper()
 	there := *w
@@ -40,10 +40,10 @@ func (w *world) own(account string, f func(*sqlstore.Account) notify.Outbox) *wo
 	return &there
 }
 
-// itself is the box of an account as it is.
+// itself is an account as its own outbox.
 func itself(a *sqlstore.Account) notify.Outbox { return a }
 
-// TestHandover gives up one account while the dispatcher goes on: what is under way is
+// TestHandover releases one account while the dispatcher goes on: what is in flight is
 // awaited and settled, so that the next owner does not repeat it, and nothing more is
 // sent.
 func TestHandover(t *testing.T) {
@@ -55,8 +55,8 @@ func TestHandover(t *testing.T) {
 		}}
 		w := newWorld(t, to("n", r))
 		college := w.own("college", itself)
-		college.tell("msg_1", "x", "n")
-		college.tell("msg_2", "x", "n")
+		college.announce("msg_1", "x", "n")
+		college.announce("msg_2", "x", "n")
 		rest(time.Second)
 		college.stop()
 		rest(10 * time.Second)
@@ -70,8 +70,8 @@ func TestHandover(t *testing.T) {
 	})
 }
 
-// TestHandoverMakesRoom gives up an account whose deliveries are all that a channel can
-// hold: then those of the other account come, which had to wait in the table.
+// TestHandoverMakesRoom releases an account whose deliveries fill a channel: then those
+// of the other account come, which had to wait in the table.
 func TestHandoverMakesRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -82,15 +82,15 @@ func TestHandoverMakesRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		const many = 4200 // more than are held with their bodies
-		college.tellAll(many, many, "n")
-		w.tell("msg_school", "x", "n")
+		college.announceAll(many, many, "n")
+		w.announce("msg_school", "x", "n")
 		college.stop()
 		if err := w.dispatcher.Resume(t.Context(), "n"); err != nil {
 			t.Fatal(err)
 		}
 		rest(time.Hour)
-		if got := r.taken(); len(got) != 1 || got[0] != "msg_school" {
-			t.Errorf("%d taken, want the one of the account that is still here", len(got))
+		if got := r.accepted(); len(got) != 1 || got[0] != "msg_school" {
+			t.Errorf("%d accepted, want the one of the account that is still here", len(got))
 		}
 		w.stop()
 	})
@@ -118,7 +118,7 @@ func (b *cutBox) Settle(ctx context.Context, outcomes []notify.Outcome) error {
 	}
 }
 
-// TestHandoverWhileSettling gives up an account while outcomes are being written: they
+// TestHandoverWhileSettling releases an account while outcomes are being written: they
 // are saved all the same.
 func TestHandoverWhileSettling(t *testing.T) {
 	t.Parallel()
@@ -126,11 +126,11 @@ func TestHandoverWhileSettling(t *testing.T) {
 		w := newWorld(t, to("n", &receiver{}))
 		begun := make(chan struct{})
 		college := w.own("college", func(a *sqlstore.Account) notify.Outbox { return &cutBox{Outbox: a, begun: begun} })
-		college.tell("msg_1", "x", "n")
+		college.announce("msg_1", "x", "n")
 		<-begun
 		college.stop()
 		if got, want := w.states("n"), "delivered"; got != want {
-			t.Errorf("states = %q, want %q: what was taken is not repeated by the next owner", got, want)
+			t.Errorf("states = %q, want %q: what was accepted is not repeated by the next owner", got, want)
 		}
 		w.stop()
 	})

@@ -45,13 +45,13 @@ func TestReceiverDown(t *testing.T) {
 		rest(time.Until(up) + 90*time.Second)
 		got := make(map[string][]string)
 		for _, s := range r.all() {
-			if s.taken {
+			if s.accepted {
 				got[s.subject] = append(got[s.subject], s.id)
 			}
 		}
 		for subject, ids := range want {
 			if !slices.Equal(got[subject], ids) {
-				t.Errorf("%s: taken %v, want %v", subject, got[subject], ids)
+				t.Errorf("%s: accepted %v, want %v", subject, got[subject], ids)
 			}
 		}
 		w.stop()
@@ -173,10 +173,10 @@ func TestHostileReceivers(t *testing.T) {
 	defer w.stop()
 	before := heap()
 	const events = 400
-	w.tellAll(events, 50, names...)
-	for deadline := time.Now().Add(60 * time.Second); len(healthy.taken()) < events; time.Sleep(10 * time.Millisecond) {
+	w.announceAll(events, 50, names...)
+	for deadline := time.Now().Add(60 * time.Second); len(healthy.accepted()) < events; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("the healthy notifier has taken %d of %d", len(healthy.taken()), events)
+			t.Fatalf("the healthy notifier has accepted %d of %d", len(healthy.accepted()), events)
 		}
 	}
 	time.Sleep(2 * time.Second)
@@ -204,9 +204,9 @@ func besideHostile(t testing.TB, urls map[string]string) (notifiers []notify.Not
 	return notifiers, names, healthy
 }
 
-// BenchmarkBesideHostile tells a healthy notifier 80 events a second: alone, beside
+// BenchmarkBesideHostile sends a healthy notifier 80 events a second: alone, beside
 // each of the hostile ones, and beside all of them. It compares the 99th percentiles
-// of how long it took from the telling, the commit included, to its 2xx. One round's
+// of the time from the event, its commit included, to its 2xx. One round's
 // percentile is mostly the disk's, so medians over rounds are compared: -benchtime 9x.
 func BenchmarkBesideHostile(b *testing.B) {
 	const events = 400
@@ -214,21 +214,21 @@ func BenchmarkBesideHostile(b *testing.B) {
 		notifiers, names, healthy := besideHostile(b, beside)
 		w := startWorld(b, notifiers...)
 		defer w.stop()
-		told := make(map[string]time.Time)
+		announced := make(map[string]time.Time)
 		ticks := time.NewTicker(time.Second / 80) // four times what the polls of an account can yield
 		defer ticks.Stop()
 		for i := range events {
 			<-ticks.C
 			id := fmt.Sprintf("msg_%d", i)
-			told[id] = time.Now()
-			w.tell(id, fmt.Sprint(i%50), names...)
+			announced[id] = time.Now()
+			w.announce(id, fmt.Sprint(i%50), names...)
 		}
-		for len(healthy.taken()) < events {
+		for len(healthy.accepted()) < events {
 			time.Sleep(10 * time.Millisecond)
 		}
 		var took []time.Duration
 		for _, s := range healthy.all() {
-			took = append(took, s.answered.Sub(told[s.id]))
+			took = append(took, s.answered.Sub(announced[s.id]))
 		}
 		slices.Sort(took)
 		return took[len(took)*99/100].Seconds() * 1000

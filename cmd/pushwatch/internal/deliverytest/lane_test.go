@@ -28,7 +28,7 @@ func TestFreshFirst(t *testing.T) {
 		n := to("n", r)
 		n.MaxInFlight = 1
 		w := newWorld(t, n)
-		w.tellAll(many, many, "n")
+		w.announceAll(many, many, "n")
 		rest(time.Second) // all of them have failed once
 		if err := w.dispatcher.Pause(t.Context(), "n"); err != nil {
 			t.Fatal(err)
@@ -37,18 +37,18 @@ func TestFreshFirst(t *testing.T) {
 		var fresh []string
 		for i := range many {
 			id := fmt.Sprint("msg_fresh_", i)
-			w.tell(id, id, "n")
+			w.announce(id, id, "n")
 			fresh = append(fresh, id)
 		}
 		if err := w.dispatcher.Resume(t.Context(), "n"); err != nil {
 			t.Fatal(err)
 		}
 		rest(time.Second)
-		taken := r.taken()
-		if len(taken) != 2*many {
-			t.Fatalf("%d taken, want all %d", len(taken), 2*many)
+		accepted := r.accepted()
+		if len(accepted) != 2*many {
+			t.Fatalf("%d accepted, want all %d", len(accepted), 2*many)
 		}
-		for first := range slices.Chunk(taken[:many], 5) {
+		for first := range slices.Chunk(accepted[:many], 5) {
 			news := 0
 			for _, id := range first {
 				if slices.Contains(fresh, id) {
@@ -86,10 +86,10 @@ func TestFullLanes(t *testing.T) {
 			t.Fatal(err)
 		}
 		rest(time.Second)
-		w.tell("msg_good", "good", "n")
+		w.announce("msg_good", "good", "n")
 		rest(time.Second)
-		if got := r.taken(); len(got) != 1 || got[0] != "msg_good" {
-			t.Errorf("taken = %v, want msg_good", got)
+		if got := r.accepted(); len(got) != 1 || got[0] != "msg_good" {
+			t.Errorf("accepted = %v, want msg_good", got)
 		}
 		w.stop()
 	})

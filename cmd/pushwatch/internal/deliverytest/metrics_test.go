@@ -17,7 +17,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// TestMetrics has one event taken at its second attempt, one refused for good, and
+// TestMetrics has one event accepted at its second attempt, one refused for good, and
 // one wait for a notifier that is paused.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
@@ -35,9 +35,9 @@ func TestMetrics(t *testing.T) {
 		if err := w.dispatcher.Pause(t.Context(), "paused"); err != nil {
 			t.Fatal(err)
 		}
-		w.tell("msg_second", "a", "n")
-		w.tell("msg_final", "b", "n")
-		w.tell("msg_waits", "c", "paused")
+		w.announce("msg_second", "a", "n")
+		w.announce("msg_final", "b", "n")
+		w.announce("msg_waits", "c", "paused")
 		rest(100 * time.Second)
 
 		const want = `
@@ -45,7 +45,7 @@ func TestMetrics(t *testing.T) {
 			# TYPE pushwatch_deliveries_dead gauge
 			pushwatch_deliveries_dead{notifier="n"} 1
 			pushwatch_deliveries_dead{notifier="paused"} 0
-			# HELP pushwatch_deliveries_pending Deliveries that a notifier has still to be told of.
+			# HELP pushwatch_deliveries_pending Deliveries to a notifier that are neither delivered nor dead.
 			# TYPE pushwatch_deliveries_pending gauge
 			pushwatch_deliveries_pending{notifier="n"} 0
 			pushwatch_deliveries_pending{notifier="paused"} 1
@@ -68,7 +68,7 @@ func TestMetrics(t *testing.T) {
 			pushwatch_notifier_state{notifier="paused",state="active"} 0
 			pushwatch_notifier_state{notifier="paused",state="gone"} 0
 			pushwatch_notifier_state{notifier="paused",state="paused"} 1
-			# HELP pushwatch_oldest_pending_seconds Since when the oldest delivery waits that a notifier has still to be told of.
+			# HELP pushwatch_oldest_pending_seconds Age of the oldest pending delivery to a notifier; 0 without one.
 			# TYPE pushwatch_oldest_pending_seconds gauge
 			pushwatch_oldest_pending_seconds{notifier="n"} 0
 			pushwatch_oldest_pending_seconds{notifier="paused"} 100
@@ -126,7 +126,7 @@ func TestTimeoutResult(t *testing.T) {
 	n := to("n", nil)
 	n.Sender, n.Timeout = senderTo(t, server.URL, time.Minute), 100*time.Millisecond
 	w := newWorld(t, n)
-	w.tell("msg_1", "x", "n")
+	w.announce("msg_1", "x", "n")
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		got := resultsOf(t, w)
 		if got["timeout"] > 0 {

@@ -13,22 +13,23 @@ import (
 	"pushwatch/notify"
 )
 
-// TestStrays renames a notifier while an event waits for it: that is said once, and
-// counted, until the notifier has its old name again.
-func TestStrays(t *testing.T) {
+// TestOrphans renames a notifier while an event waits for it: that is logged once, with
+// a hint, and counted, until the notifier has its old name again.
+func TestOrphans(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := &receiver{answer: func(context.Context, *notify.Delivery) error { return broken }}
 		w := newWorld(t, to("old", down))
-		w.tell("msg_1", "a", "old")
+		w.announce("msg_1", "a", "old")
 		rest(time.Second)
 		check := func(names string, warnings int, pending string) {
 			t.Helper()
 			rest(2 * time.Minute)
-			if got := w.warnings.FilterMessageSnippet("the settings do not name").FilterField(zap.String("notifier", "old")).Len(); got != warnings {
-				t.Errorf("with the notifier %s: %d warnings of a stray one, want %d", names, got, warnings)
+			logged := w.warnings.FilterMessage("deliveries without notifier").FilterField(zap.String("notifier", "old")).FilterFieldKey("hint")
+			if got := logged.FilterLevelExact(zap.WarnLevel).FilterField(zap.Int("deliveries", 1)).Len(); got != warnings {
+				t.Errorf("with the notifier %s: %d warnings of an orphan, want %d", names, got, warnings)
 			}
-			want := "# HELP pushwatch_deliveries_pending Deliveries that a notifier has still to be told of.\n# TYPE pushwatch_deliveries_pending gauge\n" + pending
+			want := "# HELP pushwatch_deliveries_pending Deliveries to a notifier that are neither delivered nor dead.\n# TYPE pushwatch_deliveries_pending gauge\n" + pending
 			if err := testutil.GatherAndCompare(w.metrics, strings.NewReader(want), "pushwatch_deliveries_pending"); err != nil {
 				t.Errorf("with the notifier %s: %v", names, err)
 			}

@@ -18,12 +18,12 @@ func TestReconfigure(t *testing.T) {
 		down := func(context.Context, *notify.Delivery) error { return broken }
 		stays, changes, goes, comes := &receiver{}, &receiver{answer: down}, &receiver{answer: down}, &receiver{}
 		w := newWorld(t, to("stays", stays), to("changes", changes), to("goes", goes))
-		w.tell("msg_1", "x", "stays", "changes", "goes")
+		w.announce("msg_1", "x", "stays", "changes", "goes")
 		rest(3 * time.Second)
 
 		mended := &receiver{}
 		w.dispatcher.Reconfigure([]notify.Notifier{to("comes", comes), to("stays", stays), to("changes", mended)})
-		w.tell("msg_2", "x", "stays", "changes", "goes", "comes")
+		w.announce("msg_2", "x", "stays", "changes", "goes", "comes")
 		rest(10 * time.Minute)
 		for name, c := range map[string]struct {
 			r    *receiver
@@ -32,8 +32,8 @@ func TestReconfigure(t *testing.T) {
 			"stays": {stays, []string{"msg_1", "msg_2"}}, "changes": {mended, []string{"msg_1", "msg_2"}},
 			"goes": {goes, nil}, "comes": {comes, []string{"msg_2"}},
 		} {
-			if got := c.r.taken(); !slices.Equal(got, c.want) {
-				t.Errorf("%s has taken %v, want %v", name, got, c.want)
+			if got := c.r.accepted(); !slices.Equal(got, c.want) {
+				t.Errorf("%s has accepted %v, want %v", name, got, c.want)
 			}
 		}
 		tried := len(goes.all())
@@ -45,21 +45,21 @@ func TestReconfigure(t *testing.T) {
 		back := &receiver{}
 		w.dispatcher.Reconfigure([]notify.Notifier{to("goes", back)})
 		rest(10 * time.Minute)
-		if got, want := back.taken(), []string{"msg_1", "msg_2"}; !slices.Equal(got, want) {
-			t.Errorf("the notifier that came back has taken %v, want %v", got, want)
+		if got, want := back.accepted(), []string{"msg_1", "msg_2"}; !slices.Equal(got, want) {
+			t.Errorf("the notifier that came back has accepted %v, want %v", got, want)
 		}
 		w.stop()
 	})
 }
 
 // TestReconfigureWhileSettling has a notifier go from the settings, and come back, before
-// it is written that its receiver refused an event: that is told once more, and settled.
+// it is written that its receiver refused an event: that is sent once more, and settled.
 func TestReconfigureWhileSettling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := askOnce(refused)
 		w := newWorld(t, to("n", r))
-		w.tell("msg_1", "x", "n")
+		w.announce("msg_1", "x", "n")
 		synctest.Wait()
 		w.dispatcher.Reconfigure(nil)
 		w.dispatcher.Reconfigure([]notify.Notifier{to("n", r)})

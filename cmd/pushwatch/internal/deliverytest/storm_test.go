@@ -13,9 +13,9 @@ import (
 	"pushwatch/notify"
 )
 
-// TestStorm has accounts come and go, notifiers fail, be paused and be gone from the
-// settings for a moment, all at random; then everything is well again, and whatever was told has
-// been taken, in order at first, and settled.
+// TestStorm adds and releases accounts, and lets notifiers fail, be paused and leave
+// the settings for a moment, all at random. When everything is well again, each event
+// has been accepted, in order at first, and settled.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(2) {
@@ -26,10 +26,10 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// A moody is a receiver that fails as it is told to, or takes all, after some time.
+// A moody is a receiver that fails as its mood says, or accepts all, after some time.
 type moody struct {
 	receiver
-	mood atomic.Pointer[notify.SendError] // nil: it takes all
+	mood atomic.Pointer[notify.SendError] // nil: it accepts all
 }
 
 func newMoody() *moody {
@@ -53,8 +53,8 @@ func storm(t *testing.T, random *rand.Rand) {
 		nil, refused, broken, {Cause: notify.CauseBlocked, Reason: "blocked"},
 		{Cause: notify.CauseThrottled, Reason: "answered 429", RetryAfter: time.Now().Add(time.Minute)},
 	}
-	accounts := make([]*world, 3)     // nil: nobody owns it
-	told := make(map[string][]string) // ids by subject
+	accounts := make([]*world, 3)          // nil: nobody owns it
+	announced := make(map[string][]string) // ids by subject
 	must := func(err error) {
 		if err != nil {
 			t.Fatal(err)
@@ -85,8 +85,8 @@ func storm(t *testing.T, random *rand.Rand) {
 			for range 1 + random.IntN(20) {
 				events++
 				id, subject := fmt.Sprintf("msg_%d", events), fmt.Sprintf("%d/%d", i, random.IntN(5))
-				accounts[i].tell(id, subject, names...)
-				told[subject] = append(told[subject], id)
+				accounts[i].announce(id, subject, names...)
+				announced[subject] = append(announced[subject], id)
 			}
 			time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 		}
@@ -105,9 +105,9 @@ func storm(t *testing.T, random *rand.Rand) {
 	rest(2 * time.Hour)
 	for name, r := range receivers {
 		first := firstTaken(&r.receiver)
-		for subject, ids := range told {
+		for subject, ids := range announced {
 			if !slices.Equal(first[subject], ids) {
-				t.Errorf("%s has taken %v of %s, want %v", name, first[subject], subject, ids)
+				t.Errorf("%s has accepted %v of %s, want %v", name, first[subject], subject, ids)
 			}
 		}
 		if s := w.status(name); s.Pending != 0 {
@@ -120,13 +120,13 @@ func storm(t *testing.T, random *rand.Rand) {
 	w.stop()
 }
 
-// firstTaken lists the ids that were taken, by subject, in the order in which they were
+// firstTaken lists the ids that were accepted, by subject, in the order in which they were
 // at first.
 func firstTaken(r *receiver) map[string][]string {
 	first := make(map[string][]string)
 	seen := make(map[string]bool)
 	for _, s := range r.all() {
-		if s.taken && !seen[s.id] {
+		if s.accepted && !seen[s.id] {
 			seen[s.id] = true
 			first[s.subject] = append(first[s.subject], s.id)
 		}

@@ -10,7 +10,7 @@ import (
 	"pushwatch/notify"
 )
 
-// askOnce answers the first attempt with a failure, and takes all others.
+// askOnce answers the first attempt with a failure, and accepts all others.
 func askOnce(failure *notify.SendError) *receiver {
 	r := &receiver{}
 	r.answer = func(context.Context, *notify.Delivery) error {
@@ -22,9 +22,9 @@ func askOnce(failure *notify.SendError) *receiver {
 	return r
 }
 
-// TestPausedWhileDown has a notifier ask for silence, and so often that it is taken to
-// be down too, with many lanes ready: until the pause ends, nothing moves. A loop that
-// looks again and again without a wait would hang the test.
+// TestPausedWhileDown asks for a pause so often that the notifier counts as down too,
+// with many lanes ready: until the pause ends, nothing moves. A loop that looks again
+// and again without a wait would hang the test.
 func TestPausedWhileDown(t *testing.T) {
 	t.Parallel()
 	for name, byHand := range map[string]bool{"asked": false, "by hand": true} {
@@ -42,7 +42,7 @@ func TestPausedWhileDown(t *testing.T) {
 					return &notify.SendError{Cause: notify.CauseServer, Reason: "answered 503", RetryAfter: until}
 				}}
 				w := newWorld(t, to("n", r))
-				w.tellAll(100, 100, "n")
+				w.announceAll(100, 100, "n")
 				rest(500 * time.Millisecond)
 				if byHand {
 					if err := w.dispatcher.Pause(t.Context(), "n"); err != nil {
@@ -62,8 +62,8 @@ func TestPausedWhileDown(t *testing.T) {
 					}
 					rest(20 * time.Minute)
 				}
-				if got := len(r.taken()); got != 100 {
-					t.Errorf("%d taken after the pause, want 100", got)
+				if got := len(r.accepted()); got != 100 {
+					t.Errorf("%d accepted after the pause, want 100", got)
 				}
 				w.stop()
 			})
@@ -71,17 +71,17 @@ func TestPausedWhileDown(t *testing.T) {
 	}
 }
 
-// TestResumeEndsSilence resumes a notifier that has asked for a day's silence: also the
-// delivery that met this goes on, and the reason is not shown for good.
+// TestResumeEndsSilence resumes a notifier that has asked for a pause of a day: the
+// delivery that met it goes on too, and the reason is not shown for good.
 func TestResumeEndsSilence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := askOnce(&notify.SendError{Cause: notify.CauseThrottled, Reason: "answered 429", RetryAfter: time.Now().Add(24 * time.Hour)})
 		w := newWorld(t, to("n", r))
-		w.tell("msg_1", "x", "n")
+		w.announce("msg_1", "x", "n")
 		rest(time.Second)
-		w.tell("msg_2", "x", "n")
-		w.tell("msg_3", "y", "n")
+		w.announce("msg_2", "x", "n")
+		w.announce("msg_3", "y", "n")
 		rest(time.Minute)
 		if s := w.status("n"); s.LastError != "answered 429" || s.State != notify.Paused {
 			t.Errorf("Notifiers() = %+v, want it paused, and why", s)
@@ -90,8 +90,8 @@ func TestResumeEndsSilence(t *testing.T) {
 			t.Fatal(err)
 		}
 		rest(time.Minute)
-		if got := r.taken(); len(got) != 3 {
-			t.Errorf("taken %v, want all three", got)
+		if got := r.accepted(); len(got) != 3 {
+			t.Errorf("accepted %v, want all three", got)
 		}
 		w.restart(to("n", r))
 		rest(time.Minute)
@@ -102,8 +102,8 @@ func TestResumeEndsSilence(t *testing.T) {
 	})
 }
 
-// TestPauseElsewhere pauses a notifier by way of another process, at the moment when it
-// asks this one for silence: the pause stays.
+// TestPauseElsewhere pauses a notifier in another process, at the moment when it asks
+// this one for a pause: somebody's pause stays.
 func TestPauseElsewhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestPauseElsewhere(t *testing.T) {
 		if err := other.Pause(t.Context(), "n"); err != nil {
 			t.Fatal(err)
 		}
-		w.tell("msg_1", "x", "n") // before this process hears of it
+		w.announce("msg_1", "x", "n") // before this process hears of it
 		rest(5 * time.Minute)
 		tried := len(r.all())
 		rest(time.Hour)
@@ -137,17 +137,17 @@ func TestOneTooMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{answer: func(context.Context, *notify.Delivery) error { return broken }}
 		w := newWorld(t, to("n", r))
-		w.tell("msg_1", "x", "n")
+		w.announce("msg_1", "x", "n")
 		rest(24 * time.Hour)
 		if got, record := len(r.all()), w.records("n")[0]; got != record.Attempts || got > 14 {
-			t.Errorf("%d attempts in a day, %d of them charged, want those of the schedule, all charged", got, record.Attempts)
+			t.Errorf("%d attempts in a day, %d of them counted, want those of the schedule, all counted", got, record.Attempts)
 		}
 		w.stop()
 	})
 }
 
 // TestRefusedInBetween has a receiver that fails at some events and refuses others: it
-// answers, so it is not taken to be down.
+// answers, so it does not count as down.
 func TestRefusedInBetween(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -165,27 +165,27 @@ func TestRefusedInBetween(t *testing.T) {
 		}}
 		w := newWorld(t, to("n", r))
 		for i := range 12 {
-			w.tell(fmt.Sprint("msg_", i), fmt.Sprint("task ", i), "n")
+			w.announce(fmt.Sprint("msg_", i), fmt.Sprint("task ", i), "n")
 			rest(200 * time.Millisecond) // all before the first is tried again
 		}
 		rest(time.Minute)
 		if got := len(r.all()); got != 24 {
 			t.Errorf("%d attempts, want two for each of 12 events", got)
 		}
-		if got := w.warnings.FilterMessage("notifier is down: probing").Len(); got != 0 {
-			t.Errorf("it was said %d times that the notifier is down, want never", got)
+		if got := w.warnings.FilterMessage("notifier down").Len(); got != 0 {
+			t.Errorf("%d warnings that the notifier is down, want none", got)
 		}
 		w.stop()
 	})
 }
 
-// TestReplayOnce replays deliveries that die again at once: each is taken once.
+// TestReplayOnce replays deliveries that die again at once: each is accepted once.
 func TestReplayOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n = 1200 // more than two steps of a replay
 		w := newWorld(t, to("n", &receiver{answer: func(context.Context, *notify.Delivery) error { return gone }}))
-		w.tellAll(n, n, "n")
+		w.announceAll(n, n, "n")
 		rest(time.Minute)
 		got, err := w.dispatcher.RetryAll(t.Context(), "n", time.Time{}, time.Time{})
 		if err != nil || got != n {

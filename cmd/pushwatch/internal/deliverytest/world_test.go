@@ -24,9 +24,9 @@ import (
 	"pushwatch/watcher/sqlstore"
 )
 
-// A receiver is a Sender that answers as it is told to, and notes what it was sent.
+// A receiver is a Sender that answers as its function says, and records what it got.
 type receiver struct {
-	answer func(ctx context.Context, d *notify.Delivery) error // nil: takes all
+	answer func(ctx context.Context, d *notify.Delivery) error // nil: accepts all
 
 	mu       sync.Mutex
 	attempts []sent
@@ -39,7 +39,7 @@ type sent struct {
 	subject  string
 	attempt  int
 	body     string
-	taken    bool
+	accepted bool
 }
 
 func (r *receiver) Send(ctx context.Context, d *notify.Delivery) (int, error) {
@@ -48,7 +48,7 @@ func (r *receiver) Send(ctx context.Context, d *notify.Delivery) (int, error) {
 	if r.answer != nil {
 		err = r.answer(ctx, d)
 	}
-	s.answered, s.taken = time.Now(), err == nil
+	s.answered, s.accepted = time.Now(), err == nil
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, s)
@@ -64,11 +64,11 @@ func (r *receiver) all() []sent {
 	return slices.Clone(r.attempts)
 }
 
-// taken lists the ids of the events that were taken, in order.
-func (r *receiver) taken() []string {
+// accepted lists the ids of the events that were accepted, in order.
+func (r *receiver) accepted() []string {
 	var ids []string
 	for _, s := range r.all() {
-		if s.taken {
+		if s.accepted {
 			ids = append(ids, s.id)
 		}
 	}
@@ -146,21 +146,21 @@ func (w *world) restart(notifiers ...notify.Notifier) {
 	w.start(notifiers...)
 }
 
-// tell makes an event of a subject, whose lane it goes to.
-func (w *world) tell(id, subject string, notifiers ...string) {
+// announce makes an event of a subject, whose lane it goes to.
+func (w *world) announce(id, subject string, notifiers ...string) {
 	if err := w.account.Announce(w.Context(), newEvent(id, subject, notifiers...)); err != nil {
 		w.Errorf("Announce(%s) = %v", id, err)
 	}
 }
 
-// tellAll makes n events at once, spread over so many subjects.
-func (w *world) tellAll(n, subjects int, notifiers ...string) {
+// announceAll makes n events at once, spread over so many subjects.
+func (w *world) announceAll(n, subjects int, notifiers ...string) {
 	var all sync.WaitGroup
 	const callers = 200
 	for first := range callers {
 		all.Go(func() {
 			for i := first; i < n; i += callers {
-				w.tell(fmt.Sprintf("msg_%d", i), fmt.Sprint(i%subjects), notifiers...)
+				w.announce(fmt.Sprintf("msg_%d", i), fmt.Sprint(i%subjects), notifiers...)
 			}
 		})
 	}
@@ -240,7 +240,7 @@ func (w *world) status(notifier string) notify.Status {
 	return notify.Status{}
 }
 
-// exhausted reads the delivery.exhausted events that were taken.
+// exhausted reads the delivery.exhausted events that were accepted.
 func (r *receiver) exhausted(t *testing.T) []notify.Exhausted {
 	t.Helper()
 	var list []notify.Exhausted
@@ -252,7 +252,7 @@ func (r *receiver) exhausted(t *testing.T) []notify.Exhausted {
 		if err := json.Unmarshal([]byte(s.body), &body); err != nil {
 			t.Fatal(err)
 		}
-		if body.Type == watcher.DeliveryExhausted && s.taken {
+		if body.Type == watcher.DeliveryExhausted && s.accepted {
 			list = append(list, body.Data)
 		}
 	}

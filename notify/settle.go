@@ -1,0 +1,155 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
+)
+
+// write writes outcomes in batches: nobody waits for a single one. What is not written
+// when ctx ends is written after it.
+func (f *Feed) write(ctx context.Context) error {
+	saving, cut := outlive(ctx, 2*stopGrace)
+	defer cut()
+	var batch []Outcome
+	var due time.Time // of the batch
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var err error
+		select {
+		case o := <-f.outcomes:
+			first, now := len(batch), time.Now()
+			batch = f.gather(append(batch, o))
+			for _, o := range batch[first:] {
+				due = earlier(due, now.Add(o.maxWait()))
+			}
+			timer.Reset(time.Until(due))
+			if len(batch) < settleBatch {
+				continue
+			}
+			err = f.save(saving, batch)
+		case <-timer.C:
+			err = f.save(saving, batch)
+		case c := <-f.gone: // after the last outcomes of its attempts
+			if err = f.flush(saving, batch); err == nil {
+				err = f.markDead(ctx, c)
+			}
+		case <-ctx.Done():
+			return f.drain(saving, batch)
+		}
+		if err != nil {
+			return err
+		}
+		batch, due = nil, time.Time{}
+	}
+}
+
+// drain awaits the attempts in flight and writes their outcomes, and the batch before
+// them, so that the next sender repeats none of them.
+func (f *Feed) drain(ctx context.Context, batch []Outcome) error {
+	f.registry.removeFeed(f) // from here on no attempt begins
+	waiting, sent := context.WithTimeout(ctx, stopGrace)
+	defer sent()
+	go func() {
+		f.sends.Wait()
+		sent()
+	}()
+	for waiting.Err() == nil {
+		select {
+		case o := <-f.outcomes:
+			batch = append(batch, o)
+		case <-waiting.Done():
+		}
+		if len(batch) == settleBatch {
+			if err := f.save(ctx, batch); err != nil {
+				return err
+			}
+			batch = nil
+		}
+	}
+	return f.flush(ctx, batch)
+}
+
+// flush writes a batch and all outcomes that are queued.
+func (f *Feed) flush(ctx context.Context, batch []Outcome) error {
+	for batch = f.gather(batch); len(batch) > 0; batch = f.gather(nil) {
+		if err := f.save(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxWait is how long an outcome may wait for others to be written with.
+func (o *Outcome) maxWait() time.Duration {
+	if o.State == Pending && o.Notifier == nil && o.Announce == nil {
+		return retryWait
+	}
+	return settleWait
+}
+
+// gather adds the outcomes that are queued already to a batch.
+func (f *Feed) gather(batch []Outcome) []Outcome {
+	for len(batch) < settleBatch {
+		select {
+		case o := <-f.outcomes:
+			batch = append(batch, o)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// save writes a batch, and repeats it while the store fails. It returns an error only
+// where the account has another owner.
+func (f *Feed) save(ctx context.Context, batch []Outcome) error {
+	for attempt := 0; len(batch) > 0; attempt++ {
+		err := f.box.Settle(ctx, batch)
+		switch {
+		case err == nil:
+			f.countEvents(batch)
+			return nil
+		case errors.Is(err, watcher.ErrFenced):
+			return err
+		case ctx.Err() != nil:
+			return nil // they are sent again after the next start
+		}
+		f.log.Error("settle deliveries", zap.Int("deliveries", len(batch)), zap.Error(err))
+		loop.Sleep(ctx, min(10*time.Second, 100*time.Millisecond<<min(attempt, 10)))
+	}
+	return nil
+}
+
+// countEvents counts the events that were saved with a batch.
+func (f *Feed) countEvents(batch []Outcome) {
+	for _, o := range batch {
+		if o.Announce != nil {
+			f.events.WithLabelValues(string(o.Announce.Type)).Inc()
+		}
+	}
+}
+
+// markDead makes dead all that waits for a notifier that is gone, in steps between
+// which others write.
+func (f *Feed) markDead(ctx context.Context, c *channel) error {
+	for n := settleBatch; n == settleBatch && c.isGone() && ctx.Err() == nil; {
+		var err error
+		n, err = f.box.MarkDead(ctx, c.Name, "the notifier is gone: it answered 410", settleBatch)
+		if errors.Is(err, watcher.ErrFenced) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			f.log.Error("mark deliveries dead", zap.String("notifier", c.Name), zap.Error(err))
+			time.AfterFunc(time.Second, f.wanted.Notify)
+		}
+		c.metrics.dead(n)
+	}
+	return nil
+}
