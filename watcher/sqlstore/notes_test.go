@@ -12,9 +12,9 @@ import (
 	"pushwatch/watcher/storetest"
 )
 
-// TestStandingsReadAgain has the standings of notifiers change, and reading them fail:
+// TestNotifiersReadAgain changes the states of notifiers, and lets reading them fail:
 // they are read again at the next look, and once they were, no more.
-func TestStandingsReadAgain(t *testing.T) {
+func TestNotifiersReadAgain(t *testing.T) {
 	t.Parallel()
 	db, err := Open(t.Context(), Config{URL: storetest.Postgres(t)})
 	if err != nil {
@@ -37,7 +37,7 @@ func TestStandingsReadAgain(t *testing.T) {
 		err   error
 	}{{1, unread}, {2, nil}, {2, nil}} {
 		if err := r.followOthers(t.Context(), &snapshot{}); err != want.err || reads != want.reads {
-			t.Errorf("look %d: followOthers() = %v after %d reads of the standings, want %v after %d", look+1, err, reads, want.err, want.reads)
+			t.Errorf("look %d: followOthers() = %v after %d reads of the states, want %v after %d", look+1, err, reads, want.err, want.reads)
 		}
 	}
 }

@@ -41,17 +41,17 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 			}
 		}
 	}
-	var standings []notify.NotifierRecord
+	var records []notify.NotifierRecord
 	for _, o := range outcomes {
 		if o.Notifier != nil {
-			standings = append(standings, *o.Notifier)
+			records = append(records, *o.Notifier)
 		}
 	}
 	// Every account's writer locks the notifiers' rows in one order, so that no two of
 	// them deadlock.
-	slices.SortStableFunc(standings, func(a, b notify.NotifierRecord) int { return strings.Compare(a.Notifier, b.Notifier) })
-	for _, s := range standings {
-		if err := tx.saveStanding(ctx, s); err != nil {
+	slices.SortStableFunc(records, func(a, b notify.NotifierRecord) int { return strings.Compare(a.Notifier, b.Notifier) })
+	for _, s := range records {
+		if err := tx.saveNotifier(ctx, s); err != nil {
 			return err
 		}
 	}

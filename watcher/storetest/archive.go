@@ -189,7 +189,7 @@ func testReplay(t *testing.T, b *bench) {
 	}
 }
 
-// testSettleAnnounce has an outcome bring an event and a standing, each once.
+// testSettleAnnounce has an outcome bring an event and a notifier's state, each once.
 func testSettleAnnounce(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
@@ -222,10 +222,10 @@ func testSettleAnnounce(t *testing.T, b *bench) {
 	}
 }
 
-// testSettleStanding has a notifier ask for a pause while somebody pauses it: both
+// testSettleNotifier has a notifier ask for a pause while somebody pauses it: both
 // stay, under a version above both. Then it is gone by one process, while another
 // knows of less: that stays too.
-func testSettleStanding(t *testing.T, b *bench) {
+func testSettleNotifier(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
 	paused := notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Paused, ChangedAt: start}

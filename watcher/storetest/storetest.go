@@ -75,7 +75,7 @@ func Run(t *testing.T, b Backend) {
 		{"Settle", testSettle},
 		{"SettleHostileError", testSettleHostileError},
 		{"SettleAnnounce", testSettleAnnounce},
-		{"SettleStanding", testSettleStanding},
+		{"SettleNotifier", testSettleNotifier},
 		{"MarkDead", testBury},
 		{"Deliveries", testDeliveries},
 		{"Delivery", testDelivery},

@@ -21,7 +21,7 @@ func (db *DB) NotifierRecords(ctx context.Context) ([]notify.NotifierRecord, err
 		return err
 	}, `SELECT name, version, state, paused_until, reason, changed_at FROM notifiers ORDER BY name`)
 	if err != nil {
-		return nil, fmt.Errorf("read standings of notifiers: %w", err)
+		return nil, fmt.Errorf("read states of notifiers: %w", err)
 	}
 	return list, nil
 }
@@ -32,33 +32,33 @@ func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before 
 		n, err := tx.exec(ctx, `INSERT INTO notifiers (name, version, state, paused_until, reason, changed_at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET version = excluded.version, state = excluded.state,
 				paused_until = excluded.paused_until, reason = excluded.reason, changed_at = excluded.changed_at
-			WHERE notifiers.version = CAST(? AS BIGINT)`, append(encodeStanding(s), before)...)
+			WHERE notifiers.version = CAST(? AS BIGINT)`, append(encodeNotifier(s), before)...)
 		if err == nil && n == 0 {
 			err = watcher.ErrConflict
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("save standing of notifier %s: %w", s.Notifier, err)
+		return fmt.Errorf("save state of notifier %s: %w", s.Notifier, err)
 	}
 	db.notifyReplicas()
 	return nil
 }
 
-// saveStanding writes what an attempt has shown: that a notifier is gone, or wants a
+// saveNotifier writes what an attempt has shown: that a notifier is gone, or wants a
 // pause. Somebody may have paused it meanwhile: that stays.
-func (tx transaction) saveStanding(ctx context.Context, s notify.NotifierRecord) error {
+func (tx transaction) saveNotifier(ctx context.Context, s notify.NotifierRecord) error {
 	_, err := tx.exec(ctx, `INSERT INTO notifiers (name, version, state, paused_until, reason, changed_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET
 			version = CASE WHEN notifiers.version < excluded.version THEN excluded.version ELSE notifiers.version + 1 END,
 			state = CASE WHEN excluded.state = 'gone' THEN 'gone' ELSE notifiers.state END,
 			paused_until = excluded.paused_until, reason = excluded.reason, changed_at = excluded.changed_at
 		WHERE notifiers.version < excluded.version OR notifiers.state <> 'gone' AND excluded.state = 'gone'
-			OR COALESCE(notifiers.paused_until, 0) < excluded.paused_until`, encodeStanding(s)...)
+			OR COALESCE(notifiers.paused_until, 0) < excluded.paused_until`, encodeNotifier(s)...)
 	return err
 }
 
-// encodeStanding is the row of a standing.
-func encodeStanding(s notify.NotifierRecord) []any {
+// encodeNotifier is the row of a notifier.
+func encodeNotifier(s notify.NotifierRecord) []any {
 	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), validText(s.Reason), micros(s.ChangedAt)}
 }
