@@ -3,7 +3,7 @@ package tencent
 import (
 	"cmp"
 	"context"
-	"encoding/json"
+	"fmt"
 
 	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
 
@@ -24,27 +24,28 @@ func newDescribeRequest(ctx context.Context, key watcher.Key) *describeRequest {
 	return &describeRequest{BaseRequest: base, SdkAppId: key.SDKAppID, TaskId: key.TaskID}
 }
 
-// describeResponse is the output. A field of the wrong type fails the whole
-// answer, since it must not pass for one that was left out. Only Backup, whose
-// form is not documented, is taken as it comes. TaskId is not read: it is known
-// to differ from the id asked for.
+// describeResponse is the output. It is read field by field, so that a field that
+// cannot be read costs itself and no other.
 type describeResponse struct {
-	Response *struct {
-		Status        *string
-		FinishReason  *string
-		RoomId        *int64
-		GroupId       *string
-		PushUserId    *string
-		PushStartTime *int64
-		PushStopTime  *int64
-		ExceptionCnt  *int64
-		IMSyncTime    *int64
-		Backup        lenientText
-		RequestId     *string
-		Error         *struct{ Code, Message string }
-	}
-	Code              int // of an error in the form before API 3.0; 0: none
-	CodeDesc, Message string
+	present bool // there is a Response
+	push    watcher.Push
+	backup  anyText
+	err     apiError
+	old     oldError // where there is no Response
+
+	unreadable []unreadableField
+}
+
+// apiError is the field Error of an answer.
+type apiError struct {
+	present       bool // readable or not
+	code, message *string
+}
+
+// oldError is an answer in the form that errors had before API 3.0.
+type oldError struct {
+	code          *int64 // 0: none
+	name, message *string
 }
 
 // ParseErrorFromHTTPResponse implements [tchttp.Response]. It looks for no error:
@@ -52,61 +53,91 @@ type describeResponse struct {
 // read it three times.
 func (d *describeResponse) ParseErrorFromHTTPResponse([]byte) error { return nil }
 
-// apiError is the error that the answer is; nil: it is none.
-func (d *describeResponse) apiError() *watcher.CloudError {
-	fault := new(watcher.CloudError)
-	switch r := d.Response; {
-	case r != nil && r.Error != nil && r.Error.Code != "":
-		fault.Code, fault.Message = r.Error.Code, r.Error.Message
-		if r.RequestId != nil {
-			fault.Request = *r.RequestId
-		}
-	case d.Code != 0:
-		fault.Code, fault.Message = cmp.Or(d.CodeDesc, "unreadable"), d.Message
-	default:
-		return nil
+// UnmarshalJSON implements the interface of that name in the SDK's own JSON package,
+// which has found the text to be valid.
+func (d *describeResponse) UnmarshalJSON(text []byte) error {
+	if jsonType(text) != "object" {
+		return fmt.Errorf("the answer is of the JSON type %s: want an object", jsonType(text))
 	}
-	fault.Kind = kindOf(fault.Code)
-	return fault
-}
-
-// push is the answer in the domain's terms. It is an error where the answer is
-// JSON but says nothing: a watcher takes an answer without Status for a failed
-// push, so such an answer must at least bear the RequestId that the API
-// promises in each.
-func (d *describeResponse) push() (watcher.Push, error) {
-	r := d.Response
-	switch {
-	case r == nil:
-		return watcher.Push{}, unreadable("the answer has no Response")
-	case r.Error != nil:
-		return watcher.Push{}, unreadable("the answer has an Error without a Code")
-	case r.Status == nil && r.RequestId == nil:
-		return watcher.Push{}, unreadable("the answer has neither Status nor RequestId")
-	}
-	return watcher.Push{
-		Status: r.Status, FinishReason: r.FinishReason,
-		RoomID: r.RoomId, GroupID: r.GroupId, PushUserID: r.PushUserId,
-		PushStartTime: r.PushStartTime, PushStopTime: r.PushStopTime,
-		ExceptionCount: r.ExceptionCnt, IMSyncTime: r.IMSyncTime,
-		Backup: r.Backup.text, RequestID: r.RequestId,
-	}, nil
-}
-
-// lenientText is a string, or the JSON of whatever stands in its place; nil for
-// null and for nothing.
-type lenientText struct{ text *string }
-
-// UnmarshalJSON implements [json.Unmarshaler], and with it the same interface
-// of the SDK's own JSON package.
-func (t *lenientText) UnmarshalJSON(raw []byte) error {
-	switch {
-	case string(raw) == `""`: // as it mostly is: every poll comes by here
-		t.text = new("")
-	case raw[0] == '"' || raw[0] == 'n':
-		return json.Unmarshal(raw, &t.text)
-	default:
-		t.text = new(string(raw))
+	d.read(text, []field{{"Response", d}})
+	if !d.present {
+		d.read(text, []field{{"code", &d.old.code}, {"codeDesc", &d.old.name}, {"message", &d.old.message}})
 	}
 	return nil
+}
+
+// readResponse reads the object Response. TaskId is passed over: it is known to differ
+// from the id asked for.
+func (d *describeResponse) readResponse(object []byte) {
+	d.present = true
+	p := &d.push
+	d.read(object, []field{
+		{"Status", &p.Status}, {"FinishReason", &p.FinishReason},
+		{"RoomId", &p.RoomID}, {"GroupId", &p.GroupID}, {"PushUserId", &p.PushUserID},
+		{"PushStartTime", &p.PushStartTime}, {"PushStopTime", &p.PushStopTime},
+		{"ExceptionCnt", &p.ExceptionCount}, {"IMSyncTime", &p.IMSyncTime}, {"Backup", &d.backup},
+		{"RequestId", &p.RequestID}, {"TaskId", nil}, {"Error", &d.err},
+	})
+	p.Backup = d.backup.text
+}
+
+// result is the answer in the domain's terms.
+//
+// A Status counts even beside an Error, but for the one that explains why the push has
+// failed. An answer without Status is a failed push to a watcher, so it must at least
+// bear the RequestId that the API promises in each, and neither a Status nor an Error
+// that cannot be read.
+func (d *describeResponse) result() (watcher.Push, error) {
+	fault := d.fault()
+	hasStatus := deref(d.push.Status) != ""
+	unread := d.unreadableType("Status")
+	switch {
+	case fault != nil && (!hasStatus || fault.Kind == watcher.FailedTask):
+		return watcher.Push{}, fault
+	case hasStatus:
+		return d.push, nil
+	case !d.present:
+		return watcher.Push{}, unreadable("the answer has no Response")
+	case d.err.present:
+		return watcher.Push{}, unreadable("the answer has an Error without a Code")
+	case unread != "":
+		return watcher.Push{}, unreadable("Status is of the JSON type " + unread + ": want a string")
+	case d.push.Status == nil && d.push.RequestID == nil:
+		return watcher.Push{}, unreadable("the answer has neither Status nor RequestId")
+	default:
+		return d.push, nil
+	}
+}
+
+// fault is the error that the answer tells; nil: none.
+func (d *describeResponse) fault() *watcher.CloudError {
+	code, message := d.err.code, d.err.message
+	if d.old.code != nil && *d.old.code != 0 {
+		code, message = d.old.name, d.old.message
+		if code == nil || *code == "" {
+			return unreadable(cmp.Or(deref(message), "the answer has a code and no codeDesc"))
+		}
+	}
+	if deref(code) == "" {
+		return nil
+	}
+	return &watcher.CloudError{Kind: kindOf(*code), Code: *code, Message: deref(message), Request: deref(d.push.RequestID)}
+}
+
+// unreadableType returns the JSON type of a field that could not be read; empty: it
+// could, or was not there.
+func (d *describeResponse) unreadableType(name string) string {
+	for _, f := range d.unreadable {
+		if f.name == name {
+			return f.jsonType
+		}
+	}
+	return ""
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }

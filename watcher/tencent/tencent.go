@@ -12,8 +12,9 @@
 //   - What the service says is shortened, made one line, and freed of the
 //     account's secrets before it becomes part of an error.
 //
-// An answer that is not understood is [watcher.Transient] and never a push
-// with fields missing: absence means something to a watcher.
+// A field that cannot be read is taken for null; a Status that can be read is always
+// used. An answer without a readable Status is [watcher.Transient] and never a push
+// without one, unless it clearly has none: that means a failure to a watcher.
 package tencent
 
 import (
@@ -24,10 +25,12 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
+	"go.uber.org/zap"
 
 	"pushwatch/watcher"
 	"pushwatch/watcher/setting"
@@ -61,6 +64,12 @@ type Config struct {
 	// MaySend is asked at the last moment before bytes of a request are written; where
 	// it says no, they are not, and the request fails. Nil: it is always allowed.
 	MaySend func() bool
+	// Log gets one line for each field that could not be read in an answer, the first
+	// time; nil: none. Its fields name the account.
+	Log *zap.Logger
+	// CountUnreadable is called with the name of each field that could not be read in
+	// an answer; nil: they are not counted. There are some twenty names.
+	CountUnreadable func(field string)
 }
 
 // A Client asks for pushes with the credentials of one account. It implements
@@ -69,6 +78,12 @@ type Client struct {
 	sdk         common.Client // a template without credentials; each request signs with a copy
 	credentials Credentials
 	transport   *transport
+
+	log             *zap.Logger
+	countUnreadable func(field string)
+
+	mu     sync.Mutex
+	logged map[string]bool // the fields that log has a line of
 }
 
 var _ watcher.Cloud = (*Client)(nil)
@@ -99,7 +114,10 @@ func New(config Config) (*Client, error) {
 	p.HttpProfile.Endpoint = endpoint.Host
 	p.HttpProfile.ReqTimeout = 0 // the caller's context is the only deadline
 
-	c := &Client{credentials: config.Credentials, transport: via}
+	c := &Client{
+		credentials: config.Credentials, transport: via,
+		log: cmp.Or(config.Log, zap.NewNop()), countUnreadable: config.CountUnreadable, logged: make(map[string]bool),
+	}
 	c.sdk.Init(cmp.Or(config.Region, DefaultRegion)).
 		WithProfile(p).
 		WithRequestClient("pushwatch").
@@ -177,13 +195,31 @@ func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (watcher.
 	sdk.WithCredential(common.NewTokenCredential(keys.SecretID, keys.SecretKey, keys.Token))
 	response := new(describeResponse)
 	err := sdk.Send(newDescribeRequest(ctx, key), response)
-	if fault := response.apiError(); fault != nil { // whatever else of the answer was wrong
-		return watcher.Push{}, fault
-	}
 	if err != nil {
 		return watcher.Push{}, err
 	}
-	return response.push()
+	c.reportUnreadable(key, response.unreadable)
+	return response.result()
+}
+
+// reportUnreadable counts the fields that could not be read, and logs each once.
+func (c *Client) reportUnreadable(key watcher.Key, fields []unreadableField) {
+	if len(fields) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range fields {
+		if c.countUnreadable != nil {
+			c.countUnreadable(f.name)
+		}
+		if !c.logged[f.name] {
+			c.logged[f.name] = true
+			c.log.Warn("field of an answer cannot be read", zap.String("field", f.name), zap.String("json_type", f.jsonType),
+				zap.Int64("sdk_app_id", key.SDKAppID), zap.String("task", key.TaskID),
+				zap.String("hint", "the other fields are used; it is logged once and counted in pushwatch_unreadable_fields_total"))
+		}
+	}
 }
 
 // RoundTrip is the shortest round trip that the opening of a connection has shown;

@@ -195,21 +195,24 @@ func TestDescribeKeepsNothingOfTheAnswerBefore(t *testing.T) {
 
 func TestDescribeTellsUnreadableAnswers(t *testing.T) {
 	for name, body := range map[string]string{
-		"empty":               ``,
-		"null":                `null`,
-		"empty object":        `{}`,
-		"null Response":       `{"Response":null}`,
-		"empty Response":      `{"Response":{}}`,
-		"list":                `[]`,
-		"text":                `"ok"`,
-		"HTML":                `<html><body>Log in to the network</body></html>`,
-		"cut short":           pageAnswer[:100],
-		"followed by more":    pageAnswer + pageAnswer,
-		"mistyped number":     `{"Response":{"RequestId":"r","Status":"PUSHING","RoomId":"880528"}}`,
-		"mistyped Status":     `{"Response":{"RequestId":"r","Status":{}}}`,
-		"number out of range": `{"Response":{"RequestId":"r","Status":"PUSHING","PushStopTime":1e30}}`,
-		"Error without Code":  `{"Response":{"RequestId":"r","Error":{"Message":"no"}}}`,
-		"mistyped Error":      `{"Response":{"RequestId":"r","Error":"no"}}`,
+		"empty":              ``,
+		"null":               `null`,
+		"empty object":       `{}`,
+		"null Response":      `{"Response":null}`,
+		"empty Response":     `{"Response":{}}`,
+		"list":               `[]`,
+		"text":               `"ok"`,
+		"HTML":               `<html><body>Log in to the network</body></html>`,
+		"cut short":          pageAnswer[:100],
+		"followed by more":   pageAnswer + pageAnswer,
+		"mistyped Status":    `{"Response":{"RequestId":"r","Status":{}}}`,
+		"Status as a number": `{"Response":{"RequestId":"r","Status":3,"RoomId":880528}}`,
+		"mistyped RequestId": `{"Response":{"RequestId":7}}`,
+		"mistyped Code":      `{"Response":{"RequestId":"r","Error":{"Code":7,"Message":"no"}}}`,
+		"list as Response":   `{"Response":[]}`,
+		"cut behind Status":  `{"Response":{"RequestId":"r","Status":"STOPPED"`,
+		"Error without Code": `{"Response":{"RequestId":"r","Error":{"Message":"no"}}}`,
+		"mistyped Error":     `{"Response":{"RequestId":"r","Error":"no"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := describe(t, serve(t, answer(body)))
@@ -222,9 +225,9 @@ func TestDescribeTellsUnreadableAnswers(t *testing.T) {
 }
 
 func TestDescribeTellsTheReasonAndNotTheBody(t *testing.T) {
-	body := `{"Response":{"RequestId":"r","RoomId":"` + strings.Repeat("x", 1000) + `"}}`
+	body := `{"Response":{"RequestId":"r","Status":["` + strings.Repeat("x", 1000) + `"]}}`
 	got := describe(t, serve(t, answer(body))).Message
-	if !strings.Contains(got, "RoomId") || strings.Contains(got, "xxxx") {
+	if !strings.Contains(got, "Status is of the JSON type array") || strings.Contains(got, "xxxx") {
 		t.Errorf("message = %q, want the field's name and not the body", got)
 	}
 }

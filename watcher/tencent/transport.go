@@ -117,7 +117,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	// for, without a limit, and leave an event stream unread. Whatever is not of this
 	// type it reads twice more, for errors that it might repeat the request after.
 	response.Header = http.Header{"Content-Type": {"application/octet-stream"}}
-	response.Body = io.NopCloser(bytes.NewReader(body))
+	response.Body = io.NopCloser(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff")))) // a byte order mark is no JSON
 	return response, nil
 }
 
