@@ -97,29 +97,42 @@ func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// try asks for a task that does not exist: where TIW says so, the credentials,
-// the permission and the application are in order.
+// probeID has the form of TIW's ids, and belongs to no task.
+const probeID = "pushwatchonlinecheck"
+
+// try asks for a task that does not exist. Only where TIW says so are the credentials,
+// the permission, the region and the application in order.
 func (a *accountSettings) try(ctx context.Context, app int64, timeout time.Duration) error {
-	cloud, err := a.cloud(nil)
+	cloud, err := a.cloud(a.client())
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, err = cloud.Describe(ctx, watcher.Key{SDKAppID: app, TaskID: "pushwatch-check"})
+	_, err = cloud.Describe(ctx, watcher.Key{SDKAppID: app, TaskID: probeID})
 	fault, ok := errors.AsType[*watcher.CloudError](err)
 	switch {
+	case err == nil:
+		return fmt.Errorf("a task that does not exist (%s) is answered as if it did: %s", probeID, notTIW)
 	case !ok:
 		return err
-	case fault.Kind == watcher.UnknownTask || fault.Kind == watcher.BadTask:
+	case fault.Kind == watcher.UnknownTask:
 		return nil
+	}
+	return fmt.Errorf("%w: %s", err, remedy(fault))
+}
+
+// remedy is what to do about an error.
+func remedy(fault *watcher.CloudError) string {
+	if strings.Contains(fault.Message, "X-TC-Region") {
+		return region
 	}
 	for _, r := range remedies {
 		if strings.HasPrefix(fault.Code, r.code) {
-			return fmt.Errorf("%w: %s", err, r.remedy)
+			return r.remedy
 		}
 	}
-	return err
+	return "TIW answers with an error of its own: see the code in its documentation, https://www.tencentcloud.com/document/api/1176/55161, and try again later"
 }
 
 // try opens a connection to the receiver or chat service.
@@ -149,7 +162,26 @@ var remedies = []struct{ code, remedy string }{
 	{"UnauthorizedOperation", grant},
 	{"ResourceUnavailable.NotRegistered", "TIW is not enabled for this application"},
 	{"ResourceUnavailable.ServiceExpired", "the account is in arrears, or TIW has expired"},
+	{"UnsupportedRegion", region},
+	{"InvalidParameter", "TIW does not accept a part of the request: check region, endpoint and sdk_app_ids"},
+	{"MissingParameter", notTIW},
+	{"UnknownParameter", notTIW},
+	{"InvalidAction", notTIW},
+	{"NoSuchVersion", notTIW},
+	{"IpInBlacklist", address},
+	{"IpNotInWhitelist", address},
+	{"credentials", "there are no keys to sign with: check secret_id and secret_key, or the role or profile"},
+	{"timeout", network},
+	{"network", network},
+	{"http ", notTIW},
+	{"unreadable", notTIW},
 	{"RequestLimitExceeded", "others use the account's 20 requests a second: give pushwatch less with requests_per_second"},
 }
 
-const grant = "the permission is missing: allow the action name/tiw:DescribeWhiteboardPush to these credentials"
+const (
+	grant   = "the permission is missing: allow the action name/tiw:DescribeWhiteboardPush to these credentials"
+	region  = "check region: TIW's international site serves ap-singapore, the mainland site (tiw.tencentcloudapi.com) ap-guangzhou"
+	notTIW  = "check endpoint: it does not answer as TIW's API does; a proxy or a login page can stand between"
+	network = "check endpoint, proxy_url or HTTPS_PROXY, ca_file, and the firewall"
+	address = "the account does not allow this machine's address: see its access policy"
+)

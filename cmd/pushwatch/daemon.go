@@ -20,6 +20,7 @@ import (
 	"pushwatch/watcher"
 	"pushwatch/watcher/loop"
 	"pushwatch/watcher/sqlstore"
+	"pushwatch/watcher/tencent"
 )
 
 // A daemon is pushwatch put together from its settings, ready to run.
@@ -40,6 +41,8 @@ type daemon struct {
 	tokens     []web.Token // in force
 	unread     string      // the fault of the token and certificate files that was logged last
 	silent     atomic.Bool // the database did not answer the last ping, which was logged
+
+	unreadableFields *prometheus.CounterVec // of TIW's answers, by account and name
 
 	mu        sync.Mutex
 	settings  settings                         // in force
@@ -67,6 +70,10 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	}
 
 	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	d.unreadableFields = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pushwatch_unreadable_fields_total", Help: "Fields of TIW's answers that could not be read and were taken for null.",
+	}, []string{"account", "field"})
+	d.metrics.MustRegister(d.unreadableFields)
 	if d.notifiers, err = d.notifierConfigs(s); err != nil {
 		return nil, err
 	}
@@ -102,6 +109,15 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	return d, nil
 }
 
+// client is what the account's client needs of the settings and of the daemon.
+func (d *daemon) client(a accountSettings) tencent.Config {
+	c := a.client()
+	c.MaySend = d.maySend(a.Name)
+	c.Log = d.log.With(zap.String("account", a.Name))
+	c.CountUnreadable = func(field string) { d.unreadableFields.WithLabelValues(a.Name, field).Inc() }
+	return c
+}
+
 // accountConfigs returns the watcher's configuration of each account in s, by name. An
 // account keeps its client while its settings stay as they are in force. d is not changed.
 func (d *daemon) accountConfigs(s settings) (map[string]watcher.AccountConfig, error) {
@@ -113,7 +129,7 @@ func (d *daemon) accountConfigs(s settings) (map[string]watcher.AccountConfig, e
 			configs[a.Name] = before
 			continue
 		}
-		config, err := a.config(d.maySend(a.Name))
+		config, err := a.config(d.client(a))
 		if err != nil {
 			return nil, err
 		}

@@ -46,7 +46,7 @@ func query(ctx context.Context, file string, key watcher.Key, out io.Writer) err
 	if i < 0 {
 		return usagef("application %d belongs to no account in %s: add it to the sdk_app_ids of one", key.SDKAppID, file)
 	}
-	cloud, err := s.Accounts[i].cloud(nil)
+	cloud, err := s.Accounts[i].cloud(s.Accounts[i].client())
 	if err != nil {
 		return err
 	}

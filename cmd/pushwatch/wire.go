@@ -52,10 +52,9 @@ func (s *settings) notifier(name string) notifierSettings {
 	return notifierSettings{}
 }
 
-// config is the account as the watcher takes it. maySend is asked before each
-// request.
-func (a *accountSettings) config(maySend func() bool) (watcher.AccountConfig, error) {
-	cloud, err := a.cloud(maySend)
+// config is the account as the watcher takes it, with a client made from client.
+func (a *accountSettings) config(client tencent.Config) (watcher.AccountConfig, error) {
+	cloud, err := a.cloud(client)
 	if err != nil {
 		return watcher.AccountConfig{}, err
 	}
@@ -74,10 +73,8 @@ func (a *accountSettings) sameClient(b accountSettings) bool {
 	return reflect.DeepEqual(a.client(), b.client())
 }
 
-// cloud is the client that speaks for the account.
-func (a *accountSettings) cloud(maySend func() bool) (watcher.Cloud, error) {
-	config := a.client()
-	config.MaySend = maySend
+// cloud makes the client that speaks for the account.
+func (a *accountSettings) cloud(config tencent.Config) (watcher.Cloud, error) {
 	client, err := tencent.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("account %s: %w", a.Name, err)

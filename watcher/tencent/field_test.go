@@ -82,13 +82,13 @@ func TestOneFieldThatCannotBeReadCostsItself(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, test.want) {
 			t.Errorf("Describe() of %s = %s, %v, want %s", body, show(got), err, show(test.want))
 		}
-		logged := ""
+		var logged strings.Builder
 		for _, line := range logs.All() {
-			logged += fmt.Sprint(line.ContextMap()["field"], " ", line.ContextMap()["json_type"])
+			logged.WriteString(fmt.Sprint(line.ContextMap()["field"], " ", line.ContextMap()["json_type"]))
 		}
 		field, _, _ := strings.Cut(test.unreadable, " ")
-		if logged != test.unreadable || counted != field {
-			t.Errorf("with %s, logged %q and counted %q, want %q and %q", test.put, logged, counted, test.unreadable, field)
+		if logged.String() != test.unreadable || counted != field {
+			t.Errorf("with %s, logged %q and counted %q, want %q and %q", test.put, logged.String(), counted, test.unreadable, field)
 		}
 	}
 }
