@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// MaxRequestsPerSecond is the API's own limit for an account.
+// https://www.tencentcloud.com/document/product/1176/55161
+const MaxRequestsPerSecond = 20
+
 // A Cloud answers what TIW knows of a push. One Cloud speaks for one account.
 type Cloud interface {
 	// Describe sends exactly one DescribeWhiteboardPush request and returns what
@@ -122,5 +126,5 @@ func (e *CloudError) Error() string {
 
 func (e *CloudError) Unwrap() error { return e.Err }
 
-// api is the error as tasks and events show it.
-func (e *CloudError) api() *APIError { return &APIError{Code: e.Code, Message: e.Message} }
+// API is the error as tasks and events show it.
+func (e *CloudError) API() *APIError { return &APIError{Code: e.Code, Message: e.Message} }

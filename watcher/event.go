@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -101,8 +102,8 @@ type TaskData struct {
 	LastObservedAt  Timestamp         `json:"last_observed_at"`
 }
 
-// encode returns the event as JSON.
-func (e *Event) encode(instance string) []byte {
+// Encode returns the event as JSON.
+func (e *Event) Encode(instance string) []byte {
 	labels := e.Labels
 	if labels == nil {
 		labels = map[string]string{}
@@ -113,6 +114,29 @@ func (e *Event) encode(instance string) []byte {
 		ExceptionsAdded: e.ExceptionsAdded,
 		ObservedAt:      Timestamp{e.ObservedAt}, LastObservedAt: Timestamp{e.LastObservedAt},
 	}).Encode()
+}
+
+// OutageData is the data of [WatcherBlind] and [WatcherSighted].
+type OutageData struct {
+	Account  string    `json:"account"`
+	SDKAppID *int64    `json:"sdk_app_id"` // null: the whole account
+	Error    *APIError `json:"error"`      // why; null once sighted
+	Since    Timestamp `json:"since"`      // when the outage began
+	Tasks    int       `json:"tasks"`      // how many it concerns
+}
+
+// NewOutageEvent returns the event of an account or application that cannot be observed,
+// or can be again. Its id is derived from what it tells, as all are.
+func NewOutageEvent(kind EventType, instance string, at time.Time, data OutageData) Event {
+	subject := data.Account
+	if data.SDKAppID != nil {
+		subject += "/" + strconv.FormatInt(*data.SDKAppID, 10)
+	}
+	id := FactID(fmt.Sprintf("%s|%s|%s|%d", kind, instance, subject, data.Since.UnixMicro()))
+	return Event{
+		ID: id, Type: kind, Account: data.Account, ObservedAt: at,
+		Body: NewEnvelope(instance, id, kind, subject, at, data).Encode(),
+	}
 }
 
 // Encode returns the envelope as one line of JSON. HTML characters stay as they

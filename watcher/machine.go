@@ -23,7 +23,8 @@ type Rules struct {
 	OverdueAfter  time.Duration // PUSHING this long past the planned end is overdue; default 10 m
 }
 
-func (r Rules) withDefaults() Rules {
+// WithDefaults returns r with its zero fields set.
+func (r Rules) WithDefaults() Rules {
 	return Rules{
 		NotFoundGrace: cmp.Or(r.NotFoundGrace, 30*time.Second),
 		Confirmations: cmp.Or(r.Confirmations, 2),
@@ -41,13 +42,6 @@ const backwardsConfirmations = 2
 // come sooner neither count nor contradict.
 const settling = 5 * time.Second
 
-// What a doubt may be about.
-const (
-	doubtNotFound  = "not found"
-	doubtNoStatus  = "no status"
-	doubtBackwards = "backwards"
-)
-
 // Apply is the state machine: it returns the task as it is after o, and the
 // events that tell what changed, in order. It is pure. The next task carries
 // the events' numbers in its Sequence; its Version is the caller's to advance.
@@ -57,14 +51,14 @@ func (r Rules) Apply(t Task, o Observation) (Task, []Event) {
 	if t.State.Ended() {
 		return t, nil
 	}
-	m := move{rules: r.withDefaults(), before: t, task: t, at: o.At}
+	m := move{rules: r.WithDefaults(), before: t, task: t, at: o.At}
 	m.task.LastObservedAt = o.At
 	switch {
 	case o.Error != nil:
 		m.failure(o.Error)
 	case value(o.Push.Status) == "":
 		m.task.Push, m.task.Error = o.Push, nil
-		if m.over(doubtNoStatus) {
+		if m.over(NoStatus) {
 			m.end(Failed, PushFailed)
 		}
 	default:
@@ -85,26 +79,26 @@ type move struct {
 
 // failure takes an answer that is an error about this task.
 func (m *move) failure(err *CloudError) {
-	m.task.Error = err.api()
+	m.task.Error = err.API()
 	switch {
 	case err.Kind == FailedTask:
 		m.end(Failed, PushFailed)
 	case err.Kind == UnknownTask:
-		if m.over(doubtNotFound) {
+		if m.over(IsUnknown) {
 			m.end(NotFound, PushNotFound)
 		}
 	default:
-		m.task.Memory.Doubt = doubt{}
+		m.task.Memory.Doubt = Doubt{}
 	}
 }
 
 // status takes an answer with a Status.
 func (m *move) status(status string) {
 	t := &m.task
-	if status == StatusPrepared && t.State == Pushing && !m.confirmed(doubtBackwards, 0, backwardsConfirmations) {
+	if status == StatusPrepared && t.State == Pushing && !m.confirmed(Backwards, 0, backwardsConfirmations) {
 		return
 	}
-	t.Memory.Doubt = doubt{}
+	t.Memory.Doubt = Doubt{}
 	seenBefore := t.Memory.Status
 	t.Memory.Status = status
 
@@ -167,7 +161,7 @@ func (m *move) started() {
 func (m *move) end(state State, kind EventType) {
 	m.task.State = state
 	m.task.EndedAt = m.at
-	m.task.Memory.Doubt = doubt{}
+	m.task.Memory.Doubt = Doubt{}
 	added := m.addedExceptions()
 	m.tell(kind).ExceptionsAdded = added
 }
@@ -218,9 +212,9 @@ func (m *move) late() {
 
 // over takes an answer that would end the push, and is believed when it was confirmed.
 // So soon after the registration it means nothing: TIW may not know the push yet.
-func (m *move) over(about string) bool {
+func (m *move) over(about Doubtful) bool {
 	if m.at.Before(m.task.RegisteredAt.Add(m.rules.NotFoundGrace)) {
-		m.task.Memory.Doubt = doubt{}
+		m.task.Memory.Doubt = Doubt{}
 		return false
 	}
 	return m.confirmed(about, settling, m.rules.Confirmations)
@@ -228,8 +222,8 @@ func (m *move) over(about string) bool {
 
 // confirmed counts an answer that is not believed at once, if it comes long enough
 // after the one that was counted before.
-func (m *move) confirmed(about string, apart time.Duration, needed int) bool {
-	return m.task.Memory.Doubt.again(about, tickOf(m.at), apart) >= needed
+func (m *move) confirmed(about Doubtful, apart time.Duration, needed int) bool {
+	return m.task.Memory.Doubt.again(about, TickOf(m.at), apart) >= needed
 }
 
 // tell adds the event of what has just changed. The previous state is the one

@@ -214,7 +214,7 @@ func FuzzApply(f *testing.F) {
 			steady = checkMove(t, steady, o, told)
 
 			crashing = checkMove(t, crashing, o, nil)
-			crashing.Memory.Doubt = doubt{}
+			crashing.Memory.Doubt = Doubt{}
 			again, events := Rules{}.Apply(crashing, o)
 			if len(events) > 0 && crashing.Memory.Status != "" && value(o.Push.statusOrNil()) == crashing.Memory.Status {
 				t.Fatalf("answer %d seen twice told %s again", b, events[0].Type)

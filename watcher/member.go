@@ -1,9 +1,6 @@
 package watcher
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // A Member is a process among those that share a database, and the accounts.
 type Member struct {
@@ -20,28 +17,4 @@ type Note struct {
 	Key    Key
 	Task   *Task // as it is saved now; nil: it is not watched, or not in this account
 	Urgent bool  // it is to be polled soon
-}
-
-// Notice takes in what other processes did to the tasks of an account. It reports
-// whether this process watches the account.
-func (w *Watcher) Notice(account string, notes []Note) bool {
-	a := w.owned(account)
-	if a == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
-	defer cancel()
-	for _, n := range notes {
-		switch {
-		case n.Task == nil:
-			w.forget(ctx, a, n.Key)
-		case n.Task.State.Ended():
-		default:
-			a.adopt(*n.Task)
-			if n.Urgent {
-				a.hurry(n.Key)
-			}
-		}
-	}
-	return true
 }

@@ -2,55 +2,9 @@ package watcher
 
 import (
 	"errors"
-	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
-
-// metrics are what the watching shows to Prometheus. No task id is ever a label.
-type metrics struct {
-	polls       *prometheus.CounterVec
-	pollSeconds *prometheus.HistogramVec
-	events      *prometheus.CounterVec
-	detection   prometheus.Histogram
-	callbacks   *prometheus.CounterVec
-	repaired    *prometheus.CounterVec
-}
-
-// accountMetrics are the ones of one account, looked up once.
-type accountMetrics struct {
-	polls struct {
-		ok, taskError, throttled, denied, transient prometheus.Counter
-	}
-	pollSeconds prometheus.Observer
-	repaired    prometheus.Counter
-}
-
-func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
-		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_polls_total", Help: "DescribeWhiteboardPush requests by what came of them.",
-		}, []string{"account", "result"}),
-		pollSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pushwatch_poll_seconds", Help: "How long a DescribeWhiteboardPush request took.",
-			Buckets: []float64{.005, .01, .02, .04, .08, .15, .3, .6, 1, 2, 5},
-		}, []string{"account"}),
-		events: EventsCounter(r),
-		detection: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pushwatch_detection_seconds", Help: "From a push's own PushStopTime to the poll that saw it.",
-			Buckets: []float64{1, 2, 4, 8, 15, 30, 60, 120, 300, 900},
-		}),
-		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_callbacks_total", Help: "TIW's own callbacks that came as hints, by what was made of them.",
-		}, []string{"account", "result"}),
-		repaired: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_repaired_total", Help: "Live tasks that were found without a next poll. Anything but 0 is a fault of pushwatch.",
-		}, []string{"account"}),
-	}
-	r.MustRegister(m.polls, m.pollSeconds, m.detection, m.callbacks, m.repaired)
-	return m
-}
 
 // EventsCounter is pushwatch_events_total at r: whoever saves events counts them there
 // by their type.
@@ -69,82 +23,4 @@ func EventsCounter(r prometheus.Registerer) *prometheus.CounterVec {
 		events.WithLabelValues(string(kind))
 	}
 	return events
-}
-
-func (m *metrics) account(name string) *accountMetrics {
-	a := &accountMetrics{pollSeconds: m.pollSeconds.WithLabelValues(name), repaired: m.repaired.WithLabelValues(name)}
-	a.polls.ok = m.polls.WithLabelValues(name, "ok")
-	a.polls.taskError = m.polls.WithLabelValues(name, "task_error")
-	a.polls.throttled = m.polls.WithLabelValues(name, "throttled")
-	a.polls.denied = m.polls.WithLabelValues(name, "denied")
-	a.polls.transient = m.polls.WithLabelValues(name, "transient")
-	return a
-}
-
-// Descriptions of what is counted anew at each scrape.
-var (
-	tasksDesc = prometheus.NewDesc("pushwatch_tasks",
-		"Live tasks by state. How others have ended is counted by pushwatch_events_total.", []string{"account", "state"}, nil)
-	staleDesc = prometheus.NewDesc("pushwatch_staleness_seconds",
-		"Age of the oldest observation of a live task.", []string{"account"}, nil)
-	promisedDesc = prometheus.NewDesc("pushwatch_staleness_promised_seconds",
-		"How old that may get: watch.max_staleness, or three rounds of all live tasks at the rate granted now where that is more.", []string{"account"}, nil)
-	overloadedDesc = prometheus.NewDesc("pushwatch_overloaded",
-		"1 while there are more live tasks than the limit allows to poll within watch.max_staleness.", []string{"account"}, nil)
-	rateDesc = prometheus.NewDesc("pushwatch_rate_limit",
-		"Requests per second granted now: the account's limit, or less while others use its quota.", []string{"account"}, nil)
-	configuredDesc = prometheus.NewDesc("pushwatch_rate_limit_configured",
-		"Requests per second that the settings allow the account.", []string{"account"}, nil)
-	expectedDesc = prometheus.NewDesc("pushwatch_detection_expected_seconds",
-		"How late a change (start, stop) of a push is seen on average, as the schedule expects it of late.", []string{"account", "change"}, nil)
-	blindDesc = prometheus.NewDesc("pushwatch_blind",
-		"1 while the account, or an application of it, is told as blind.", []string{"account"}, nil)
-	unsavedDesc = prometheus.NewDesc("pushwatch_database_failing",
-		"1 while the database takes no writes of the account, or cannot be read for them.", []string{"account"}, nil)
-)
-
-// Describe implements [prometheus.Collector].
-func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {
-	descs <- tasksDesc
-	descs <- staleDesc
-	descs <- promisedDesc
-	descs <- overloadedDesc
-	descs <- rateDesc
-	descs <- configuredDesc
-	descs <- expectedDesc
-	descs <- blindDesc
-	descs <- unsavedDesc
-}
-
-// Collect implements [prometheus.Collector].
-func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	now := time.Now()
-	for _, a := range w.watched() {
-		s := a.status(now)
-		for _, state := range States {
-			if !state.Ended() {
-				gauge(tasksDesc, float64(s.Tasks[state]), a.Name, string(state))
-			}
-		}
-		gauge(staleDesc, s.Stalest.Seconds(), a.Name)
-		gauge(promisedDesc, s.Patience.Seconds(), a.Name)
-		gauge(rateDesc, s.Granted, a.Name)
-		gauge(configuredDesc, s.Limit, a.Name)
-		gauge(expectedDesc, s.Starts.Expected.Seconds(), a.Name, "start")
-		gauge(expectedDesc, s.Stops.Expected.Seconds(), a.Name, "stop")
-		gauge(overloadedDesc, truth(s.Overloaded), a.Name)
-		gauge(blindDesc, truth(slices.ContainsFunc(s.Dark, func(d Darkness) bool { return d.Told })), a.Name)
-		gauge(unsavedDesc, truth(!s.StoreFailed.IsZero()), a.Name)
-	}
-}
-
-// truth is 1 for what is so and 0 for what is not.
-func truth(is bool) float64 {
-	if is {
-		return 1
-	}
-	return 0
 }

@@ -66,6 +66,14 @@ type Store interface {
 	Touch(ctx context.Context, tasks []Task) error
 }
 
+// A Blindness is a watcher.blind that no watcher.sighted has followed, as the
+// store remembers it.
+type Blindness struct {
+	SDKAppID int64 // 0: the whole account
+	Since    time.Time
+	Tasks    int
+}
+
 // A Registry keeps the registrations of all accounts. Any process may use it,
 // the account's owner or not.
 type Registry interface {
@@ -99,7 +107,7 @@ type Registry interface {
 	Remove(ctx context.Context, key Key) error
 
 	// Hurry has a task polled soon by the process that owns its account, where
-	// that is another: see [Watcher.Notice].
+	// that is another: see the engine's Notice.
 	Hurry(ctx context.Context, task Task) error
 }
 

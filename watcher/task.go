@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"time"
@@ -62,6 +63,30 @@ type Push struct {
 	RequestID      *string `json:"request_id"`
 }
 
+// StartedAt is when the push started, as TIW tells it to the second; zero where it
+// does not. A nil push tells nothing.
+func (p *Push) StartedAt() time.Time {
+	if p == nil {
+		return time.Time{}
+	}
+	return secondsTime(p.PushStartTime)
+}
+
+// StoppedAt is likewise when the push stopped.
+func (p *Push) StoppedAt() time.Time {
+	if p == nil {
+		return time.Time{}
+	}
+	return secondsTime(p.PushStopTime)
+}
+
+func secondsTime(unix *int64) time.Time {
+	if value(unix) <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(*unix, 0)
+}
+
 // backup is the Backup result, or "" where it holds nothing. What is inside is
 // not documented, so nothing more is read into it.
 func (p *Push) backup() string {
@@ -86,19 +111,20 @@ type APIError struct {
 	Message string `json:"message"`
 }
 
-// shown is what is shown of a task and can change from poll to poll. Null, absent
+// Shown is what is shown of a task and can change from poll to poll. Null, absent
 // and empty are one to it, since the API uses them as it likes, and RequestID is
-// left out, since it is new in every answer.
-type shown struct {
+// left out, since it is new in every answer. It is comparable.
+type Shown struct {
 	push                                                     bool // there was an answer that described it
 	status, finishReason, groupID, pushUserID, backup, error string
 	roomID, pushStart, pushStop, exceptions, imSync          int64
 }
 
-func shownOf(t *Task) shown {
-	var s shown
+// Shown returns what is shown of a task.
+func (t *Task) Shown() Shown {
+	var s Shown
 	if p := t.Push; p != nil {
-		s = shown{
+		s = Shown{
 			push: true, status: value(p.Status), finishReason: value(p.FinishReason), groupID: value(p.GroupID),
 			pushUserID: value(p.PushUserID), backup: p.backup(), roomID: value(p.RoomID), pushStart: value(p.PushStartTime),
 			pushStop: value(p.PushStopTime), exceptions: value(p.ExceptionCount), imSync: value(p.IMSyncTime),
@@ -143,33 +169,44 @@ type Memory struct {
 	Overdue       bool      `json:"overdue,omitempty"`       // push.overdue was told
 	Exceptions    int64     `json:"exceptions,omitempty"`    // the highest ExceptionCnt that was told
 	Backup        string    `json:"backup,omitempty"`        // the last Backup that was not empty
-	Doubt         doubt     `json:"-"`                       // lost in a crash: then it takes its confirmations anew
+	Doubt         Doubt     `json:"-"`                       // lost in a crash: then it takes its confirmations again
 }
 
-// alike reports whether what is saved of m and n is the same.
-func (m Memory) alike(n Memory) bool {
-	m.Doubt, n.Doubt = doubt{}, doubt{}
+// Alike reports whether what is saved of m and n is the same.
+func (m Memory) Alike(n Memory) bool {
+	m.Doubt, n.Doubt = Doubt{}, Doubt{}
 	return m == n
 }
 
-// A doubt is an answer that is not believed before it is given again.
-type doubt struct {
-	about string // what was answered; empty: nothing is in doubt
-	seen  int    // how many answers in a row said so, of those that count
-	next  tick   // when one counts again
+// A Doubt is an answer that is not believed before it is given again.
+type Doubt struct {
+	About Doubtful // what was answered
+	Seen  uint8    // how many answers in a row said so, of those that count, at most 255
+	Next  Tick     // when one counts again
 }
+
+// Doubtful is what a [Doubt] may be about.
+type Doubtful uint8
+
+// What may be in doubt.
+const (
+	Nothing   Doubtful = iota
+	IsUnknown          // TIW does not know the task
+	NoStatus           // the answer has no Status
+	Backwards          // a Status that runs backwards
+)
 
 // again counts an answer about what at a time, unless it comes too soon after the one
 // counted before, and returns how many in a row have said it.
-func (d *doubt) again(what string, at tick, apart time.Duration) int {
-	if d.about != what {
-		*d = doubt{about: what, next: at}
+func (d *Doubt) again(what Doubtful, at Tick, apart time.Duration) int {
+	if d.About != what {
+		*d = Doubt{About: what, Next: at}
 	}
-	if at >= d.next {
-		d.seen++
-		d.next = at + tick(apart)
+	if at >= d.Next {
+		d.Seen = min(d.Seen, math.MaxUint8-1) + 1
+		d.Next = at + Tick(apart)
 	}
-	return d.seen
+	return int(d.Seen)
 }
 
 // A Registration asks for a task to be watched.
@@ -195,6 +232,9 @@ var (
 	lastStop  = time.Date(3000, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// ValidTaskID reports whether a text can be the id of a task.
+func ValidTaskID(id string) bool { return taskIDPattern.MatchString(id) }
+
 // A FieldError is a fault in one field of a request.
 type FieldError struct {
 	Field string // such as "task_id" or "labels.course"
@@ -212,7 +252,7 @@ func (r Registration) Validate() []error {
 	if r.SDKAppID <= 0 {
 		errs = append(errs, &FieldError{"sdk_app_id", r.SDKAppID, "the SdkAppId of a configured application, a positive number"})
 	}
-	if !taskIDPattern.MatchString(r.TaskID) {
+	if !ValidTaskID(r.TaskID) {
 		errs = append(errs, &FieldError{"task_id", r.TaskID, "1 to 128 of A-Z a-z 0-9 _ -"})
 	}
 	if at := r.ExpectedStopAt; !at.IsZero() && (at.Before(firstStop) || !at.Before(lastStop)) {

@@ -18,6 +18,7 @@ import (
 	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 	"pushwatch/watcher/loop"
 	"pushwatch/watcher/sqlstore"
 	"pushwatch/watcher/tencent"
@@ -34,7 +35,7 @@ type daemon struct {
 	server     *http.Server
 	handler    *web.Handler
 	stopping   chan struct{} // closed when the server stops
-	watcher    *watcher.Watcher
+	watcher    *engine.Watcher
 	dispatcher *notify.Dispatcher
 	history    *page.History
 	heartbeat  *heartbeat
@@ -45,10 +46,10 @@ type daemon struct {
 	unreadableFields *prometheus.CounterVec // of TIW's answers, by account and name
 
 	mu        sync.Mutex
-	settings  settings                         // in force
-	accounts  map[string]watcher.AccountConfig // made from the settings in force
-	notifiers map[string]notify.Notifier       // likewise
-	owned     map[string]*ownership            // by account; only without replicas
+	settings  settings                        // in force
+	accounts  map[string]engine.AccountConfig // made from the settings in force
+	notifiers map[string]notify.Notifier      // likewise
+	owned     map[string]*ownership           // by account; only without replicas
 }
 
 // newDaemon opens the database and the address of the settings, and wires the parts.
@@ -81,10 +82,10 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	if d.accounts, err = d.accountConfigs(s); err != nil {
 		return nil, err
 	}
-	config := s.watchConfig(d.accounts)
-	config.Instance, config.Registry, config.Route = s.Instance, d.db, d.dispatcher.Route
-	config.Log, config.Metrics = log, d.metrics
-	d.watcher = watcher.New(config)
+	d.watcher = engine.New(engine.Config{
+		Settings: s.watchConfig(d.accounts), Instance: s.Instance, Registry: d.db, Route: d.dispatcher.Route,
+		Log: log, Metrics: d.metrics,
+	})
 	if d.db.Replicated() {
 		d.replica = d.join(s)
 	}
@@ -120,8 +121,8 @@ func (d *daemon) client(a accountSettings) tencent.Config {
 
 // accountConfigs returns the watcher's configuration of each account in s, by name. An
 // account keeps its client while its settings stay as they are in force. d is not changed.
-func (d *daemon) accountConfigs(s settings) (map[string]watcher.AccountConfig, error) {
-	configs := make(map[string]watcher.AccountConfig)
+func (d *daemon) accountConfigs(s settings) (map[string]engine.AccountConfig, error) {
+	configs := make(map[string]engine.AccountConfig)
 	for _, a := range s.Accounts {
 		before, known := d.accounts[a.Name]
 		inForce := d.settings.account(a.Name)
@@ -162,7 +163,7 @@ func (d *daemon) notifierConfigs(s settings) (map[string]notify.Notifier, error)
 
 // watchConfig is the watcher's configuration: of the watching, and of the accounts in
 // the order of the settings.
-func (s *settings) watchConfig(accounts map[string]watcher.AccountConfig) watcher.Config {
+func (s *settings) watchConfig(accounts map[string]engine.AccountConfig) engine.Settings {
 	config := s.Watch.config()
 	for _, a := range s.Accounts {
 		config.Accounts = append(config.Accounts, accounts[a.Name])
@@ -353,6 +354,6 @@ func (d *daemon) registerConfigured(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	_, _, err := d.watcher.Register(ctx, wanted, false)
+	_, err := d.watcher.Register(ctx, wanted, false)
 	return err
 }

@@ -11,15 +11,20 @@ import (
 // of the module it may import. Only cmd/pushwatch, which wires, and tests may import any.
 var mayImport = map[string][]string{
 	"cmd/pushwatch/internal/api":      {"watcher", "watcher/setting"},
-	"cmd/pushwatch/internal/web":      {"cmd/pushwatch/internal/api", "cmd/pushwatch/internal/web/page", "notify", "watcher", "watcher/loop"},
-	"cmd/pushwatch/internal/web/page": {"cmd/pushwatch/internal/api", "notify", "watcher", "watcher/loop"},
+	"cmd/pushwatch/internal/web":      {"cmd/pushwatch/internal/api", "cmd/pushwatch/internal/web/page", "notify", "watcher", "watcher/engine", "watcher/loop"},
+	"cmd/pushwatch/internal/web/page": {"cmd/pushwatch/internal/api", "notify", "watcher", "watcher/engine", "watcher/loop"},
 	"notify":                          {"watcher", "watcher/loop", "watcher/setting"},
 	"notify/chat":                     {"notify", "notify/transport", "watcher", "watcher/loop", "watcher/setting"},
 	"notify/notifytest":               {"notify/signing"},
 	"notify/signing":                  {},
 	"notify/transport":                {"notify", "watcher/setting"},
 	"notify/webhook":                  {"notify", "notify/signing", "notify/transport", "watcher", "watcher/setting"},
-	"watcher":                         {"watcher/loop", "watcher/setting"},
+	"watcher":                         {"watcher/setting"},
+	"watcher/engine":                  {"watcher", "watcher/limit", "watcher/loop", "watcher/outage", "watcher/schedule", "watcher/setting"},
+	"watcher/limit":                   {},
+	"watcher/outage":                  {"watcher"},
+	"watcher/schedule":                {"watcher"},
+	"watcher/schedule/scheduletest":   {"watcher", "watcher/schedule"},
 	"watcher/loop":                    {},
 	"watcher/setting":                 {},
 	"watcher/sqlstore":                {"notify", "watcher", "watcher/loop", "watcher/setting"},
@@ -29,11 +34,18 @@ var mayImport = map[string][]string{
 	"watcher/tiwsim":                  {},
 
 	"cmd/pushwatch/internal/deliverytest": {}, // tests alone
+	"cmd/pushwatch/internal/enginetest":   {}, // likewise
 }
 
 // stdOnly are the packages without third-party imports: consumers import signing,
 // and the simulated service must not share a mistake with the client it tests.
 var stdOnly = []string{"notify/signing", "watcher/tiwsim"}
+
+// pure are the packages that start no goroutine, take no lock and log nothing.
+var pure = []string{"watcher", "watcher/limit", "watcher/outage", "watcher/schedule"}
+
+// impure are the packages that they must not import.
+var impure = []string{"sync", "sync/atomic", "log", "log/slog", "go.uber.org/zap"}
 
 func TestImports(t *testing.T) {
 	imports := moduleImports(t)
@@ -59,6 +71,8 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s, want of this module only %q", pkg, own, allowed)
 			case strings.Contains(domain, ".") && slices.Contains(stdOnly, pkg):
 				t.Errorf("%s imports %s, want the standard library only", pkg, path)
+			case slices.Contains(pure, pkg) && slices.Contains(impure, path):
+				t.Errorf("%s imports %s, but is to start no goroutine, take no lock and log nothing", pkg, path)
 			}
 		}
 	}

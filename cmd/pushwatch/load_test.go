@@ -165,7 +165,7 @@ func firstPoll(t *testing.T, tasks, most int) {
 		if err := tiw.Add(tiwsim.Life{SDKAppID: key.SDKAppID, TaskID: key.TaskID}); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := d.watcher.Register(t.Context(), []watcher.Registration{{Key: key}}, false); err != nil {
+		if _, err := d.watcher.Register(t.Context(), []watcher.Registration{{Key: key}}, false); err != nil {
 			t.Fatal(err)
 		}
 		registered, before := time.Now(), tiw.Stats()["school"].Requests

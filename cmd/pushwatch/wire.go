@@ -17,12 +17,13 @@ import (
 	"pushwatch/notify/transport"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 	"pushwatch/watcher/tencent"
 )
 
 // config is the watching as the watcher takes it, but for the accounts.
-func (w watchSettings) config() watcher.Config {
-	return watcher.Config{
+func (w watchSettings) config() engine.Settings {
+	return engine.Settings{
 		MaxStaleness: w.MaxStaleness.Std(), MinInterval: w.MinInterval.Std(), Thrift: w.Thrift.Std(),
 		RequestTimeout: w.RequestTimeout.Std(), BlindAfter: w.BlindAfter.Std(),
 		Rules: watcher.Rules{
@@ -53,12 +54,12 @@ func (s *settings) notifier(name string) notifierSettings {
 }
 
 // config is the account as the watcher takes it, with a client made from client.
-func (a *accountSettings) config(client tencent.Config) (watcher.AccountConfig, error) {
+func (a *accountSettings) config(client tencent.Config) (engine.AccountConfig, error) {
 	cloud, err := a.cloud(client)
 	if err != nil {
-		return watcher.AccountConfig{}, err
+		return engine.AccountConfig{}, err
 	}
-	c := watcher.AccountConfig{
+	c := engine.AccountConfig{
 		Name: a.Name, SDKAppIDs: a.SDKAppIDs, RequestsPerSecond: a.RequestsPerSecond, Cloud: cloud,
 		RegisterCallbacks: a.RegisterCallbacks,
 	}

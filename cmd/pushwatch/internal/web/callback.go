@@ -11,14 +11,14 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/cmd/pushwatch/internal/api"
-	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
-// Callbacks takes TIW's own callbacks as hints; [watcher.Watcher] does.
+// Callbacks takes TIW's own callbacks as hints; [engine.Watcher] does.
 type Callbacks interface {
-	// Callback returns [watcher.ErrCallbackSign] for a wrong signature and
-	// [watcher.ErrNoApplication] for an unknown application.
-	Callback(ctx context.Context, c watcher.Callback) error
+	// Callback returns [engine.ErrCallbackSign] for a wrong signature and
+	// [engine.ErrNoApplication] for an unknown application.
+	Callback(ctx context.Context, c engine.Callback) error
 }
 
 // callbackPath is followed by an application's SdkAppId.
@@ -46,13 +46,13 @@ func callback(callbacks Callbacks, log *zap.Logger) http.HandlerFunc {
 		if err := json.Unmarshal(text, &body); err != nil {
 			log.Debug("callback not understood", zap.Int64("sdk_app_id", app), zap.Error(err))
 		}
-		err = callbacks.Callback(r.Context(), watcher.Callback{SDKAppID: app, ExpireTime: body.ExpireTime, Sign: body.Sign, TaskID: body.EventData.TaskID})
+		err = callbacks.Callback(r.Context(), engine.Callback{SDKAppID: app, ExpireTime: body.ExpireTime, Sign: body.Sign, TaskID: body.EventData.TaskID})
 		switch {
 		case err == nil:
 			w.WriteHeader(http.StatusOK)
-		case errors.Is(err, watcher.ErrNoApplication):
+		case errors.Is(err, engine.ErrNoApplication):
 			problem(w, http.StatusNotFound, "no account has this application")
-		case errors.Is(err, watcher.ErrCallbackSign):
+		case errors.Is(err, engine.ErrCallbackSign):
 			problem(w, http.StatusForbidden, "want a Sign made with this application's callback key, and an ExpireTime to come")
 		default:
 			log.Error("take callback", zap.Int64("sdk_app_id", app), zap.Error(err))

@@ -9,16 +9,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
 // hints records callbacks, and answers with an error.
 type hints struct {
-	got []watcher.Callback
+	got []engine.Callback
 	err error
 }
 
-func (h *hints) Callback(_ context.Context, c watcher.Callback) error {
+func (h *hints) Callback(_ context.Context, c engine.Callback) error {
 	h.got = append(h.got, c)
 	return h.err
 }
@@ -31,15 +31,15 @@ func TestCallback(t *testing.T) {
 		path, body string
 		err        error
 		status     int
-		want       watcher.Callback
+		want       engine.Callback
 	}{
-		{"1400000001", stopped, nil, 200, watcher.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
-		{"1400000002", stopped, nil, 200, watcher.Callback{SDKAppID: 1400000002, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}}, // the path decides
-		{"1400000001", `{"EventData":{"Error":{"Code":"x"}}}`, nil, 200, watcher.Callback{SDKAppID: 1400000001}},
-		{"1400000001", `no JSON`, nil, 200, watcher.Callback{SDKAppID: 1400000001}},
-		{"1400000001", stopped, watcher.ErrCallbackSign, 403, watcher.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
-		{"7", stopped, watcher.ErrNoApplication, 404, watcher.Callback{SDKAppID: 7, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
-		{"1400000001", stopped, errors.New("database away"), 503, watcher.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
+		{"1400000001", stopped, nil, 200, engine.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
+		{"1400000002", stopped, nil, 200, engine.Callback{SDKAppID: 1400000002, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}}, // the path decides
+		{"1400000001", `{"EventData":{"Error":{"Code":"x"}}}`, nil, 200, engine.Callback{SDKAppID: 1400000001}},
+		{"1400000001", `no JSON`, nil, 200, engine.Callback{SDKAppID: 1400000001}},
+		{"1400000001", stopped, engine.ErrCallbackSign, 403, engine.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
+		{"7", stopped, engine.ErrNoApplication, 404, engine.Callback{SDKAppID: 7, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
+		{"1400000001", stopped, errors.New("database away"), 503, engine.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
 	} {
 		h.got, h.err = nil, c.err
 		w := ask(api, "POST", callbackPath+c.path, c.body)

@@ -12,6 +12,7 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 	"pushwatch/watcher/sqlstore"
 )
 
@@ -35,7 +36,7 @@ func TestStatusOfMembers(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	dispatcher := notify.New(notify.Config{Archive: db})
 	h := New(Config{
-		Tasks: watcher.New(watcher.Config{Registry: db, Metrics: registry}), Events: db, Deliveries: dispatcher, Notifiers: dispatcher,
+		Tasks: engine.New(engine.Config{Registry: db, Metrics: registry}), Events: db, Deliveries: dispatcher, Notifiers: dispatcher,
 		Metrics: registry, Member: "a", Members: func(context.Context) ([]watcher.Member, error) { return members, nil },
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
 	})

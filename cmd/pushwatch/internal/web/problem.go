@@ -15,6 +15,7 @@ import (
 
 	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
 // problem answers with a problem detail of RFC 9457.
@@ -121,7 +122,7 @@ func failure(ctx context.Context, log *zap.Logger, err error) error {
 		return nil
 	case errors.Is(err, watcher.ErrNoTask):
 		return huma.Error404NotFound("no such task: register it first with POST /v1/tasks")
-	case errors.Is(err, watcher.ErrEnded):
+	case errors.Is(err, engine.ErrEnded):
 		return huma.Error409Conflict("the task has ended and is not polled any more: to watch it anew, register it with ?reopen=true")
 	}
 	var details []error

@@ -11,6 +11,7 @@ import (
 
 	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
 // taskAPI serves /v1/tasks.
@@ -28,7 +29,7 @@ func registrationOf(r api.Registration) watcher.Registration {
 	return out
 }
 
-func showTask(t watcher.TaskView) api.Task {
+func showTask(t engine.TaskView) api.Task {
 	out := api.Task{
 		SDKAppID: t.SDKAppID, TaskID: t.TaskID, Account: t.Account, State: string(t.State), Labels: t.Labels,
 		ExpectedStopAt: timeOrNull(t.ExpectedStopAt), RegisteredAt: *timeOrNull(t.RegisteredAt), Sequence: t.Sequence,
@@ -101,12 +102,12 @@ func (a *taskAPI) create(ctx context.Context, in *struct {
 	Reopen bool `query:"reopen" doc:"Watch a task anew that has ended; its events go on counting."`
 	Body   api.Registration
 }) (*taskAnswer, error) {
-	views, created, err := a.tasks.Register(ctx, []watcher.Registration{registrationOf(in.Body)}, in.Reopen)
+	registered, err := a.tasks.Register(ctx, []watcher.Registration{registrationOf(in.Body)}, in.Reopen)
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
-	out := &taskAnswer{Status: http.StatusOK, Body: showTask(views[0])}
-	if created[0] {
+	out := &taskAnswer{Status: http.StatusOK, Body: showTask(registered[0].TaskView)}
+	if registered[0].Created {
 		out.Status = http.StatusCreated
 	}
 	return out, nil
@@ -117,13 +118,13 @@ func (a *taskAPI) createBatch(ctx context.Context, in *struct{ Body api.Batch })
 	for i, r := range in.Body.Tasks {
 		wanted[i] = registrationOf(r)
 	}
-	_, created, err := a.tasks.Register(ctx, wanted, false)
+	registered, err := a.tasks.Register(ctx, wanted, false)
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
 	out := &struct{ Body api.BatchResult }{}
-	for _, isNew := range created {
-		if isNew {
+	for _, r := range registered {
+		if r.Created {
 			out.Body.Created++
 		} else {
 			out.Body.Existing++
@@ -162,7 +163,7 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 		return nil, failure(ctx, a.log, err)
 	}
 	out := &struct{ Body api.Tasks }{}
-	out.Body.Tasks, out.Body.NextCursor = onePage(views, in.Limit, showTask, func(v watcher.TaskView) string { return taskCursor(v.Key) })
+	out.Body.Tasks, out.Body.NextCursor = onePage(views, in.Limit, showTask, func(v engine.TaskView) string { return taskCursor(v.Key) })
 	return out, nil
 }
 
@@ -182,7 +183,7 @@ func (a *taskAPI) amend(ctx context.Context, in *struct {
 	TaskPath
 	Body api.Amendment
 }) (*struct{ Body api.Task }, error) {
-	var change watcher.Amendment
+	var change engine.Amendment
 	if at := in.Body.ExpectedStopAt; at.Given {
 		change.ExpectedStopAt = &at.Value
 	}

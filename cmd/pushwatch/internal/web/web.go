@@ -21,22 +21,23 @@ import (
 
 	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
-// Tasks is what the API needs of the watcher; [watcher.Watcher] has it.
+// Tasks is what the API needs of the watcher; [engine.Watcher] has it.
 type Tasks interface {
 	// Register registers pushes, all or none. Its error joins
 	// [*watcher.FieldError] values where the request is at fault.
-	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]watcher.TaskView, []bool, error)
+	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]engine.Registered, error)
 	// Task and those below return [watcher.ErrNoTask] for an unknown task.
-	Task(ctx context.Context, key watcher.Key) (watcher.TaskView, error)
+	Task(ctx context.Context, key watcher.Key) (engine.TaskView, error)
 	Remove(ctx context.Context, key watcher.Key) error
 	// Amend's error joins [*watcher.FieldError] values too.
-	Amend(ctx context.Context, key watcher.Key, change watcher.Amendment) (watcher.TaskView, error)
-	// PollNow returns [watcher.ErrEnded] for a task at its end.
+	Amend(ctx context.Context, key watcher.Key, change engine.Amendment) (engine.TaskView, error)
+	// PollNow returns [engine.ErrEnded] for a task at its end.
 	PollNow(ctx context.Context, key watcher.Key) error
 	// Tasks returns a page in the order of the tasks' keys.
-	Tasks(ctx context.Context, query watcher.TaskQuery) ([]watcher.TaskView, error)
+	Tasks(ctx context.Context, query watcher.TaskQuery) ([]engine.TaskView, error)
 	// Status returns the status of each account of this process.
 	Status() []watcher.AccountStatus
 }

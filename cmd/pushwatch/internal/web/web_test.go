@@ -17,6 +17,7 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 	"pushwatch/watcher/sqlstore"
 )
 
@@ -31,9 +32,9 @@ func serve(t testing.TB, tokens ...Token) http.Handler {
 	t.Cleanup(func() { db.Close() })
 	registry := prometheus.NewRegistry()
 	dispatcher := notify.New(notify.Config{Instance: "test", Archive: db, Notifiers: []notify.Notifier{{Name: "log", Type: "log", Filter: notify.Filter{Events: []string{"*"}}}}})
-	tasks := watcher.New(watcher.Config{
+	tasks := engine.New(engine.Config{
 		Registry: db, Metrics: registry,
-		Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{1400000001, 1400000002}}},
+		Settings: engine.Settings{Accounts: []engine.AccountConfig{{Name: "school", SDKAppIDs: []int64{1400000001, 1400000002}}}},
 	})
 	return New(Config{
 		Tasks: tasks, Callbacks: tasks,
@@ -257,8 +258,8 @@ type broken struct{ embedded }
 
 type embedded interface{ Tasks }
 
-func (broken) Register(context.Context, []watcher.Registration, bool) ([]watcher.TaskView, []bool, error) {
-	return nil, nil, errors.New("dial postgres://user:hush@host: refused")
+func (broken) Register(context.Context, []watcher.Registration, bool) ([]engine.Registered, error) {
+	return nil, errors.New("dial postgres://user:hush@host: refused")
 }
 
 func TestDatabaseAway(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
 // A fault is an error with a text for people.
@@ -32,7 +33,7 @@ func (s *site) faultOf(ctx context.Context, err error) *fault {
 	switch {
 	case errors.Is(err, watcher.ErrNoTask):
 		return &fault{http.StatusNotFound, "No such push", "It was never registered, was removed, or is past its retention."}
-	case errors.Is(err, watcher.ErrEnded):
+	case errors.Is(err, engine.ErrEnded):
 		return &fault{http.StatusConflict, "The push has ended", "It is no longer polled. Reopen it to watch it again."}
 	case errors.Is(err, notify.ErrNoDelivery):
 		return &fault{http.StatusNotFound, "No such delivery", "It never existed, or is past its retention."}

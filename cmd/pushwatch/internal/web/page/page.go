@@ -23,19 +23,20 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
-// Tasks reads and changes tasks. [watcher.Watcher] implements it.
+// Tasks reads and changes tasks. [engine.Watcher] implements it.
 type Tasks interface {
 	// Tasks returns a page of tasks.
-	Tasks(ctx context.Context, query watcher.TaskQuery) ([]watcher.TaskView, error)
+	Tasks(ctx context.Context, query watcher.TaskQuery) ([]engine.TaskView, error)
 	// Task and those below return [watcher.ErrNoTask] for an unknown task.
-	Task(ctx context.Context, key watcher.Key) (watcher.TaskView, error)
+	Task(ctx context.Context, key watcher.Key) (engine.TaskView, error)
 	Remove(ctx context.Context, key watcher.Key) error
-	// PollNow returns [watcher.ErrEnded] for a task at its end.
+	// PollNow returns [engine.ErrEnded] for a task at its end.
 	PollNow(ctx context.Context, key watcher.Key) error
 	// Register registers pushes, and with reopen watches ended ones again.
-	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]watcher.TaskView, []bool, error)
+	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]engine.Registered, error)
 }
 
 // Events reads saved events.

@@ -8,6 +8,7 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 
 // A taskDetail is one task with its events and deliveries.
 type taskDetail struct {
-	watcher.TaskView
+	engine.TaskView
 	Timeline   timeline
 	Events     []event // the oldest first
 	Fields     []field
@@ -167,7 +168,7 @@ func (s *site) actOnTask(r *http.Request) (location string, err error) {
 		if t.ExpectedStopAt.After(time.Now()) { // a past one has no meaning any more
 			again.ExpectedStopAt = t.ExpectedStopAt
 		}
-		_, _, err = s.Tasks.Register(ctx, []watcher.Registration{again}, true)
+		_, err = s.Tasks.Register(ctx, []watcher.Registration{again}, true)
 		return here + "?done=reopened", err
 	}
 	return "", errNoPage

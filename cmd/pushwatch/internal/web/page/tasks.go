@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
 // A taskFilter says which tasks are listed. The address has the same parameters.
@@ -99,7 +100,7 @@ type stateTab struct {
 
 // A taskRow is a task in a list.
 type taskRow struct {
-	watcher.TaskView
+	engine.TaskView
 	Changed *watcher.RecentEvent // its last event; nil: there is none
 }
 
@@ -129,7 +130,7 @@ func (s *site) taskList(r *http.Request) (view, error) {
 	for _, c := range stateFilters {
 		list.Tabs = append(list.Tabs, stateTab{strings.ReplaceAll(c, "_", " "), f.With(c), c == f.State})
 	}
-	tasks, list.Pages = firstPage(tasks, in.Get("after"), func(after *watcher.TaskView) string {
+	tasks, list.Pages = firstPage(tasks, in.Get("after"), func(after *engine.TaskView) string {
 		if after == nil {
 			return f.address("")
 		}

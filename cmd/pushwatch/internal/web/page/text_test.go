@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
 func TestClean(t *testing.T) {
@@ -54,7 +55,7 @@ func TestNumbers(t *testing.T) {
 func TestChronicle(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	at := func(minutes float64) time.Time { return now.Add(time.Duration(minutes * float64(time.Minute))) }
-	task := watcher.TaskView{Task: watcher.Task{State: watcher.Pushing, RegisteredAt: at(-50), ExpectedStopAt: at(50)}}
+	task := engine.TaskView{Task: watcher.Task{State: watcher.Pushing, RegisteredAt: at(-50), ExpectedStopAt: at(50)}}
 	stateEvent := func(state watcher.State, seen, before float64) event {
 		return event{RecentEvent: watcher.RecentEvent{At: at(seen)}, Data: eventData{State: state, LastObservedAt: at(before)}}
 	}
@@ -79,7 +80,7 @@ func TestChronicle(t *testing.T) {
 	}
 
 	// A push of which there is nothing but its registration, a moment ago.
-	line = newTimeline(watcher.TaskView{Task: watcher.Task{State: watcher.Registered, RegisteredAt: now}}, nil, now)
+	line = newTimeline(engine.TaskView{Task: watcher.Task{State: watcher.Registered, RegisteredAt: now}}, nil, now)
 	if len(line.Marks) > 0 || line.Planned != nil {
 		t.Errorf("a new push = %+v, want an empty picture", line)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 )
 
 // A timeline shows a task's states and events on a time axis. Horizontal positions are in
@@ -51,7 +52,7 @@ const (
 )
 
 // newTimeline draws a task and its events, the oldest first.
-func newTimeline(t watcher.TaskView, events []event, now time.Time) timeline {
+func newTimeline(t engine.TaskView, events []event, now time.Time) timeline {
 	from, to := t.RegisteredAt, now
 	if !t.EndedAt.IsZero() {
 		to = t.EndedAt

@@ -15,6 +15,7 @@ import (
 	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
 	"pushwatch/watcher/sqlstore"
 )
 
@@ -39,7 +40,7 @@ type world struct {
 
 // watching is the watcher of a world.
 type watching struct {
-	*watcher.Watcher
+	*engine.Watcher
 	*world
 }
 
@@ -107,7 +108,7 @@ func newWorld(t testing.TB, tokens ...web.Token) *world {
 		parts.Wait()
 		db.Close()
 	})
-	engine := watcher.New(watcher.Config{Registry: db, Instance: "test", Accounts: []watcher.AccountConfig{{Name: "school", SDKAppIDs: []int64{app, app + 1}}}})
+	engine := engine.New(engine.Config{Registry: db, Instance: "test", Settings: engine.Settings{Accounts: []engine.AccountConfig{{Name: "school", SDKAppIDs: []int64{app, app + 1}}}}})
 	tasks := watching{engine, w}
 	w.history = page.NewHistory()
 	w.Handler = web.New(web.Config{

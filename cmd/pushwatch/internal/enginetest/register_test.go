@@ -1,0 +1,292 @@
+package enginetest
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/engine"
+)
+
+func pushing(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSHING"), nil }
+
+// TestPollNow asks for one of many tasks, again and again: it is polled next, and
+// no more than once a second for it.
+func TestPollNow(t *testing.T) {
+	c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
+	run(t, c, func(t *testing.T, s *scene) {
+		keys := s.register(400, "class")
+		time.Sleep(time.Minute)
+		asked := time.Now()
+		if err := s.PollNow(t.Context(), keys[7]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		if n := c.pollsOf(keys[7], asked); n != 1 {
+			t.Errorf("polled %d times within 300 ms of being asked for, want once", n)
+		}
+		asked = time.Now()
+		for range 1000 {
+			if err := s.PollNow(t.Context(), keys[8]); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := c.pollsOf(keys[8], asked); n < 8 || n > 11 {
+			t.Errorf("polled %d times in 10 s of being asked for without end, want about once a second", n)
+		}
+		if got := c.busiest(); got > 20 {
+			t.Errorf("arrivals in one second = %d, want at most 20", got)
+		}
+		if err := s.PollNow(t.Context(), watcher.Key{SDKAppID: app, TaskID: "none"}); !errors.Is(err, watcher.ErrNoTask) {
+			t.Errorf("PollNow(unknown) = %v, want %v", err, watcher.ErrNoTask)
+		}
+	})
+}
+
+// pollsOf counts the polls of a task since a time.
+func (c *cloud) pollsOf(key watcher.Key, since time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, at := range c.polls[key] {
+		if !at.Before(since) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestAmend moves a planned end: push.overdue goes by the new one, and can be told
+// for each.
+func TestAmend(t *testing.T) {
+	c := newCloud(0, time.Second, pushing) // polls are under way most of the time
+	run(t, c, func(t *testing.T, s *scene) {
+		key := s.register(1, "class")[0]
+		time.Sleep(10 * time.Second)
+		amend := func(a engine.Amendment) engine.TaskView {
+			t.Helper()
+			view, err := s.Amend(t.Context(), key, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return view
+		}
+		view := amend(engine.Amendment{ExpectedStopAt: new(time.Now().Add(5 * time.Minute)), Labels: map[string]string{"course": "math"}})
+		if view.Labels["course"] != "math" || view.State != watcher.Pushing {
+			t.Errorf("Amend = %+v, want it with the label, and pushing still", view.Task)
+		}
+		time.Sleep(16 * time.Minute)
+		if got := s.told(key); got != "push.started push.overdue" {
+			t.Errorf("events = %s, want push.started push.overdue", got)
+		}
+		if view := amend(engine.Amendment{ExpectedStopAt: new(time.Now())}); view.Labels["course"] != "math" {
+			t.Errorf("labels = %v, want them as they were", view.Labels)
+		}
+		time.Sleep(11 * time.Minute)
+		if got := s.told(key); got != "push.started push.overdue push.overdue" {
+			t.Errorf("events = %s, want push.overdue for the new plan too", got)
+		}
+		if view := amend(engine.Amendment{ExpectedStopAt: new(time.Time{})}); !view.ExpectedStopAt.IsZero() {
+			t.Errorf("ExpectedStopAt = %v, want none", view.ExpectedStopAt)
+		}
+		if _, err := s.Amend(t.Context(), key, engine.Amendment{Labels: map[string]string{"A": ""}}); err == nil {
+			t.Error("Amend with a faulty label gave no error")
+		}
+		if _, err := s.Amend(t.Context(), watcher.Key{SDKAppID: app, TaskID: "none"}, engine.Amendment{}); !errors.Is(err, watcher.ErrNoTask) {
+			t.Errorf("Amend(unknown) = %v, want %v", err, watcher.ErrNoTask)
+		}
+	})
+}
+
+// TestCallback sends TIW's callbacks, genuine and not.
+func TestCallback(t *testing.T) {
+	// The check value of the callback's documentation.
+	if sum := md5.Sum([]byte("Xz4ZgayTr7rMgWQrH1588040109")); hex.EncodeToString(sum[:]) != "a2dabb362a9b811c0e26953a6276a41c" {
+		t.Fatal("the sign is not made as documented")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
+		s, stop := start(t, filepath.Join(t.TempDir(), "w.db"), c)
+		defer stop()
+		s.Reconfigure(engine.Settings{Accounts: []engine.AccountConfig{{
+			Name: "school", SDKAppIDs: []int64{app}, Cloud: c, CallbackKey: func() (string, error) { return "key", nil },
+		}}})
+		keys := s.register(400, "class")
+		time.Sleep(time.Minute)
+		expire := time.Now().Add(time.Minute).Unix()
+		sum := md5.Sum(fmt.Appendf(nil, "key%d", expire))
+		genuine := engine.Callback{SDKAppID: app, ExpireTime: expire, Sign: hex.EncodeToString(sum[:]), TaskID: keys[3].TaskID}
+
+		asked := time.Now()
+		if err := s.Callback(t.Context(), genuine); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		if n := c.pollsOf(keys[3], asked); n != 1 {
+			t.Errorf("polled %d times after the callback, want once", n)
+		}
+		forged, void, elsewhere, nameless, unknown := genuine, genuine, genuine, genuine, genuine
+		forged.Sign = hex.EncodeToString(make([]byte, 16))
+		void.ExpireTime = time.Now().Add(-time.Minute).Unix()
+		elsewhere.SDKAppID = 7
+		nameless.TaskID = ""
+		unknown.TaskID = "unknown"
+		for name, c := range map[string]struct {
+			callback engine.Callback
+			want     error
+		}{
+			"forged": {forged, engine.ErrCallbackSign}, "expired": {void, engine.ErrCallbackSign},
+			"another application": {elsewhere, engine.ErrNoApplication}, "without a task": {nameless, nil}, "unknown task": {unknown, nil},
+		} {
+			if err := s.Callback(t.Context(), c.callback); !errors.Is(err, c.want) {
+				t.Errorf("%s: Callback = %v, want %v", name, err, c.want)
+			}
+		}
+		if _, err := s.Task(t.Context(), watcher.Key{SDKAppID: app, TaskID: "unknown"}); !errors.Is(err, watcher.ErrNoTask) {
+			t.Errorf("a callback registered a task, though the settings do not say so: %v", err)
+		}
+		s.Reconfigure(engine.Settings{Accounts: []engine.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: c, RegisterCallbacks: true}}})
+		if err := s.Callback(t.Context(), engine.Callback{SDKAppID: app, TaskID: "unknown"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Task(t.Context(), watcher.Key{SDKAppID: app, TaskID: "unknown"}); err != nil {
+			t.Errorf("a callback did not register its task, though the settings say so: %v", err)
+		}
+	})
+}
+
+// TestReconfigure changes the settings under a running watcher.
+func TestReconfigure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
+		s, stop := start(t, filepath.Join(t.TempDir(), "w.db"), c)
+		defer stop()
+		keys := s.register(100, "class")
+		time.Sleep(time.Minute)
+		with := func(perSecond float64, apps ...int64) engine.Settings {
+			return engine.Settings{Accounts: []engine.AccountConfig{{Name: "school", SDKAppIDs: append([]int64{app}, apps...), RequestsPerSecond: perSecond, Cloud: c}}}
+		}
+
+		// An application more disturbs nothing.
+		from := time.Now()
+		s.Reconfigure(with(20, 1400000002))
+		time.Sleep(10 * time.Second)
+		if got := c.between(from, time.Now()); got < 190 {
+			t.Errorf("%d requests in the 10 s after an application was added, want no pause", got)
+		}
+		if _, err := s.Register(t.Context(), []watcher.Registration{{Key: watcher.Key{SDKAppID: 1400000002, TaskID: "new"}}}, false); err != nil {
+			t.Errorf("register for the new application: %v", err)
+		}
+
+		// A lower limit is kept from then on, and no task is forgotten.
+		s.Reconfigure(with(5))
+		time.Sleep(5 * time.Second)
+		from = time.Now()
+		time.Sleep(time.Minute)
+		if got := c.between(from, time.Now()); got > 5*60 || got < 270 {
+			t.Errorf("%d requests in a minute at 5 a second", got)
+		}
+		for _, key := range keys {
+			if c.pollsOf(key, from) == 0 {
+				t.Errorf("task %s was not polled after the change", key)
+			}
+		}
+		if got := c.busiest(); got > 20 {
+			t.Errorf("arrivals in one second = %d, want at most 20", got)
+		}
+		for _, key := range keys {
+			if got := s.told(key); got != "push.started" {
+				t.Errorf("task %s: events = %s, want push.started alone", key, got)
+			}
+		}
+	})
+}
+
+// TestAccountLeavesTheSettings changes an account's settings and removes it from them
+// before its engine has ended for the change: it is not watched on, and that is no fault.
+func TestAccountLeavesTheSettings(t *testing.T) {
+	c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
+	run(t, c, func(t *testing.T, s *scene) {
+		s.register(100, "class")
+		time.Sleep(time.Minute)
+		s.Reconfigure(engine.Settings{Accounts: []engine.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, RequestsPerSecond: 5, Cloud: c}}})
+		s.Reconfigure(engine.Settings{})
+		time.Sleep(10 * time.Second)
+		if got := s.Status(); len(got) > 0 {
+			t.Errorf("watched after it has left the settings: %+v", got)
+		}
+	})
+}
+
+// TestReady has the database refuse writes for a while.
+func TestReady(t *testing.T) {
+	began := time.Now()
+	c := newCloud(0, 0, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
+		if at.Sub(began) < 10*time.Second {
+			return pushOf("PREPARED"), nil
+		}
+		return pushOf("PUSHING"), nil
+	})
+	run(t, c, func(t *testing.T, s *scene) {
+		began = time.Now()
+		keys := s.register(50, "class")
+		time.Sleep(9 * time.Second)
+		if err := s.Ready(time.Now()); err != nil {
+			t.Errorf("Ready = %v, want nil", err)
+		}
+		for _, what := range []string{"every push changes", "none does"} {
+			s.store.full.Store(true)
+			time.Sleep(time.Minute)
+			if err := s.Ready(time.Now()); err == nil {
+				t.Errorf("Ready = nil while nothing can be saved and %s", what)
+			}
+			s.store.full.Store(false)
+			time.Sleep(time.Minute)
+			if err := s.Ready(time.Now()); err != nil {
+				t.Errorf("Ready = %v after the disk has room again, want nil", err)
+			}
+		}
+		for _, key := range keys {
+			if got := s.told(key); got != "push.preparing push.started" {
+				t.Errorf("task %s: events = %s, want push.preparing push.started", key, got)
+			}
+		}
+	})
+}
+
+// TestStatus reads the status and the metrics of a watcher with more tasks than
+// its limit allows to poll each minute.
+func TestStatus(t *testing.T) {
+	c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
+	run(t, c, func(t *testing.T, s *scene) {
+		s.register(2000, "class")
+		time.Sleep(5 * time.Minute)
+		got := s.Status()
+		if len(got) != 1 {
+			t.Fatalf("Status = %v, want one account", got)
+		}
+		a := got[0]
+		if a.Used < 19 || a.Used > 20 || a.Granted != 20 || a.Limit != 20 || a.Tasks[watcher.Pushing] != 2000 || a.Lap != 100*time.Second || a.Stalest < time.Minute || time.Since(a.LastSeen) > time.Second || a.MaxLap != time.Minute || a.Patience < 299*time.Second || a.Patience > 5*time.Minute || len(a.Dark) > 0 {
+			t.Errorf("Status = %+v", a)
+		}
+		// What was just registered gets every second poll: all of it has waited up to 200 s.
+		if a.Starts.Expected < 10*time.Second || a.Starts.Expected > 200*time.Second || a.Stops.Expected < 10*time.Second || a.Stops.Expected > 100*time.Second {
+			t.Errorf("Starts = %+v, Stops = %+v, want 10 to 200 s and 10 to 100 s expected", a.Starts, a.Stops)
+		}
+		registry := prometheus.NewRegistry()
+		if err := registry.Register(s.Watcher); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := registry.Gather(); err != nil || len(n) != 9 {
+			t.Errorf("Gather = %v, %v, want 9 metrics", n, err)
+		}
+	})
+}

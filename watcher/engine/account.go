@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
+)
+
+// An account is the engine of one account while this process owns it: it polls
+// the account's live tasks within the account's limit and saves what changes.
+type account struct {
+	AccountConfig
+	watcher *Watcher
+	plan    *plan                   // the settings that it was started with
+	leave   context.CancelCauseFunc // ends it
+	store   watcher.Store
+	log     *zap.Logger
+	metrics *accountMetrics
+	wake    loop.Signal // the loop has something to do that it had not before
+	say     loop.Signal // there is an announcement to save
+
+	mu    sync.Mutex
+	state state // see with
+}
+
+func newAccount(w *Watcher, p *plan, cfg AccountConfig, store watcher.Store) *account {
+	return &account{
+		AccountConfig: cfg, watcher: w, plan: p, store: store,
+		log: w.log.With(zap.String("account", cfg.Name)), metrics: w.metrics.account(cfg.Name),
+		wake: loop.NewSignal(), say: loop.NewSignal(),
+		state: newState(p, cfg.RequestsPerSecond),
+	}
+}
+
+// with calls f while nobody else uses the account's state. It is the only way to it.
+func (a *account) with(f func(s *state)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f(&a.state)
+}
+
+// load reads the account's live tasks from the store.
+func (a *account) load(ctx context.Context) error {
+	blind, err := a.store.Blind(ctx)
+	if err != nil {
+		return fmt.Errorf("load outages of account %s: %w", a.Name, err)
+	}
+	a.with(func(s *state) { s.outages.Restore(blind, time.Now()) })
+	if err := a.recall(ctx); err != nil {
+		return err
+	}
+	n := 0
+	err = a.store.Live(ctx, func(t watcher.Task) error {
+		a.adopt(t)
+		n++
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("load tasks of account %s: %w", a.Name, err)
+	}
+	a.log.Info("watching account", zap.Int("tasks", n), zap.Float64("requests_per_second", a.RequestsPerSecond))
+	return nil
+}
+
+// adopt adds a live task as it is saved now.
+func (a *account) adopt(t watcher.Task) {
+	a.with(func(s *state) { s.adopt(t, time.Now()) })
+	a.wake.Notify()
+}
+
+// drop forgets a task.
+func (a *account) drop(key watcher.Key) {
+	a.with(func(s *state) { s.drop(key) })
+}
+
+// hurryOnce is how often the same task can be asked for ahead of its turn.
+const hurryOnce = time.Second
+
+// hurry makes a live task the next to be polled.
+func (a *account) hurry(key watcher.Key) {
+	a.with(func(s *state) { s.hurry(key, time.Now()) })
+	a.wake.Notify()
+}

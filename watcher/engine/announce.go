@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
+	"pushwatch/watcher/outage"
+)
+
+// apply does what follows from changes of what can be observed: logs them, announces
+// those that are to be reported, and isolates what fails.
+func (a *account) apply(s *state, now time.Time, changes []outage.Transition) {
+	for _, c := range changes {
+		log := a.log
+		if c.Level == outage.Application {
+			log = log.With(zap.Int64("sdk_app_id", c.SDKAppID))
+		}
+		switch c.Kind {
+		case outage.Isolated:
+			s.picker.isolate(c.SDKAppID, now)
+		case outage.Rejoined:
+			s.picker.rejoin(c.SDKAppID, now)
+		case outage.Opened, outage.Closed:
+			if x := s.picker.isolated[c.SDKAppID]; x != nil && c.Level == outage.Application {
+				x.schedule.SetThrift(c.Kind == outage.Closed) // a probe is worth it always
+			}
+			logBreaker(log, c)
+		case outage.QuotaUsed:
+			if s.limiter.Throttled(now) {
+				log.Warn("others use the account's quota", zap.Float64("requests_per_second", s.limiter.Rate()), zap.String("error", c.Cause.Code))
+			}
+		case outage.Blind, outage.Sighted:
+			s.pending = append(s.pending, a.announce(log, now, c))
+			a.say.Notify()
+		}
+	}
+}
+
+// logBreaker logs that what cannot be observed is probed from now on, or is not any more.
+func logBreaker(log *zap.Logger, c outage.Transition) {
+	log = log.With(zap.Stringer("level", c.Level), zap.Int("tasks", c.Tasks), zap.Error(c.Cause))
+	switch {
+	case c.Kind == outage.Closed:
+		log.Info("outage ended")
+	case c.Cause.Kind == watcher.DeniedAccount || c.Cause.Kind == watcher.DeniedApplication:
+		log.Error("access denied")
+	default:
+		log.Warn("outage began")
+	}
+}
+
+// announce logs a change that is to be reported, and returns the event that reports it.
+func (a *account) announce(log *zap.Logger, now time.Time, c outage.Transition) watcher.Event {
+	kind, report := watcher.WatcherSighted, watcher.OutageData{
+		Account: a.Name, Since: watcher.Timestamp{Time: c.Since}, Tasks: c.Tasks,
+	}
+	if c.Level == outage.Application {
+		report.SDKAppID = &c.SDKAppID
+	}
+	log = log.With(zap.Time("since", c.Since), zap.Int("tasks", c.Tasks))
+	if c.Kind == outage.Blind {
+		kind, report.Error = watcher.WatcherBlind, c.Cause.API()
+		log.Error("blind", zap.Error(c.Cause))
+	} else {
+		log.Info("visible again")
+	}
+	e := watcher.NewOutageEvent(kind, a.watcher.instance, now, report)
+	e.Notifiers = a.watcher.route(&e)
+	return e
+}
+
+// announcements saves what is to be announced, in order, for as long as the store fails,
+// until ctx ends.
+func (a *account) announcements(ctx context.Context) {
+	for attempt := 0; ; {
+		var next *watcher.Event
+		a.with(func(s *state) {
+			if len(s.pending) > 0 {
+				next = &s.pending[0]
+			}
+		})
+		if next == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-a.say:
+			}
+			continue
+		}
+		save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+		err := a.store.Announce(save, *next)
+		cancel()
+		if err == nil {
+			attempt = 0
+			a.watcher.metrics.events.WithLabelValues(string(next.Type)).Inc()
+			a.with(func(s *state) { s.pending = s.pending[1:] })
+			continue
+		}
+		if ctx.Err() == nil {
+			a.log.Error("event not saved", zap.String("event", next.ID), zap.Error(err))
+		}
+		if !loop.Sleep(ctx, retryAfter(attempt)) {
+			return
+		}
+		attempt++
+	}
+}
+
+// retryAfter is how long to wait before the store is tried again.
+func retryAfter(attempt int) time.Duration {
+	return min(10*time.Second, 100*time.Millisecond<<min(attempt, 10))
+}

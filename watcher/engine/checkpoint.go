@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
+)
+
+// checkpointEvery is how often the times of the last polls are saved. After a
+// crash at most this much of them is lost.
+const checkpointEvery = 30 * time.Second
+
+// retainEvery is how many checkpoints apart what was learnt is saved.
+const retainEvery = 10
+
+// checkpoints inspects the account and saves the times of the last polls and what
+// was learnt, now and then and at the end.
+func (a *account) checkpoints(ctx context.Context) {
+	last := time.Now()
+	for n := 1; ; n++ {
+		loop.Sleep(ctx, checkpointEvery)
+		start := time.Now()
+		a.inspect(start)
+		a.touch(ctx, last)
+		if n%retainEvery == 0 || ctx.Err() != nil {
+			if err := a.retain(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn("learned hazards not saved", zap.Error(err))
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		last = start
+	}
+}
+
+// touch saves the times of the polls since a time. It is also what notices a store
+// that takes no writes while no push changes.
+func (a *account) touch(ctx context.Context, since time.Time) {
+	var polled []watcher.Task
+	a.with(func(s *state) { polled = s.polledSince(since, time.Now()) })
+	if len(polled) == 0 {
+		return
+	}
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	if err := a.store.Touch(saving, polled); err == nil || ctx.Err() == nil {
+		a.recordWrite(err)
+	}
+}
+
+// recall reads what was learnt in earlier runs. What cannot be read is learned again.
+func (a *account) recall(ctx context.Context) error {
+	text, err := a.store.Learned(ctx)
+	if err != nil {
+		return fmt.Errorf("load learned hazards of account %s: %w", a.Name, err)
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	a.with(func(s *state) { err = s.hazards.UnmarshalJSON(text) })
+	if err != nil {
+		a.log.Warn("learned hazards cannot be read", zap.Error(err), zap.String("hint", "they are learned again"))
+	}
+	return nil
+}
+
+// retain saves what was learnt.
+func (a *account) retain(ctx context.Context) error {
+	var text []byte
+	var err error
+	a.with(func(s *state) { text, err = s.hazards.MarshalJSON() })
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return a.store.SaveLearned(ctx, text)
+}

@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/limit"
+)
+
+const (
+	// turnTime is how long the loop sleeps at most, so that it is seen to be alive.
+	turnTime = 2 * time.Second
+
+	// silence is how long a new owner waits before its first poll: a second, in which
+	// the service may still count the requests of the owner before it (a process that
+	// was killed a moment ago, or another machine), and a little for those that were
+	// late on their way.
+	silence = 1050 * time.Millisecond
+
+	// noneTaken is how soon to look again after a task was due and none could be taken,
+	// as when its poll turns out not to be worth it yet.
+	noneTaken = 10 * time.Millisecond
+)
+
+// run polls until ctx ends, or until the account has another owner: then it
+// returns [watcher.ErrFenced]. What is being saved then is awaited.
+//
+// It is the path of every poll: sleep until a task may be polled, take a permit and the
+// task, poll it, record what the answer tells, put the task back.
+func (a *account) run(ctx context.Context) error {
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() { a.checkpoints(ctx) })
+	work.Go(func() { a.announcements(ctx) })
+	select {
+	case <-ctx.Done():
+	case <-time.After(silence):
+	}
+	for {
+		t, permit := a.next(ctx)
+		if t == nil {
+			break
+		}
+		work.Go(func() {
+			if err := a.poll(ctx, t, permit); err != nil {
+				lost(err)
+			}
+		})
+	}
+	if errors.Is(context.Cause(ctx), watcher.ErrFenced) {
+		return watcher.ErrFenced
+	}
+	return nil
+}
+
+// next sleeps until a task may be polled, and takes it with a permit, which is the last
+// that happens before its request is sent. It returns nil when ctx ends.
+func (a *account) next(ctx context.Context) (t *task, permit limit.Permit) {
+	for ctx.Err() == nil {
+		now := time.Now()
+		var again time.Time
+		a.with(func(s *state) {
+			s.turned = now
+			a.apply(s, now, s.outages.Check(now))
+			t, permit, again = s.take(now)
+		})
+		if t != nil {
+			return t, permit
+		}
+		a.watcher.noticeClock(now)
+		timer := time.NewTimer(again.Sub(now))
+		select {
+		case <-ctx.Done():
+		case <-a.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil, 0
+}
+
+// poll sends one request for a task, records what the answer tells and puts the task
+// back. It returns an error where the account is no longer this process's.
+func (a *account) poll(ctx context.Context, t *task, permit limit.Permit) error {
+	sent := time.Now()
+	push, fault := a.describe(ctx, t.Key)
+	o, observed := a.record(ctx, time.Now(), t, permit, push, fault)
+	var err error
+	if observed {
+		err = a.observe(ctx, t, o, sent)
+	}
+	a.putBack(ctx, t)
+	return err
+}
+
+// describe sends the request.
+func (a *account) describe(ctx context.Context, key watcher.Key) (watcher.Push, *watcher.CloudError) {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.plan.RequestTimeout, a.plan.timeout)
+	defer cancel()
+	start := time.Now()
+	push, err := a.Cloud.Describe(ctx, key)
+	a.metrics.pollSeconds.Observe(time.Since(start).Seconds())
+	if err == nil {
+		return push, nil
+	}
+	fault, ok := errors.AsType[*watcher.CloudError](err)
+	if !ok {
+		fault = &watcher.CloudError{Code: "internal", Message: err.Error(), Sent: watcher.Unanswered, Err: err}
+	}
+	return watcher.Push{}, fault
+}
+
+// record returns the permit and records what the answer tells: of the task, which it
+// returns as an observation, or only of the way to it.
+func (a *account) record(ctx context.Context, now time.Time, t *task, permit limit.Permit, push watcher.Push, fault *watcher.CloudError) (o watcher.Observation, observed bool) {
+	a.with(func(s *state) {
+		switch {
+		case fault == nil || fault.Sent == watcher.Answered:
+			s.limiter.Answered(now, permit, a.Cloud.RoundTrip())
+		case fault.Sent == watcher.Unsent:
+			s.limiter.Unsent(now, permit)
+		default:
+			s.limiter.Abandoned(now, permit)
+		}
+		if ctx.Err() != nil { // the answer may be our own cancellation
+			return
+		}
+		a.metrics.count(fault)
+		if fault != nil && fault.Sent == watcher.Dropped && !t.repeated {
+			t.repeated, t.Urgent = true, true // sent again at once: it tells nothing of the service
+			s.outages.Dropped(t.Key.SDKAppID)
+			return
+		}
+		t.repeated = false
+		o, observed = a.judge(s, now, t, push, fault)
+	})
+	return o, observed
+}
+
+// judge decides what an answer tells.
+func (a *account) judge(s *state, now time.Time, t *task, push watcher.Push, fault *watcher.CloudError) (o watcher.Observation, observed bool) {
+	o.At = now
+	switch {
+	case fault == nil:
+		o.Push = &push
+	case fault.Kind == watcher.FailedTask, fault.Kind == watcher.UnknownTask:
+		o.Error = fault
+	case fault.Kind == watcher.BadTask:
+		a.apply(s, now, s.outages.Record(now, t.Key, nil))
+		t.putOff(now, time.Minute) // another poll will hardly mend it
+		return watcher.Observation{At: now, Error: fault}, true
+	default:
+		if fault.Kind == watcher.Transient {
+			t.putOff(now, 10*time.Second)
+		}
+		a.apply(s, now, s.outages.Record(now, t.Key, fault))
+		return o, false
+	}
+	a.apply(s, now, s.outages.Record(now, t.Key, nil))
+	t.resume()
+	return o, true
+}
+
+// putBack makes a task wait for its next poll, unless it has ended or gone.
+func (a *account) putBack(ctx context.Context, t *task) {
+	for back := false; !back; {
+		a.with(func(s *state) { back = s.putBack(t, time.Now()) || ctx.Err() != nil })
+		if !back {
+			a.reload(ctx, t, 0)
+		}
+	}
+	a.wake.Notify()
+}
+
+// noticeClock logs that the wall clock was set.
+func (w *Watcher) noticeClock(now time.Time) {
+	if jump := w.clock.jumped(now); jump != 0 {
+		w.log.Warn("wall clock was set", zap.Duration("by", jump), zap.String("hint", "polling is not disturbed, but times in events jump with the clock"))
+	}
+}

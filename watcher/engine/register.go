@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+// A Registered is a task that was asked to be watched.
+type Registered struct {
+	TaskView
+	Created bool // its watching begins with this call
+}
+
+// Register makes pushes watched: all of them, or none where one is faulty, for which the
+// error joins a [*watcher.FieldError] each. It returns the tasks as they stand now, in the
+// order asked for. A task that is registered already is returned as it is, its labels too;
+// where reopen is set, one that has ended is watched again.
+//
+// An SDKAppID of 0 stands for the only application, where only one is configured.
+func (w *Watcher) Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]Registered, error) {
+	tasks, err := w.plan().tasks(wanted, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	saved, created, err := w.registry.Register(ctx, tasks, reopen)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	all := make([]Registered, len(saved))
+	for i, t := range saved {
+		if created[i] {
+			w.adopt(t)
+		}
+		all[i] = Registered{w.view(t), created[i]}
+	}
+	return all, nil
+}
+
+// tasks returns the tasks that registrations ask for, or all their faults.
+func (p *plan) tasks(wanted []watcher.Registration, now time.Time) ([]watcher.Task, error) {
+	tasks := make([]watcher.Task, len(wanted))
+	var faults []error
+	for i, r := range wanted {
+		if r.SDKAppID == 0 && len(p.byApp) == 1 {
+			for app := range p.byApp {
+				r.SDKAppID = app
+			}
+		}
+		errs := r.Validate()
+		account, ok := p.byApp[r.SDKAppID]
+		if !ok && r.SDKAppID > 0 {
+			errs = append(errs, &watcher.FieldError{Field: "sdk_app_id", Value: r.SDKAppID, Want: "one of the configured applications: " + p.applications()})
+		}
+		for _, err := range errs {
+			if fault, ok := errors.AsType[*watcher.FieldError](err); ok && len(wanted) > 1 {
+				fault.Field = fmt.Sprintf("tasks[%d].%s", i, fault.Field)
+			}
+		}
+		faults = append(faults, errs...)
+		tasks[i] = watcher.Task{
+			Key: r.Key, Account: account.Name, State: watcher.Registered, Labels: r.Labels,
+			ExpectedStopAt: r.ExpectedStopAt, RegisteredAt: now, Version: 1,
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return tasks, nil
+}
+
+// A TaskView is a task with what only its account's engine knows.
+type TaskView struct {
+	watcher.Task
+	NextPollAt time.Time // about; zero: ended, or watched by another process
+}
+
+// view adds to a saved task what its engine knows better: when it was last polled,
+// which is not saved where that changed nothing.
+func (w *Watcher) view(t watcher.Task) TaskView {
+	a := w.owned(t.Account)
+	if a == nil || t.State.Ended() {
+		return TaskView{Task: t}
+	}
+	view := TaskView{Task: t}
+	a.with(func(s *state) {
+		if e, now := s.tasks[t.Key], time.Now(); e != nil {
+			if e.version == t.Version {
+				view.LastObservedAt, view.LastPolledAt = e.observed.Time(now), e.Asked.Time(now)
+			}
+			view.NextPollAt = s.picker.scheduleOf(t.SDKAppID).Expected(&e.Entry, now)
+		}
+	})
+	return view
+}
+
+// Task returns one task; [watcher.ErrNoTask] where there is none.
+func (w *Watcher) Task(ctx context.Context, key watcher.Key) (TaskView, error) {
+	t, err := w.registry.Task(ctx, key)
+	if err != nil {
+		return TaskView{}, err
+	}
+	return w.view(t), nil
+}
+
+// Tasks returns a page of tasks in the order of their keys.
+func (w *Watcher) Tasks(ctx context.Context, query watcher.TaskQuery) ([]TaskView, error) {
+	tasks, err := w.registry.Tasks(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]TaskView, len(tasks))
+	for i, t := range tasks {
+		views[i] = w.view(t)
+	}
+	return views, nil
+}
+
+// Remove stops the watching of a task and hides it; [watcher.ErrNoTask] where there is
+// none.
+func (w *Watcher) Remove(ctx context.Context, key watcher.Key) error {
+	t, err := w.registry.Task(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := w.registry.Remove(ctx, key); err != nil {
+		return err
+	}
+	if a := w.owned(t.Account); a != nil {
+		w.forget(ctx, a, key)
+	}
+	return nil
+}
+
+// forget makes an engine drop a task that was removed. It may have been registered
+// again since, and adopted before it was dropped: so it is read once more. Where it
+// is removed yet again at this moment it is polled in vain until its next change,
+// which is harmless; one that is live and not polled would not be.
+func (w *Watcher) forget(ctx context.Context, a *account, key watcher.Key) {
+	a.drop(key)
+	if t, err := w.registry.Task(ctx, key); err == nil && t.Account == a.Name && !t.State.Ended() {
+		a.adopt(t)
+	}
+}
+
+// ErrEnded means that a task is at its end: it is not polled any more.
+var ErrEnded = errors.New("task has ended")
+
+// An Amendment changes what a task was registered with.
+type Amendment struct {
+	ExpectedStopAt *time.Time        // nil: as it is; the zero time: not known any more
+	Labels         map[string]string // nil: as they are; else all of them
+}
+
+// Amend changes a task; [watcher.ErrNoTask] where there is none, and a [*watcher.FieldError] for
+// each fault. With another planned end push.overdue can be reported again.
+func (w *Watcher) Amend(ctx context.Context, key watcher.Key, change Amendment) (TaskView, error) {
+	asked := watcher.Registration{Key: key, Labels: change.Labels}
+	if change.ExpectedStopAt != nil {
+		asked.ExpectedStopAt = *change.ExpectedStopAt
+	}
+	if errs := asked.Validate(); len(errs) > 0 {
+		return TaskView{}, errors.Join(errs...)
+	}
+	for {
+		t, err := w.registry.Task(ctx, key)
+		if err != nil {
+			return TaskView{}, err
+		}
+		if change.ExpectedStopAt != nil && !t.ExpectedStopAt.Equal(*change.ExpectedStopAt) {
+			t.ExpectedStopAt = *change.ExpectedStopAt
+			t.Memory.Overdue = false
+		}
+		if change.Labels != nil {
+			t.Labels = maps.Clone(change.Labels)
+		}
+		t.Version++
+		err = w.registry.Amend(ctx, t)
+		if errors.Is(err, watcher.ErrConflict) && ctx.Err() == nil {
+			continue // a poll has changed it since
+		}
+		if err != nil {
+			return TaskView{}, fmt.Errorf("amend: %w", err)
+		}
+		if a := w.owned(t.Account); a != nil && !t.State.Ended() {
+			a.adopt(t)
+		}
+		return w.view(t), nil
+	}
+}
+
+// PollNow polls a task as soon as the account's limit allows: [watcher.ErrNoTask]
+// where there is none, [ErrEnded] where it is at its end.
+func (w *Watcher) PollNow(ctx context.Context, key watcher.Key) error {
+	t, err := w.registry.Task(ctx, key)
+	if err != nil {
+		return err
+	}
+	if t.State.Ended() {
+		return ErrEnded
+	}
+	if a := w.owned(t.Account); a != nil {
+		a.hurry(key)
+		return nil
+	}
+	return w.registry.Hurry(ctx, t)
+}

@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"time"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/limit"
+	"pushwatch/watcher/loop"
+	"pushwatch/watcher/outage"
+	"pushwatch/watcher/schedule"
+)
+
+// A state is what of an account changes while it runs. Its methods read no clock, take
+// no lock and log nothing: only [account.with] reaches it, under the account's lock.
+type state struct {
+	tasks   map[watcher.Key]*task // every live task
+	picker  *picker
+	outages *outage.Tracker
+	limiter *limit.Limiter
+	hazards *schedule.Hazards
+
+	lateness schedule.Lateness
+	sent     meter     // requests
+	turned   time.Time // when the loop last went round; zero: not yet
+
+	unwritable loop.Condition  // the store takes no writes
+	unreadable loop.Condition  // no task can be read, to write what was observed
+	overloaded loop.Condition  // there are more tasks than can be polled often enough
+	pending    []watcher.Event // announcements that are not saved yet
+}
+
+func newState(p *plan, perSecond float64) state {
+	s := state{
+		tasks:   make(map[watcher.Key]*task),
+		outages: outage.New(p.BlindAfter),
+		limiter: limit.New(perSecond),
+		hazards: schedule.NewHazards(),
+	}
+	s.picker = newPicker(schedule.Config{MinInterval: p.MinInterval, MaxStaleness: p.MaxStaleness, Thrift: p.Thrift},
+		s.hazards, s.tasks, s.outages, s.limiter)
+	return s
+}
+
+// adopt adds a live task as it is saved now.
+func (s *state) adopt(t watcher.Task, now time.Time) {
+	e := s.tasks[t.Key]
+	switch {
+	case e == nil:
+		t.Anchor(now)
+		e = newTask(&t)
+		s.tasks[t.Key] = e
+		s.outages.Add(t.Key)
+		s.picker.put(e, now)
+	case e.polling:
+		e.removed, e.stale = false, e.stale || t.Version > e.version
+	default:
+		s.picker.remove(e)
+		if t.Version > e.version {
+			e.anchor(&t, now)
+			asked, observed := e.Asked, e.observed
+			e.set(&t)
+			e.Asked, e.observed = max(asked, e.Asked), max(observed, e.observed)
+		}
+		s.picker.put(e, now)
+	}
+}
+
+// drop forgets a task.
+func (s *state) drop(key watcher.Key) {
+	switch e := s.tasks[key]; {
+	case e == nil:
+	case e.polling:
+		e.removed = true
+	default:
+		s.picker.remove(e)
+		s.forget(e)
+	}
+}
+
+func (s *state) forget(e *task) {
+	delete(s.tasks, e.Key)
+	s.outages.Remove(e.Key)
+}
+
+// hurry makes a live task the next to be polled, at most once in [hurryOnce]: whoever
+// asks for it again and again cannot use up the quota.
+func (s *state) hurry(key watcher.Key, now time.Time) {
+	e := s.tasks[key]
+	if e == nil || e.Urgent || e.hurried != watcher.Never && watcher.TickOf(now).Since(e.hurried) < hurryOnce {
+		return
+	}
+	e.hurried = watcher.TickOf(now)
+	s.picker.scheduleOf(key.SDKAppID).Hurry(&e.Entry, now)
+}
+
+// take removes the task to poll now from where it waits, with a permit to do so. Where
+// none may be polled it returns nil, and when to ask again.
+func (s *state) take(now time.Time) (t *task, permit limit.Permit, again time.Time) {
+	again = now.Add(turnTime)
+	at, ok := s.picker.next(now)
+	if !ok || at.After(now) {
+		return nil, 0, earlier(again, at, ok)
+	}
+	if at, ok := s.limiter.Next(now); !ok || at.After(now) {
+		return nil, 0, earlier(again, at, ok)
+	}
+	if t = s.picker.take(now); t == nil {
+		return nil, 0, now.Add(noneTaken)
+	}
+	permit, _ = s.limiter.Take(now, t.Key.SDKAppID) // Next has just allowed it
+	t.polling = true
+	s.sent.add(now)
+	return t, permit, now
+}
+
+// earlier returns a, or b where that is known and comes before it.
+func earlier(a, b time.Time, known bool) time.Time {
+	if known && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// putBack makes a task that was polled wait for its next poll, unless it has ended or
+// gone. It reports false where the task was changed by somebody else meanwhile: then it
+// is to be read again first.
+func (s *state) putBack(e *task, now time.Time) bool {
+	if e.stale && !e.removed {
+		e.stale = false
+		return false
+	}
+	e.polling = false
+	if e.removed || e.State.Ended() {
+		s.forget(e)
+	} else {
+		s.picker.put(e, now)
+	}
+	return true
+}
+
+// learn sets e to its task's next value, and teaches the schedule what that shows.
+func (s *state) learn(e *task, before, next *watcher.Task) {
+	s.lateness.Record(s.hazards, &e.Entry, before, next)
+	s.hazards.Learn(before, next)
+	e.set(next)
+}
+
+// lost returns the live tasks that wait for no poll although none is under way, and
+// makes them wait: there should be none.
+func (s *state) lost(now time.Time) (keys []watcher.Key) {
+	for key, e := range s.tasks {
+		if !e.polling && !s.picker.waits(e) {
+			s.picker.put(e, now)
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// round is the time in which every live task could be polled once.
+func (s *state) round() time.Duration {
+	return time.Duration(float64(len(s.tasks)) / s.limiter.Rate() * float64(time.Second))
+}
+
+// polledSince returns what has to be saved of the tasks that were polled since a time.
+func (s *state) polledSince(since, now time.Time) (polled []watcher.Task) {
+	from := watcher.TickOf(since)
+	for _, e := range s.tasks {
+		if e.Asked >= from {
+			polled = append(polled, e.brief(now))
+		}
+	}
+	return polled
+}

@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+	"pushwatch/watcher/loop"
+)
+
+// Status returns the accounts that this process watches, by name.
+func (w *Watcher) Status() []watcher.AccountStatus {
+	now := time.Now()
+	var all []watcher.AccountStatus
+	for _, a := range w.watched() {
+		all = append(all, a.status(now))
+	}
+	return all
+}
+
+func (a *account) status(now time.Time) (status watcher.AccountStatus) {
+	a.with(func(s *state) { status = s.status(now) })
+	status.Name, status.Limit, status.MaxLap = a.Name, a.RequestsPerSecond, a.plan.MaxStaleness
+	return status
+}
+
+// status returns how the watching goes, as far as the state shows it.
+func (s *state) status(now time.Time) watcher.AccountStatus {
+	status := watcher.AccountStatus{
+		Granted: s.limiter.Rate(), Used: s.sent.rate(now), Tasks: make(map[watcher.State]int),
+		Lap: s.round(), Patience: s.picker.shared.Patience(), Overloaded: !s.overloaded.Since().IsZero(),
+		Starts: s.lateness.Starts(), Stops: s.lateness.Stops(), StoreFailed: s.storeFailed(),
+	}
+	newest, newestOf := watcher.Never, make(map[int64]watcher.Tick) // observations, of each application
+	for _, e := range s.tasks {
+		status.Tasks[e.State]++
+		status.Stalest = max(status.Stalest, watcher.TickOf(now).Since(max(e.observed, watcher.TickOf(e.Registered))))
+		newest = max(newest, e.observed)
+		of, ok := newestOf[e.Key.SDKAppID]
+		if !ok || e.observed > of {
+			newestOf[e.Key.SDKAppID] = e.observed
+		}
+	}
+	status.LastSeen = newest.Time(now)
+	newestOf[0] = newest
+	for _, o := range s.outages.Outages() {
+		d := watcher.Darkness{SDKAppID: o.SDKAppID, Since: o.Since, Told: o.Reported, LastSeen: newestOf[o.SDKAppID].Time(now), Tasks: o.Tasks}
+		if o.Cause != nil {
+			d.Cause = o.Cause.API()
+		}
+		status.Dark = append(status.Dark, d)
+	}
+	return status
+}
+
+// storeFailed is since when the store takes no writes, or cannot be read for them.
+func (s *state) storeFailed() time.Time {
+	since := s.unwritable.Since()
+	if unreadable := s.unreadable.Since(); since.IsZero() || !unreadable.IsZero() && unreadable.Before(since) {
+		since = unreadable
+	}
+	return since
+}
+
+// Ready returns an error where what is observed cannot be saved.
+func (w *Watcher) Ready(now time.Time) error {
+	for _, a := range w.watched() {
+		var unwritable, unreadable time.Time
+		a.with(func(s *state) { unwritable, unreadable = s.unwritable.Since(), s.unreadable.Since() })
+		if !unwritable.IsZero() {
+			return fmt.Errorf("account %s: the database has not taken writes for %s", a.Name, now.Sub(unwritable).Round(time.Second))
+		}
+		if !unreadable.IsZero() {
+			return fmt.Errorf("account %s: the database could not be read for %s", a.Name, now.Sub(unreadable).Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// inspect repairs what must not be and warns of what the operator should know. It
+// is called now and then.
+func (a *account) inspect(now time.Time) {
+	a.with(func(s *state) {
+		for _, key := range s.lost(now) {
+			a.metrics.repaired.Inc()
+			a.log.Error("task had no next poll", zap.Stringer("task", key), zap.String("hint", "repaired; please report this"))
+		}
+		a.noticeOverload(&s.overloaded, now, s.round(), len(s.tasks), s.limiter.Rate())
+	})
+	a.wake.Notify()
+}
+
+// noticeOverload logs when there begin to be more tasks than the limit allows to poll
+// within max_staleness, and when that ends.
+func (a *account) noticeOverload(overloaded *loop.Condition, now time.Time, round time.Duration, tasks int, perSecond float64) {
+	most := a.plan.MaxStaleness
+	if !overloaded.Since().IsZero() {
+		most -= most / 10 // so that what lies about the limit is not logged again and again
+	}
+	if round <= most {
+		if _, ended := overloaded.End(now); ended {
+			a.log.Info("overload ended", zap.Int("tasks", tasks), zap.Duration("round", round))
+		}
+	} else if overloaded.Begin(now) {
+		a.log.Warn("overloaded", zap.Int("tasks", tasks), zap.Float64("requests_per_second", perSecond), zap.Duration("round", round),
+			zap.String("hint", "more tasks than the limit allows to poll within watch.max_staleness: ask Tencent for a higher limit, or spread the applications over more accounts"))
+	}
+}

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pushwatch/watcher"
+)
+
+// observedTask returns a task as a store reads it, each text with memory of its own.
+func observedTask(i int, now time.Time) watcher.Task {
+	return watcher.Task{
+		Key: watcher.Key{SDKAppID: 1400000001, TaskID: fmt.Sprintf("ghucnligqtgtvk%06d", i)}, Account: strings.Clone("school"), State: watcher.State(strings.Clone("pushing")),
+		Labels:       map[string]string{"course": fmt.Sprintf("math-%d", i), "room": fmt.Sprint(i)},
+		RegisteredAt: now.Add(-time.Minute), LastObservedAt: now, LastPolledAt: now, Version: 3, Sequence: 2,
+		Push: &watcher.Push{
+			Status: new(fmt.Sprint(watcher.StatusPushing)), FinishReason: new(""), RoomID: new(int64(i)), GroupID: new(fmt.Sprint(i)),
+			PushUserID: new(fmt.Sprintf("tic_push_user_%d", i)), PushStartTime: new(now.Unix() - 50), PushStopTime: new(int64(0)),
+			ExceptionCount: new(int64(0)), IMSyncTime: new(int64(0)), Backup: new(""), RequestID: new(fmt.Sprintf("d290f1ee-6c54-4b01-90e6-%012d", i)),
+		},
+		Memory: watcher.Memory{Status: fmt.Sprint(watcher.StatusPushing), Started: true},
+	}
+}
+
+// A hundred thousand live tasks are to fit in 120 MB, with the program itself, the
+// database's caches, and as much again as they take for the garbage collector.
+func TestLiveTaskIsSmall(t *testing.T) {
+	const tasks, most = 20_000, 400 // bytes each
+	w := New(Config{Settings: Settings{Accounts: []AccountConfig{{Name: "school"}}}})
+	a := newAccount(w, w.plan(), w.plan().Accounts[0], nil)
+	a.log = zap.NewNop()
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	now := time.Now()
+	for i := range tasks {
+		a.adopt(observedTask(i, now))
+	}
+	if got := float64(heap()-before) / tasks; got > most {
+		t.Errorf("a live task takes %.0f bytes, want at most %d", got, most)
+	}
+	if got := len(a.state.tasks); got != tasks {
+		t.Errorf("%d live tasks, want %d", got, tasks)
+	}
+}
+
+// An answer is news where the state machine would show or remember it, and only then.
+func TestTaskNews(t *testing.T) {
+	now := time.Now()
+	task := observedTask(1, now)
+	again := func(change func(p *watcher.Push)) watcher.Observation {
+		p := *task.Push
+		p.RequestID = new("another")
+		change(&p)
+		return watcher.Observation{At: now.Add(time.Second), Push: &p}
+	}
+	for _, c := range []struct {
+		name string
+		o    watcher.Observation
+		want bool
+	}{
+		{"the same", again(func(*watcher.Push) {}), false},
+		{"null for empty", again(func(p *watcher.Push) { p.FinishReason, p.Backup, p.PushStopTime = nil, new("{}"), nil }), false},
+		{"another room", again(func(p *watcher.Push) { p.RoomID = new(int64(2)) }), true},
+		{"another user", again(func(p *watcher.Push) { p.PushUserID = new("other") }), true},
+		{"an exception", again(func(p *watcher.Push) { p.ExceptionCount = new(int64(1)) }), true},
+		{"a backup", again(func(p *watcher.Push) { p.Backup = new("text") }), true},
+		{"another status", again(func(p *watcher.Push) { p.Status = new("RESTING") }), true},
+		{"an error", watcher.Observation{At: now, Error: &watcher.CloudError{Kind: watcher.BadTask, Code: "InvalidParameter"}}, true},
+	} {
+		e := newTask(&task)
+		next, _ := watcher.Rules{}.Apply(e.brief(now), c.o)
+		if got := e.news(&next); got != c.want {
+			t.Errorf("%s: news = %t, want %t", c.name, got, c.want)
+		}
+		if whole, _ := (watcher.Rules{}).Apply(task, c.o); worthSaving(&task, &whole) != c.want {
+			t.Errorf("%s: worthSaving = %t, want %t", c.name, !c.want, c.want)
+		}
+	}
+}
+
+// What an engine knows of a task stays as old as it is when the task is read again
+// after the wall clock was set; what is new to it is judged by the wall clock.
+func TestTaskAnchor(t *testing.T) {
+	now := time.Now()
+	known := observedTask(1, now)
+	known.Memory.PreparedSince = now.Add(-30 * time.Second)
+	e := newTask(&known)
+	read := func(t time.Time) time.Time { return time.UnixMicro(t.UnixMicro()).UTC() } // as from a store
+	for _, set := range []time.Duration{3 * time.Hour, -3 * time.Hour} {
+		saved := known
+		saved.RegisteredAt, saved.Memory.PreparedSince = read(known.RegisteredAt), read(known.Memory.PreparedSince)
+		e.anchor(&saved, now.Round(0).Add(set))
+		if saved.RegisteredAt != known.RegisteredAt || saved.Memory.PreparedSince != known.Memory.PreparedSince {
+			t.Errorf("set by %v: registered at %v, prepared since %v, want %v, %v as before", set,
+				saved.RegisteredAt, saved.Memory.PreparedSince, known.RegisteredAt, known.Memory.PreparedSince)
+		}
+	}
+	saved := known
+	saved.RegisteredAt = read(now.Add(-time.Second)) // anew
+	e.anchor(&saved, now)
+	if got := now.Sub(saved.RegisteredAt).Round(time.Millisecond); got != time.Second {
+		t.Errorf("registered anew a second ago: %v ago, want 1s", got)
+	}
+}
+
+func TestBriefKeepsWhatItIsMadeOf(t *testing.T) {
+	now := time.Now()
+	task := observedTask(1, now.Add(-time.Hour))
+	task.ExpectedStopAt = time.UnixMicro(1795371300123456)
+	task.Memory.PreparedSince = now.Add(-2 * time.Hour)
+	got := newTask(&task).brief(now)
+	if got.Key != task.Key || got.State != task.State || got.Version != task.Version || got.Memory != task.Memory {
+		t.Errorf("brief = %+v, want %+v", got, task)
+	}
+	for _, c := range []struct {
+		name      string
+		got, want time.Time
+	}{
+		{"RegisteredAt", got.RegisteredAt, task.RegisteredAt},
+		{"ExpectedStopAt", got.ExpectedStopAt, task.ExpectedStopAt},
+		{"LastObservedAt", got.LastObservedAt, task.LastObservedAt},
+		{"LastPolledAt", got.LastPolledAt, task.LastPolledAt},
+	} {
+		if !c.got.Equal(c.want) {
+			t.Errorf("brief: %s = %s, want %s", c.name, c.got, c.want)
+		}
+	}
+	if got := newTask(&watcher.Task{}).brief(now); !got.RegisteredAt.IsZero() || !got.ExpectedStopAt.IsZero() || !got.LastPolledAt.IsZero() {
+		t.Errorf("brief of no times = %+v, want none", got)
+	}
+}
