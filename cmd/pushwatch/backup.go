@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pushwatch/watcher/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 )
 
 func newBackup() *cobra.Command {

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
 	"pushwatch/notify/signing"
 	"pushwatch/watcher"
-	"pushwatch/watcher/storetest"
 	"pushwatch/watcher/tiwsim"
 )
 

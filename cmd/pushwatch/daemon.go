@@ -14,13 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/cmd/pushwatch/internal/web"
 	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
 	"pushwatch/watcher/loop"
-	"pushwatch/watcher/sqlstore"
 	"pushwatch/watcher/tencent"
 )
 

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/watcher/setting"
-	"pushwatch/watcher/sqlstore"
 )
 
 func newMigrate() *cobra.Command {

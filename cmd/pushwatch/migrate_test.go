@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/storetest"
 )
 
 // TestMigrateKilled kills the copying again and again, wherever it is, and holds

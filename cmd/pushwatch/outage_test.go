@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
-	"pushwatch/watcher/storetest"
 	"pushwatch/watcher/tiwsim"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pushwatch/watcher/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 )
 
 // A stage is a group of goroutines that run until the stage is stopped. Stages stop one

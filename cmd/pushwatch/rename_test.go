@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
-	"pushwatch/watcher/storetest"
 	"pushwatch/watcher/tiwsim"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
-	"pushwatch/watcher/storetest"
 )
 
 // TestStoreTroubled starts the daemon while PostgreSQL is away, which it waits for.

@@ -14,8 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
-	"pushwatch/watcher/storetest"
 )
 
 const (

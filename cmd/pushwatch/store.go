@@ -9,8 +9,8 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/watcher/loop"
-	"pushwatch/watcher/sqlstore"
 )
 
 // The time between two tries to reach the database.

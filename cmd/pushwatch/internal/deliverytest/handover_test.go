@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/notify"
-	"pushwatch/watcher/sqlstore"
 )
 
 // own adds another account to the dispatcher, with the outbox that f makes of it. It

@@ -19,9 +19,9 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/notify"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
 )
 
 // A receiver is a Sender that answers as its function says, and records what it got.

@@ -17,10 +17,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
-	"pushwatch/watcher/sqlstore"
 )
 
 const app = 1400000001

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
 )
 
 // A meddling is what somebody else does between two steps of the watcher, once.

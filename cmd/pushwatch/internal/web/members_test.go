@@ -10,10 +10,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
-	"pushwatch/watcher/sqlstore"
 )
 
 // TestStatusOfMembers asks one of three members, of which one is dead.

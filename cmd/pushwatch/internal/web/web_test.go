@@ -15,10 +15,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
-	"pushwatch/watcher/sqlstore"
 )
 
 // serve returns the API over a watcher with a database of its own, which owns no

@@ -11,12 +11,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/cmd/pushwatch/internal/web"
 	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
-	"pushwatch/watcher/sqlstore"
 )
 
 // app is the application of the tests.

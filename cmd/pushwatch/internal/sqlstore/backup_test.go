@@ -11,8 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/notify"
-	"pushwatch/watcher/sqlstore"
 )
 
 // TestBackup copies a database that is written to without a pause, and checks that

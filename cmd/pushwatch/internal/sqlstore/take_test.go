@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/watcher"
-	"pushwatch/watcher/storetest"
 )
 
 // stillReplica is a replica that does nothing by itself, over a new database.

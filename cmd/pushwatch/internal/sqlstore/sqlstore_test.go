@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/storetest"
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 )
 
 // A suiteDB is a DB as the suite wants it: Own returns an interface there.

@@ -11,9 +11,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/storetest"
 )
 
 // testTTL is short, for tests to be; no test depends on how short.

@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/storetest"
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 )
 
 // openError opens a database that must not open.

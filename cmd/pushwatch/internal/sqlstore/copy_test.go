@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/storetest"
 )
 
 // copyWays are the directions of a copy that people need.

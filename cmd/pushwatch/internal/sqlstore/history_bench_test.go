@@ -6,8 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
 )
 
 // BenchmarkRareEvents reads the only event of a type among very many others: the

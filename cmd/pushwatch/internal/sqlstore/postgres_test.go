@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/watcher"
-	"pushwatch/watcher/storetest"
 )
 
 // TestSilentDatabase has a connection die unnoticed: whoever reads is told before long.

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/storetest"
 )
 
 // mix registers n tasks in an order that is neither that of their ids nor that of

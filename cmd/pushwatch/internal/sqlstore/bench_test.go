@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify"
 	"pushwatch/watcher"
-	"pushwatch/watcher/sqlstore"
-	"pushwatch/watcher/storetest"
 )
 
 // each runs a benchmark on both databases, which hold tasks already.

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pushwatch/watcher/storetest"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 )
 
 // TestNotifications makes a replica receive notifications, which it cannot behind a PgBouncer in

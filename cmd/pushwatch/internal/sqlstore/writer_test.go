@@ -12,9 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify"
 	"pushwatch/watcher"
-	"pushwatch/watcher/storetest"
 )
 
 func openTest(t *testing.T) *DB {

@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify"
-	"pushwatch/watcher/storetest"
 )
 
 // TestNotifiersReadAgain changes the states of notifiers, and lets reading them fail:
