@@ -70,7 +70,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 		return nil, err
 	}
 
-	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), databaseCollector{d.db})
 	d.unreadableFields = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pushwatch_unreadable_fields_total", Help: "Fields of TIW's answers that could not be read and were taken for null.",
 	}, []string{"account", "field"})
@@ -226,6 +226,9 @@ func (d *daemon) ready(parent context.Context) error {
 	if d.silent.Swap(false) {
 		d.log.Info("database answers again")
 	}
+	if d.db.Health() != nil { // which the log has told
+		return errors.New("the database refuses writes: the log has more")
+	}
 	if d.replica != nil {
 		if err := d.replica.Ready(); err != nil {
 			return err
@@ -259,6 +262,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	defer sending.cancel() // attempts under way end while the accounts are released
 	defer serving.stop()
 
+	sending.start(d.db.Monitor)
 	sending.start(d.dispatcher.Run)
 	if err := d.watcher.Rehome(ctx); err != nil {
 		return err

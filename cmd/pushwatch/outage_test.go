@@ -31,15 +31,7 @@ func TestDatabaseOutage(t *testing.T) {
 	})
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		largestFile := func(bytes uint64) func(*process) {
-			return func(p *process) {
-				if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		// To the process this is a full disk: no file takes a byte more.
-		databaseOutage(t, sqliteURL(t), largestFile(0), largestFile(unix.RLIM_INFINITY))
+		databaseOutage(t, sqliteURL(t), func(p *process) { limitFiles(t, p, 0) }, func(p *process) { limitFiles(t, p, unix.RLIM_INFINITY) })
 	})
 }
 

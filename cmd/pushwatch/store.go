@@ -7,9 +7,11 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/watcher/engine"
 	"pushwatch/watcher/loop"
 )
 
@@ -48,4 +50,23 @@ func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore
 			return nil, err
 		}
 	}
+}
+
+// A databaseCollector adds the series without an account to pushwatch_database_failing,
+// which the watcher has for each account: a replica that owns none has a database too.
+type databaseCollector struct{ db *sqlstore.DB }
+
+var databaseFailingDesc = prometheus.NewDesc("pushwatch_database_failing", engine.DatabaseFailingHelp, nil, nil)
+
+// Describe implements [prometheus.Collector]. It describes nothing, since the watcher has
+// described the name, with other labels.
+func (c databaseCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c databaseCollector) Collect(metrics chan<- prometheus.Metric) {
+	failing := 0.0
+	if c.db.Health() != nil {
+		failing = 1
+	}
+	metrics <- prometheus.MustNewConstMetric(databaseFailingDesc, prometheus.GaugeValue, failing)
 }

@@ -97,9 +97,12 @@ var (
 		"How late a change (start, stop) of a push is seen on average, as the schedule expects it of late.", []string{"account", "change"}, nil)
 	blindDesc = prometheus.NewDesc("pushwatch_blind",
 		"1 while the account, or an application of it, is told as blind.", []string{"account"}, nil)
-	unsavedDesc = prometheus.NewDesc("pushwatch_database_failing",
-		"1 while the database takes no writes of the account, or cannot be read for them.", []string{"account"}, nil)
+	unsavedDesc = prometheus.NewDesc("pushwatch_database_failing", DatabaseFailingHelp, []string{"account"}, nil)
 )
+
+// DatabaseFailingHelp describes pushwatch_database_failing, which has two sources: the
+// watcher for each account, and the database itself.
+const DatabaseFailingHelp = "1 while the database takes no writes of the account, or cannot be read for them; without an account: while it refuses writes."
 
 // Describe implements [prometheus.Collector].
 func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {

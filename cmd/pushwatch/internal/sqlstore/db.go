@@ -104,10 +104,15 @@ type DB struct {
 	lock        *os.File       // beside a SQLite file, held for the life of the DB; else nil
 	readTimeout time.Duration  // of a read
 	saved       broadcast      // sent after each commit with events
+	health      health         // fed by every write
 	owned       sync.Map       // shard to *Account: the newest owner of each account that this process owned
 
 	sweeping sync.Mutex               // held by Sweep
 	swept    [len(sweepTables)]oldRow // how far its calls have come
+
+	// Of SQLite alone.
+	path string      // of the file, without symbolic links
+	file os.FileInfo // as it was opened
 
 	// Of PostgreSQL alone.
 	heartbeats *sql.DB         // a pool of its own, so that the heartbeat waits behind nothing
@@ -137,13 +142,13 @@ func open(ctx context.Context, c Config, checks ...func(*DB, context.Context) er
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
-	db.readTimeout = readTimeout
+	db.readTimeout, db.health.log = readTimeout, cmp.Or(c.Log, zap.NewNop())
 	for _, check := range checks {
 		if err := check(db, ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())
 		}
 	}
-	if err := db.migrate(ctx, cmp.Or(c.Log, zap.NewNop())); err != nil {
+	if err := db.migrate(ctx, db.health.log); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())
 	}
 	return db, nil
@@ -189,6 +194,14 @@ func (db *DB) Ping(ctx context.Context) error {
 // write runs f in a transaction that is committed where f returns nil. An error
 // from the commit itself leaves open whether it took place.
 func (db *DB) write(ctx context.Context, f func(transaction) error) error {
+	err := db.transact(ctx, f)
+	if ctx.Err() != context.Canceled { // else the caller's end says nothing of the database
+		db.health.record(err)
+	}
+	return err
+}
+
+func (db *DB) transact(ctx context.Context, f func(transaction) error) error {
 	tx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -200,6 +213,9 @@ func (db *DB) write(ctx context.Context, f func(transaction) error) error {
 		}
 	}
 	if err := f(transaction{tx, db}); err != nil {
+		return err
+	}
+	if err := db.present(); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

@@ -1,15 +1,20 @@
 package sqlstore
 
 import (
+	"context"
 	"crypto/tls"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // sortFault wraps an error of PostgreSQL as [ErrAway] or [ErrRefused] where it is one
@@ -60,4 +65,28 @@ func absence(code string) bool {
 		return true
 	}
 	return false
+}
+
+// refusesWrites reports whether the error of a write says that the database takes none,
+// rather than that this one was wrong, or met a conflict.
+func refusesWrites(err error) bool {
+	if fault, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch fault.Code() & 0xff { // without the extension
+		case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH,
+			sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_INTERRUPT:
+			return errors.Is(err, context.DeadlineExceeded)
+		}
+		return true
+	}
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch said.Code[:min(2, len(said.Code))] {
+		case "25", // a transaction that is read-only, as on a standby
+			"58", "XX": // the server's disk, or its own faults
+			return true
+		}
+		return refusal(said.Code) || absence(said.Code)
+	}
+	_, file := errors.AsType[*fs.PathError](err)
+	return file || errors.Is(err, ErrReplaced) || errors.Is(sortFault(err), ErrAway) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn)
 }

@@ -246,6 +246,9 @@ func (r *Replica) heartbeat(ctx context.Context) error {
 		VALUES (CAST($2 AS TEXT), `+clockNow+`, `+clockNow+`, CAST($3 AS TEXT), CAST($4 AS TEXT))
 		ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at, accounts = excluded.accounts,
 			status = COALESCE(excluded.status, members.status)`, (forgetTTLs * r.db.ttl).Microseconds(), r.name, names, status)
+	if ctx.Err() != context.Canceled {
+		r.db.health.record(err)
+	}
 	if err != nil && withStatus {
 		r.mu.Lock()
 		r.moved = true // so the next heartbeat writes it

@@ -33,7 +33,8 @@ func TestSilentDatabase(t *testing.T) {
 	}
 }
 
-// server ends it, and so frees what it had locked, before others take the process for
+// TestFrozenTransaction freezes a process in the middle of a transaction: the server ends
+// it, and so frees what it had locked, before others consider the process
 // dead.
 func TestFrozenTransaction(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,10 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{lock: lock}
+	db := &DB{lock: lock, path: path}
+	if db.file, err = os.Stat(path); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	if db.writer, err = sql.Open("sqlite", sqliteDSN(path, url.Values{"_txlock": {"immediate"}, "_auto_vacuum": {"INCREMENTAL"}})); err == nil {
 		db.reader, err = sql.Open("sqlite", sqliteDSN(path, url.Values{"_query_only": {"true"}}))
 	}
