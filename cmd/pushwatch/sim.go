@@ -28,7 +28,56 @@ real one: signature, parameters, and 20 requests in any second for each account.
 
 It prints its accounts as TOML, ready to be pasted into a settings file, and then,
 on standard error, what happens to each push. Without a scenario it plays that of
-the demo.`,
+the demo.
+
+A scenario is a TOML file. Durations are strings such as "90s".
+
+  limit            requests of an account in any second; default 20
+  count_rejected   true: refused requests use up the limit too
+  latency          time before each answer; up to latency_max, where that is set
+  seed             another number gives other random choices
+  region_error     the code for a wrong region: UnsupportedRegion (default) or
+                   InvalidParameterValue
+
+  [[accounts]]     name, secret_id, secret_key, token, sdk_app_ids
+
+  [[tasks]]        a push or, with count, many. Times count from when it begins.
+  sdk_app_id, task_id            with "{n}" in the id where count is above 1
+  count, spread, jitter          copies, begun within spread, each up to jitter late
+  start_after                    when the first begins; not known before
+  prepared_for, pushing_for      how long it is PREPARED and PUSHING; unset: for ever
+  finish_reason                  of the stop; default USER_CALL
+  exceptions                     times after its start at which ExceptionCnt rises
+  backup, statuses               [{ after = "5s", value = "PAUSED" }]: what Backup holds,
+                                 or Status instead; the empty value ends that
+  error                          { after, code, message }: an API error from then on;
+                                 default code FailedOperation.WhiteboardPush
+  bare_after                     when answers begin to hold a RequestId alone
+  forget_after                   how long after its end it is still known
+  answer_task_id                 the TaskId in answers
+  shape                          of values that are not there: null, absent, empty
+  [[tasks.faults]]               faults of this push alone
+
+  [[faults]]       a disturbance; the first that matches a request counts
+  kind             one of those below
+  from, for        when it begins and how long it lasts; unset: at once, for ever
+  probability      of a request to be disturbed; default 1
+  account, sdk_app_id, task_id   which requests; unset: all (not in tasks.faults)
+
+  kind        settings         does
+  error       code, message    answers an API error; default InternalError
+  throttle    code, message    answers RequestLimitExceeded
+  limit       limit            lowers the limit
+  fields      fields, omit     replaces fields of good answers, each by JSON in a
+                               string, and leaves others out
+  body        body             answers any text
+  null empty                   answer null and {}
+  size        size             answers in so many bytes
+  http        status           answers a gateway's page; default 502
+  redirect    url, status      redirects
+  hang                         answers when the fault ends
+  close cut                    break the connection before and within the answer
+  slow        every            sends a byte at a time`,
 		Example: `  pushwatch sim --listen 127.0.0.1:8466 --scenario classes.toml
 
   # classes.toml
@@ -46,6 +95,18 @@ the demo.`,
   prepared_for = "3s"
   pushing_for = "45m"
   exceptions = ["10m", "12m"]
+  [[tasks]]                       # one that is refused from its third minute on
+  sdk_app_id = 1400000001
+  task_id = "odd"
+  prepared_for = "3s"
+  [[tasks.faults]]
+  kind = "error"
+  code = "InvalidParameterValue"
+  from = "3m"
+  [[tasks.faults]]                # and has odd fields before
+  kind = "fields"
+  fields = { RoomId = '"class-3b"', ExceptionCnt = '"0"', PushStartTime = '1.8E9' }
+  omit = ["GroupId"]
   [[faults]]                      # the service is down for a minute
   kind = "http"
   from = "10m"

@@ -36,7 +36,8 @@ type Profile struct {
 	Section string
 }
 
-// ErrExpired: the keys of a profile are past their time, and can be renewed.
+// ErrExpired is wrapped by the error of a profile whose keys have expired: they can be
+// renewed.
 var ErrExpired = errors.New("expired")
 
 // Keys implements [Credentials].

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -25,6 +27,11 @@ type Answer struct {
 	Backup        *string
 	Shape         Shape
 
+	// Fields replaces fields, RequestId too, by any JSON: Fields["RoomId"] = `"3b"`.
+	Fields map[string]string
+	// Omit are fields that are left out.
+	Omit []string
+
 	Err *APIError
 	Raw []byte // the whole body of the HTTP answer
 }
@@ -35,7 +42,7 @@ type Shape string
 
 // The shapes.
 const (
-	ShapeMixed  Shape = ""       // any of the others, anew for every field of every answer
+	ShapeMixed  Shape = ""       // any of the others, by chance for every field of every answer
 	ShapeNull   Shape = "null"   // null
 	ShapeAbsent Shape = "absent" // the field is left out
 	ShapeEmpty  Shape = "empty"  // "" or 0
@@ -51,48 +58,57 @@ func (s *Service) render(a Answer) []byte {
 	if a.Raw != nil {
 		return a.Raw
 	}
-	fields := []field{{"RequestId", strconv.Quote(requestID())}}
+	fields := []field{{"RequestId", quote(requestID())}}
 	if a.Err != nil {
 		problem := s.object([]field{{"Code", quote(a.Err.Code)}, {"Message", quote(a.Err.Message)}})
 		fields = append(fields, field{"Error", problem})
 	} else {
-		add := func(name, value, zero string) {
-			switch shape := s.shape(a.Shape); {
-			case value != "":
-				fields = append(fields, field{name, value})
-			case shape == ShapeNull:
-				fields = append(fields, field{name, "null"})
-			case shape == ShapeEmpty:
-				fields = append(fields, field{name, zero})
-			}
-		}
-		text := func(name string, value *string) {
-			if value != nil {
-				add(name, quote(*value), "")
-			} else {
-				add(name, "", `""`)
-			}
-		}
-		number := func(name string, value *int64) {
-			if value != nil {
-				add(name, strconv.FormatInt(*value, 10), "")
-			} else {
-				add(name, "", "0")
-			}
-		}
-		text("FinishReason", a.FinishReason)
-		text("TaskId", a.TaskID)
-		text("Status", a.Status)
-		number("RoomId", a.RoomID)
-		text("GroupId", a.GroupID)
-		text("PushUserId", a.PushUserID)
-		number("PushStartTime", a.PushStartTime)
-		number("PushStopTime", a.PushStopTime)
-		number("ExceptionCnt", a.ExceptionCnt)
-		number("IMSyncTime", a.IMSyncTime)
-		text("Backup", a.Backup)
+		fields = s.fields(a, fields)
 	}
 	return []byte(s.object([]field{{"Response", s.object(fields)}}))
+}
+
+// fields appends the fields of a task to those that every answer has, and makes the
+// changes that the answer asks for.
+func (s *Service) fields(a Answer, fields []field) []field {
+	for _, f := range []struct {
+		name   string
+		text   *string
+		number *int64
+		zero   string
+	}{
+		{name: "FinishReason", text: a.FinishReason, zero: `""`},
+		{name: "TaskId", text: a.TaskID, zero: `""`},
+		{name: "Status", text: a.Status, zero: `""`},
+		{name: "RoomId", number: a.RoomID, zero: "0"},
+		{name: "GroupId", text: a.GroupID, zero: `""`},
+		{name: "PushUserId", text: a.PushUserID, zero: `""`},
+		{name: "PushStartTime", number: a.PushStartTime, zero: "0"},
+		{name: "PushStopTime", number: a.PushStopTime, zero: "0"},
+		{name: "ExceptionCnt", number: a.ExceptionCnt, zero: "0"},
+		{name: "IMSyncTime", number: a.IMSyncTime, zero: "0"},
+		{name: "Backup", text: a.Backup, zero: `""`},
+	} {
+		shape := s.shape(a.Shape)
+		switch {
+		case f.text != nil:
+			fields = append(fields, field{f.name, quote(*f.text)})
+		case f.number != nil:
+			fields = append(fields, field{f.name, strconv.FormatInt(*f.number, 10)})
+		case shape == ShapeNull:
+			fields = append(fields, field{f.name, "null"})
+		case shape == ShapeEmpty:
+			fields = append(fields, field{f.name, f.zero})
+		}
+	}
+	fields = slices.DeleteFunc(fields, func(f field) bool {
+		_, replaced := a.Fields[f.name]
+		return replaced || slices.Contains(a.Omit, f.name)
+	})
+	for _, name := range slices.Sorted(maps.Keys(a.Fields)) { // sorted: chance alone orders them
+		fields = append(fields, field{name, a.Fields[name]})
+	}
+	return fields
 }
 
 // shape settles a mixed shape for one field.

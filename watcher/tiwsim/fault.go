@@ -1,6 +1,7 @@
 package tiwsim
 
 import (
+	"bytes"
 	"cmp"
 	"net/http"
 	"slices"
@@ -9,12 +10,14 @@ import (
 	"time"
 )
 
-// Fault is a disturbance of the requests that it matches. Where several match,
-// the first one disturbs.
+// Fault is a disturbance of the requests that it matches. Where several match, the
+// first one disturbs; those of the [Config] and of [Service.Inject] come before those of
+// a [Life].
 type Fault struct {
 	// Kind is one of the Fault constants.
 	Kind string `toml:"kind"`
-	// From is when it begins, counted from [New] or [Service.Inject].
+	// From is when it begins, counted from [New] or [Service.Inject]; in a [Life], from
+	// when the task begins to exist.
 	From Duration `toml:"from"`
 	// For is how long it lasts; zero: for ever.
 	For Duration `toml:"for"`
@@ -22,7 +25,7 @@ type Fault struct {
 	Probability float64 `toml:"probability"`
 
 	// Account, SDKAppID and TaskID narrow it down; zero matches all. The last two
-	// match only requests that are otherwise in order.
+	// match only requests that are otherwise in order. A Life's own match its task.
 	Account  string `toml:"account"`
 	SDKAppID int64  `toml:"sdk_app_id"`
 	TaskID   string `toml:"task_id"`
@@ -39,6 +42,14 @@ type Fault struct {
 	Limit int `toml:"limit"`
 	// Every is the time between two bytes of FaultSlow; default 100ms.
 	Every Duration `toml:"every"`
+	// Fields and Omit are those of [Answer], for FaultFields.
+	Fields map[string]string `toml:"fields"`
+	Omit   []string          `toml:"omit"`
+	// Body is the answer of FaultBody; it may be empty.
+	Body string `toml:"body"`
+	// Size is how many bytes the answer of FaultSize has, or more where it has more
+	// already. Blanks fill it up.
+	Size int64 `toml:"size"`
 }
 
 // The kinds of faults.
@@ -51,6 +62,9 @@ const (
 	FaultCut      = "cut"      // cuts the connection in the middle of the body
 	FaultNull     = "null"     // answers the body null
 	FaultEmpty    = "empty"    // answers the body {}
+	FaultBody     = "body"     // answers Body
+	FaultFields   = "fields"   // replaces Fields of a good answer, and leaves out those of Omit
+	FaultSize     = "size"     // answers in Size bytes
 	FaultRedirect = "redirect" // redirects to URL
 	FaultClose    = "close"    // closes the connection without an answer
 	FaultSlow     = "slow"     // sends the body a byte at a time
@@ -58,7 +72,7 @@ const (
 
 var faultKinds = []string{
 	FaultThrottle, FaultError, FaultLimit, FaultHTTP, FaultHang, FaultCut,
-	FaultNull, FaultEmpty, FaultRedirect, FaultClose, FaultSlow,
+	FaultNull, FaultEmpty, FaultBody, FaultFields, FaultSize, FaultRedirect, FaultClose, FaultSlow,
 }
 
 type activeFault struct {
@@ -101,13 +115,19 @@ func (s *Service) Inject(f Fault) (stop func(), err error) {
 
 // faultFor is the fault that disturbs a request, or nil.
 func (s *Service) faultFor(account string, asked taskKey, now time.Time) *activeFault {
-	for _, f := range s.faults {
-		if f.Kind == FaultLimit || !f.covers(account, now) ||
-			f.SDKAppID != 0 && f.SDKAppID != asked.sdkAppID || f.TaskID != "" && f.TaskID != asked.taskID {
-			continue
-		}
-		if s.rng.Float64() < cmp.Or(f.Probability, 1) {
-			return f
+	disturbs := func(f *activeFault) bool {
+		return f.Kind != FaultLimit && f.covers(account, now) &&
+			(f.SDKAppID == 0 || f.SDKAppID == asked.sdkAppID) && (f.TaskID == "" || f.TaskID == asked.taskID) &&
+			s.rng.Float64() < cmp.Or(f.Probability, 1)
+	}
+	if i := slices.IndexFunc(s.faults, disturbs); i >= 0 {
+		return s.faults[i]
+	}
+	if t := s.tasks[asked]; t != nil && t.life != nil {
+		for _, f := range t.life.Faults {
+			if active := newActiveFault(f, t.start); disturbs(active) {
+				return active
+			}
 		}
 	}
 	return nil
@@ -153,21 +173,21 @@ type reply struct {
 const gatewayPage = "<html>\r\n<head><title>%</title></head>\r\n<body>\r\n<center><h1>%</h1></center>\r\n<hr><center>gateway</center>\r\n</body>\r\n</html>\r\n"
 
 func (p reply) write(w http.ResponseWriter, r *http.Request) {
-	kind := ""
-	if p.fault != nil {
-		kind = p.fault.Kind
+	f := p.fault
+	if f == nil {
+		f = new(activeFault)
 	}
-	switch kind {
+	switch f.Kind {
 	case FaultHTTP:
-		status := cmp.Or(p.fault.Status, http.StatusBadGateway)
+		status := cmp.Or(f.Status, http.StatusBadGateway)
 		title := strconv.Itoa(status) + " " + http.StatusText(status)
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(status)
 		w.Write([]byte(strings.ReplaceAll(gatewayPage, "%", title)))
 		return
 	case FaultRedirect:
-		w.Header().Set("Location", p.fault.URL)
-		w.WriteHeader(cmp.Or(p.fault.Status, http.StatusFound))
+		w.Header().Set("Location", f.URL)
+		w.WriteHeader(cmp.Or(f.Status, http.StatusFound))
 		return
 	case FaultClose:
 		panic(http.ErrAbortHandler)
@@ -175,29 +195,47 @@ func (p reply) write(w http.ResponseWriter, r *http.Request) {
 		p.body = []byte("null")
 	case FaultEmpty:
 		p.body = []byte("{}")
+	case FaultBody:
+		p.body = []byte(f.Body)
 	case FaultHang:
-		if !p.fault.wait(r) {
+		if !f.wait(r) {
 			return
 		}
 	}
-
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(p.body)))
-	switch kind {
+	f.send(w, r, p.body)
+}
+
+// send writes the body of an answer in the way of the fault.
+func (f *activeFault) send(w http.ResponseWriter, r *http.Request, body []byte) {
+	padding := int64(0)
+	if f.Kind == FaultSize {
+		padding = max(f.Size-int64(len(body)), 0)
+	}
+	w.Header().Set("Content-Length", strconv.FormatInt(int64(len(body))+padding, 10))
+	switch f.Kind {
 	case FaultCut:
-		w.Write(p.body[:len(p.body)/2])
+		w.Write(body[:len(body)/2])
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case FaultSlow:
-		for _, b := range p.body {
+		for _, b := range body {
 			w.Write([]byte{b})
 			http.NewResponseController(w).Flush()
-			if !sleep(r.Context(), time.Duration(cmp.Or(p.fault.Every, defaultEvery))) {
+			if !sleep(r.Context(), time.Duration(cmp.Or(f.Every, defaultEvery))) {
 				return
 			}
 		}
+	case FaultSize: // within the object, so that no client can stop reading before
+		w.Write(body[:1])
+		for blanks := bytes.Repeat([]byte(" "), 32<<10); padding > 0; padding -= int64(len(blanks)) {
+			if _, err := w.Write(blanks[:min(padding, int64(len(blanks)))]); err != nil {
+				return // the client broke off
+			}
+		}
+		w.Write(body[1:])
 	default:
-		w.Write(p.body)
+		w.Write(body)
 	}
 }
 

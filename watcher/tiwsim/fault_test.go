@@ -2,6 +2,7 @@ package tiwsim
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -60,6 +61,11 @@ func TestFaults(t *testing.T) {
 		{Fault{Kind: FaultClose}, "no answer"},
 		{Fault{Kind: FaultNull}, "null"},
 		{Fault{Kind: FaultEmpty}, "{}"},
+		{Fault{Kind: FaultBody, Body: "<html>"}, "<html>"},
+		{Fault{Kind: FaultBody}, ""},
+		{Fault{Kind: FaultFields, Fields: map[string]string{"RoomId": `"3b"`}}, "good"},
+		{Fault{Kind: FaultSize, Size: 5}, "good"},
+		{Fault{Kind: FaultSize, Size: 3_000_001}, "good"},
 		{Fault{Kind: FaultSlow, Every: 1}, "good"},
 		{Fault{Kind: FaultHang, For: seconds(0.01)}, "good"},
 		{Fault{Kind: FaultNull, From: seconds(3600)}, "good"},
@@ -195,4 +201,98 @@ func TestInjectRefusesWhatCannotBe(t *testing.T) {
 			t.Errorf("Inject(%+v) = %v, want an error of it", f, err)
 		}
 	}
+}
+
+// answerBody is the body of the answer about a task of testApp.
+func answerBody(t *testing.T, s *Service, taskID string) string {
+	t.Helper()
+	response, err := s.RoundTrip(ask(taskID).request(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.ContentLength != int64(len(body)) {
+		t.Errorf("body of %d bytes, %v, want %d", len(body), err, response.ContentLength)
+	}
+	return string(body)
+}
+
+func TestFieldsAreReplacedAndLeftOut(t *testing.T) {
+	s := newService(t, Config{Faults: []Fault{{
+		Kind: FaultFields, Fields: map[string]string{"RoomId": `8.80528E5`, "PushStopTime": `{"a":[1]}`, "RequestId": "null"}, Omit: []string{"Status", "Backup"},
+	}}})
+	s.Put(testApp, "a", Answer{Status: new("PUSHING"), GroupID: new("g"), Shape: ShapeNull})
+	var got struct{ Response map[string]json.RawMessage }
+	if err := json.Unmarshal([]byte(answerBody(t, s, "a")), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"RoomId": `8.80528E5`, "PushStopTime": `{"a":[1]}`, "RequestId": "null", "GroupId": `"g"`, "FinishReason": "null", "TaskId": "null",
+		"PushUserId": "null", "PushStartTime": "null", "ExceptionCnt": "null", "IMSyncTime": "null",
+	}
+	for name, value := range got.Response {
+		if string(value) != want[name] {
+			t.Errorf("%s = %s, want %q", name, value, want[name])
+		}
+	}
+	if len(got.Response) != len(want) {
+		t.Errorf("answer = %s, want %v", got.Response, want)
+	}
+	if got := outcome(s, ask("unknown").request(t)); got != "InvalidParameter.TaskNotFound" {
+		t.Errorf("outcome of an unknown task = %q, want it not to be changed", got)
+	}
+}
+
+func TestSizeIsThatOfTheBody(t *testing.T) {
+	for _, size := range []int64{1, 1000, 32<<10 + 7, 3_000_000} {
+		s := newService(t, Config{Faults: []Fault{{Kind: FaultSize, Size: size}}})
+		s.Put(testApp, "a", Answer{Status: new("PUSHING")})
+		body := answerBody(t, s, "a")
+		if int64(len(body)) != max(size, int64(len(strings.ReplaceAll(body, " ", "")))) {
+			t.Errorf("body of %d bytes, want %d", len(body), size)
+		}
+		if !json.Valid([]byte(body)) || !strings.HasSuffix(body, "}}") {
+			t.Errorf("body = %.50s…, want it to be JSON to its last byte", body)
+		}
+	}
+}
+
+// Each copy of a life has its faults at its own time; those of the scenario come first.
+func TestFaultsOfALife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, Config{
+			Tasks: []Life{{
+				SDKAppID: testApp, TaskID: "a-{n}", Count: 2, Spread: seconds(20), PreparedFor: seconds(1),
+				Faults: []Fault{
+					{Kind: FaultError, Code: "InvalidParameterValue", From: seconds(12), For: seconds(5)},
+					{Kind: FaultFields, Omit: []string{"Status"}, From: seconds(15)},
+				},
+			}},
+			Faults: []Fault{{Kind: FaultNull, From: seconds(24), For: seconds(1)}},
+		})
+		start := time.Now()
+		for _, m := range []struct {
+			after         float64
+			first, second string
+		}{
+			{2, "good", "InvalidParameter.TaskNotFound"}, {11.9, "good", "good"}, {12, "InvalidParameterValue", "good"},
+			{16.9, "InvalidParameterValue", "good"}, {17, "no Status", "good"}, {22, "no Status", "InvalidParameterValue"},
+			{24, "null", "null"}, {25, "no Status", "InvalidParameterValue"}, {27, "no Status", "no Status"},
+		} {
+			time.Sleep(time.Until(start.Add(time.Duration(seconds(m.after)))))
+			for id, want := range map[string]string{"a-1": m.first, "a-2": m.second} {
+				got := outcome(s, ask(id).request(t))
+				if strings.Contains(got, "PushUserId") && !strings.Contains(got, "Status") {
+					got = "no Status"
+				}
+				if got != want {
+					t.Errorf("outcome of %s at %v s = %q, want %q", id, m.after, got, want)
+				}
+			}
+		}
+		s.Put(testApp, "a-1", Answer{Status: new("PUSHING")})
+		if got := outcome(s, ask("a-1").request(t)); got != "good" {
+			t.Errorf("outcome after Put = %q, want good", got)
+		}
+	})
 }

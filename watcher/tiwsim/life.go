@@ -53,6 +53,9 @@ type Life struct {
 	AnswerTaskID string `toml:"answer_task_id"`
 	// Shape is how values that are not there are shown; default [ShapeMixed].
 	Shape Shape `toml:"shape"`
+	// Faults disturb the requests for this task alone. They are no part of what
+	// [Service.Truth] says.
+	Faults []Fault `toml:"faults"`
 }
 
 // Moment is a value that holds from a time on.

@@ -82,16 +82,19 @@ func (a *account) authenticate(r *http.Request, body []byte, auth authorization,
 	return nil
 }
 
+// regionErrors are the codes that a wrong region can be answered with.
+var regionErrors = []string{"UnsupportedRegion", "InvalidParameterValue"}
+
 // parse reads what an authenticated request asks for.
-func (a *account) parse(r *http.Request, body []byte) (taskKey, *APIError) {
+func (a *account) parse(r *http.Request, body []byte, regionError string) (taskKey, *APIError) {
 	if got := r.Header.Get("X-TC-Action"); got != action {
 		return taskKey{}, refuse("InvalidAction", "no action %q here", got)
 	}
 	if got := r.Header.Get("X-TC-Version"); got != version {
 		return taskKey{}, refuse("NoSuchVersion", "no version %q here", got)
 	}
-	if got := r.Header.Get("X-TC-Region"); got != region {
-		return taskKey{}, refuse("UnsupportedRegion", "region %q, want %s", got, region)
+	if r.Header.Get("X-TC-Region") != region {
+		return taskKey{}, refuse(regionError, "A value specified in X-TC-Region is not valid, is unsupported, or cannot be used.")
 	}
 
 	// A map, because a struct would match names whatever their case.

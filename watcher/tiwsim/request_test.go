@@ -163,6 +163,17 @@ func TestChecks(t *testing.T) {
 	}
 }
 
+func TestAWrongRegionIsAnsweredByChoice(t *testing.T) {
+	for _, code := range []string{"UnsupportedRegion", "InvalidParameterValue"} {
+		s := newService(t, Config{RegionError: code})
+		c := ask("a")
+		c.header = map[string]string{"X-TC-Region": "ap-guangzhou"}
+		if got, body := do(t, s, c); got.code() != code || !strings.Contains(got.Error.Message, "X-TC-Region") {
+			t.Errorf("answer = %s, want %s that names the header", body, code)
+		}
+	}
+}
+
 func TestRequestIDsAreFreshUUIDs(t *testing.T) {
 	s := newService(t, Config{})
 	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)

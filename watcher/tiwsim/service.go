@@ -60,6 +60,16 @@ import (
 //	kind = "http"
 //	from = "10m"
 //	for = "1m"
+//
+//	[[tasks]]                       # a push with a life of its own
+//	sdk_app_id = 1400000001
+//	task_id = "odd"
+//	prepared_for = "3s"
+//	[[tasks.faults]]                # from its 10th second on its answers cannot be read
+//	kind = "fields"
+//	from = "10s"
+//	fields = { Status = '{"Value": "PUSHING"}', RoomId = '8.80528E5' }
+//	omit = ["RequestId"]
 type Config struct {
 	// Accounts are the holders of credentials; at least one.
 	Accounts []Account `toml:"accounts"`
@@ -73,6 +83,10 @@ type Config struct {
 	// LatencyMax; a LatencyMax of zero means always Latency.
 	Latency    Duration `toml:"latency"`
 	LatencyMax Duration `toml:"latency_max"`
+	// RegionError is the code that a wrong region is answered with: UnsupportedRegion,
+	// which the common error codes name and is the default, or InvalidParameterValue,
+	// which public reports show.
+	RegionError string `toml:"region_error"`
 	// Seed makes jitter, latencies, faults and the shapes of answers repeatable
 	// for the same requests in the same order.
 	Seed uint64 `toml:"seed"`
@@ -117,6 +131,7 @@ type Service struct {
 	countRejected bool
 	latency       time.Duration
 	latencySpan   time.Duration
+	regionError   string
 	bySecretID    map[string]*account
 	unknown       *account // stands for every secret id that is not ours
 
@@ -151,6 +166,7 @@ func New(config Config) (*Service, error) {
 		countRejected: config.CountRejected,
 		latency:       time.Duration(config.Latency),
 		latencySpan:   time.Duration(max(config.LatencyMax-config.Latency, 0)),
+		regionError:   cmp.Or(config.RegionError, regionErrors[0]),
 		bySecretID:    make(map[string]*account, len(config.Accounts)),
 		unknown:       newAccount(Account{}),
 		rng:           rand.New(rand.NewPCG(config.Seed, 0)),
@@ -197,7 +213,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			refusal = account.authenticate(r, body, auth, arrived)
 		}
 		if refusal == nil {
-			asked, refusal = account.parse(r, body)
+			asked, refusal = account.parse(r, body, s.regionError)
 		}
 	}
 
@@ -251,6 +267,9 @@ func (s *Service) decide(a *account, now time.Time, asked taskKey, refusal *APIE
 			answer.Err = f.apiError()
 		} else {
 			answer = s.answerTo(asked, now)
+			if f != nil && f.Kind == FaultFields {
+				answer.Fields, answer.Omit = f.Fields, f.Omit
+			}
 		}
 	}
 	reply.body = s.render(answer)

@@ -1,8 +1,10 @@
 package tiwsim
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -46,6 +48,9 @@ func (c Config) validate() error {
 	errs = append(errs, notNegative("latency", c.Latency)...)
 	if c.LatencyMax != 0 && c.LatencyMax < c.Latency {
 		errs = append(errs, wrong("latency_max", c.LatencyMax, "at least latency, or 0"))
+	}
+	if c.RegionError != "" && !slices.Contains(regionErrors, c.RegionError) {
+		errs = append(errs, wrong("region_error", c.RegionError, "one of "+strings.Join(regionErrors, ", ")))
 	}
 	for i, life := range c.Tasks {
 		at := fmt.Sprintf("tasks[%d].", i)
@@ -97,12 +102,23 @@ func (l Life) validate(at string) []error {
 	}
 	if l.Error != nil {
 		errs = append(errs, notNegative(at+"error.after", l.Error.After)...)
+		errs = append(errs, validCode(at+"error.code", l.Error.Code)...)
 	}
 	if l.BareAfter != nil {
 		errs = append(errs, notNegative(at+"bare_after", *l.BareAfter)...)
 	}
 	if !slices.Contains([]Shape{ShapeMixed, ShapeNull, ShapeAbsent, ShapeEmpty}, l.Shape) {
 		errs = append(errs, wrong(at+"shape", l.Shape, `"null", "absent", "empty" or ""`))
+	}
+	for i, f := range l.Faults {
+		at := fmt.Sprintf("%sfaults[%d].", at, i)
+		if f.Account != "" || f.SDKAppID != 0 || f.TaskID != "" {
+			errs = append(errs, wrong(at+"task_id", f.TaskID, "no account, sdk_app_id and task_id, as the fault is this task's"))
+		}
+		if f.Kind == FaultLimit {
+			errs = append(errs, wrong(at+"kind", f.Kind, "it among the faults of the scenario, as the limit is an account's"))
+		}
+		errs = append(errs, f.validate(at)...)
 	}
 	return errs
 }
@@ -111,6 +127,8 @@ func (f Fault) validate(at string) []error {
 	var errs []error
 	if !slices.Contains(faultKinds, f.Kind) {
 		errs = append(errs, wrong(at+"kind", f.Kind, "one of "+strings.Join(faultKinds, ", ")))
+	} else {
+		errs = append(errs, f.validateUse(at)...)
 	}
 	errs = append(errs, notNegative(at+"from", f.From)...)
 	errs = append(errs, notNegative(at+"for", f.For)...)
@@ -121,6 +139,7 @@ func (f Fault) validate(at string) []error {
 	if f.Kind == FaultThrottle && f.Code != "" && !strings.HasPrefix(f.Code, "RequestLimitExceeded") {
 		errs = append(errs, wrong(at+"code", f.Code, "one that begins with RequestLimitExceeded"))
 	}
+	errs = append(errs, validCode(at+"code", f.Code)...)
 	if f.Status != 0 && (f.Kind == FaultHTTP && (f.Status < 200 || f.Status > 599) ||
 		f.Kind == FaultRedirect && (f.Status < 300 || f.Status > 399)) {
 		errs = append(errs, wrong(at+"status", f.Status, "a final HTTP status, 3xx for a redirect"))
@@ -131,7 +150,77 @@ func (f Fault) validate(at string) []error {
 	if f.Kind == FaultLimit && f.Limit <= 0 {
 		errs = append(errs, wrong(at+"limit", f.Limit, "a positive number"))
 	}
+	if f.Kind == FaultSize && f.Size <= 0 {
+		errs = append(errs, wrong(at+"size", f.Size, "a positive number of bytes"))
+	}
+	return append(errs, f.validateFields(at)...)
+}
+
+// validateUse returns the settings that f has and its kind does not use.
+func (f Fault) validateUse(at string) []error {
+	var errs []error
+	for _, setting := range []struct {
+		name  string
+		value any
+		set   bool
+		kinds []string
+	}{
+		{"code", f.Code, f.Code != "", []string{FaultThrottle, FaultError}},
+		{"message", f.Message, f.Message != "", []string{FaultThrottle, FaultError}},
+		{"status", f.Status, f.Status != 0, []string{FaultHTTP, FaultRedirect}},
+		{"url", f.URL, f.URL != "", []string{FaultRedirect}},
+		{"limit", f.Limit, f.Limit != 0, []string{FaultLimit}},
+		{"every", f.Every, f.Every != 0, []string{FaultSlow}},
+		{"fields", f.Fields, len(f.Fields) > 0, []string{FaultFields}},
+		{"omit", f.Omit, len(f.Omit) > 0, []string{FaultFields}},
+		{"body", f.Body, f.Body != "", []string{FaultBody}},
+		{"size", f.Size, f.Size != 0, []string{FaultSize}},
+	} {
+		if setting.set && !slices.Contains(setting.kinds, f.Kind) {
+			errs = append(errs, wrong(at+setting.name, setting.value, "it only where kind is "+strings.Join(setting.kinds, " or ")))
+		}
+	}
+	if f.Kind == FaultLimit && (f.SDKAppID != 0 || f.TaskID != "") {
+		errs = append(errs, wrong(at+"kind", f.Kind, "no sdk_app_id and task_id, as the limit is an account's"))
+	}
 	return errs
+}
+
+// fieldNames are the fields of an answer about a task.
+var fieldNames = []string{
+	"FinishReason", "TaskId", "Status", "RoomId", "GroupId", "PushUserId", "PushStartTime", "PushStopTime",
+	"ExceptionCnt", "IMSyncTime", "Backup", "RequestId",
+}
+
+func (f Fault) validateFields(at string) []error {
+	var errs []error
+	want := "one of " + strings.Join(fieldNames, ", ")
+	if f.Kind == FaultFields && len(f.Fields)+len(f.Omit) == 0 {
+		errs = append(errs, wrong(at+"fields", "none", "fields or omit, with "+want))
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Fields)) {
+		switch value := f.Fields[name]; {
+		case !slices.Contains(fieldNames, name):
+			errs = append(errs, wrong(at+"fields", name, want))
+		case !json.Valid([]byte(value)):
+			errs = append(errs, wrong(at+"fields."+name, value, `JSON, such as '"text"', '8.8E5' or '{}'`))
+		}
+	}
+	for i, name := range f.Omit {
+		if !slices.Contains(fieldNames, name) {
+			errs = append(errs, wrong(fmt.Sprintf("%somit[%d]", at, i), name, want))
+		}
+	}
+	return errs
+}
+
+var codePattern = regexp.MustCompile(`^[A-Za-z0-9]+(\.[A-Za-z0-9_]+)*$`)
+
+func validCode(field, code string) []error {
+	if code != "" && !codePattern.MatchString(code) {
+		return []error{wrong(field, code, "a code of the API, such as InternalError or InvalidParameter.TaskNotFound")}
+	}
+	return nil
 }
 
 func notNegative(field string, d Duration) []error {
