@@ -174,7 +174,7 @@ func TestFullDiskQuiet(t *testing.T) {
 	if got := registerPush(t, address, "class"); got != http.StatusCreated {
 		t.Errorf("POST /v1/tasks with room again = %d, want %d", got, http.StatusCreated)
 	}
-	for level, message := range map[string]string{"error": "database refuses writes", "info": "database takes writes again"} {
+	for level, message := range map[string]string{"error": "database refuses writes", "info": "database accepts writes again"} {
 		if n := len(p.logged(level, message)); n != 1 {
 			t.Errorf("logged %q %d times, want once\n%s", message, n, p.log)
 		}

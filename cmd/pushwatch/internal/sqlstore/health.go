@@ -65,7 +65,7 @@ func (h *health) record(err error) {
 		return
 	}
 	if lasted, ended := h.failing.End(now); ended {
-		h.log.Info("database takes writes again", zap.Duration("after", lasted.Round(time.Millisecond)))
+		h.log.Info("database accepts writes again", zap.Duration("after", lasted.Round(time.Millisecond)))
 	}
 }
 
