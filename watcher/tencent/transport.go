@@ -19,6 +19,7 @@ import (
 
 const (
 	maxBody   = 1 << 20  // bytes of an answer; a true one has some hundred
+	maxPage   = 16 << 10 // bytes that are read of a gateway's page
 	maxHeader = 16 << 10 // bytes of an answer's header
 	maxIdle   = 32       // connections kept: more than an account's 20 requests in a second can use
 
@@ -104,12 +105,20 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if response.StatusCode < 400 && response.StatusCode != http.StatusOK {
 		return nil, &watcher.CloudError{Code: statusCode(response), Message: "not an answer of the API; redirects are refused"}
 	}
+	if response.StatusCode != http.StatusOK {
+		page, err := io.ReadAll(io.LimitReader(response.Body, maxPage))
+		if err != nil {
+			return nil, err
+		}
+		if len(page) == maxPage { // half of a secret at its end would not be known for one
+			page = bytes.TrimRightFunc(page, func(c rune) bool { return c > ' ' && c <= '~' })
+		}
+		return nil, &watcher.CloudError{Code: statusCode(response), Message: string(page)}
+	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	switch {
 	case err != nil:
 		return nil, err
-	case response.StatusCode != http.StatusOK:
-		return nil, &watcher.CloudError{Code: statusCode(response), Message: string(body)}
 	case len(body) > maxBody:
 		return nil, unreadable(fmt.Sprintf("the answer is longer than %d bytes", maxBody))
 	}

@@ -219,6 +219,35 @@ func TestGatewayAnswers(t *testing.T) {
 	}
 }
 
+// A page is cut within a secret, with nothing but blanks before.
+func TestLargePagesHoldNoHalfOfASecret(t *testing.T) {
+	got := describe(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadGateway)
+		io.WriteString(w, "page "+strings.Repeat(" ", maxPage-5-len(testKeys.SecretKey)/2)+testKeys.SecretKey+strings.Repeat(" more", maxBody))
+	}))
+	if want := (&watcher.CloudError{Code: "http 502", Message: "page"}); !reflect.DeepEqual(got, want) {
+		t.Errorf("Describe() = %#v, want %#v", got, want)
+	}
+}
+
+// Whoever changes the default transport, for a proxy or a test, changes no poll.
+func TestTheDefaultTransportIsNotUsed(t *testing.T) {
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	http.DefaultTransport = roundTripper(func(*http.Request) (*http.Response, error) {
+		t.Error("a request came over the default transport")
+		return nil, io.EOF
+	})
+	if _, err := serve(t, answer(pageAnswer)).Describe(t.Context(), testKey); err != nil {
+		t.Errorf("Describe() = %v, want an answer", err)
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	if _, err := (&Role{URL: server.URL}).Keys(t.Context()); err == nil || !strings.Contains(err.Error(), "http 404") {
+		t.Errorf("Keys() of a role = %v, want http 404", err)
+	}
+}
+
 func TestRedirectsAreRefused(t *testing.T) {
 	var elsewhere atomic.Int64
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
