@@ -102,7 +102,7 @@ func (d *describeResponse) result() (watcher.Push, error) {
 		return watcher.Push{}, unreadable("the answer has an Error without a Code")
 	case unread != "":
 		return watcher.Push{}, unreadable("Status is of the JSON type " + unread + ": want a string")
-	case d.push.Status == nil && d.push.RequestID == nil:
+	case d.push.RequestID == nil:
 		return watcher.Push{}, unreadable("the answer has neither Status nor RequestId")
 	default:
 		return d.push, nil
