@@ -21,8 +21,10 @@ func newCheck() *cobra.Command {
 	var online bool
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check the settings and print them", Args: cobra.NoArgs,
-		Long: `Check reads the settings, prints every fault with its file, line and column, and
-prints the settings in force, defaults included and secrets masked.
+		Long: `Check reads the settings as serve does and prints every fault with its file, line
+and column: also a folder of the database or an address that serve, run by the same
+user, could not use. Then it prints the proxy of each account and notifier, and the
+settings, defaults included and secrets masked.
 
 With --online it also sends one signed request for each account, about the first of
 its applications, and opens a connection to each notifier without sending anything
@@ -32,12 +34,17 @@ on it.`,
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().BoolVar(&online, "online", false, "ask TIW and reach out to the notifiers too")
+	cmd.Flags().BoolVar(&online, "online", false, "also send a request for each account and connect to each notifier")
 	return cmd
 }
 
 func check(ctx context.Context, file string, online bool, out, errs io.Writer) error {
 	s, doc, err := readSettings(file)
+	if err == nil {
+		if s.checkMachine(doc); len(doc.sorted(false)) > 0 {
+			err = &settingsError{doc}
+		}
+	}
 	if doc != nil {
 		for _, w := range doc.sorted(true) {
 			fmt.Fprintln(errs, doc.print(w))

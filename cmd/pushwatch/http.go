@@ -65,8 +65,8 @@ func listen(s httpSettings) (*listener, error) {
 			c.Close()
 			return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another address", s.Listen)
 		}
-		if file, err := os.Lstat(path); err == nil && file.Mode()&fs.ModeSocket == 0 {
-			return nil, usagef("listen on %s: there is a file that is no socket: want a path of its own, such as unix:/run/pushwatch/api.sock", s.Listen)
+		if err := checkSocket(path); err != nil {
+			return nil, err
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)
