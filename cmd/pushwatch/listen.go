@@ -14,32 +14,45 @@ import (
 	"pushwatch/watcher/setting"
 )
 
+type listenOptions struct {
+	address, secretFile, settings string
+}
+
 func newListen() *cobra.Command {
-	var address, secretFile string
+	var o listenOptions
 	cmd := &cobra.Command{
 		Use: "listen", Short: "Receive webhooks, verify them and print them", Args: cobra.NoArgs,
 		Long: `Listen is a webhook receiver for people who write one: it verifies the signature
 of what comes in, prints each event on a line and its body below, and answers 204;
 what does not verify is refused with 401.
 
-Without --secret-file it makes a secret and prints it, with a notifier to paste
-into the settings.`,
+With --settings it adds itself to a settings file as the notifier "listen", or uses
+the secret of that notifier where the file has it already. Without --settings and
+--secret-file it makes a secret and prints such a notifier.`,
+		Example: `  pushwatch listen --settings config.toml
+  pushwatch listen --listen 0.0.0.0:8467 --secret-file webhook-key`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return listenForWebhooks(cmd.Context(), address, secretFile, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return listenForWebhooks(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&address, "listen", "127.0.0.1:8467", "the `ADDRESS` to listen at")
-	cmd.Flags().StringVar(&secretFile, "secret-file", "", "the `FILE` with the secrets, whsec_…, one a line")
+	cmd.Flags().StringVar(&o.address, "listen", "127.0.0.1:8467", "the `ADDRESS` to listen at")
+	cmd.Flags().StringVar(&o.secretFile, "secret-file", "", "the `FILE` with the secrets, whsec_…, one a line")
+	cmd.Flags().StringVar(&o.settings, "settings", "", "the settings `FILE` to add the receiver to; it is made if there is none")
 	cmd.MarkFlagFilename("secret-file")
+	cmd.MarkFlagFilename("settings", "toml")
 	return cmd
 }
 
-func listenForWebhooks(ctx context.Context, address, secretFile string, out, errs io.Writer) error {
-	keys, secret, err := receiverKeys(secretFile)
+func listenForWebhooks(ctx context.Context, o listenOptions, out, errs io.Writer) error {
+	if o.settings != "" && o.secretFile != "" {
+		return usagef("--settings and --secret-file: want one of them, which has the secret")
+	}
+	l, err := bind("tcp", o.address)
 	if err != nil {
 		return err
 	}
-	l, err := bind("tcp", address)
+	defer l.Close()
+	keys, table, err := o.keys(urlOf(l))
 	if err != nil {
 		return err
 	}
@@ -56,11 +69,55 @@ func listenForWebhooks(ctx context.Context, address, secretFile string, out, err
 	}
 	defer server.Close()
 	fmt.Fprintf(errs, "listening at %s; Ctrl-C stops it\n", urlOf(l))
-	if secret != "" {
-		fmt.Fprintf(errs, "\n%s\n", notifierTable("listen", urlOf(l), secret))
+	if table != "" {
+		fmt.Fprintf(errs, "\n%s\n", table)
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// keys returns the keys to verify with. Where nobody else has them yet, it makes one and
+// returns the notifier that the sender's settings need.
+func (o *listenOptions) keys(url string) (keys []signing.Key, table string, err error) {
+	switch {
+	case o.secretFile != "":
+		text, err := setting.ReadFile(o.secretFile)
+		if err != nil {
+			return nil, "", usagef("read secrets: %w", err)
+		}
+		keys, err = parseKeys(strings.Fields(string(text)), o.secretFile)
+		return keys, "", err
+	case o.settings != "":
+		file, err := openSample(o.settings)
+		if err != nil {
+			return nil, "", err
+		}
+		secrets, err := file.addReceiver(url)
+		if err != nil {
+			return nil, "", err
+		}
+		keys, err = parseKeys(secrets, o.settings)
+		return keys, "", err
+	default:
+		secret := signing.GenerateSecret()
+		keys, err = parseKeys([]string{secret}, "")
+		return keys, notifierTable(sampleNotifier, url, secret), err
+	}
+}
+
+// parseKeys reads secrets that stand in a file.
+func parseKeys(secrets []string, file string) (keys []signing.Key, err error) {
+	for i, secret := range secrets {
+		key, err := signing.ParseKey(secret)
+		if err != nil {
+			return nil, usagef("read secrets: line %d of %s: %w", i+1, file, err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, usagef("read secrets: %s is empty: want a secret such as whsec_ and 32 random bytes in base64", file)
+	}
+	return keys, nil
 }
 
 // notifierTable is a webhook receiver on this machine that gets every event, as the
@@ -68,32 +125,6 @@ func listenForWebhooks(ctx context.Context, address, secretFile string, out, err
 func notifierTable(name, url, secret string) string {
 	return fmt.Sprintf("[[notifiers]]\nname = %q\ntype = \"webhook\"\nurl = %q\nsecrets = [%q]\nevents = [\"*\"]\nallow_cidrs = [\"127.0.0.1/32\"]\n",
 		name, url, secret)
-}
-
-// receiverKeys reads the keys to verify with, or makes one; then secret is what
-// the sender has to be given.
-func receiverKeys(file string) (keys []signing.Key, secret string, err error) {
-	lines := []string{signing.GenerateSecret()}
-	if file == "" {
-		secret = lines[0]
-	} else {
-		text, err := setting.ReadFile(file)
-		if err != nil {
-			return nil, "", usagef("read secrets: %w", err)
-		}
-		lines = strings.Fields(string(text))
-	}
-	for i, line := range lines {
-		key, err := signing.ParseKey(line)
-		if err != nil {
-			return nil, "", usagef("read secrets: line %d of %s: %w", i+1, file, err)
-		}
-		keys = append(keys, key)
-	}
-	if len(keys) == 0 {
-		return nil, "", usagef("read secrets: %s is empty: want a secret such as whsec_ and 32 random bytes in base64", file)
-	}
-	return keys, secret, nil
 }
 
 // printable is a body on one line: as it came where it is JSON, else quoted, so

@@ -102,7 +102,8 @@ func inEachLanguage(t *testing.T, n int, test func(t *testing.T, program string,
 			if c.language == "go" { // built first: `go run` would not pass on the kill
 				binary := filepath.Join(t.TempDir(), "program")
 				build := exec.Command(program, "build", "-o", binary, file)
-				build.Dir = "../.."
+				build.Dir = filepath.Dir(file) // in no module: whoever reads it has another
+				build.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=")
 				if out, err := build.CombinedOutput(); err != nil {
 					t.Fatalf("%v\n%s", err, out)
 				}

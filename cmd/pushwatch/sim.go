@@ -18,8 +18,12 @@ import (
 	"pushwatch/watcher/tiwsim"
 )
 
+type simOptions struct {
+	address, scenario, settings string
+}
+
 func newSim() *cobra.Command {
-	var address, scenario string
+	var o simOptions
 	cmd := &cobra.Command{
 		Use: "sim", Short: "Run a simulated TIW service, for integration tests", Args: cobra.NoArgs,
 		Long: `Sim serves a simulated TIW service that answers DescribeWhiteboardPush for
@@ -27,8 +31,10 @@ scripted pushes, and misbehaves where the scenario says so. It is as strict as t
 real one: signature, parameters, and 20 requests in any second for each account.
 
 It prints its accounts as TOML, ready to be pasted into a settings file, and then,
-on standard error, what happens to each push. Without a scenario it plays that of
-the demo.
+on standard error, what happens to each push. With --settings it adds the accounts to
+a settings file, which it makes if there is none. Without a scenario it plays that of
+the demo, and has a push ghucnligqtgtvk2624mb of application 1400000001 that goes on
+for ten minutes.
 
 A scenario is a TOML file. Durations are strings such as "90s".
 
@@ -78,7 +84,8 @@ A scenario is a TOML file. Durations are strings such as "90s".
   hang                         answers when the fault ends
   close cut                    break the connection before and within the answer
   slow        every            sends a byte at a time`,
-		Example: `  pushwatch sim --listen 127.0.0.1:8466 --scenario classes.toml
+		Example: `  pushwatch sim --settings config.toml
+  pushwatch sim --listen 127.0.0.1:8466 --scenario classes.toml
 
   # classes.toml
   latency = "20ms"
@@ -112,25 +119,29 @@ A scenario is a TOML file. Durations are strings such as "90s".
   from = "10m"
   for = "1m"`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return sim(cmd.Context(), address, scenario, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return sim(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&address, "listen", "127.0.0.1:8466", "the `ADDRESS` to serve at")
-	cmd.Flags().StringVar(&scenario, "scenario", "", "the scenario `FILE`, in TOML")
+	cmd.Flags().StringVar(&o.address, "listen", "127.0.0.1:8466", "the `ADDRESS` to serve at")
+	cmd.Flags().StringVar(&o.scenario, "scenario", "", "the scenario `FILE`, in TOML")
+	cmd.Flags().StringVar(&o.settings, "settings", "", "the settings `FILE` to add the accounts to; it is made if there is none")
 	cmd.MarkFlagFilename("scenario", "toml")
+	cmd.MarkFlagFilename("settings", "toml")
 	return cmd
 }
 
-func sim(ctx context.Context, address, scenario string, out, errs io.Writer) error {
+// service returns the simulated TIW of the scenario, and the accounts that it has.
+func (o *simOptions) service() (*tiwsim.Service, []tiwsim.Account, error) {
 	config, doc := tiwsim.Demo(1), new(document)
-	if scenario != "" {
-		text, err := os.ReadFile(scenario)
+	config.Tasks = append(config.Tasks, samplePush)
+	if o.scenario != "" {
+		text, err := os.ReadFile(o.scenario)
 		if err != nil {
-			return usagef("read scenario: %w", err)
+			return nil, nil, usagef("read scenario: %w", err)
 		}
 		config = tiwsim.Config{}
-		if doc = decode(scenario, text, &config); len(doc.faults) > 0 {
-			return &settingsError{doc}
+		if doc = decode(o.scenario, text, &config); len(doc.faults) > 0 {
+			return nil, nil, &settingsError{doc}
 		}
 	}
 	service, err := tiwsim.New(config)
@@ -138,18 +149,36 @@ func sim(ctx context.Context, address, scenario string, out, errs io.Writer) err
 		for _, fault := range split(err) {
 			doc.faultIn("", fault)
 		}
-		return &settingsError{doc}
+		return nil, nil, &settingsError{doc}
 	}
-	l, err := bind("tcp", address)
+	return service, config.Accounts, nil
+}
+
+func sim(ctx context.Context, o simOptions, out, errs io.Writer) error {
+	service, accounts, err := o.service()
 	if err != nil {
 		return err
+	}
+	l, err := bind("tcp", o.address)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if o.settings != "" {
+		file, err := openSample(o.settings)
+		if err != nil {
+			return err
+		}
+		if err := file.addAccounts(accounts, urlOf(l)); err != nil {
+			return err
+		}
 	}
 	server, err := serveBeside(ctx, l, service)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	for _, a := range config.Accounts {
+	for _, a := range accounts {
 		fmt.Fprintln(out, accountTable(a, urlOf(l)))
 	}
 	fmt.Fprintf(errs, "# serving at %s; Ctrl-C stops it\n", urlOf(l))

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"pushwatch/notify/signing"
+	"pushwatch/watcher/tiwsim"
+)
+
+// A sampleFile is a settings file that sim and listen write together, so that the first
+// steps need no editing: sim adds its accounts, listen its receiver. Whoever makes the
+// file gives it a database beside it.
+type sampleFile struct {
+	path     string
+	settings settings // in the file; the zero value while there is none
+}
+
+// openSample reads a settings file, which need not be there.
+func openSample(path string) (*sampleFile, error) {
+	f := &sampleFile{path: path}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
+		return nil, usagef("read settings: %w", err)
+	}
+	doc := decode(path, text, &f.settings)
+	if len(doc.faults) > 0 {
+		return nil, &settingsError{doc}
+	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	f.settings.resolve(folder)
+	return f, nil
+}
+
+// add appends tables to the file.
+func (f *sampleFile) add(tables string) error {
+	out, err := os.OpenFile(f.path, os.O_APPEND|os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		tables = "[store]\nurl = \"sqlite:pushwatch.db\"\n\n" + tables
+	} else if errors.Is(err, fs.ErrExist) {
+		out, err = os.OpenFile(f.path, os.O_APPEND|os.O_WRONLY, 0)
+	}
+	if err != nil {
+		return usagef("write settings: %w", err)
+	}
+	_, err = fmt.Fprintf(out, "%s\n", tables)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	return nil
+}
+
+// addAccounts adds the accounts of the simulated TIW at an address. Those that are there
+// already stay.
+func (f *sampleFile) addAccounts(accounts []tiwsim.Account, endpoint string) error {
+	for _, a := range accounts {
+		i := slices.IndexFunc(f.settings.Accounts, func(s accountSettings) bool { return s.Name == a.Name })
+		if i < 0 {
+			if err := f.add(accountTable(a, endpoint)); err != nil {
+				return err
+			}
+			continue
+		}
+		before := f.settings.Accounts[i]
+		id, _ := before.SecretID.Value()
+		key, _ := before.SecretKey.Value()
+		if before.Endpoint != endpoint || id != a.SecretID || key != a.SecretKey || !slices.Equal(before.SDKAppIDs, a.SDKAppIDs) {
+			return usagef("%s has another account %q: name another file, or remove that account", f.path, a.Name)
+		}
+	}
+	return nil
+}
+
+// sampleNotifier is the name of the receiver that listen adds.
+const sampleNotifier = "listen"
+
+// addReceiver adds the receiver at an address, with a new secret. One that is there
+// already stays, with its secrets. It returns the secrets.
+func (f *sampleFile) addReceiver(url string) ([]string, error) {
+	before := f.settings.notifier(sampleNotifier)
+	if before.Name == "" {
+		secret := signing.GenerateSecret()
+		return []string{secret}, f.add(notifierTable(sampleNotifier, url, secret))
+	}
+	if to, err := before.URL.Value(); err != nil || to != url {
+		return nil, usagef("%s has a notifier %q at another address: listen there, name another file, or remove that notifier", f.path, sampleNotifier)
+	}
+	var secrets []string
+	for _, s := range before.Secrets {
+		secret, err := s.Value()
+		if err != nil {
+			return nil, usagef("%s: notifier %s: %w", f.path, sampleNotifier, err)
+		}
+		secrets = append(secrets, secret)
+	}
+	return secrets, nil
+}
+
+// samplePush is a push of the simulated TIW under the id of the documentation's
+// examples: it is there from the start, and stops after ten minutes.
+var samplePush = tiwsim.Life{
+	SDKAppID: tiwsim.DemoSDKAppID, TaskID: "ghucnligqtgtvk2624mb",
+	PreparedFor: tiwsim.Duration(2 * time.Second), PushingFor: tiwsim.Duration(10 * time.Minute),
+	Exceptions: []tiwsim.Duration{tiwsim.Duration(30 * time.Second), tiwsim.Duration(3 * time.Minute)},
+}
