@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -334,6 +335,14 @@ func TestExample(t *testing.T) {
 	got.HTTP.Tokens, got.Accounts, got.Tasks, got.Notifiers = nil, nil, nil, nil
 	if a, b := marshal(t, got), marshal(t, want); a != b {
 		t.Errorf("the example has\n%s\nwant the defaults\n%s", a, b)
+	}
+	for _, n := range s.Notifiers { // a copy of the file must not filter or add anything
+		if len(n.Match) > 0 || len(n.Headers) > 0 || len(n.FinalStatus) > 0 || !slices.Contains(n.Events, "*") && !slices.Contains(n.Events, "push.*") {
+			t.Errorf("the example's notifier %s filters or adds: events %v, match %v, headers %v, final_status %v", n.Name, n.Events, n.Match, n.Headers, n.FinalStatus)
+		}
+	}
+	if len(s.Tasks) > 0 || len(s.HTTP.Tokens) > 0 {
+		t.Errorf("the example has %d tasks and %d tokens, want none", len(s.Tasks), len(s.HTTP.Tokens))
 	}
 	for _, key := range keys(t) {
 		if !strings.Contains(string(text), key+" =") {
