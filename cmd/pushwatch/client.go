@@ -33,6 +33,7 @@ type client struct {
 	tokenFile string
 	output    string // "table" or "json"
 
+	cmd       *cobra.Command // that runs
 	out, errs io.Writer
 	http      *http.Client
 	base      string
@@ -45,7 +46,7 @@ func newClient(use, short string, commands ...func(*client) *cobra.Command) *cob
 	group := &cobra.Command{
 		Use: use, Short: short,
 	}
-	onlyGroups(group)
+	groupOnly(group)
 	for _, command := range commands {
 		group.AddCommand(command(c))
 	}
@@ -66,7 +67,7 @@ func (c *client) flags(cmd *cobra.Command) {
 
 // prepare reads the flags and the environment.
 func (c *client) prepare(cmd *cobra.Command) error {
-	c.out, c.errs = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	c.cmd, c.out, c.errs = cmd, cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if c.output != "table" && c.output != "json" {
 		return usagef("--output %s: want table or json", c.output)
 	}
@@ -219,7 +220,7 @@ func (c *client) refused(answer *http.Response) error {
 	text := problem.Detail
 	for _, e := range problem.Errors {
 		value, _ := json.Marshal(e.Value)
-		text += fmt.Sprintf("; %s = %s: %s", e.Location, value, e.Message)
+		text += fmt.Sprintf("; %s = %s: %s", c.typed(e.Location), value, e.Message)
 	}
 	text = oneLine(inCommands.Replace(text))
 	switch {
@@ -233,6 +234,30 @@ func (c *client) refused(answer *http.Response) error {
 		return usagef("%s", text)
 	}
 }
+
+// typed is what the user types for a field of a request, such as "--stops" for
+// "body.expected_stop_at"; the field itself where it is nothing that was typed.
+func (c *client) typed(field string) string {
+	_, name, _ := strings.Cut(field, ".")
+	name, key, _ := strings.Cut(name, ".")
+	if word, ok := typedAs[name]; ok {
+		name = word
+	}
+	switch {
+	case name == strings.ToUpper(name) && strings.Contains(c.cmd.Use, name):
+		return name
+	case c.cmd.Flags().Lookup(name) == nil:
+		return field
+	case key != "":
+		return "--" + name + " " + key
+	default:
+		return "--" + name
+	}
+}
+
+// typedAs are the flags, and in capitals the arguments, whose names are not those of
+// their fields.
+var typedAs = map[string]string{"expected_stop_at": "stops", "labels": "label", "sdk_app_id": "SDK_APP_ID", "task_id": "TASK_ID"}
 
 // printAnswer prints an answer: as JSON where that is asked for, else as table does.
 func printAnswer[T any](c *client, answer json.RawMessage, table func(w io.Writer, v T) error) error {

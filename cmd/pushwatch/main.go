@@ -1,5 +1,5 @@
-// Pushwatch watches Tencent Cloud TIW whiteboard pushes and tells a classroom
-// backend, surely and at once, when one stops or fails.
+// Pushwatch watches Tencent Cloud TIW whiteboard pushes and reliably notifies a classroom
+// backend within seconds when one stops or fails.
 package main
 
 import (
@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func main() {
@@ -28,7 +30,7 @@ func main() {
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2 // wrong usage or settings: a restart will not mend it
+	exitUsage  = 2 // wrong usage or settings, which a restart does not fix
 )
 
 // run runs one command and returns its exit status.
@@ -52,7 +54,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	return exitFailed
 }
 
-// A usageError is one that a restart will not mend: somebody has to do something.
+// A usageError is one that a restart does not fix: a person has to act.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
@@ -63,18 +65,20 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pushwatch",
-		Short: "Watch TIW whiteboard pushes, and tell when they stop or fail",
-		Long: `pushwatch watches Tencent Cloud TIW whiteboard push tasks and tells a classroom
-backend, by signed webhooks, when a push starts, suffers exceptions, stops or fails.
+		Short: "Watch TIW whiteboard pushes, and notify when they stop or fail",
+		Long: `pushwatch watches Tencent Cloud TIW whiteboard push tasks and notifies a classroom
+backend, by signed webhooks, when a push starts, has exceptions, stops or fails.
 
 See it work, without an account:   pushwatch demo
 Run it:                            pushwatch serve --config /etc/pushwatch/config.toml`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	onlyGroups(root)
+	helpOnly(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w: see %s --help", err, cmd.CommandPath())
+		return usagef("%w%s: see %s --help", err, suggestFlag(cmd, err), cmd.CommandPath())
 	})
+	root.Version, _ = build()
+	root.SetVersionTemplate(versionText() + "\n")
 	root.AddCommand(newServe(), newCheck(), newDemo(), newSim(), newListen(), newQuery(),
 		newTask(), newEvent(), newDelivery(), newNotifier(), newStatus(), newMigrate(), newBackup(), newVersion(), newMan())
 	root.InitDefaultHelpCmd()
@@ -90,26 +94,86 @@ Run it:                            pushwatch serve --config /etc/pushwatch/confi
 				return err
 			}
 		case "completion":
-			onlyGroups(c)
+			helpOnly(c)
 		}
 	}
 	refuseArguments(root)
 	return root
 }
 
-// onlyGroups makes cmd, which does nothing but group others, tell of them, and refuse what
+// helpOnly makes cmd, which only groups other commands, print its help, and refuse what
 // is none of them.
-func onlyGroups(cmd *cobra.Command) {
+func helpOnly(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2 // letters that may differ
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usagef("%q is not a command: see %s --help", args[0], cmd.CommandPath())
+			return usagef("%q is not a command%s: see %s --help", args[0], didYouMean(cmd.SuggestionsFor(args[0])), cmd.CommandPath())
 		}
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
 
-// refuseArguments makes wrong arguments of the commands below cmd wrong usage.
+// groupOnly is helpOnly, but that cmd alone is wrong usage.
+func groupOnly(cmd *cobra.Command) {
+	helpOnly(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var names []string
+		for _, c := range cmd.Commands() {
+			names = append(names, c.Name())
+		}
+		return usagef("%s: want one of %s: see %s --help", cmd.Name(), strings.Join(names, ", "), cmd.CommandPath())
+	}
+}
+
+// didYouMean is the part of an error that suggests names.
+func didYouMean(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", strings.Join(names, " or "))
+}
+
+// suggestFlag suggests the flag of cmd that is most like one that does not exist.
+func suggestFlag(cmd *cobra.Command, err error) string {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return ""
+	}
+	given := unknown.GetSpecifiedName()
+	best, least := "", len(given)/2+1
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if n := distance(given, f.Name); n < least {
+			best, least = f.Name, n
+		}
+	})
+	if best == "" || len(given) < 2 {
+		return ""
+	}
+	return didYouMean([]string{"--" + best})
+}
+
+// distance is how many letters have to be put in, left out or replaced to make a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		above := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := above
+			if a[i] != b[j] {
+				change++
+			}
+			above, row[j+1] = row[j+1], min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// refuseArguments makes wrong arguments of the commands below cmd a usage error.
 func refuseArguments(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		if args := c.Args; args != nil {

@@ -30,12 +30,17 @@ func build() (release, commit string) {
 	return cmp.Or(release, "devel"), commit
 }
 
+// versionText is what version and --version print.
+func versionText() string {
+	release, commit := build()
+	return fmt.Sprintf("pushwatch %s (commit %s, %s %s/%s)", release, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version, the commit and the Go version", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			release, commit := build()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "pushwatch %s (commit %s, %s %s/%s)\n", release, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionText())
 			return err
 		},
 	}
