@@ -55,6 +55,14 @@ func (b *breaker) allows(now time.Time, inFlight int) bool {
 	}
 }
 
+// trip makes the notifier count as down.
+func (b *breaker) trip(probeAt time.Time) {
+	b.backoff = backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(firstProbe), backoff.WithMaxInterval(lastProbe),
+		backoff.WithRandomizationFactor(0.2), backoff.WithMultiplier(1.5), backoff.WithMaxElapsedTime(0))
+	b.probeAt = probeAt
+}
+
 // nextProbe returns when the next probe may start; zero where that does not depend on
 // time.
 func (b *breaker) nextProbe() time.Time {
@@ -108,9 +116,7 @@ func (b *breaker) recordFailure(now time.Time, l *lane, probe bool) transition {
 	if b.failures++; b.failures < downAfter || !b.several {
 		return unchanged
 	}
-	b.backoff = backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(firstProbe), backoff.WithMaxInterval(lastProbe),
-		backoff.WithRandomizationFactor(0.2), backoff.WithMultiplier(1.5), backoff.WithMaxElapsedTime(0))
+	b.trip(now)
 	b.probeAt = now.Add(b.backoff.NextBackOff())
 	return wentDown
 }

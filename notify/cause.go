@@ -44,6 +44,15 @@ func (c Cause) Counts() bool {
 	return true
 }
 
+// Sent reports whether the receiver may have got the request.
+func (c Cause) Sent() bool {
+	switch c {
+	case CauseDNS, CauseConnect, CauseTLS:
+		return false
+	}
+	return c.Counts()
+}
+
 // answered reports whether the receiver works and has judged what it was sent.
 func (c Cause) answered() bool {
 	return c == CauseRedirect || c == CauseRefused || c == CauseGone

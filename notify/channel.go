@@ -43,7 +43,7 @@ type channel struct {
 	detached  int // attempts in flight of lanes that were dropped
 	breaker   breaker
 	record    NotifierRecord
-	lastError string // of the last attempt; empty where it did not fail
+	lastError string // of the last attempt that failed; empty once one has succeeded
 	lastSweep time.Time
 	lastTurn  time.Time
 	lastEnd   time.Time // when an attempt last ended, or the first of those in flight began
@@ -92,6 +92,7 @@ func (c *channel) run(ctx context.Context) {
 	defer cut()
 	var sends sync.WaitGroup
 	defer sends.Wait()
+	c.resumeOutage()
 	for ctx.Err() == nil {
 		next := earlier(c.turn(attempts, &sends), time.Now().Add(turnEvery))
 		select {
@@ -99,6 +100,16 @@ func (c *channel) run(ctx context.Context) {
 		case <-c.work:
 		case <-time.After(time.Until(next)):
 		}
+	}
+}
+
+// resumeOutage opens the breaker where the notifier was down when the process before
+// stopped: a restart must not use up attempts.
+func (c *channel) resumeOutage() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.record.DownSince.IsZero() {
+		c.breaker.trip(time.Now())
 	}
 }
 
@@ -176,33 +187,30 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	if ctx.Err() != nil && err != nil {
 		return // the process stops: the attempt is repeated after its start
 	}
-	v := c.judge(now, &d, Attempt{At: start, Status: status, Duration: now.Sub(start)}, err, probe)
-	if v.worthSaving {
-		l.feed.settle(ctx, v.Outcome)
-	}
+	v := c.judge(now, l, &d, Attempt{At: start, Status: status, Duration: now.Sub(start)}, err, probe)
+	l.feed.settle(ctx, v.Outcome)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.work.Notify()
 	c.inFlight--
 	c.lastEnd = now
-	switch c.breaker.record(now, l, v.failure, probe) {
-	case wentDown:
-		c.log.Warn("notifier down", zap.Int("deliveries", c.lanes.held), zap.String("error", v.failure.Reason))
-	case cameBack:
-		c.log.Info("notifier up", zap.Int("deliveries", c.lanes.held))
-		c.lanes.releaseDown(now)
-	}
 	switch {
 	case !c.lanes.owns(l): // it was dropped with its account, or with the notifier
 		c.detached--
 	case v.State == Pending:
 		head := &l.queue[0]
-		head.Attempts, head.NextAttemptAt = v.Attempts, v.NextAttemptAt
+		head.Attempts, head.Requests, head.NextAttemptAt = v.Attempts, v.Requests, v.NextAttemptAt
+		if v.Uncounted != nil {
+			head.Uncounted = v.Uncounted
+		}
 		l.down = v.failure.outage()
 		c.lanes.postpone(l, v.NextAttemptAt)
 	default:
 		c.lanes.done(l)
+	}
+	if v.transition != unchanged { // what failed because of the outage is what to probe with, and first after it
+		c.lanes.releaseDown(now)
 	}
 	c.refill()
 }

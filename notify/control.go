@@ -23,10 +23,11 @@ type Status struct {
 	URL         string // where it is, without secrets; empty where it is nowhere
 	State       NotifierState
 	PausedUntil time.Time // while the notifier itself has asked for a pause; else zero
+	NextProbeAt time.Time // while it is down; else zero
 	Pending     int
 	Dead        int
 	Waiting     time.Duration // for how long the oldest pending delivery has waited; 0: none does
-	LastError   string        // of its last attempt, or why it is gone; empty where that succeeded
+	LastError   string        // of the last attempt that failed; empty once a delivery has succeeded
 }
 
 // Notifiers returns how the notifiers are, in the order of the settings. The counts
@@ -48,9 +49,9 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 			s.URL = at.Target()
 		}
 		c.mu.Lock()
-		s.State, s.LastError = c.record.shown(now), c.lastError
-		if !c.record.allows(now) {
-			s.LastError = cmp.Or(s.LastError, c.record.Reason)
+		s.State, s.LastError = c.record.shown(now), cmp.Or(c.lastError, c.record.Reason)
+		if s.State == Down {
+			s.NextProbeAt = c.record.NextProbeAt
 		}
 		if c.record.PausedUntil.After(now) {
 			s.PausedUntil = c.record.PausedUntil
@@ -66,7 +67,7 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 func (d *Dispatcher) Pause(ctx context.Context, notifier string) error {
 	return d.changeRecord(ctx, notifier, "pause", func(r *NotifierRecord) {
 		if r.State != Gone {
-			r.change(time.Now(), Paused, "")
+			r.change(time.Now(), Paused)
 		}
 	})
 }
@@ -75,7 +76,7 @@ func (d *Dispatcher) Pause(ctx context.Context, notifier string) error {
 // meanwhile stays there: see [Dispatcher.RetryAll].
 func (d *Dispatcher) Resume(ctx context.Context, notifier string) error {
 	return d.changeRecord(ctx, notifier, "resume", func(r *NotifierRecord) {
-		r.change(time.Now(), Active, "")
+		r.change(time.Now(), Active)
 		r.PausedUntil = time.Time{}
 	})
 }
@@ -136,17 +137,18 @@ func (d *Dispatcher) channel(notifier string) (*channel, error) {
 func (c *channel) adopt(r NotifierRecord) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	same := r.Version == c.record.Version && r.State == c.record.State && r.PausedUntil.Equal(c.record.PausedUntil)
+	same := r.Version == c.record.Version && r.State == c.record.State &&
+		r.PausedUntil.Equal(c.record.PausedUntil) && r.DownSince.Equal(c.record.DownSince)
 	if same || r.Version < c.record.Version {
 		return
+	}
+	if c.record.Reason != "" && r.Reason == "" { // another process has delivered
+		c.lastError = ""
 	}
 	was := c.record.State
 	c.record = r
 	if r.State == Gone || was == Gone {
 		c.dropLanes() // what waits is made dead, or read again
-	}
-	if r.State == Active {
-		c.lastError = ""
 	}
 	c.work.Notify()
 }

@@ -24,22 +24,22 @@ type Exhausted struct {
 	LastError string            `json:"last_error"`
 }
 
-// A deadLetterEvent makes the event that reports a dead letter. Where the notifier
-// itself is gone by this attempt, its record is given.
-type deadLetterEvent func(d *Delivery, o *Outcome, gone *NotifierRecord) *watcher.Event
+// A deadLetterEvent makes the event that reports a dead letter. gone means that the
+// notifier is gone by this attempt, which its record in the outcome says.
+type deadLetterEvent func(d *Delivery, o *Outcome, gone bool) *watcher.Event
 
 // deadLetter is the dispatcher's deadLetterEvent. The event's id follows from the
 // delivery and its last replay, so that the same dead letter after a crash makes no
 // second event.
-func (d *Dispatcher) deadLetter(dead *Delivery, o *Outcome, gone *NotifierRecord) *watcher.Event {
+func (d *Dispatcher) deadLetter(dead *Delivery, o *Outcome, gone bool) *watcher.Event {
 	fact := fmt.Sprintf("exhausted|%s|%s|%d", dead.Notifier, dead.EventID, dead.Since.UnixMicro())
 	subject := dead.Subject
-	if gone != nil {
-		fact, subject = fmt.Sprintf("gone|%s|%d", gone.Notifier, gone.Version), dead.Notifier
+	if gone {
+		fact, subject = fmt.Sprintf("gone|%s|%d", dead.Notifier, o.Notifier.Version), dead.Notifier
 	}
 	at := o.Attempt.At.Add(o.Attempt.Duration)
 	return d.event(watcher.DeliveryExhausted, watcher.FactID(fact), subject, dead.Account, at, d.deadLetterNotifiers(dead.Notifier), Exhausted{
-		Account: dead.Account, Notifier: dead.Notifier, Gone: gone != nil, EventID: dead.EventID, EventType: dead.Type,
+		Account: dead.Account, Notifier: dead.Notifier, Gone: gone, EventID: dead.EventID, EventType: dead.Type,
 		Subject: dead.Subject, Attempts: o.Attempts, LastError: o.Attempt.Error,
 	})
 }
@@ -68,17 +68,21 @@ func (d *Dispatcher) deadLetterNotifiers(notifier string) []string {
 }
 
 // recordDead completes the outcome of a dead delivery with the event that reports it.
-// gone is the record of a notifier that is gone by this attempt. There is no event for
-// what died together with the notifier, nor for a delivery that itself reports a dead
-// letter.
-func (c *channel) recordDead(d *Delivery, o *Outcome, gone *NotifierRecord) {
+// There is one event, and one line in the log, for all that dies together with a gone
+// notifier, and no event for a delivery that itself reports a dead letter.
+func (c *channel) recordDead(d *Delivery, o *Outcome, answeredGone bool) {
 	c.metrics.dead(1)
-	c.log.Error("delivery dead", zap.String("event", d.EventID), d.about(),
-		zap.Int("attempt", o.Attempts), zap.String("error", o.Attempt.Error))
-	if gone == nil && (d.Type == watcher.DeliveryExhausted || c.isGone()) {
+	gone := answeredGone && o.Notifier != nil
+	if !gone && c.isGone() {
 		return
 	}
-	o.Announce = c.deadLetter(d, o, gone)
+	if !gone {
+		c.log.Error("delivery dead", zap.String("event", d.EventID), d.about(),
+			zap.Int("attempt", o.Attempts), zap.String("error", o.Attempt.Error))
+	}
+	if gone || d.Type != watcher.DeliveryExhausted {
+		o.Announce = c.deadLetter(d, o, gone)
+	}
 }
 
 // expire makes dead the heads of busy lanes, which are too old, and the deliveries
@@ -103,10 +107,10 @@ func (c *channel) expireHead(ctx context.Context, l *lane) bool {
 	c.mu.Unlock()
 	now := time.Now()
 	o := Outcome{
-		ID: d.ID, Position: d.Position, State: Dead, Attempts: d.Attempts + 1,
+		ID: d.ID, Position: d.Position, State: Dead, Attempts: d.Attempts + 1, Requests: d.Requests,
 		Attempt: Attempt{At: now, Error: reason},
 	}
-	c.recordDead(&d, &o, nil)
+	c.recordDead(&d, &o, false)
 	l.feed.settle(ctx, o)
 
 	c.mu.Lock()

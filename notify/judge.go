@@ -2,6 +2,7 @@ package notify
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -10,6 +11,10 @@ import (
 const (
 	// uncountedWait is how long a delivery waits after an attempt that does not count.
 	uncountedWait = 15 * time.Second
+
+	// keepUncounted is how many attempts that do not count are kept of a delivery, so
+	// that its row does not grow with an outage.
+	keepUncounted = 5
 
 	// MaxPause is the longest pause that a receiver can ask for.
 	MaxPause = 24 * time.Hour
@@ -28,86 +33,87 @@ func (timeoutError) Timeout() bool { return true }
 // A verdict is what an attempt means.
 type verdict struct {
 	Outcome
-	failure     *SendError // nil: it succeeded
-	worthSaving bool       // it changes something in the table
+	failure    *SendError // nil: it succeeded
+	transition transition // of the breaker
 }
 
-// judge says what an attempt means for the delivery, and records what it means for the
-// notifier.
-func (c *channel) judge(now time.Time, d *Delivery, a Attempt, err error, probe bool) verdict {
-	v := verdict{worthSaving: true, Outcome: Outcome{
-		ID: d.ID, Position: d.Position, State: Delivered, Attempts: d.Attempts + 1, Attempt: a,
+// judge says what an attempt on the head of a lane means for the delivery, and records
+// what it means for the notifier.
+func (c *channel) judge(now time.Time, l *lane, d *Delivery, a Attempt, err error, probe bool) verdict {
+	v := verdict{Outcome: Outcome{
+		ID: d.ID, Position: d.Position, State: Delivered, Attempts: d.Attempts + 1, Requests: d.Requests + 1, Attempt: a,
 	}}
+	if err != nil {
+		var ok bool
+		if v.failure, ok = errors.AsType[*SendError](err); !ok {
+			v.failure = &SendError{Reason: err.Error(), Err: err}
+		}
+		v.Attempt.Error = v.failure.Reason
+	}
+	nextProbe := c.observe(now, l, &v, probe)
 	if err == nil {
 		c.metrics.succeeded(now.Sub(d.Since))
-		c.setLastError("")
 		return v
 	}
-	var ok bool
-	if v.failure, ok = errors.AsType[*SendError](err); !ok {
-		v.failure = &SendError{Reason: err.Error(), Err: err}
-	}
-	v.Attempt.Error = v.failure.Reason
 	c.metrics.failed(v.failure.Cause)
-	c.setLastError(v.failure.Reason)
-	v.Notifier = c.updateRecord(now, v.failure)
+	if !v.failure.Cause.Sent() {
+		v.Requests--
+	}
 
 	v.State = Pending
-	uncounted := !v.failure.Cause.Counts() || probe && v.failure.outage()
 	switch at, inTime := nextAttempt(now, d.Since, v.Attempts, c.settings().MaxAge); {
 	case v.failure.Final, v.failure.Gone, !inTime:
 		v.State = Dead
-	case uncounted:
-		v.Attempts--
+		c.recordDead(d, &v.Outcome, v.failure.Gone)
+		return v
+	case probe && v.failure.outage():
+		v.doNotCount(d)
+		v.NextAttemptAt = nextProbe
+	case !v.failure.Cause.Counts():
+		v.doNotCount(d)
 		v.NextAttemptAt = now.Add(uncountedWait)
 	default:
 		v.NextAttemptAt = at
 	}
-	if v.State == Dead {
-		gone := v.Notifier
-		if !v.failure.Gone {
-			gone = nil
-		}
-		c.recordDead(d, &v.Outcome, gone)
-		return v
-	}
 	c.log.Warn("attempt failed", zap.String("event", d.EventID), d.about(), zap.Int("attempt", d.Attempts+1),
 		zap.String("error", v.failure.Reason), zap.Time("next", v.NextAttemptAt))
-	v.worthSaving = !uncounted || v.Notifier != nil
 	return v
 }
 
-// setLastError keeps the reason of the last failure for people to see.
-func (c *channel) setLastError(reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lastError = reason
+// doNotCount keeps the attempt apart from those that count against the delivery.
+func (v *verdict) doNotCount(d *Delivery) {
+	v.Attempts--
+	recent := d.Uncounted[max(0, len(d.Uncounted)-keepUncounted+1):]
+	v.Uncounted = append(slices.Clone(recent), v.Attempt)
 }
 
-// updateRecord records what a failure says of the notifier as a whole: that it is
-// gone, or wants a pause. It returns the record where that has changed.
-func (c *channel) updateRecord(now time.Time, failure *SendError) *NotifierRecord {
+// observe records what an attempt showed of the notifier as a whole: a failure for
+// people to see, the breaker's transition, and the notifier's record where it has
+// changed. It returns when the next probe may start, where the notifier is down.
+func (c *channel) observe(now time.Time, l *lane, v *verdict, probe bool) (nextProbe time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	until := failure.RetryAfter
-	if latest := now.Add(MaxPause); until.After(latest) {
-		until = latest
+	c.lastError = ""
+	if v.failure != nil {
+		c.lastError = v.failure.Reason
+	}
+	downSince := c.record.DownSince
+	v.transition = c.breaker.record(now, l, v.failure, probe)
+	if c.record.observe(now, &c.breaker, v.failure, probe) {
+		v.Notifier = new(c.record)
 	}
 	switch {
-	case c.record.State == Gone:
-		return nil
-	case failure.Gone:
-		c.record.change(now, Gone, failure.Reason)
+	case v.Notifier != nil && v.Notifier.State == Gone:
 		c.dropLanes()
-		c.log.Error("notifier gone", zap.String("error", failure.Reason),
+		c.log.Error("notifier gone", zap.String("error", v.failure.Reason),
 			zap.String("hint", "when it is back: pushwatch notifier resume "+c.Name))
-	case until.After(now) && until.After(c.record.PausedUntil):
-		c.record.change(now, c.record.State, failure.Reason)
-		c.record.PausedUntil = until
-	default:
-		return nil
+	case v.transition == wentDown:
+		c.log.Warn("notifier down", zap.Int("deliveries", c.lanes.held), zap.String("error", v.failure.Reason),
+			zap.Time("next_probe", c.breaker.probeAt))
+	case v.transition == cameBack:
+		c.log.Info("notifier up", zap.Int("deliveries", c.lanes.held), zap.Duration("down_for", now.Sub(downSince)))
 	}
-	return new(c.record)
+	return c.breaker.nextProbe()
 }
 
 // dropLanes forgets all lanes, and makes the feeds read the table again. The caller

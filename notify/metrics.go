@@ -68,7 +68,7 @@ func (m *channelMetrics) dead(n int) { m.died.Add(float64(n)) }
 // Descriptions of what is counted at each scrape.
 var (
 	stateDesc = prometheus.NewDesc("pushwatch_notifier_state",
-		"1 for the state that a notifier is in: active, paused (by somebody, or as it has asked itself), gone.", []string{"notifier", "state"}, nil)
+		"1 for the state that a notifier is in: active, down (it does not answer, and is probed), paused (by somebody, or as it has asked itself), gone.", []string{"notifier", "state"}, nil)
 	oldestDesc = prometheus.NewDesc("pushwatch_oldest_pending_seconds",
 		"Age of the oldest pending delivery to a notifier; 0 without one.", []string{"notifier"}, nil)
 	pendingDesc = prometheus.NewDesc("pushwatch_deliveries_pending",
@@ -94,7 +94,7 @@ func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 	now := time.Now()
 	for _, c := range d.registry.all() {
 		record := c.copyRecord()
-		for _, state := range []NotifierState{Active, Paused, Gone} {
+		for _, state := range []NotifierState{Active, Down, Paused, Gone} {
 			is := 0.0
 			if record.shown(now) == state {
 				is = 1

@@ -20,8 +20,13 @@ type Delivery struct {
 	EventAt  time.Time   // when the event was made
 	Since    time.Time   // from when its age counts: EventAt, or the last replay
 
-	Attempts      int       // made so far, since the last replay
+	Attempts      int       // made so far that count, since the last replay
+	Requests      int       // sent so far, those of attempts that do not count too
 	NextAttemptAt time.Time // not before; zero: at once
+
+	// Uncounted are the last few attempts that do not count, oldest first: the
+	// receiver was not reached for a reason that is not its own, or is down.
+	Uncounted []Attempt
 
 	Body []byte // the event as JSON; nil where it has to be read first
 }
@@ -47,14 +52,19 @@ type Attempt struct {
 
 // An Outcome is the result of an attempt of a delivery. It changes nothing where the
 // delivery is settled already, was replayed since (another Position), or, if it stays
-// Pending, has as many attempts saved.
+// Pending, has as many attempts saved, or more where Attempt does not count.
 type Outcome struct {
 	ID            int64
 	Position      int64
 	State         State
-	Attempts      int       // with this one, as far as its maker knew
+	Attempts      int       // that count, as far as its maker knew
+	Requests      int       // with this one, likewise
 	NextAttemptAt time.Time // of one that stays Pending
 	Attempt       Attempt
+
+	// Uncounted, where it is set, replaces what is saved of the attempts that do not
+	// count; Attempt is its last, and does not go to the log of the others.
+	Uncounted []Attempt
 
 	// Announce, where it is set, is an event that is saved with the outcome,
 	// and with its deliveries, unless its id was announced before.

@@ -7,8 +7,8 @@ import (
 
 // A Sender makes attempts for one notifier.
 type Sender interface {
-	// Send makes one attempt of d, whose Body is set and whose Attempts counts
-	// the attempts before this one. It returns nil only when the receiver has
+	// Send makes one attempt of d, whose Body is set and whose Requests counts the
+	// requests before this one. It returns nil only when the receiver has
 	// accepted the event; any other outcome is a [*SendError]. status is the HTTP
 	// status of the answer, 0 where there was none.
 	//
@@ -36,6 +36,15 @@ type SendError struct {
 
 func (e *SendError) Error() string { return e.Reason }
 func (e *SendError) Unwrap() error { return e.Err }
+
+// pause returns until when the receiver wants a pause: [MaxPause] from now at most, and
+// the zero time where it wants none.
+func (e *SendError) pause(now time.Time) time.Time {
+	if latest := now.Add(MaxPause); e.RetryAfter.After(latest) {
+		return latest
+	}
+	return e.RetryAfter
+}
 
 // outage reports whether the receiver as a whole, or the way to it, failed rather
 // than what was sent to it.

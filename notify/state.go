@@ -9,7 +9,9 @@ type NotifierRecord struct {
 	Version     int64 // rises with every change
 	State       NotifierState
 	PausedUntil time.Time // the notifier asked for a pause until then (Retry-After); zero: it did not
-	Reason      string    // why it is paused or gone
+	DownSince   time.Time // its breaker is open since then; zero: it is not
+	NextProbeAt time.Time // while it is down
+	Reason      string    // the failure behind its state; empty once a delivery succeeded
 	ChangedAt   time.Time
 }
 
@@ -22,6 +24,9 @@ const (
 	Active NotifierState = "active"
 	// Paused: somebody has paused it. Its deliveries wait, and grow older.
 	Paused NotifierState = "paused"
+	// Down: it does not answer, and is probed. A saved record is never Down: it has
+	// DownSince.
+	Down NotifierState = "down"
 	// Gone: it has answered 410. Its deliveries go to dead letter.
 	Gone NotifierState = "gone"
 )
@@ -34,14 +39,63 @@ func (r *NotifierRecord) allows(now time.Time) bool {
 // shown is the state as people see it: a notifier that has asked for a pause is
 // [Paused].
 func (r *NotifierRecord) shown(now time.Time) NotifierState {
-	if r.State == Active && r.PausedUntil.After(now) {
+	switch {
+	case r.State != Active:
+		return r.State
+	case r.PausedUntil.After(now):
 		return Paused
+	case !r.DownSince.IsZero():
+		return Down
 	}
-	return r.State
+	return Active
 }
 
 // change makes the next version of the record.
-func (r *NotifierRecord) change(now time.Time, to NotifierState, reason string) {
+func (r *NotifierRecord) change(now time.Time, to NotifierState) {
 	r.Version++
-	r.State, r.Reason, r.ChangedAt = to, reason, now
+	r.State, r.ChangedAt = to, stored(now)
+}
+
+// observe records what an attempt showed of the notifier, after its breaker did, and
+// reports whether the record has changed. failure is nil where the attempt succeeded.
+func (r *NotifierRecord) observe(now time.Time, b *breaker, failure *SendError, probe bool) (changed bool) {
+	state := r.State
+	switch {
+	case r.State == Gone:
+		return false
+	case failure == nil:
+		changed = r.Reason != ""
+		r.Reason = ""
+	case failure.Gone:
+		state, changed = Gone, true
+	default:
+		if until := stored(failure.pause(now)); until.After(now) && until.After(r.PausedUntil) {
+			r.PausedUntil, changed = until, true
+		}
+	}
+	switch wasDown := !r.DownSince.IsZero(); {
+	case b.down() && (probe || !wasDown):
+		if !wasDown {
+			r.DownSince = stored(now)
+		}
+		r.NextProbeAt, changed = stored(b.probeAt), true
+	case !b.down() && wasDown:
+		r.DownSince, r.NextProbeAt, changed = time.Time{}, time.Time{}, true
+	}
+	if changed {
+		r.change(now, state)
+		if failure != nil {
+			r.Reason = failure.Reason
+		}
+	}
+	return changed
+}
+
+// stored is a time as it comes back from the database, whose precision is a
+// microsecond, and never earlier.
+func stored(t time.Time) time.Time {
+	if cut := t.Truncate(time.Microsecond); !cut.Equal(t) {
+		return cut.Add(time.Microsecond)
+	}
+	return t
 }

@@ -76,7 +76,7 @@ func (s *Sender) request(d *notify.Delivery) (*http.Request, error) {
 	header[signing.HeaderID] = []string{d.EventID}
 	header[signing.HeaderTimestamp] = []string{strconv.FormatInt(now.Unix(), 10)}
 	header[signing.HeaderSignature] = []string{signing.Sign(keys, d.EventID, now, d.Body)}
-	header[signing.HeaderAttempt] = []string{strconv.Itoa(d.Attempts + 1)}
+	header[signing.HeaderAttempt] = []string{strconv.Itoa(d.Requests + 1)}
 	// Without a value it is not sent. It tells the transport that a request may
 	// be repeated where a connection kept from before proves to be closed.
 	header["Idempotency-Key"] = nil

@@ -30,7 +30,7 @@ func TestSend(t *testing.T) {
 	c := config(url + "/hooks/push?room=7")
 	c.Headers = map[string]setting.Secret{"x-tenant": setting.Plain("a")}
 	d := delivery()
-	d.Attempts = 2
+	d.Requests = 2
 	if status, err := sender(t, c).Send(t.Context(), d); status != 204 || err != nil {
 		t.Fatalf("Send = %d, %v, want 204, nil", status, err)
 	}

@@ -60,12 +60,14 @@ func TestMetrics(t *testing.T) {
 			pushwatch_delivery_attempts_total{notifier="n",result="2xx"} 1
 			pushwatch_delivery_attempts_total{notifier="n",result="4xx"} 2
 			pushwatch_delivery_attempts_total{notifier="paused",result="2xx"} 0
-			# HELP pushwatch_notifier_state 1 for the state that a notifier is in: active, paused (by somebody, or as it has asked itself), gone.
+			# HELP pushwatch_notifier_state 1 for the state that a notifier is in: active, down (it does not answer, and is probed), paused (by somebody, or as it has asked itself), gone.
 			# TYPE pushwatch_notifier_state gauge
 			pushwatch_notifier_state{notifier="n",state="active"} 1
+			pushwatch_notifier_state{notifier="n",state="down"} 0
 			pushwatch_notifier_state{notifier="n",state="gone"} 0
 			pushwatch_notifier_state{notifier="n",state="paused"} 0
 			pushwatch_notifier_state{notifier="paused",state="active"} 0
+			pushwatch_notifier_state{notifier="paused",state="down"} 0
 			pushwatch_notifier_state{notifier="paused",state="gone"} 0
 			pushwatch_notifier_state{notifier="paused",state="paused"} 1
 			# HELP pushwatch_oldest_pending_seconds Age of the oldest pending delivery to a notifier; 0 without one.

@@ -83,18 +83,18 @@ func selectRecords(q notify.Query) (string, []any, error) {
 // Delivery implements [notify.Archive].
 func (db *DB) Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error) {
 	var r notify.Record
-	var log string
+	var log, uncounted string
 	err := db.read(ctx, func(scan scanner) (err error) {
-		r, err = decodeRecord(scan, &log)
+		r, err = decodeRecord(scan, &log, &uncounted)
 		return err
-	}, `SELECT `+recordColumns+`, d.log FROM deliveries d
+	}, `SELECT `+recordColumns+`, d.log, d.uncounted FROM deliveries d
 		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`, id.Shard, id.ID)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = notify.ErrNoDelivery
 	}
 	var attempts []notify.Attempt
 	if err == nil {
-		attempts, err = decodeLog(log)
+		attempts, err = decodeLog(log, uncounted)
 	}
 	if err != nil {
 		return notify.Record{}, nil, fmt.Errorf("read delivery %s: %w", id, err)
@@ -112,13 +112,13 @@ func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify
 		}
 		err := db.each(ctx, db.reader, func(scan scanner) error {
 			var id notify.DeliveryID
-			var log string
-			err := scan(&id.Shard, &id.ID, &log)
+			var log, uncounted string
+			err := scan(&id.Shard, &id.ID, &log, &uncounted)
 			if err == nil {
-				attempts[id], err = decodeLog(log)
+				attempts[id], err = decodeLog(log, uncounted)
 			}
 			return err
-		}, `SELECT shard, id, log FROM deliveries WHERE log <> '' AND (shard, id) IN (VALUES `+values(len(some), "BIGINT", "BIGINT")+`)`, args...)
+		}, `SELECT shard, id, log, uncounted FROM deliveries WHERE (log <> '' OR uncounted <> '') AND (shard, id) IN (VALUES `+values(len(some), "BIGINT", "BIGINT")+`)`, args...)
 		if err != nil {
 			return nil, fmt.Errorf("read attempts of deliveries: %w", err)
 		}
@@ -126,10 +126,11 @@ func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify
 	return attempts, nil
 }
 
-// decodeLog reads the log of a delivery.
-func decodeLog(log string) ([]notify.Attempt, error) {
+// decodeLog reads logs of a delivery, and returns their attempts in the order in which
+// they began.
+func decodeLog(logs ...string) ([]notify.Attempt, error) {
 	var attempts []notify.Attempt
-	for line := range strings.Lines(log) {
+	for line := range strings.Lines(strings.Join(logs, "")) {
 		var l logLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			return nil, fmt.Errorf("read log: %w", err)
@@ -138,6 +139,7 @@ func decodeLog(log string) ([]notify.Attempt, error) {
 			At: l.At.Time, Status: l.Status, Error: l.Error, Duration: time.Duration(l.DurationMS) * time.Millisecond,
 		})
 	}
+	slices.SortStableFunc(attempts, func(a, b notify.Attempt) int { return a.At.Compare(b.At) })
 	return attempts, nil
 }
 

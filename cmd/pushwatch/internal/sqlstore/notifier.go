@@ -14,24 +14,29 @@ func (db *DB) NotifierRecords(ctx context.Context) ([]notify.NotifierRecord, err
 	var list []notify.NotifierRecord
 	err := db.each(ctx, db.reader, func(scan scanner) error {
 		var s notify.NotifierRecord
-		var until, changed sql.Null[int64]
-		err := scan(&s.Notifier, &s.Version, &s.State, &until, &s.Reason, &changed)
-		s.PausedUntil, s.ChangedAt = fromMicros(until), fromMicros(changed)
+		var until, down, probe, changed sql.Null[int64]
+		err := scan(&s.Notifier, &s.Version, &s.State, &until, &down, &probe, &s.Reason, &changed)
+		s.PausedUntil, s.DownSince, s.NextProbeAt, s.ChangedAt = fromMicros(until), fromMicros(down), fromMicros(probe), fromMicros(changed)
 		list = append(list, s)
 		return err
-	}, `SELECT name, version, state, paused_until, reason, changed_at FROM notifiers ORDER BY name`)
+	}, `SELECT name, version, state, paused_until, down_since, next_probe_at, reason, changed_at FROM notifiers ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("read states of notifiers: %w", err)
 	}
 	return list, nil
 }
 
+// insertNotifier writes a notifier's row; the version and the state of one that is there
+// already are for the caller to set.
+const insertNotifier = `INSERT INTO notifiers (name, version, state, paused_until, down_since, next_probe_at, reason, changed_at)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+	ON CONFLICT (name) DO UPDATE SET paused_until = excluded.paused_until, down_since = excluded.down_since,
+		next_probe_at = excluded.next_probe_at, reason = excluded.reason, changed_at = excluded.changed_at, `
+
 // SaveNotifier implements [notify.Archive].
 func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before int64) error {
 	err := db.write(ctx, func(tx transaction) error {
-		n, err := tx.exec(ctx, `INSERT INTO notifiers (name, version, state, paused_until, reason, changed_at) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET version = excluded.version, state = excluded.state,
-				paused_until = excluded.paused_until, reason = excluded.reason, changed_at = excluded.changed_at
+		n, err := tx.exec(ctx, insertNotifier+`version = excluded.version, state = excluded.state
 			WHERE notifiers.version = CAST(? AS BIGINT)`, append(encodeNotifier(s), before)...)
 		if err == nil && n == 0 {
 			err = watcher.ErrConflict
@@ -45,14 +50,12 @@ func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before 
 	return nil
 }
 
-// saveNotifier writes what an attempt has shown: that a notifier is gone, or wants a
-// pause. Somebody may have paused it meanwhile: that stays.
+// saveNotifier writes what an attempt has shown: that a notifier is gone, down or up
+// again, or wants a pause. Somebody may have paused it meanwhile: that stays.
 func (tx transaction) saveNotifier(ctx context.Context, s notify.NotifierRecord) error {
-	_, err := tx.exec(ctx, `INSERT INTO notifiers (name, version, state, paused_until, reason, changed_at) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (name) DO UPDATE SET
+	_, err := tx.exec(ctx, insertNotifier+`
 			version = CASE WHEN notifiers.version < excluded.version THEN excluded.version ELSE notifiers.version + 1 END,
-			state = CASE WHEN excluded.state = 'gone' THEN 'gone' ELSE notifiers.state END,
-			paused_until = excluded.paused_until, reason = excluded.reason, changed_at = excluded.changed_at
+			state = CASE WHEN excluded.state = 'gone' THEN 'gone' ELSE notifiers.state END
 		WHERE notifiers.version < excluded.version OR notifiers.state <> 'gone' AND excluded.state = 'gone'
 			OR COALESCE(notifiers.paused_until, 0) < excluded.paused_until`, encodeNotifier(s)...)
 	return err
@@ -60,5 +63,5 @@ func (tx transaction) saveNotifier(ctx context.Context, s notify.NotifierRecord)
 
 // encodeNotifier is the row of a notifier.
 func encodeNotifier(s notify.NotifierRecord) []any {
-	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), validText(s.Reason), micros(s.ChangedAt)}
+	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), micros(s.DownSince), micros(s.NextProbeAt), validText(s.Reason), micros(s.ChangedAt)}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // deliveryColumns are what decodeDelivery reads, of a delivery d and its event e.
-const deliveryColumns = `d.id, d.position, d.notifier, d.attempts, d.next_attempt_at, d.replayed_at,
+const deliveryColumns = `d.id, d.position, d.notifier, d.attempts, d.requests, d.uncounted, d.next_attempt_at, d.replayed_at,
 	e.id, e.type, e.subject, e.sdk_app_id, e.task_id, e.at, e.body
 	FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event`
 
@@ -19,12 +19,16 @@ func (a *Account) decodeDelivery(scan scanner) (notify.Delivery, error) {
 	d := notify.Delivery{Account: a.name}
 	var next, replayed, app, at sql.Null[int64]
 	var task sql.Null[string]
-	err := scan(&d.ID, &d.Position, &d.Notifier, &d.Attempts, &next, &replayed, &d.EventID, &d.Type, &d.Subject, &app, &task, &at, &d.Body)
+	var uncounted string
+	err := scan(&d.ID, &d.Position, &d.Notifier, &d.Attempts, &d.Requests, &uncounted, &next, &replayed, &d.EventID, &d.Type, &d.Subject, &app, &task, &at, &d.Body)
 	d.NextAttemptAt, d.EventAt, d.Since = fromMicros(next), fromMicros(at), fromMicros(at)
 	if replayed.Valid {
 		d.Since = fromMicros(replayed)
 	}
 	d.Task = watcher.Key{SDKAppID: app.V, TaskID: task.V}
+	if err == nil {
+		d.Uncounted, err = decodeLog(uncounted)
+	}
 	return d, err
 }
 

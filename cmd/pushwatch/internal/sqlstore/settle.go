@@ -19,7 +19,7 @@ type logLine struct {
 	DurationMS int64             `json:"duration_ms"`
 }
 
-var outcomeTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
+var outcomeTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT"}
 
 // settle writes the outcomes of a group, and the notifiers' states that come with them.
 // An outcome that was written before, or came late, finds a delivery that is settled, or
@@ -61,13 +61,17 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 // settleStatement writes n outcomes. Its condition that a delivery is pending avoids
 // the partial indexes, as in [saveStatement].
 func settleStatement(n int) string {
-	return `WITH o (shard, id, position, state, attempts, next_attempt_at, last_error, log, settled_at)
+	return `WITH o (shard, id, position, state, attempts, requests, next_attempt_at, last_error, log, uncounted, settled_at)
 			AS (VALUES ` + values(n, outcomeTypes...) + `)
 		UPDATE deliveries SET state = o.state, next_attempt_at = o.next_attempt_at,
 			last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at,
-			attempts = CASE WHEN deliveries.attempts < o.attempts THEN o.attempts ELSE deliveries.attempts + 1 END
+			uncounted = CASE WHEN o.uncounted <> '' THEN o.uncounted ELSE deliveries.uncounted END,
+			requests = CASE WHEN deliveries.requests < o.requests THEN o.requests ELSE deliveries.requests END,
+			attempts = CASE WHEN o.uncounted <> '' THEN deliveries.attempts
+				WHEN deliveries.attempts < o.attempts THEN o.attempts ELSE deliveries.attempts + 1 END
 		FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id AND deliveries.position = o.position
-			AND deliveries.state NOT IN ('delivered', 'dead') AND (o.state <> 'pending' OR deliveries.attempts < o.attempts)`
+			AND deliveries.state NOT IN ('delivered', 'dead') AND (o.state <> 'pending' OR deliveries.attempts < o.attempts
+				OR o.uncounted <> '' AND deliveries.attempts = o.attempts)`
 }
 
 // writeDeadLetters makes the first pending deliveries of a notifier dead letters.
@@ -95,9 +99,20 @@ func encodeOutcome(shard int64, o notify.Outcome) []any {
 	} else {
 		settled = micros(o.Attempt.At.Add(o.Attempt.Duration))
 	}
-	text := validText(o.Attempt.Error)
-	line := encodeJSON(logLine{watcher.Timestamp{Time: o.Attempt.At}, o.Attempt.Status, text, o.Attempt.Duration.Milliseconds()})
-	return []any{shard, o.ID, o.Position, string(o.State), o.Attempts, next, text, line + "\n", settled}
+	log, uncounted := encodeLog(o.Attempt), encodeLog(o.Uncounted...)
+	if uncounted != "" {
+		log = ""
+	}
+	return []any{shard, o.ID, o.Position, string(o.State), o.Attempts, o.Requests, next, validText(o.Attempt.Error), log, uncounted, settled}
+}
+
+// encodeLog writes a line for each attempt.
+func encodeLog(attempts ...notify.Attempt) string {
+	var log strings.Builder
+	for _, t := range attempts {
+		log.WriteString(encodeJSON(logLine{watcher.Timestamp{Time: t.At}, t.Status, validText(t.Error), t.Duration.Milliseconds()}) + "\n")
+	}
+	return log.String()
 }
 
 var touchTypes = []string{"BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"}
