@@ -11,19 +11,19 @@ import (
 // as the settings allow.
 //
 // The notifier counts as down after some failures in a row that are its own and not
-// the event's ([SendError.outage]); any other answer ends the row. The failures must
-// be of more than one lane, because one event may be more than its receiver can
-// handle. A failed probe does not count against its delivery: the delivery's schedule
+// the event's ([SendError.outage]); any other answer ends the row. Where the receiver
+// was reached, the failures must be of more than one lane, because one event may be
+// more than it can handle. A failed probe does not count against its delivery: the delivery's schedule
 // is for faults that concern it, and an outage must not use it up.
 type breaker struct {
-	limit    int   // attempts at the same time, by the settings
-	ramp     int   // the limit for now, after an outage; 0: none but limit
-	failures int   // in a row
-	failing  *lane // of the last of them
-	several  bool  // they are of more than one lane
-	probeAt  time.Time
-	probing  bool
-	backoff  *backoff.ExponentialBackOff // between probes; nil: not down
+	limit       int   // attempts at the same time, by the settings
+	ramp        int   // the limit for now, after an outage; 0: none but limit
+	failures    int   // in a row
+	failing     *lane // of the last of them
+	beyondEvent bool  // the event cannot be the reason for all of them
+	probeAt     time.Time
+	probing     bool
+	backoff     *backoff.ExponentialBackOff // between probes; nil: not down
 }
 
 const (
@@ -87,11 +87,11 @@ func (b *breaker) record(now time.Time, l *lane, failure *SendError, probe bool)
 	if failure == nil || !failure.outage() {
 		return b.recordSuccess()
 	}
-	return b.recordFailure(now, l, probe)
+	return b.recordFailure(now, l, failure, probe)
 }
 
 func (b *breaker) recordSuccess() transition {
-	b.failures, b.failing, b.several = 0, nil, false
+	b.failures, b.failing, b.beyondEvent = 0, nil, false
 	switch {
 	case b.down():
 		b.backoff, b.ramp = nil, 1
@@ -104,16 +104,16 @@ func (b *breaker) recordSuccess() transition {
 	return unchanged
 }
 
-func (b *breaker) recordFailure(now time.Time, l *lane, probe bool) transition {
+func (b *breaker) recordFailure(now time.Time, l *lane, failure *SendError, probe bool) transition {
 	if b.down() {
 		if probe {
 			b.probeAt = now.Add(b.backoff.NextBackOff())
 		}
 		return unchanged
 	}
-	b.several = b.several || b.failures > 0 && l != b.failing
+	b.beyondEvent = b.beyondEvent || b.failures > 0 && l != b.failing || !failure.Cause.Counts()
 	b.failing = l
-	if b.failures++; b.failures < downAfter || !b.several {
+	if b.failures++; b.failures < downAfter || !b.beyondEvent {
 		return unchanged
 	}
 	b.trip(now)

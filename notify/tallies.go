@@ -26,14 +26,13 @@ func newTallies(archive Archive) *tallies {
 }
 
 const (
-	countEvery   = 5 * time.Second
+	countEvery   = 100 * time.Millisecond
 	countAgain   = 10 * time.Second // after a failure
 	countTimeout = 5 * time.Second
 	countShare   = 20 // counting takes at most this part of the time, as its denominator
 )
 
-// get returns tallies that are some seconds old at most, or more where counting
-// takes long. A failure is kept as well: while the database hangs few wait for it.
+// get returns tallies that are a moment old at most, or more where counting takes long. A failure is kept as well: while the database hangs few wait for it.
 func (t *tallies) get(ctx context.Context) (map[string]Tally, error) {
 	select {
 	case <-t.free:

@@ -226,7 +226,7 @@ func TestCopyLater(t *testing.T) {
 		exec(t, url, `ALTER TABLE notifiers ADD COLUMN later BIGINT`)
 	}
 	exec(t, from, `INSERT INTO later VALUES ('b', 1, NULL), ('a', 2, 'ü'), ('a', 1, '')`)
-	exec(t, from, `INSERT INTO notifiers VALUES ('n', 1, 'active', NULL, '', 0, 7)`)
+	exec(t, from, `INSERT INTO notifiers (name, version, state, reason, changed_at, later) VALUES ('n', 1, 'active', '', 0, 7)`)
 	copied, err := copyAll(t.Context(), from, to, nil)
 	if err != nil {
 		t.Fatal(err)

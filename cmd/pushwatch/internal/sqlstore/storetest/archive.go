@@ -233,7 +233,7 @@ func testSettleNotifier(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	o := outcome(b.pending(a, "n")[0].ID, notify.Pending, 1)
-	o.Notifier = &notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Hour), Reason: "answered 429", ChangedAt: start}
+	o.Notifier = &notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Hour), DownSince: start, NextProbeAt: start.Add(time.Second), Reason: "answered 429", ChangedAt: start}
 	want := *o.Notifier
 	want.Version, want.State = 2, notify.Paused
 	for range 2 { // repeated as after an error
@@ -254,7 +254,7 @@ func testSettleNotifier(t *testing.T, b *bench) {
 	}
 }
 
-func testBury(t *testing.T, b *bench) {
+func testMarkDead(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
 	for i, want := range []struct {

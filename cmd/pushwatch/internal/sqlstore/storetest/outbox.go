@@ -141,3 +141,58 @@ func testSettleHostileError(t *testing.T, b *bench) {
 		t.Errorf("Pending() = %+v, want none", got)
 	}
 }
+
+// testSettleUncounted settles attempts that do not count against their delivery, between
+// others that do: each leaves its reason, the ones that do not count as often as the
+// sender keeps them, and none of them is written over by one that comes late.
+func testSettleUncounted(t *testing.T, b *bench) {
+	a := b.own("school")
+	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
+	id := b.pending(a, "n")[0].ID
+	refused := func(minute, attempts, requests int, before ...notify.Attempt) notify.Outcome {
+		o := outcome(id, notify.Pending, minute)
+		o.Attempts, o.Requests, o.Attempt.Error = attempts, requests, fmt.Sprintf("refused\x00 at minute %d", minute)
+		o.Uncounted = append(before, o.Attempt)
+		return o
+	}
+	first := refused(1, 0, 0)
+	second := refused(2, 0, 1, first.Attempt)
+	counted := outcome(id, notify.Pending, 1)
+	counted.Requests, counted.Attempt.At = 2, start.Add(3*time.Minute)
+	third := refused(4, 1, 2, second.Attempt)
+	for step, want := range []struct {
+		outcome            notify.Outcome
+		attempts, requests int
+		lastError, log     string
+	}{
+		{first, 0, 0, "refused\uFFFD at minute 1", "[refused\uFFFD at minute 1]"},
+		{first, 0, 0, "refused\uFFFD at minute 1", "[refused\uFFFD at minute 1]"}, // repeated as after an error
+		{second, 0, 1, "refused\uFFFD at minute 2", "[refused\uFFFD at minute 1 refused\uFFFD at minute 2]"},
+		{counted, 1, 2, "busy", "[refused\uFFFD at minute 1 refused\uFFFD at minute 2 busy]"},
+		{second, 1, 2, "busy", "[refused\uFFFD at minute 1 refused\uFFFD at minute 2 busy]"}, // late
+		{third, 1, 2, "refused\uFFFD at minute 4", "[refused\uFFFD at minute 2 busy refused\uFFFD at minute 4]"},
+	} {
+		b.settle(a, want.outcome)
+		pending := b.pending(a, "n")[0]
+		record, log, err := b.db.Delivery(t.Context(), b.deliveries(notify.Query{Notifier: "n"})[0].ID)
+		var errors []string
+		for _, attempt := range log {
+			errors = append(errors, attempt.Error)
+		}
+		if err != nil || pending.Attempts != want.attempts || pending.Requests != want.requests || record.Attempts != want.attempts ||
+			record.LastError != want.lastError || fmt.Sprint(errors) != want.log || !record.NextAttemptAt.Equal(pending.NextAttemptAt) {
+			t.Errorf("step %d: Delivery() = %+v, %+v, %v, Pending() = %+v, want %+v", step, record, log, err, pending, want)
+		}
+		if n := len(pending.Uncounted); n == 0 || n > 2 || pending.Uncounted[n-1].Status != 503 {
+			t.Errorf("step %d: uncounted = %+v, want the last ones", step, pending.Uncounted)
+		}
+		logs, err := b.db.Attempts(t.Context(), []notify.DeliveryID{record.ID})
+		if err != nil || !reflect.DeepEqual(logs[record.ID], log) {
+			t.Errorf("step %d: Attempts() = %+v, %v, want %+v", step, logs, err, log)
+		}
+	}
+	b.settle(a, outcome(id, notify.Delivered, 2))
+	if got := b.deliveries(notify.Query{Notifier: "n"})[0]; got.Attempts != 2 || got.LastError != "busy" || got.State != notify.Delivered {
+		t.Errorf("delivery = %+v, want it delivered by the second attempt that counts", got)
+	}
+}
