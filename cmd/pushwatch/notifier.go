@@ -16,8 +16,13 @@ const notifierHeading = "NOTIFIER\tTYPE\tSTATE\tPENDING\tOLDEST\tDEAD\tWHERE\tLA
 
 func notifierRow(n api.Notifier) string {
 	state := n.State
-	if n.PausedUntil != nil {
+	switch {
+	case n.PausedUntil != nil:
 		state += ", on " + ago(n.PausedUntil)
+	case n.NextProbeAt != nil && n.NextProbeAt.After(time.Now()):
+		state += ", probe " + ago(n.NextProbeAt)
+	case n.NextProbeAt != nil:
+		state += ", probing"
 	}
 	oldest := "-"
 	if n.Pending > 0 {

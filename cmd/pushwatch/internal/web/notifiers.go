@@ -34,7 +34,7 @@ func showNotifiers(ctx context.Context, from Notifiers) ([]api.Notifier, error) 
 	out := make([]api.Notifier, len(list))
 	for i, s := range list {
 		out[i] = api.Notifier{
-			Name: s.Name, Type: s.Type, URL: s.URL, State: string(s.State), PausedUntil: timeOrNull(s.PausedUntil),
+			Name: s.Name, Type: s.Type, URL: s.URL, State: string(s.State), PausedUntil: timeOrNull(s.PausedUntil), NextProbeAt: timeOrNull(s.NextProbeAt),
 			Pending: s.Pending, Dead: s.Dead, Waiting: s.Waiting.Seconds(), LastError: s.LastError,
 		}
 	}

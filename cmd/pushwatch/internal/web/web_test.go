@@ -299,7 +299,7 @@ func TestNotifiersAndStatus(t *testing.T) {
 		status       int
 		want         string
 	}{
-		{"GET", "/v1/notifiers", 200, `{"notifiers":[{"name":"log","type":"log","url":"","state":"active","paused_until":null,"pending":0,"oldest_pending_seconds":0,"dead":0,"last_error":""}]}`},
+		{"GET", "/v1/notifiers", 200, `{"notifiers":[{"name":"log","type":"log","url":"","state":"active","paused_until":null,"next_probe_at":null,"pending":0,"oldest_pending_seconds":0,"dead":0,"last_error":""}]}`},
 		{"POST", "/v1/notifiers/log/pause", 204, ""},
 		{"GET", "/v1/notifiers", 200, `"state":"paused"`},
 		{"POST", "/v1/notifiers/log/resume", 204, ""},
