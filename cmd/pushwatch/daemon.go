@@ -66,7 +66,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	if d.db, err = openStore(ctx, s.Store, log); err != nil {
 		return nil, err
 	}
-	if d.listener, err = listen(s.HTTP); err != nil {
+	if d.listener, err = listen(s.HTTP, log); err != nil {
 		return nil, err
 	}
 
@@ -98,14 +98,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	if d.handler, err = d.serves(s); err != nil {
 		return nil, err
 	}
-	faultLog, err := zap.NewStdLogAt(log.Named("http"), zap.WarnLevel)
-	if err != nil {
-		return nil, err
-	}
-	d.server = &http.Server{
-		Handler: d.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		WriteTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: faultLog,
-	}
+	d.server = web.NewServer(d.handler, log.Named("http"))
 	d.server.RegisterOnShutdown(func() { close(d.stopping) }) // for streams to end
 	return d, nil
 }

@@ -20,11 +20,10 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
-)
+	"go.uber.org/zap"
 
-// maxConnections is how many connections are served at once; others wait.
-const maxConnections = 2048
+	"pushwatch/cmd/pushwatch/internal/web"
+)
 
 // A listener is the address of the API, with TLS where the settings have it.
 type listener struct {
@@ -57,7 +56,7 @@ func (h *httpSettings) certificate() (tls.Certificate, error) {
 }
 
 // listen opens the address of the API.
-func listen(s httpSettings) (*listener, error) {
+func listen(s httpSettings, log *zap.Logger) (*listener, error) {
 	network, address := "tcp", s.Listen
 	if path, ok := strings.CutPrefix(s.Listen, "unix:"); ok {
 		network, address = "unix", path
@@ -76,7 +75,7 @@ func listen(s httpSettings) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l = netutil.LimitListener(l, maxConnections)
+	l = web.NewListener(l, log)
 	out := &listener{Listener: l}
 	if s.TLSCertFile == "" {
 		return out, nil

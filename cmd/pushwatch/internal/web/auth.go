@@ -75,11 +75,12 @@ func authorize(auth *authenticator, next http.Handler) http.Handler {
 			role, ok = Read, auth.mayRead(r)
 		}
 		switch {
+		case !ok && r.Header.Get("Authorization") != "" && !auth.attempts.failed(w, r):
 		case !ok:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="pushwatch"`)
-			problem(w, http.StatusUnauthorized, "want the header Authorization: Bearer with one of the tokens in [[http.tokens]]")
+			refuse(w, r, http.StatusUnauthorized, "want the header Authorization: Bearer with one of the tokens in [[http.tokens]]")
 		case role != Write && r.Method != http.MethodGet && r.Method != http.MethodHead:
-			problem(w, http.StatusForbidden, "this token may only read: want one with role = \"write\"")
+			refuse(w, r, http.StatusForbidden, "this token may only read: want one with role = \"write\"")
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -1,12 +1,14 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -24,22 +26,23 @@ type Callbacks interface {
 // callbackPath is followed by an application's SdkAppId.
 const callbackPath = "/v1/callbacks/tiw/"
 
-// maxCallback bounds a callback's body, in bytes.
-const maxCallback = 64 << 10
+// callbackApp is the application that a callback's path names.
+func callbackApp(path string) (int64, error) {
+	return strconv.ParseInt(strings.TrimPrefix(path, callbackPath), 10, 64)
+}
 
-// callback serves POST /v1/callbacks/tiw/{sdk_app_id}. TIW takes any 200 for an
-// answer and tries again after anything else, so what is only not understood is
-// answered 200 too.
+// callback serves POST /v1/callbacks/tiw/{sdk_app_id}. TIW repeats a callback until it is
+// answered with 200, so one that is not understood is answered so too.
 func callback(callbacks Callbacks, log *zap.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		app, err := strconv.ParseInt(r.PathValue("sdk_app_id"), 10, 64)
+		app, err := callbackApp(r.URL.Path)
 		if err != nil {
 			problem(w, http.StatusNotFound, "want the SdkAppId of a configured application in the path")
 			return
 		}
-		text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallback))
-		if err != nil {
-			problem(w, http.StatusRequestEntityTooLarge, "a callback of TIW is smaller")
+		text, err := io.ReadAll(r.Body)
+		if err != nil || emptyCallback(text) {
+			problem(w, http.StatusBadRequest, "want the callback that TIW posts: this one is empty")
 			return
 		}
 		var body api.Callback
@@ -59,4 +62,13 @@ func callback(callbacks Callbacks, log *zap.Logger) http.HandlerFunc {
 			problem(w, http.StatusServiceUnavailable, "try again")
 		}
 	}
+}
+
+// emptyCallback reports whether a callback says nothing at all.
+func emptyCallback(text []byte) bool {
+	var short bytes.Buffer
+	if json.Compact(&short, text) != nil {
+		return len(bytes.TrimSpace(text)) == 0
+	}
+	return short.String() == "{}" || short.String() == "null"
 }

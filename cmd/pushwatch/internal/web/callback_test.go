@@ -54,3 +54,14 @@ func TestCallback(t *testing.T) {
 		}
 	}
 }
+
+func TestEmptyCallback(t *testing.T) {
+	h := &hints{}
+	api := New(Config{Callbacks: h, Metrics: prometheus.NewRegistry()})
+	for _, body := range []string{"", " \n", "{}", " { }", "null"} {
+		h.got = nil
+		if w := ask(api, "POST", callbackPath+"1400000001", body); w.Code != http.StatusBadRequest || len(h.got) > 0 {
+			t.Errorf("callback with the body %q = %d %v, want 400", body, w.Code, h.got)
+		}
+	}
+}

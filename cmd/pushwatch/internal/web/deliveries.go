@@ -41,20 +41,20 @@ func showDelivery(r notify.Record) api.Delivery {
 }
 
 func (a *deliveryAPI) register(r huma.API) {
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "list-deliveries", Method: http.MethodGet, Path: "/v1/deliveries", Tags: []string{"deliveries"},
 		Summary: "A page of deliveries, the newest of an account first",
 	}, a.list)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "get-delivery", Method: http.MethodGet, Path: "/v1/deliveries/{id}", Tags: []string{"deliveries"},
 		Summary: "One delivery with its attempts",
 	}, a.get)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "retry-delivery", Method: http.MethodPost, Path: "/v1/deliveries/{id}/retry", Tags: []string{"deliveries"},
 		Summary: "Deliver again what was delivered or given up", DefaultStatus: http.StatusAccepted,
 		Description: "The same event, byte for byte, under the same id. A pending one is left as it is.",
 	}, a.retry)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "retry-deliveries", Method: http.MethodPost, Path: "/v1/deliveries/retry", Tags: []string{"deliveries"},
 		Summary: "Deliver again all that was given up for a notifier",
 	}, a.retryAll)

@@ -92,12 +92,12 @@ func (a *eventAPI) page(ctx context.Context, q watcher.EventQuery, location, cur
 }
 
 func (a *eventAPI) register(r huma.API) {
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: "/v1/events", Tags: []string{"events"},
 		Summary:     "A page of events",
 		Description: "To read all events and go on with what comes: ask with the cursor of each answer again. An event never appears behind a cursor that was given before it. The events of ended tasks are dropped after store.retention.",
 	}, a.list)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "stream-events", Method: http.MethodGet, Path: "/v1/events/stream", Tags: []string{"events"},
 		Summary: "The events as they come, as server-sent events",
 		Description: "Each has the cursor as its id, the type as its event and the event on one line as its data. Comments keep the connection alive. " +

@@ -14,9 +14,6 @@ import (
 // strictJSON is JSON as the API takes and gives it.
 var strictJSON = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
 
-// maxDepth is how deep a body may be nested: deeper than any that is right.
-const maxDepth = 16
-
 // unmarshal reads JSON. A body is read twice: into an any, which is then validated, and
 // into what the request takes. The first reading refuses what others may read
 // differently: see [readValue].

@@ -42,20 +42,20 @@ func showNotifiers(ctx context.Context, from Notifiers) ([]api.Notifier, error) 
 }
 
 func (a *notifierAPI) register(r huma.API) {
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "list-notifiers", Method: http.MethodGet, Path: "/v1/notifiers", Tags: []string{"notifiers"},
 		Summary: "The notifiers of the settings, in their order",
 	}, a.list)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "test-notifier", Method: http.MethodPost, Path: "/v1/notifiers/{name}/test", Tags: []string{"notifiers"},
 		Summary: "Send a webhook.test event to a notifier", DefaultStatus: http.StatusAccepted,
 		Description: "It waits for its turn like any other event. What became of it tells GET /v1/deliveries?event={event_id}.",
 	}, a.test)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "pause-notifier", Method: http.MethodPost, Path: "/v1/notifiers/{name}/pause", Tags: []string{"notifiers"},
 		Summary: "Have a notifier's deliveries wait until it is resumed", DefaultStatus: http.StatusNoContent,
 	}, a.pause)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "resume-notifier", Method: http.MethodPost, Path: "/v1/notifiers/{name}/resume", Tags: []string{"notifiers"},
 		Summary: "Tell a notifier again that is paused or gone", DefaultStatus: http.StatusNoContent,
 	}, a.resume)

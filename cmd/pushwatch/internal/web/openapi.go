@@ -80,10 +80,12 @@ func describeCallback(about *huma.OpenAPI) {
 		}},
 		Responses: map[string]*huma.Response{
 			"200": {Description: "Taken, or not understood: TIW would repeat it after any other answer."},
+			"400": problemResponse(schemas, "The callback is empty."),
 			"403": problemResponse(schemas, "Sign is missing, wrong or expired."),
 			"404": problemResponse(schemas, "No account has this application."),
+			"408": problemResponse(schemas, "The body did not arrive in time."),
 			"413": problemResponse(schemas, "The body is larger than any callback."),
-			"503": problemResponse(schemas, "The database does not answer: try again."),
+			"503": problemResponse(schemas, "The database does not answer, or too many bodies arrive at once: try again."),
 		},
 	})
 }

@@ -19,8 +19,8 @@ import (
 )
 
 // problem answers with a problem detail of RFC 9457.
-func problem(w http.ResponseWriter, status int, detail string) {
-	body, _ := json.Marshal(api.Problem{Title: http.StatusText(status), Status: status, Detail: detail})
+func problem(w http.ResponseWriter, status int, detail string, faults ...*api.Fault) {
+	body, _ := json.Marshal(api.Problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: faults})
 	w.Header().Set("Content-Type", api.ProblemType)
 	w.WriteHeader(status)
 	w.Write(body)
@@ -57,12 +57,19 @@ func (c *headRecorder) Header() http.Header         { return c.header }
 func (c *headRecorder) WriteHeader(status int)      { c.status = status }
 func (c *headRecorder) Write(b []byte) (int, error) { return len(b), nil }
 
+// maxFaults is how many faults of a request are listed; of the others only the number is.
+const maxFaults = 100
+
 // clarify is a [huma.Transformer] that puts what the validation found into the words
 // of this API: where it is, what stands there, what would be right.
 func clarify(_ huma.Context, _ string, v any) (any, error) {
 	if p, ok := v.(*api.Problem); ok {
 		if p.Detail == "validation failed" {
 			p.Detail = "the request is faulty"
+		}
+		if more := len(p.Errors) - maxFaults; more > 0 {
+			p.Errors = p.Errors[:maxFaults]
+			p.Detail += fmt.Sprintf(": these are the first %d faults, there are %d more", maxFaults, more)
 		}
 		for _, e := range p.Errors {
 			reword(e)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"pushwatch/cmd/pushwatch/internal/web/page"
 )
 
@@ -75,15 +77,16 @@ func (s *sessions) end(id string) {
 type authenticator struct {
 	*tokens
 	sessions *sessions
+	attempts *attempts
 	cookie   string // the name of the one that holds a session's id
 }
 
 // newAuthenticator returns the authenticator of an instance. A browser sends a cookie to
 // every port of a host: the hash in its name separates the instances there, whose names
 // may have characters that a cookie's may not.
-func newAuthenticator(tokens []Token, instance string) *authenticator {
+func newAuthenticator(tokens []Token, instance string, log *zap.Logger) *authenticator {
 	sum := sha256.Sum256([]byte(instance))
-	return &authenticator{newTokens(tokens), new(sessions), "pushwatch_session_" + hex.EncodeToString(sum[:4])}
+	return &authenticator{newTokens(tokens), new(sessions), newAttempts(log), "pushwatch_session_" + hex.EncodeToString(sum[:4])}
 }
 
 // mayRead reports whether a request may read events.
@@ -122,6 +125,20 @@ func (a *authenticator) SignIn(w http.ResponseWriter, r *http.Request, secret st
 	a.SignOut(w, r)
 	http.SetCookie(w, a.newCookie(r, a.sessions.begin(hash, time.Now()), int(sessionLength.Seconds())))
 	return true
+}
+
+// slowSignIn slows down signing in with wrong tokens; see [attempts].
+func (a *authenticator) slowSignIn(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Path == "/signin" {
+			list, _ := a.now()
+			wrong := len(list) > 0 && find(list, sha256.Sum256([]byte(r.PostFormValue("token")))) == nil
+			if wrong && !a.attempts.failed(w, r) {
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // SignOut implements [page.Authenticator].

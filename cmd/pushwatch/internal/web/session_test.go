@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 func TestSessions(t *testing.T) {
@@ -44,7 +46,7 @@ func TestSessions(t *testing.T) {
 // cookies apart by nothing but their names.
 func TestNeighbours(t *testing.T) {
 	token := NewToken("looker", "read-read-read-read", Read)
-	instances := []*authenticator{newAuthenticator([]Token{token}, "room 1; east"), newAuthenticator([]Token{token}, "room 2; east")}
+	instances := []*authenticator{newAuthenticator([]Token{token}, "room 1; east", zap.NewNop()), newAuthenticator([]Token{token}, "room 2; east", zap.NewNop())}
 	jar := make(map[string]*http.Cookie) // as a browser keeps them, for all ports
 	visit := func() *http.Request {
 		r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)

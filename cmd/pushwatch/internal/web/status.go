@@ -21,7 +21,7 @@ type statusAPI struct {
 }
 
 func (a *statusAPI) register(r huma.API) {
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "get-status", Method: http.MethodGet, Path: "/v1/status", Tags: []string{"status"},
 		Summary: "How the watching and the telling go",
 	}, a.get)

@@ -58,6 +58,7 @@ func (a *eventAPI) writeStream(w http.ResponseWriter, r *http.Request, q watcher
 	if r.Method == http.MethodHead {
 		return
 	}
+	phaseOf(r.Context()).enter(streaming)
 	q.Limit = streamPage
 	err := out.comment("pushwatch", q.After)
 	keepAlive := time.NewTicker(a.pace.keepAlive)

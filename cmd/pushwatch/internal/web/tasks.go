@@ -60,33 +60,33 @@ type TaskPath struct {
 func (p TaskPath) key() watcher.Key { return watcher.Key{SDKAppID: p.SDKAppID, TaskID: p.TaskID} }
 
 func (a *taskAPI) register(r huma.API) {
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "register-task", Method: http.MethodPost, Path: "/v1/tasks", Tags: []string{"tasks"},
 		Summary:       "Watch a push",
 		Description:   "Answers 201 when its watching begins, and 200 with the task as it is when it was registered already, so that repeating is harmless.",
 		DefaultStatus: http.StatusCreated,
 	}, a.create)
-	huma.Register(r, huma.Operation{
-		OperationID: "register-tasks", Method: http.MethodPost, Path: batchPath, Tags: []string{"tasks"}, MaxBodyBytes: maxBatch,
+	handle(r, huma.Operation{
+		OperationID: "register-tasks", Method: http.MethodPost, Path: batchPath, Tags: []string{"tasks"},
 		Summary: "Watch up to 10,000 pushes at once, all or none",
 	}, a.createBatch)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "list-tasks", Method: http.MethodGet, Path: "/v1/tasks", Tags: []string{"tasks"},
 		Summary: "A page of tasks, ordered by application and id",
 	}, a.list)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "get-task", Method: http.MethodGet, Path: "/v1/tasks/{sdk_app_id}/{task_id}", Tags: []string{"tasks"},
 		Summary: "One task",
 	}, a.get)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "remove-task", Method: http.MethodDelete, Path: "/v1/tasks/{sdk_app_id}/{task_id}", Tags: []string{"tasks"},
 		Summary: "Stop watching a push", DefaultStatus: http.StatusNoContent,
 	}, a.remove)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "amend-task", Method: http.MethodPatch, Path: "/v1/tasks/{sdk_app_id}/{task_id}", Tags: []string{"tasks"},
 		Summary: "Change what a push was registered with", Description: "What is left out stays as it is.",
 	}, a.amend)
-	huma.Register(r, huma.Operation{
+	handle(r, huma.Operation{
 		OperationID: "poll-task", Method: http.MethodPost, Path: "/v1/tasks/{sdk_app_id}/{task_id}/poll", Tags: []string{"tasks"},
 		Summary: "Look at a push as soon as the account's limit allows", DefaultStatus: http.StatusAccepted,
 		Description: "At most once a second for the same task. What it shows is told as ever; 409 where the task has ended.",

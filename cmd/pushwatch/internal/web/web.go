@@ -88,14 +88,16 @@ func (h *Handler) SetTokens(tokens []Token) { h.tokens.replace(tokens) }
 // New returns a handler.
 func New(cfg Config) *Handler {
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
-	auth := newAuthenticator(cfg.Tokens, cfg.Instance)
+	auth := newAuthenticator(cfg.Tokens, cfg.Instance, cfg.Log)
 	accounts := &accountReader{cfg.Tasks, cfg.Members, cfg.Member}
 	mux := newMux(cfg, auth, accounts)
 	site := page.New(page.Config{
 		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Auth: auth,
 		Accounts: accounts.readable, History: cmp.Or(cfg.History, page.NewHistory()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
 	})
-	everything := split(func(r *http.Request) bool { return forPeople(auth, r) }, bodies(site), authorize(auth, bodies(problems(mux))))
+	bodies := newBodies()
+	everything := split(func(r *http.Request) bool { return forPeople(auth, r) },
+		bodies.readForms(auth, auth.slowSignIn(site)), authorize(auth, bodies.read(problems(mux))))
 	return &Handler{guard(auth.tokens, everything), auth.tokens, accounts}
 }
 
@@ -103,6 +105,7 @@ func New(cfg Config) *Handler {
 func newMux(cfg Config, auth *authenticator, accounts *accountReader) *http.ServeMux {
 	mux := http.NewServeMux()
 	routes := humago.New(mux, describe(cfg.Version))
+	routes.UseMiddleware(refuseRepeated(routes))
 	(&taskAPI{cfg.Tasks, cfg.Log}).register(routes)
 	(&eventAPI{events: cfg.Events, auth: auth, log: cfg.Log, stopping: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(routes)
 	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(routes)

@@ -352,7 +352,8 @@ func TestPageOrProblem(t *testing.T) {
 // TestHost holds that without tokens only who names this machine is answered.
 func TestHost(t *testing.T) {
 	open, closed := serve(t), serve(t, NewToken("backend", "write-write-write", Write))
-	for host, want := range map[string]int{"localhost": 200, "LOCALHOST:8465": 200, "127.0.0.1:8465": 200, "[::1]:8465": 200, "[::1]": 200, "rebound.example": 421, "localhost.rebound.example:8465": 421, "": 421} {
+	for host, want := range map[string]int{"localhost": 200, "LOCALHOST:8465": 200, "127.0.0.1:8465": 200, "[::1]:8465": 200, "[::1]": 200, "rebound.example": 421, "localhost.rebound.example:8465": 421, "": 421,
+		"localhost:": 421, "localhost:x": 421, "localhost:65536": 421, "localhost:80:80": 421, "::1": 421, "[127.0.0.1]": 421, "[::1": 421, "]::1[": 421, "[[::1]]:80": 421, "127.0.0.1:": 421, "127.0.0.1:x": 421, "[::1%25lo]:80": 421, "[::1%lo]": 421, "127.0.0.1.": 421, "0x7f.1": 421, "127.1": 421, "user@127.0.0.1": 421} {
 		if w := ask(open, "GET", "/v1/tasks", "", "Host: "+host); w.Code != want {
 			t.Errorf("Host %q = %d, want %d", host, w.Code, want)
 		}

@@ -1,0 +1,224 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// limited serves h over sockets with a limit of connections.
+func limited(t *testing.T, h *Handler, limit, perAddress int) (l *Listener, address string) {
+	t.Helper()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = NewListener(inner, zap.NewNop())
+	l.limit, l.perAddress = limit, perAddress
+	server := NewServer(h, zap.NewNop())
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return l, inner.Addr().String()
+}
+
+// dialFrom connects to a server from an address of this machine and sends text.
+func dialFrom(t *testing.T, from, address, text string) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// probe asks for a path on a connection of its own, and fails where no answer comes within
+// a second.
+func probe(t *testing.T, address, path string) {
+	t.Helper()
+	c := dialFrom(t, "127.0.0.1", address, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	c.SetDeadline(time.Now().Add(time.Second))
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Errorf("GET %s: %v, want an answer within a second", path, err)
+		return
+	}
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("GET %s = %s, want 200", path, answer.Status)
+	}
+}
+
+// isOpen reports whether a server has left a connection open.
+func isOpen(c net.Conn) bool {
+	c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	_, err := c.Read(make([]byte, 1))
+	netErr, ok := err.(net.Error)
+	return ok && netErr.Timeout()
+}
+
+func healthy(cfg Config) *Handler {
+	cfg.Metrics = prometheus.NewRegistry()
+	cfg.Alive = func() error { return nil }
+	cfg.Ready = func(context.Context) error { return nil }
+	return New(cfg)
+}
+
+// TestHeldConnections holds as many connections as are kept, in every way that takes no
+// token, while probes from the same address ask.
+func TestHeldConnections(t *testing.T) {
+	const limit = 50
+	for name, text := range map[string]string{
+		"nothing sent":  "",
+		"half a header": "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + strings.Repeat("x", 1000),
+		"idle":          "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"half a body":   "POST /v1/callbacks/tiw/1400000001 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n{",
+		"no body":       "POST /signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nAccept: text/html\r\nContent-Length: 4000\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, address := limited(t, healthy(Config{Tokens: []Token{NewToken("backend", "write-write-write", Write)}}), limit, limit)
+			for range 2 * limit {
+				dialFrom(t, "127.0.0.1", address, text)
+			}
+			for _, path := range []string{"/healthz", "/readyz"} {
+				probe(t, address, path)
+			}
+			l.mu.Lock()
+			open := l.open
+			l.mu.Unlock()
+			if open > limit {
+				t.Errorf("%d connections are open, want at most %d", open, limit)
+			}
+		})
+	}
+}
+
+// TestConnectionsOfOthers holds connections from one address: those of another stay open,
+// and so does a stream from the first.
+func TestConnectionsOfOthers(t *testing.T) {
+	const limit = 20
+	j := newJournal(1)
+	_, address := limited(t, healthy(Config{Events: j}), limit, limit)
+	const idle = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	stream := dialFrom(t, "127.0.0.2", address, "GET /v1/events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	r := reader{bufio.NewReader(stream), stream}
+	if line, err := r.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+		t.Fatalf("stream = %q, %v, want 200", line, err)
+	}
+	var others []net.Conn
+	for range limit / 2 {
+		c := dialFrom(t, "127.0.0.1", address, idle)
+		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, c)
+	}
+	for range 3 * limit {
+		dialFrom(t, "127.0.0.2", address, idle)
+	}
+	probe(t, address, "/healthz")
+	for i, c := range others[1:] { // the first made room for the probe, or could have
+		if !isOpen(c) {
+			t.Errorf("connection %d of another address was closed", i+1)
+		}
+	}
+	j.add(1)
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		stream.SetReadDeadline(deadline)
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the stream ended: %v", err)
+		}
+		if strings.HasPrefix(line, "data: ") {
+			break
+		}
+	}
+}
+
+// TestConnectionsPerAddress holds that one address never has more than its part.
+func TestConnectionsPerAddress(t *testing.T) {
+	const limit, part = 20, 5
+	l, address := limited(t, healthy(Config{}), limit, part)
+	for range 3 * part {
+		dialFrom(t, "127.0.0.2", address, "")
+	}
+	probe(t, address, "/healthz")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for from, a := range l.addresses {
+		if a.open > part {
+			t.Errorf("%s has %d connections, want at most %d", from, a.open, part)
+		}
+	}
+}
+
+// TestClosingOrder holds in which order connections are closed for others.
+func TestClosingOrder(t *testing.T) {
+	l := &Listener{limit: 6, perAddress: 6, addresses: make(map[netip.Addr]*address)}
+	var all []*conn
+	for _, p := range []phase{streaming, serving, receiving, waiting, serving, waiting} {
+		c := &conn{listener: l}
+		if victim := l.add(c); victim != nil {
+			t.Fatalf("connection %d of %d has another closed", len(all)+1, l.limit)
+		}
+		c.move(waiting, p)
+		all = append(all, c)
+	}
+	all[3].move(waiting, serving)
+	all[3].move(serving, waiting) // now it has been waiting for the shortest time
+	for _, want := range []int{5, 3, 2, 1, 4, 0} {
+		c := &conn{listener: l}
+		got := slices.Index(all, l.add(c))
+		if got != want {
+			t.Errorf("connection %d is closed, want %d", got, want)
+		}
+		c.move(waiting, streaming) // closed last
+	}
+}
+
+// TestNetwork holds by what connections are counted.
+func TestNetwork(t *testing.T) {
+	for text, want := range map[string]string{
+		"192.0.2.7:1":            "192.0.2.7",
+		"[::ffff:192.0.2.7]:1":   "192.0.2.7",
+		"[2001:db8:1:2:3::4]:1":  "2001:db8:1:2::",
+		"[fe80::1%eth0]:1":       "fe80::",
+		"[2001:db8:1:2:ffff::]:": "invalid IP",
+	} {
+		if got := clientAddress(&http.Request{RemoteAddr: text}); got.String() != want {
+			t.Errorf("clientAddress(%s) = %s, want %s", text, got, want)
+		}
+	}
+	if got := remoteAddress(&net.UnixAddr{Name: "@"}); got.IsValid() {
+		t.Errorf("remoteAddress of a unix socket = %s, want none", got)
+	}
+}
+
+// TestOptions asks for what the server would answer by itself.
+func TestOptions(t *testing.T) {
+	_, address := limited(t, healthy(Config{Tokens: []Token{NewToken("backend", "write-write-write", Write)}}), 10, 10)
+	for header, want := range map[string]int{"": http.StatusUnauthorized, "Authorization: Bearer write-write-write\r\n": http.StatusNotFound} {
+		c := dialFrom(t, "127.0.0.1", address, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n"+header+"\r\n")
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind := answer.Header.Get("Content-Type"); answer.StatusCode != want || kind != "application/problem+json" {
+			t.Errorf("OPTIONS * with %q = %d %s, want %d and a problem", header, answer.StatusCode, kind, want)
+		}
+	}
+}
