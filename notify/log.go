@@ -32,7 +32,7 @@ func (d *Delivery) about() zap.Field {
 // nobody would notice, a warning where that may follow.
 func level(t watcher.EventType) zapcore.Level {
 	switch t {
-	case watcher.PushFailed, watcher.PushNotFound, watcher.WatcherBlind, watcher.DeliveryExhausted:
+	case watcher.PushFailed, watcher.PushNotFound, watcher.PushBlind, watcher.PushAbandoned, watcher.WatcherBlind, watcher.DeliveryExhausted:
 		return zap.ErrorLevel
 	case watcher.PushException, watcher.PushStalled, watcher.PushOverdue, watcher.PushBackupChanged, watcher.PushChanged:
 		return zap.WarnLevel

@@ -49,9 +49,10 @@ const (
 	UnknownTask
 	// FailedTask: the push has failed for good. TIW tells this as an error.
 	FailedTask
-	// BadTask: the request for this one task is wrong, which another poll will
-	// not mend; others are not concerned.
-	BadTask
+	// Refused: the request was refused for one of its parameters, which says nothing
+	// of the task. The fault may be the task's, its application's or the account's: a
+	// wrong region is refused so.
+	Refused
 )
 
 func (k Kind) String() string {
@@ -66,8 +67,8 @@ func (k Kind) String() string {
 		return "task not found"
 	case FailedTask:
 		return "push failed"
-	case BadTask:
-		return "bad task"
+	case Refused:
+		return "refused"
 	default:
 		return "transient"
 	}

@@ -25,6 +25,9 @@ const (
 	PushStopped       EventType = "push.stopped"
 	PushFailed        EventType = "push.failed"
 	PushNotFound      EventType = "push.not_found"
+	PushBlind         EventType = "push.blind"
+	PushSighted       EventType = "push.sighted"
+	PushAbandoned     EventType = "push.abandoned"
 )
 
 // The events of an account or application, and of the delivering itself.
@@ -38,7 +41,7 @@ const (
 // EventTypes lists every type of event.
 var EventTypes = []EventType{
 	PushPreparing, PushStarted, PushException, PushStalled, PushOverdue, PushBackupChanged, PushChanged,
-	PushStopped, PushFailed, PushNotFound, WatcherBlind, WatcherSighted, DeliveryExhausted, WebhookTest,
+	PushStopped, PushFailed, PushNotFound, PushBlind, PushSighted, PushAbandoned, WatcherBlind, WatcherSighted, DeliveryExhausted, WebhookTest,
 }
 
 // An Event is a fact worth telling. The state machine makes its facts; the
@@ -57,6 +60,8 @@ type Event struct {
 	Error         *APIError
 
 	ExceptionsAdded int64     // by how much ExceptionCnt rose
+	PreviousStatus  string    // of push.changed: the Status before
+	Since           time.Time // of push.blind, push.sighted and push.abandoned: the last good observation before, or the registration
 	ObservedAt      time.Time // when the answer that shows it came
 	LastObservedAt  time.Time // when the answer before it came; zero: there was none
 
@@ -98,6 +103,8 @@ type TaskData struct {
 	Push            *Push             `json:"push"`
 	Error           *APIError         `json:"error"`
 	ExceptionsAdded int64             `json:"exceptions_added"`
+	PreviousStatus  string            `json:"previous_status,omitempty"` // of push.changed
+	Since           *Timestamp        `json:"since,omitempty"`           // of push.blind, push.sighted and push.abandoned
 	ObservedAt      Timestamp         `json:"observed_at"`
 	LastObservedAt  Timestamp         `json:"last_observed_at"`
 }
@@ -108,12 +115,17 @@ func (e *Event) Encode(instance string) []byte {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	return NewEnvelope(instance, e.ID, e.Type, e.Key.String(), e.ObservedAt, TaskData{
+	data := TaskData{
 		Sequence: e.Sequence, Account: e.Account, SDKAppID: e.SDKAppID, TaskID: e.TaskID, Labels: labels,
 		State: e.State, PreviousState: e.PreviousState, Push: e.Push, Error: e.Error,
 		ExceptionsAdded: e.ExceptionsAdded,
+		PreviousStatus:  e.PreviousStatus,
 		ObservedAt:      Timestamp{e.ObservedAt}, LastObservedAt: Timestamp{e.LastObservedAt},
-	}).Encode()
+	}
+	if !e.Since.IsZero() {
+		data.Since = &Timestamp{e.Since}
+	}
+	return NewEnvelope(instance, e.ID, e.Type, e.Key.String(), e.ObservedAt, data).Encode()
 }
 
 // OutageData is the data of [WatcherBlind] and [WatcherSighted].

@@ -11,7 +11,7 @@ import (
 type Observation struct {
 	At    time.Time // when the answer came
 	Push  *Push
-	Error *CloudError // of kind UnknownTask, FailedTask or BadTask
+	Error *CloudError // of kind UnknownTask or FailedTask
 }
 
 // Rules are the times and counts by which a task is judged. A zero field is its
@@ -21,6 +21,7 @@ type Rules struct {
 	Confirmations int           // answers in a row before "not found" or "no status" is believed; default 2
 	StalledAfter  time.Duration // PREPARED for longer is a stall; default 2 m
 	OverdueAfter  time.Duration // PUSHING this long past the planned end is overdue; default 10 m
+	AbandonAfter  time.Duration // blind by itself for this long ends the watching; default 72 h, negative: never
 }
 
 // WithDefaults returns r with its zero fields set.
@@ -30,12 +31,16 @@ func (r Rules) WithDefaults() Rules {
 		Confirmations: cmp.Or(r.Confirmations, 2),
 		StalledAfter:  cmp.Or(r.StalledAfter, 2*time.Minute),
 		OverdueAfter:  cmp.Or(r.OverdueAfter, 10*time.Minute),
+		AbandonAfter:  cmp.Or(r.AbandonAfter, 72*time.Hour),
 	}
 }
 
 // backwardsConfirmations is how many answers in a row must agree before a Status
 // that runs backwards is believed.
 const backwardsConfirmations = 2
+
+// failedConfirmations is how many answers in a row must say that a push has failed.
+const failedConfirmations = 2
 
 // settling is how long after an answer one that says the same confirms it, where it
 // would end the push: a glitch of the service that is shorter ends none. Answers that
@@ -53,6 +58,7 @@ func (r Rules) Apply(t Task, o Observation) (Task, []Event) {
 	}
 	m := move{rules: r.WithDefaults(), before: t, task: t, at: o.At}
 	m.task.LastObservedAt = o.At
+	m.sighted()
 	switch {
 	case o.Error != nil:
 		m.failure(o.Error)
@@ -80,16 +86,26 @@ type move struct {
 // failure takes an answer that is an error about this task.
 func (m *move) failure(err *CloudError) {
 	m.task.Error = err.API()
-	switch {
-	case err.Kind == FailedTask:
-		m.end(Failed, PushFailed)
-	case err.Kind == UnknownTask:
+	switch err.Kind {
+	case FailedTask: // one wrong answer must not end the watching of a push that goes on
+		if m.confirmed(HasFailed, 0, failedConfirmations) {
+			m.end(Failed, PushFailed)
+		}
+	case UnknownTask:
 		if m.over(IsUnknown) {
 			m.end(NotFound, PushNotFound)
 		}
-	default:
-		m.task.Memory.Doubt = Doubt{}
 	}
+}
+
+// sighted reports that a push that was blind by itself is observed again.
+func (m *move) sighted() {
+	blind := m.task.Memory.Blind
+	if blind == nil {
+		return
+	}
+	m.task.Memory.Blind = nil
+	m.tell(PushSighted).Since = blind.Since
 }
 
 // status takes an answer with a Status.
@@ -112,7 +128,7 @@ func (m *move) status(status string) {
 			m.started()
 		case seenBefore != status:
 			t.State = Pushing
-			m.tell(PushChanged)
+			m.changed(seenBefore)
 		}
 	case StatusPrepared:
 		switch {
@@ -123,17 +139,19 @@ func (m *move) status(status string) {
 		case seenBefore != status:
 			t.State = Preparing
 			t.Memory.PreparedSince = m.at
-			m.tell(PushChanged)
+			m.changed(seenBefore)
 		}
 	default:
 		if seenBefore != status {
-			m.tell(PushChanged)
+			m.changed(seenBefore)
 		}
 	}
 	m.exceptions()
 	m.backup()
 	m.late()
 }
+
+func (m *move) changed(from string) { m.tell(PushChanged).PreviousStatus = from }
 
 // stopped takes the end that TIW reports as a Status. A push whose PUSHING was
 // never seen but which has a start time has started: that is told first.
@@ -199,12 +217,10 @@ func (m *move) backup() {
 func (m *move) late() {
 	t := &m.task
 	switch {
-	case t.Memory.Status == StatusPrepared && !t.Memory.Stalled &&
-		m.at.Sub(t.Memory.PreparedSince) > m.rules.StalledAfter:
+	case m.rules.stallable(t) && m.at.Sub(t.Memory.PreparedSince) > m.rules.StalledAfter:
 		t.Memory.Stalled = true
 		m.tell(PushStalled)
-	case t.Memory.Status == StatusPushing && !t.Memory.Overdue && !t.ExpectedStopAt.IsZero() &&
-		m.at.Sub(t.ExpectedStopAt) > m.rules.OverdueAfter:
+	case m.rules.overdueable(t) && m.at.Sub(t.ExpectedStopAt) > m.rules.OverdueAfter:
 		t.Memory.Overdue = true
 		m.tell(PushOverdue)
 	}

@@ -42,14 +42,18 @@ func failed(kind Kind, code string) func(time.Time) Observation {
 var (
 	unknown = failed(UnknownTask, "InvalidParameter.TaskNotFound")
 	broken  = failed(FailedTask, "FailedOperation.WhiteboardPush")
-	bad     = failed(BadTask, "InvalidParameter.BodyParameterTypeUnmatched")
 	bare    = saw("")
 )
 
 // step is one poll, so long after the one before.
 type step struct {
 	after time.Duration
-	o     func(time.Time) Observation
+	o     func(time.Time) Observation // nil: the poll told nothing, and the push is blind by itself
+}
+
+// nothing is a poll of a push that is blind by itself since a time.
+func nothing(at, alone time.Time) Blackout {
+	return Blackout{At: at, Alone: alone, Error: PollError{Code: "InternalError", Message: "m", Since: alone}}
 }
 
 // TestApply goes through every event that one task can cause. The events read
@@ -76,8 +80,21 @@ func TestApply(t *testing.T) {
 		{"start and stop in one poll, after PREPARED", 0, []step{{s, saw("PREPARED")}, {m, saw("STOPPED", startedAt(9))}},
 			"push.preparing registered>preparing, push.started preparing>pushing, push.stopped pushing>stopped", Stopped},
 		{"a stop without a start", 0, []step{{m, saw("STOPPED", reason("EXCEPTION"), startedAt(0))}}, "push.failed registered>failed", Failed},
-		{"failed as an error", 0, []step{{s, saw("PUSHING")}, {s, broken}}, "push.started registered>pushing, push.failed pushing>failed", Failed},
-		{"failed before it was seen", 0, []step{{s, broken}}, "push.failed registered>failed", Failed},
+		{"failed as an error", 0, []step{{s, saw("PUSHING")}, {s, broken}, {s, broken}}, "push.started registered>pushing, push.failed pushing>failed", Failed},
+		{"failed before it was seen", 0, []step{{s, broken}, {s, broken}}, "push.failed registered>failed", Failed},
+		{"failed once, and goes on", 0, []step{{s, saw("PUSHING")}, {s, broken}, {s, saw("PUSHING")}, {s, broken}, {s, saw("PUSHING")}}, "push.started registered>pushing", Pushing},
+		{"failed, but not in a row", 0, []step{{s, saw("PUSHING")}, {m, broken}, {5 * s, bare}, {s, broken}, {5 * s, unknown}, {s, broken}, {s, saw("STOPPED")}}, "push.started registered>pushing, push.stopped pushing>stopped", Stopped},
+
+		{"blind, once, and seen again", 0, []step{{s, saw("PUSHING")}, {m, nil}, {m, nil}, {m, saw("PUSHING")}, {m, nil}, {m, saw("PUSHING")}},
+			"push.started registered>pushing, push.blind pushing>pushing, push.sighted pushing>pushing, push.blind pushing>pushing, push.sighted pushing>pushing", Pushing},
+		{"blind from the start, seen stopped", 0, []step{{m, nil}, {m, saw("STOPPED", startedAt(9))}},
+			"push.blind registered>registered, push.sighted registered>registered, push.started registered>pushing, push.stopped pushing>stopped", Stopped},
+		{"overdue while blind, once", 10 * m, []step{{s, saw("PUSHING")}, {5 * m, nil}, {20 * m, nil}, {m, nil}, {m, saw("PUSHING")}},
+			"push.started registered>pushing, push.blind pushing>pushing, push.overdue pushing>pushing, push.sighted pushing>pushing", Pushing},
+		{"stalled while blind, once", 0, []step{{s, saw("PREPARED")}, {m, nil}, {2 * m, nil}, {m, nil}},
+			"push.preparing registered>preparing, push.blind preparing>preparing, push.stalled preparing>preparing", Preparing},
+		{"abandoned", 0, []step{{s, saw("PUSHING")}, {m, nil}, {71 * time.Hour, nil}, {time.Hour, nil}, {m, nil}, {m, saw("PUSHING")}},
+			"push.started registered>pushing, push.blind pushing>pushing, push.abandoned pushing>abandoned", Abandoned},
 
 		{"exceptions", 0, []step{{s, saw("PUSHING", exceptions(0))}, {s, saw("PUSHING", exceptions(2))}, {s, saw("PUSHING")}, {s, saw("PUSHING", exceptions(1))}, {s, saw("PUSHING", exceptions(3))}},
 			"push.started registered>pushing, push.exception pushing>pushing +2, push.exception pushing>pushing +1", Pushing},
@@ -110,14 +127,13 @@ func TestApply(t *testing.T) {
 		{"not found, confirmed", 0, []step{{s, unknown}, {30 * s, unknown}, {5 * s, unknown}}, "push.not_found registered>not_found", NotFound},
 		{"not found in a glitch", 0, []step{{s, saw("PUSHING")}, {m, unknown}, {s, unknown}, {s, unknown}, {s, unknown}, {s, saw("PUSHING")}}, "push.started registered>pushing", Pushing},
 		{"not found beyond a glitch", 0, []step{{m, unknown}, {s, unknown}, {3 * s, unknown}, {s, unknown}}, "push.not_found registered>not_found", NotFound},
-		{"not found, but not in a row", 0, []step{{31 * s, unknown}, {5 * s, saw("PREPARED")}, {5 * s, unknown}, {5 * s, bare}, {5 * s, unknown}, {5 * s, bad}, {5 * s, unknown}}, "push.preparing registered>preparing", Preparing},
+		{"not found, but not in a row", 0, []step{{31 * s, unknown}, {5 * s, saw("PREPARED")}, {5 * s, unknown}, {5 * s, bare}, {5 * s, unknown}, {5 * s, broken}, {5 * s, unknown}}, "push.preparing registered>preparing", Preparing},
 		{"not found while pushing", 0, []step{{s, saw("PUSHING")}, {m, unknown}, {5 * s, unknown}}, "push.started registered>pushing, push.not_found pushing>not_found", NotFound},
 		{"no status, but early", 0, []step{{s, bare}, {10 * s, bare}, {10 * s, bare}, {s, saw("PREPARED")}}, "push.preparing registered>preparing", Preparing},
 		{"no status, confirmed", 0, []step{{20 * s, bare}, {10 * s, bare}, {5 * s, bare}}, "push.failed registered>failed", Failed},
 		{"no status in a glitch", 0, []step{{s, saw("PUSHING")}, {m, bare}, {s, bare}, {s, bare}, {s, bare}, {s, saw("PUSHING")}}, "push.started registered>pushing", Pushing},
 		{"no status beyond a glitch", 0, []step{{m, bare}, {s, bare}, {3 * s, bare}, {s, bare}}, "push.failed registered>failed", Failed},
 		{"no status, once", 0, []step{{s, saw("PUSHING")}, {s, bare}, {s, saw("PUSHING")}, {s, bare}, {s, saw("PUSHING")}}, "push.started registered>pushing", Pushing},
-		{"a wrong registration", 0, []step{{m, bad}, {m, bad}, {m, bad}}, "", Registered},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			task := newTask()
@@ -126,11 +142,20 @@ func TestApply(t *testing.T) {
 			}
 			var got []string
 			at := began
+			var alone time.Time
 			for _, step := range c.steps {
 				at = at.Add(step.after)
 				before := task
 				var events []Event
-				task, events = Rules{}.Apply(task, step.o(at))
+				if step.o != nil {
+					alone = time.Time{}
+					task, events = Rules{}.Apply(task, step.o(at))
+				} else {
+					if alone.IsZero() {
+						alone = at
+					}
+					task, events = Rules{}.Elapse(task, nothing(at, alone))
+				}
 				for _, e := range events {
 					text := fmt.Sprintf("%s %s>%s", e.Type, e.PreviousState, e.State)
 					if e.ExceptionsAdded != 0 {
@@ -210,6 +235,11 @@ func FuzzApply(f *testing.F) {
 		at := began
 		for _, b := range script {
 			at = at.Add(time.Duration(b%7) * 20 * time.Second)
+			if b%11 == 9 {
+				steady = checkMove(t, steady, Observation{At: at}, told)
+				crashing = checkMove(t, crashing, Observation{At: at}, nil)
+				continue
+			}
 			o := answer(b)(at)
 			steady = checkMove(t, steady, o, told)
 
@@ -240,8 +270,6 @@ func answer(b byte) func(time.Time) Observation {
 		return bare
 	case 8:
 		return unknown
-	case 9:
-		return bad
 	case 10:
 		if b > 128 {
 			return broken
@@ -263,12 +291,23 @@ func answer(b byte) func(time.Time) Observation {
 }
 
 // once are the events of which a watching has at most one.
-var once = []EventType{PushPreparing, PushStarted, PushStalled, PushOverdue, PushStopped, PushFailed, PushNotFound}
+var once = []EventType{PushPreparing, PushStarted, PushStalled, PushOverdue, PushStopped, PushFailed, PushNotFound, PushAbandoned}
 
-// checkMove applies o and holds what must be true of every move.
+// checkMove applies o, or, where it is none, that a poll told nothing of a push that is
+// blind by itself. It holds what must be true of every move.
 func checkMove(t *testing.T, before Task, o Observation, told map[string]bool) Task {
 	t.Helper()
-	after, events := Rules{}.Apply(before, o)
+	rules := Rules{AbandonAfter: 10 * time.Minute}
+	after, events := before, []Event(nil)
+	if o.Push != nil || o.Error != nil {
+		after, events = rules.Apply(before, o)
+	} else {
+		alone := o.At
+		if before.Memory.Blind != nil {
+			alone = before.Memory.Blind.Alone
+		}
+		after, events = rules.Elapse(before, nothing(o.At, alone))
+	}
 	if before.State.Ended() && (len(events) > 0 || after.State != before.State) {
 		t.Fatalf("a task at its end (%s) moved to %s with %d events", before.State, after.State, len(events))
 	}
@@ -300,6 +339,15 @@ func checkMove(t *testing.T, before Task, o Observation, told map[string]bool) T
 			}
 			told[string(e.Type)] = true
 		}
+	}
+	var spell []EventType
+	for _, e := range events {
+		if e.Type == PushBlind || e.Type == PushSighted {
+			spell = append(spell, e.Type)
+		}
+	}
+	if blind := before.Memory.Blind != nil; len(spell) > 1 || len(spell) == 1 && (spell[0] == PushBlind) == blind {
+		t.Fatalf("blind before: %t, and %v follows", blind, spell)
 	}
 	if previous != after.State {
 		t.Fatalf("the state moved to %s, and the last event says %s", after.State, previous)

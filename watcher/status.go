@@ -14,6 +14,8 @@ type AccountStatus struct {
 	Stalest     time.Duration // age of the oldest observation of a live task
 	Patience    time.Duration // how old that may get, while the account can be observed
 	LastSeen    time.Time     // the newest observation of a live task; zero: none yet
+	Unobserved  int           // live tasks that were never observed
+	BlindPushes int           // live tasks that are blind by themselves
 	Lap         time.Duration // time in which every live task could be polled once
 	MaxLap      time.Duration // what that must not exceed for watch.max_staleness to be kept
 	Overloaded  bool          // Lap is longer than that, and a warning was logged

@@ -29,13 +29,16 @@ const (
 	Stopped    State = "stopped"    // ended as it should
 	Failed     State = "failed"     // ended by a fault
 	NotFound   State = "not_found"  // TIW does not know the id
+	Abandoned  State = "abandoned"  // it was blind by itself for too long
 )
 
 // States lists every state, in the order in which a push passes them.
-var States = []State{Registered, Preparing, Pushing, Stopped, Failed, NotFound}
+var States = []State{Registered, Preparing, Pushing, Stopped, Failed, NotFound, Abandoned}
 
 // Ended reports whether s is an end. A task at its end is not polled again.
-func (s State) Ended() bool { return s == Stopped || s == Failed || s == NotFound }
+func (s State) Ended() bool {
+	return s == Stopped || s == Failed || s == NotFound || s == Abandoned
+}
 
 // The values of Status that the API documents.
 const (
@@ -169,13 +172,31 @@ type Memory struct {
 	Overdue       bool      `json:"overdue,omitempty"`       // push.overdue was told
 	Exceptions    int64     `json:"exceptions,omitempty"`    // the highest ExceptionCnt that was told
 	Backup        string    `json:"backup,omitempty"`        // the last Backup that was not empty
+	Blind         *Blind    `json:"blind,omitempty"`         // it is blind by itself; nil: it is not. What it points to is never changed
 	Doubt         Doubt     `json:"-"`                       // lost in a crash: then it takes its confirmations again
 }
 
 // Alike reports whether what is saved of m and n is the same.
 func (m Memory) Alike(n Memory) bool {
+	if m.Blind != nil && n.Blind != nil && *m.Blind == *n.Blind {
+		m.Blind, n.Blind = nil, nil
+	}
 	m.Doubt, n.Doubt = Doubt{}, Doubt{}
 	return m == n
+}
+
+// A Blind says that a push cannot be observed, though its application can.
+type Blind struct {
+	Since time.Time `json:"since"` // its last good observation, or its registration
+	Alone time.Time `json:"alone"` // since when it is known to fail by itself
+	Error PollError `json:"error"` // why, when that was reported
+}
+
+// A PollError is why the latest polls of a task told nothing.
+type PollError struct {
+	Code    string    `json:"code"`
+	Message string    `json:"message"`
+	Since   time.Time `json:"since"` // the first of these polls
 }
 
 // A Doubt is an answer that is not believed before it is given again.
@@ -194,6 +215,7 @@ const (
 	IsUnknown          // TIW does not know the task
 	NoStatus           // the answer has no Status
 	Backwards          // a Status that runs backwards
+	HasFailed          // the error that says that the push has failed
 )
 
 // again counts an answer about what at a time, unless it comes too soon after the one

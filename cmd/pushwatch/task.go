@@ -112,11 +112,11 @@ func taskList(c *client) *cobra.Command {
 			return list(cmd.Context(), c, "/v1/tasks", "tasks", query, limit, "TASK\tSTATE\tOBSERVED\tNEXT POLL\tEVENTS\tLABELS", taskRow)
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "", "only tasks in this `STATE`: registered, preparing, pushing, stopped, failed, not_found")
+	cmd.Flags().StringVar(&state, "state", "", "only tasks in this `STATE`: registered, preparing, pushing, stopped, failed, not_found, abandoned")
 	cmd.Flags().Int64Var(&app, "app", 0, "only tasks of this application, an `SDK_APP_ID`")
 	cmd.Flags().StringToStringVar(&labels, "label", nil, "only tasks with this label, `KEY=VALUE`; may be repeated")
 	limitFlag(cmd, &limit)
-	cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"registered", "preparing", "pushing", "stopped", "failed", "not_found"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"registered", "preparing", "pushing", "stopped", "failed", "not_found", "abandoned"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

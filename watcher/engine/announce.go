@@ -34,6 +34,9 @@ func (a *account) apply(s *state, now time.Time, changes []outage.Transition) {
 				log.Warn("others use the account's quota", zap.Float64("requests_per_second", s.limiter.Rate()), zap.String("error", c.Cause.Code))
 			}
 		case outage.Blind, outage.Sighted:
+			if c.Level == outage.Push {
+				continue // an event of its task reports it: see state.unobserved
+			}
 			s.pending = append(s.pending, a.announce(log, now, c))
 			a.say.Notify()
 		}

@@ -91,10 +91,10 @@ func (a *account) next(ctx context.Context) (t *task, permit limit.Permit) {
 func (a *account) poll(ctx context.Context, t *task, permit limit.Permit) error {
 	sent := time.Now()
 	push, fault := a.describe(ctx, t.Key)
-	o, observed := a.record(ctx, time.Now(), t, permit, push, fault)
+	finding := a.record(ctx, time.Now(), t, permit, push, fault)
 	var err error
-	if observed {
-		err = a.observe(ctx, t, o, sent)
+	if finding != nil {
+		err = a.judge(ctx, t, finding, sent)
 	}
 	a.putBack(ctx, t)
 	return err
@@ -118,8 +118,8 @@ func (a *account) describe(ctx context.Context, key watcher.Key) (watcher.Push, 
 }
 
 // record returns the permit and records what the answer tells: of the task, which it
-// returns as an observation, or only of the way to it.
-func (a *account) record(ctx context.Context, now time.Time, t *task, permit limit.Permit, push watcher.Push, fault *watcher.CloudError) (o watcher.Observation, observed bool) {
+// returns as a finding, or only of the way to it.
+func (a *account) record(ctx context.Context, now time.Time, t *task, permit limit.Permit, push watcher.Push, fault *watcher.CloudError) (f finding) {
 	a.with(func(s *state) {
 		switch {
 		case fault == nil || fault.Sent == watcher.Answered:
@@ -139,33 +139,23 @@ func (a *account) record(ctx context.Context, now time.Time, t *task, permit lim
 			return
 		}
 		t.repeated = false
-		o, observed = a.judge(s, now, t, push, fault)
-	})
-	return o, observed
-}
-
-// judge decides what an answer tells.
-func (a *account) judge(s *state, now time.Time, t *task, push watcher.Push, fault *watcher.CloudError) (o watcher.Observation, observed bool) {
-	o.At = now
-	switch {
-	case fault == nil:
-		o.Push = &push
-	case fault.Kind == watcher.FailedTask, fault.Kind == watcher.UnknownTask:
-		o.Error = fault
-	case fault.Kind == watcher.BadTask:
-		a.apply(s, now, s.outages.Record(now, t.Key, nil))
-		t.putOff(now, time.Minute) // another poll will hardly mend it
-		return watcher.Observation{At: now, Error: fault}, true
-	default:
-		if fault.Kind == watcher.Transient {
-			t.putOff(now, 10*time.Second)
+		var reason *watcher.CloudError // why it is no observation
+		switch {
+		case fault == nil:
+			f = observation{At: now, Push: &push}
+		case fault.Kind == watcher.FailedTask, fault.Kind == watcher.UnknownTask:
+			f = observation{At: now, Error: fault}
+		default:
+			reason = fault
 		}
-		a.apply(s, now, s.outages.Record(now, t.Key, fault))
-		return o, false
-	}
-	a.apply(s, now, s.outages.Record(now, t.Key, nil))
-	t.resume()
-	return o, true
+		a.apply(s, now, s.outages.Record(now, t.Key, reason))
+		if reason == nil {
+			t.resume()
+		} else {
+			f = s.unobserved(now, t, reason, a.plan.Rules)
+		}
+	})
+	return f
 }
 
 // putBack makes a task wait for its next poll, unless it has ended or gone.

@@ -68,7 +68,7 @@ func (a *accountMetrics) count(fault *watcher.CloudError) {
 	switch {
 	case fault == nil:
 		a.polls.ok.Inc()
-	case fault.Kind == watcher.FailedTask, fault.Kind == watcher.UnknownTask, fault.Kind == watcher.BadTask:
+	case fault.Kind == watcher.FailedTask, fault.Kind == watcher.UnknownTask, fault.Kind == watcher.Refused:
 		a.polls.taskError.Inc()
 	case fault.Kind == watcher.Throttled:
 		a.polls.throttled.Inc()
@@ -97,6 +97,10 @@ var (
 		"How late a change (start, stop) of a push is seen on average, as the schedule expects it of late.", []string{"account", "change"}, nil)
 	blindDesc = prometheus.NewDesc("pushwatch_blind",
 		"1 while the account, or an application of it, is told as blind.", []string{"account"}, nil)
+	blindPushesDesc = prometheus.NewDesc("pushwatch_blind_pushes",
+		"Live tasks that are blind by themselves: push.blind was reported and push.sighted not yet.", []string{"account"}, nil)
+	unobservedDesc = prometheus.NewDesc("pushwatch_tasks_unobserved",
+		"Live tasks that were never observed.", []string{"account"}, nil)
 	unsavedDesc = prometheus.NewDesc("pushwatch_database_failing", DatabaseFailingHelp, []string{"account"}, nil)
 )
 
@@ -114,6 +118,8 @@ func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {
 	descs <- configuredDesc
 	descs <- expectedDesc
 	descs <- blindDesc
+	descs <- blindPushesDesc
+	descs <- unobservedDesc
 	descs <- unsavedDesc
 }
 
@@ -138,6 +144,8 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 		gauge(expectedDesc, s.Stops.Expected.Seconds(), a.Name, "stop")
 		gauge(overloadedDesc, truth(s.Overloaded), a.Name)
 		gauge(blindDesc, truth(slices.ContainsFunc(s.Dark, func(d watcher.Darkness) bool { return d.Told })), a.Name)
+		gauge(blindPushesDesc, float64(s.BlindPushes), a.Name)
+		gauge(unobservedDesc, float64(s.Unobserved), a.Name)
 		gauge(unsavedDesc, truth(!s.StoreFailed.IsZero()), a.Name)
 	}
 }

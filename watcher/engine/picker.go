@@ -155,14 +155,15 @@ func (p *picker) taskOf(e *schedule.Entry) *task {
 
 // probe returns a task that tells whether the account can be observed again: of the
 // application that was asked longest ago, among those that do not fail on their own, and
-// of one that is not suspect where there is one; nil: there is none now.
+// of one that is not suspect where there is one; nil: there is none now. A push that is
+// blind by itself tells nothing, so it counts as suspect.
 func (p *picker) probe() (probe *task) {
 	suspect := true
 	for key, t := range p.tasks {
 		if t.polling || p.open(key.SDKAppID) {
 			continue
 		}
-		s := p.outages.Suspect(key.SDKAppID)
+		s := p.outages.Suspect(key.SDKAppID) || t.memory.Blind != nil
 		if probe == nil || suspect && !s || suspect == s && p.probed[key.SDKAppID].Before(p.probed[probe.Key.SDKAppID]) {
 			probe, suspect = t, s
 		}

@@ -11,14 +11,38 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// observe applies an observation, asked for at polled, to e's task and saves what
-// it changes. Most change nothing, which the entry knows; for the others the whole
-// task is read. Only this goroutine writes to the entry while it is polling.
-func (a *account) observe(ctx context.Context, e *task, o watcher.Observation, polled time.Time) error {
-	before := e.brief(o.At)
-	next, events := a.plan.Rules.Apply(before, o)
+// A finding is what a poll found out about its task.
+type finding interface {
+	// apply returns the task as the finding leaves it, and the events that tell of it.
+	apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watcher.Event)
+	// teaches reports whether the schedule can learn from it when pushes change.
+	teaches() bool
+}
+
+type observation watcher.Observation
+
+func (o observation) apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watcher.Event) {
+	return r.Apply(t, watcher.Observation(o))
+}
+
+func (observation) teaches() bool { return true }
+
+type blackout watcher.Blackout
+
+func (b blackout) apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watcher.Event) {
+	return r.Elapse(t, watcher.Blackout(b))
+}
+
+func (blackout) teaches() bool { return false }
+
+// judge applies a finding, asked for at polled, to e's task and saves what it changes.
+// Most change nothing, which the entry knows; for the others the whole task is read.
+// Only this goroutine writes to the entry while it is polling.
+func (a *account) judge(ctx context.Context, e *task, f finding, polled time.Time) error {
+	before := e.brief(time.Now())
+	next, events := f.apply(a.plan.Rules, before)
 	if len(events) == 0 && !e.news(&next) {
-		a.learn(e, &before, &next, polled)
+		a.learn(e, f, &before, &next, polled)
 		return nil
 	}
 	for attempt := 0; ; attempt++ {
@@ -28,9 +52,9 @@ func (a *account) observe(ctx context.Context, e *task, o watcher.Observation, p
 		if !live {
 			return nil
 		}
-		next, events := a.plan.Rules.Apply(before, o)
+		next, events := f.apply(a.plan.Rules, before)
 		if len(events) == 0 && !worthSaving(&before, &next) {
-			a.learn(e, &before, &next, polled)
+			a.learn(e, f, &before, &next, polled)
 			return nil
 		}
 		next.Version++
@@ -41,7 +65,7 @@ func (a *account) observe(ctx context.Context, e *task, o watcher.Observation, p
 		err := a.save(ctx, watcher.Change{Task: next, Events: events})
 		a.recordWrite(err)
 		if err == nil {
-			a.learn(e, &before, &next, polled)
+			a.learn(e, f, &before, &next, polled)
 			a.saved(next, events)
 			return nil
 		}
@@ -52,9 +76,14 @@ func (a *account) observe(ctx context.Context, e *task, o watcher.Observation, p
 }
 
 // learn sets e to its task's next value, and teaches the schedule what that shows.
-func (a *account) learn(e *task, before, next *watcher.Task, polled time.Time) {
+func (a *account) learn(e *task, f finding, before, next *watcher.Task, polled time.Time) {
 	next.LastPolledAt = polled
-	a.with(func(s *state) { s.learn(e, before, next) })
+	a.with(func(s *state) {
+		if f.teaches() {
+			s.teach(e, before, next)
+		}
+		e.set(next)
+	})
 }
 
 // saveTimeout bounds one try to save, and the waiting for it when polling stops.
@@ -135,8 +164,16 @@ func (a *account) saved(t watcher.Task, events []watcher.Event) {
 	for i := range events {
 		e := &events[i]
 		a.watcher.metrics.events.WithLabelValues(string(e.Type)).Inc()
-		a.log.Info("task moved", zap.Stringer("task", e.Key), zap.String("event", e.ID), zap.String("type", string(e.Type)),
+		log := a.log.With(zap.Stringer("task", e.Key), zap.String("event", e.ID), zap.String("type", string(e.Type)),
 			zap.Int64("sequence", e.Sequence), zap.String("state", string(e.State)))
+		switch {
+		case e.Type == watcher.PushBlind || e.Type == watcher.PushAbandoned:
+			log.Warn("push cannot be observed", zap.String("error", e.Error.Code+": "+e.Error.Message), zap.Time("since", e.Since))
+		case e.Type == watcher.PushSighted:
+			log.Info("push can be observed again")
+		default:
+			log.Info("task moved")
+		}
 	}
 	if stop := t.Push.StoppedAt(); t.State.Ended() && !stop.IsZero() {
 		a.watcher.metrics.detection.Observe(max(0, t.EndedAt.Sub(stop).Seconds()))

@@ -76,26 +76,41 @@ func (p *plan) tasks(wanted []watcher.Registration, now time.Time) ([]watcher.Ta
 // A TaskView is a task with what only its account's engine knows.
 type TaskView struct {
 	watcher.Task
-	NextPollAt time.Time // about; zero: ended, or watched by another process
+	NextPollAt time.Time          // about; zero: ended, or watched by another process
+	PollError  *watcher.PollError // why the latest polls told nothing; nil: they did, or another process watches it and it is not blind
 }
 
 // view adds to a saved task what its engine knows better: when it was last polled,
 // which is not saved where that changed nothing.
 func (w *Watcher) view(t watcher.Task) TaskView {
-	a := w.owned(t.Account)
-	if a == nil || t.State.Ended() {
-		return TaskView{Task: t}
-	}
 	view := TaskView{Task: t}
-	a.with(func(s *state) {
-		if e, now := s.tasks[t.Key], time.Now(); e != nil {
-			if e.version == t.Version {
-				view.LastObservedAt, view.LastPolledAt = e.observed.Time(now), e.Asked.Time(now)
-			}
-			view.NextPollAt = s.picker.scheduleOf(t.SDKAppID).Expected(&e.Entry, now)
-		}
-	})
+	if t.Memory.Blind != nil {
+		view.PollError = &t.Memory.Blind.Error
+	}
+	if a := w.owned(t.Account); a != nil && !t.State.Ended() {
+		a.with(func(s *state) { s.view(&view, time.Now()) })
+	}
 	return view
+}
+
+func (s *state) view(view *TaskView, now time.Time) {
+	e := s.tasks[view.Key]
+	if e == nil {
+		return
+	}
+	if e.version == view.Version {
+		view.LastObservedAt, view.LastPolledAt = e.observed.Time(now), e.Asked.Time(now)
+	}
+	view.NextPollAt = s.picker.scheduleOf(e.Key.SDKAppID).Expected(&e.Entry, now)
+	f, failing := s.outages.Failure(e.Key)
+	if !failing {
+		view.PollError = nil
+		return
+	}
+	view.LastPolledAt = later(view.LastPolledAt, f.Polled)
+	if f.Cause != nil {
+		view.PollError = &watcher.PollError{Code: f.Cause.Code, Message: f.Cause.Message, Since: f.Since}
+	}
 }
 
 // Task returns one task; [watcher.ErrNoTask] where there is none.

@@ -50,6 +50,9 @@ func (s *state) adopt(t watcher.Task, now time.Time) {
 		e = newTask(&t)
 		s.tasks[t.Key] = e
 		s.outages.Add(t.Key)
+		if t.Memory.Blind != nil {
+			s.outages.RestorePush(t.Key, watcher.Anchored(t.Memory.Blind.Error.Since, now), now)
+		}
 		s.picker.put(e, now)
 	case e.polling:
 		e.removed, e.stale = false, e.stale || t.Version > e.version
@@ -138,11 +141,43 @@ func (s *state) putBack(e *task, now time.Time) bool {
 	return true
 }
 
-// learn sets e to its task's next value, and teaches the schedule what that shows.
-func (s *state) learn(e *task, before, next *watcher.Task) {
+// teach teaches the schedule what an observation of e's task shows.
+func (s *state) teach(e *task, before, next *watcher.Task) {
 	s.lateness.Record(s.hazards, &e.Entry, before, next)
 	s.hazards.Learn(before, next)
-	e.set(next)
+}
+
+const (
+	// failingInterval is the longest interval between polls of a push that told nothing,
+	// while the fault may be its application's or account's.
+	failingInterval = 10 * time.Second
+	// blindInterval is the longest of one that is blind by itself. Until then a tenth of
+	// the time since it fails: so dead ids cost little, and the end of a short outage is
+	// noticed soon.
+	blindInterval = 5 * time.Minute
+	blindPart     = 10
+)
+
+// unobserved puts off a task whose poll told nothing, and returns what is to be reported
+// of it: something only of one that is blind by itself.
+func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, rules watcher.Rules) finding {
+	failure, _ := s.outages.Failure(t.Key)
+	switch {
+	case failure.Blind && s.outages.Visible(t.Key):
+		error := watcher.PollError{Code: reason.Code, Message: reason.Message, Since: failure.Since}
+		b := blackout{At: now, Alone: failure.Alone, Error: error}
+		next, _ := b.apply(rules, t.brief(now))
+		interval := max(failingInterval, min(blindInterval, now.Sub(failure.Alone)/blindPart))
+		t.putOff(now, interval, rules.NextDue(next))
+		return b
+	case reason.Kind == watcher.Transient || reason.Kind == watcher.Refused:
+		var due time.Time
+		if !failure.Alone.IsZero() {
+			due = failure.Alone.Add(s.outages.BlindAfter())
+		}
+		t.putOff(now, failingInterval, due)
+	}
+	return nil
 }
 
 // lost returns the live tasks that wait for no poll although none is under way, and

@@ -31,11 +31,14 @@ func (s *state) status(now time.Time) watcher.AccountStatus {
 	status := watcher.AccountStatus{
 		Granted: s.limiter.Rate(), Used: s.sent.rate(now), Tasks: make(map[watcher.State]int),
 		Lap: s.round(), Patience: s.picker.shared.Patience(), Overloaded: !s.overloaded.Since().IsZero(),
-		Starts: s.lateness.Starts(), Stops: s.lateness.Stops(), StoreFailed: s.storeFailed(),
+		Starts: s.lateness.Starts(), Stops: s.lateness.Stops(), StoreFailed: s.storeFailed(), BlindPushes: s.outages.BlindPushes(),
 	}
 	newest, newestOf := watcher.Never, make(map[int64]watcher.Tick) // observations, of each application
 	for _, e := range s.tasks {
 		status.Tasks[e.State]++
+		if e.observed == watcher.Never {
+			status.Unobserved++
+		}
 		status.Stalest = max(status.Stalest, watcher.TickOf(now).Since(max(e.observed, watcher.TickOf(e.Registered))))
 		newest = max(newest, e.observed)
 		of, ok := newestOf[e.Key.SDKAppID]

@@ -86,9 +86,14 @@ func worthSaving(before, after *watcher.Task) bool {
 	return !before.Memory.Alike(after.Memory) || before.Shown() != after.Shown()
 }
 
-// putOff keeps a task that told nothing from being asked again at once.
-func (e *task) putOff(now time.Time, most time.Duration) {
-	e.NotBefore = watcher.TickOf(now.Add(min(most, time.Second<<min(e.failures, 10))))
+// putOff keeps a task that told nothing from being asked again at once: for an interval
+// that grows up to most, but not past a time when something is due, if that is to come.
+func (e *task) putOff(now time.Time, most time.Duration, due time.Time) {
+	next := now.Add(min(most, time.Second<<min(e.failures, 10)))
+	if due.After(now) && due.Before(next) {
+		next = due
+	}
+	e.NotBefore = watcher.TickOf(next)
 	e.failures = min(e.failures+1, maxFailures)
 }
 

@@ -75,7 +75,7 @@ func TestTaskNews(t *testing.T) {
 		{"an exception", again(func(p *watcher.Push) { p.ExceptionCount = new(int64(1)) }), true},
 		{"a backup", again(func(p *watcher.Push) { p.Backup = new("text") }), true},
 		{"another status", again(func(p *watcher.Push) { p.Status = new("RESTING") }), true},
-		{"an error", watcher.Observation{At: now, Error: &watcher.CloudError{Kind: watcher.BadTask, Code: "InvalidParameter"}}, true},
+		{"an error", watcher.Observation{At: now, Error: &watcher.CloudError{Kind: watcher.UnknownTask, Code: "InvalidParameter.TaskNotFound"}}, true},
 	} {
 		e := newTask(&task)
 		next, _ := watcher.Rules{}.Apply(e.brief(now), c.o)

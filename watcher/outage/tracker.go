@@ -6,6 +6,13 @@
 // Each call returns the [Transition]s that it caused, for the caller to log, to
 // announce and to act on; the caller never lets two goroutines call it at once.
 //
+// # Levels
+//
+// A failure counts at the lowest level that explains it, and moves up when all below
+// share it. A push that fails while another push of its application is observed fails by
+// itself: its failures count for nothing else, so that it never opens a breaker over its
+// neighbours.
+//
 // # Breakers
 //
 // The account and each application that fails have a breaker, which keeps polls from
@@ -62,13 +69,18 @@ type Level int
 const (
 	Account     Level = iota // the whole account
 	Application              // the one with the transition's SDKAppID
+	Push                     // the one with the transition's Key
 )
 
 func (l Level) String() string {
-	if l == Application {
+	switch l {
+	case Application:
 		return "application"
+	case Push:
+		return "push"
+	default:
+		return "account"
 	}
-	return "account"
 }
 
 // A Transition is a change that the caller should know of.
@@ -76,6 +88,7 @@ type Transition struct {
 	Kind     Kind
 	Level    Level
 	SDKAppID int64               // of an application
+	Key      watcher.Key         // of a push
 	Cause    *watcher.CloudError // why it cannot be observed, or could not; nil where that is not known
 	Since    time.Time           // of Blind and Sighted: since when it was invisible
 	Tasks    int                 // live tasks that it concerns
@@ -94,6 +107,10 @@ type Tracker struct {
 
 	account      visibility
 	applications map[int64]*visibility // one that never failed has none
+
+	pushes      map[watcher.Key]*push  // those that fail
+	failures    map[int64]*appFailures // of applications with such a push
+	blindPushes int                    // those that were reported as blind
 }
 
 // A culprit is who may be to blame for failures that do not tell whose fault they are:
@@ -109,6 +126,7 @@ func New(blindAfter time.Duration) *Tracker {
 	return &Tracker{
 		blindAfter: blindAfter, breaker: *newBreaker(transientThreshold),
 		live: make(map[int64]int), failing: make(map[int64]*application), applications: make(map[int64]*visibility),
+		pushes: make(map[watcher.Key]*push), failures: make(map[int64]*appFailures),
 	}
 }
 
@@ -120,6 +138,7 @@ func (t *Tracker) Add(key watcher.Key) {
 
 // Remove counts one less.
 func (t *Tracker) Remove(key watcher.Key) {
+	t.forgetPush(key)
 	t.tasks--
 	if t.live[key.SDKAppID]--; t.live[key.SDKAppID] <= 0 {
 		delete(t.live, key.SDKAppID)
@@ -136,24 +155,40 @@ func (t *Tracker) Record(now time.Time, key watcher.Key, fault *watcher.CloudErr
 	var changes transitions
 	if fault == nil {
 		t.recordAnswer(&changes)
+		t.observePush(now, key)
 		t.observe(&changes, now, app)
 		t.recordSuccess(&changes, app)
+		return changes
+	}
+	if p, byItself := t.recordPush(now, key, fault); byItself && fault.Kind != watcher.Throttled {
+		if fault.Kind == watcher.Refused || fault.Kind == watcher.DeniedApplication {
+			t.recordAnswer(&changes)
+		} else {
+			t.breaker.recordNothing(now)
+		}
+		t.endProbe(now, app)
+		t.reportPush(&changes, now, key, p)
 		return changes
 	}
 	t.hide(now, app, fault)
 	switch fault.Kind {
 	case watcher.Throttled:
 		t.recordThrottled(&changes, now, app, fault)
-	case watcher.DeniedApplication:
+	case watcher.DeniedApplication, watcher.Refused:
 		t.recordAnswer(&changes)
 		t.recordFailure(&changes, now, app, fault)
 	default:
 		t.recordUnexplained(&changes, now, app, fault)
 	}
+	t.endProbe(now, app)
+	return changes
+}
+
+// endProbe records that what may have been a probe of an application told nothing of it.
+func (t *Tracker) endProbe(now time.Time, app int64) {
 	if x := t.failing[app]; x != nil {
 		x.breaker.recordNothing(now)
 	}
-	return changes
 }
 
 // recordAnswer records that the service answers.

@@ -80,11 +80,12 @@ func (v *visibility) see(changes *transitions, change Transition) {
 	*v = visibility{}
 }
 
-// Check returns what has been invisible for long enough to be reported. While the whole
-// account is invisible its applications are not reported one by one.
+// Check returns the accounts and applications that have been invisible for long enough to
+// be reported. While the whole account is invisible its applications are not reported one
+// by one. A push is reported when it is polled: see [Tracker.Record].
 func (t *Tracker) Check(now time.Time) []Transition {
 	var changes transitions
-	if t.account.lasts(now, t.blindAfter) {
+	if t.account.lasts(now, t.blindAfter) && t.account.shared(t.unexplained()) {
 		t.account.report(&changes, Transition{Level: Account}, t.tasks)
 	}
 	for app, v := range t.applications {
@@ -92,11 +93,46 @@ func (t *Tracker) Check(now time.Time) []Transition {
 		case !v.lasts(now, t.blindAfter) || v.reported:
 		case t.live[app] == 0:
 			delete(t.applications, app)
-		case t.account.failing.IsZero():
+		case t.account.failing.IsZero() && v.shared(t.unexplainedOf(app)):
 			v.report(&changes, Transition{Level: Application, SDKAppID: app}, t.live[app])
 		}
 	}
 	return changes
+}
+
+// enough pushes that fail, or all that do not fail by themselves, show that the fault lies
+// at the level above them.
+const enough = transientThreshold
+
+// shared reports whether so many pushes fail, of those that may show it, that the fault
+// lies at their common level. A refusal of access, or for the quota, says so itself.
+func (v *visibility) shared(failing, of int) bool {
+	if v.cause != nil {
+		switch v.cause.Kind {
+		case watcher.DeniedAccount, watcher.DeniedApplication, watcher.Throttled:
+			return true
+		}
+	}
+	return failing >= min(enough, of)
+}
+
+// unexplainedOf returns how many pushes of an application fail and are not known to do so
+// by themselves, and how many live ones there are of which that could be said.
+func (t *Tracker) unexplainedOf(app int64) (failing, of int) {
+	f := t.failures[app]
+	if f == nil {
+		return 0, t.live[app]
+	}
+	return len(f.fresh), t.live[app] - (f.count - len(f.fresh))
+}
+
+// unexplained is likewise of the whole account.
+func (t *Tracker) unexplained() (failing, of int) {
+	for app := range t.live {
+		n, all := t.unexplainedOf(app)
+		failing, of = failing+n, of+all
+	}
+	return failing, of
 }
 
 // report adds the transition that reports a level as blind, once. Without a live task

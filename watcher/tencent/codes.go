@@ -27,9 +27,10 @@ var codes = []struct {
 }{
 	{code: "FailedOperation.WhiteboardPush", exact: true, kind: watcher.FailedTask},
 	{code: "InvalidParameter.TaskNotFound", exact: true, kind: watcher.UnknownTask},
-	{code: "InvalidParameter", kind: watcher.BadTask},
-	{code: "MissingParameter", kind: watcher.BadTask},
-	{code: "UnknownParameter", kind: watcher.BadTask},
+	{code: "InvalidParameter", kind: watcher.Refused},
+	{code: "MissingParameter", kind: watcher.Refused},
+	{code: "UnknownParameter", kind: watcher.Refused},
+	{code: "UnsupportedRegion", kind: watcher.Refused},
 	{code: "AuthFailure", kind: watcher.DeniedAccount},
 	{code: "IpInBlacklist", kind: watcher.DeniedAccount},
 	{code: "IpNotInWhitelist", kind: watcher.DeniedAccount},

@@ -94,7 +94,7 @@ func TestWhatCannotBeObserved(t *testing.T) {
 	}
 	code := func(code string) tiwsim.Fault { return tiwsim.Fault{Kind: tiwsim.FaultError, Code: code} }
 	const answered = ", answered"
-	refused := watcher.BadTask.String()
+	refused := watcher.Refused.String()
 	for _, test := range []struct {
 		name   string
 		fault  tiwsim.Fault

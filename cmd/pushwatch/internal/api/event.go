@@ -33,7 +33,7 @@ type Event struct {
 	SpecVersion     string    `json:"specversion" enum:"1.0" doc:"Version of CloudEvents."`
 	ID              string    `json:"id" pattern:"^msg_[A-Za-z0-9_-]{1,60}$" doc:"The same wherever the event is told, and the webhook-id of its webhooks." example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
 	Source          string    `json:"source" doc:"The installation: urn:pushwatch: and the settings' instance." example:"urn:pushwatch:classroom-sg-1"`
-	Type            string    `json:"type" enum:"push.preparing,push.started,push.exception,push.stalled,push.overdue,push.backup_changed,push.changed,push.stopped,push.failed,push.not_found,watcher.blind,watcher.sighted,delivery.exhausted,webhook.test" doc:"What it tells. Types may be added."`
+	Type            string    `json:"type" enum:"push.preparing,push.started,push.exception,push.stalled,push.overdue,push.backup_changed,push.changed,push.stopped,push.failed,push.not_found,push.blind,push.sighted,push.abandoned,watcher.blind,watcher.sighted,delivery.exhausted,webhook.test" doc:"What it tells. Types may be added."`
 	Subject         string    `json:"subject" doc:"What it tells of: {sdk_app_id}/{task_id} for a task; the account or the application for watcher.*." example:"1400000001/ghucnligqtgtvk2624mb"`
 	Time            time.Time `json:"time" doc:"When the watcher learnt of it, UTC with microseconds." example:"2026-11-22T18:16:05.123456Z"`
 	Timestamp       time.Time `json:"timestamp" doc:"The same as time, under the name that Standard Webhooks gives it." example:"2026-11-22T18:16:05.123456Z"`
@@ -65,11 +65,13 @@ type TaskEventData struct {
 	SDKAppID        int64             `json:"sdk_app_id" example:"1400000001"`
 	TaskID          string            `json:"task_id" example:"ghucnligqtgtvk2624mb"`
 	Labels          map[string]string `json:"labels" doc:"As they were registered." example:"{\"course\":\"math-3b\"}"`
-	State           string            `json:"state" enum:"registered,preparing,pushing,stopped,failed,not_found" doc:"The task's state from here on."`
-	PreviousState   string            `json:"previous_state" enum:"registered,preparing,pushing,stopped,failed,not_found" doc:"Its state before."`
+	State           string            `json:"state" enum:"registered,preparing,pushing,stopped,failed,not_found,abandoned" doc:"The task's state from here on."`
+	PreviousState   string            `json:"previous_state" enum:"registered,preparing,pushing,stopped,failed,not_found,abandoned" doc:"Its state before."`
 	Push            *Push             `json:"push" doc:"What the API answered of the push; null where it answered with an error and never before."`
 	Error           *CloudError       `json:"error" doc:"The API's answer, where that was an error."`
 	ExceptionsAdded int64             `json:"exceptions_added" minimum:"0" doc:"By how much ExceptionCnt rose since the event before." example:"0"`
+	PreviousStatus  string            `json:"previous_status,omitempty" doc:"Of push.changed: the Status before."`
+	Since           *time.Time        `json:"since,omitempty" doc:"Of push.blind, push.sighted and push.abandoned: the last good observation before, or the registration."`
 	ObservedAt      time.Time         `json:"observed_at" doc:"When the answer that shows it came." example:"2026-11-22T18:16:05.123456Z"`
 	LastObservedAt  *time.Time        `json:"last_observed_at" doc:"When the answer before it came: it happened between the two. null: there was none." example:"2026-11-22T18:16:02Z"`
 }

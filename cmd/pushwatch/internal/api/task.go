@@ -32,7 +32,7 @@ type Task struct {
 	SDKAppID       int64             `json:"sdk_app_id" example:"1400000001"`
 	TaskID         string            `json:"task_id" example:"ghucnligqtgtvk2624mb"`
 	Account        string            `json:"account" doc:"The account that watches it." example:"school"`
-	State          string            `json:"state" enum:"registered,preparing,pushing,stopped,failed,not_found" doc:"How far the push has come, as far as it was seen. The last three are ends."`
+	State          string            `json:"state" enum:"registered,preparing,pushing,stopped,failed,not_found,abandoned" doc:"How far the push has come, as far as it was seen. The last four are ends."`
 	Labels         map[string]string `json:"labels"`
 	ExpectedStopAt *time.Time        `json:"expected_stop_at" doc:"When the push is planned to end; null: not told."`
 	RegisteredAt   time.Time         `json:"registered_at"`
@@ -40,8 +40,18 @@ type Task struct {
 	Push           *Push             `json:"push" doc:"What the API last answered of the push; null before the first observation. Fields that it left out are null."`
 	Error          *CloudError       `json:"error" doc:"The API's last answer about this task, where that was an error."`
 	LastObservedAt *time.Time        `json:"last_observed_at" doc:"When the last answer about this task came; null: none yet."`
+	LastPolledAt   *time.Time        `json:"last_polled_at" doc:"When the last poll was sent, answered or not; null: none yet."`
+	PollError      *PollError        `json:"poll_error" doc:"Why the latest polls told nothing; null: the latest one did."`
+	BlindSince     *time.Time        `json:"blind_since" doc:"Since when this push alone cannot be observed, though its application can; null: it can be, or its application cannot."`
 	NextPollAt     *time.Time        `json:"next_poll_at" doc:"When the task is due to be polled again; null: it has ended."`
 	EndedAt        *time.Time        `json:"ended_at" doc:"When the end was seen; null: the task is live."`
+}
+
+// A PollError is why polls told nothing of a task.
+type PollError struct {
+	Code    string    `json:"code" doc:"The API's own code, or a word for what failed where it did not answer: timeout, network, http 502, unreadable." example:"InternalError"`
+	Message string    `json:"message"`
+	Since   time.Time `json:"since" doc:"The first of these polls."`
 }
 
 // Tasks is a page of tasks.

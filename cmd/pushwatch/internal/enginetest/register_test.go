@@ -285,8 +285,8 @@ func TestStatus(t *testing.T) {
 		if err := registry.Register(s.Watcher); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := registry.Gather(); err != nil || len(n) != 9 {
-			t.Errorf("Gather = %v, %v, want 9 metrics", n, err)
+		if n, err := registry.Gather(); err != nil || len(n) != 11 {
+			t.Errorf("Gather = %v, %v, want 11 metrics", n, err)
 		}
 	})
 }

@@ -34,7 +34,13 @@ func showTask(t engine.TaskView) api.Task {
 		SDKAppID: t.SDKAppID, TaskID: t.TaskID, Account: t.Account, State: string(t.State), Labels: t.Labels,
 		ExpectedStopAt: timeOrNull(t.ExpectedStopAt), RegisteredAt: *timeOrNull(t.RegisteredAt), Sequence: t.Sequence,
 		Push: (*api.Push)(t.Push), Error: (*api.CloudError)(t.Error), LastObservedAt: timeOrNull(t.LastObservedAt),
-		NextPollAt: timeOrNull(t.NextPollAt), EndedAt: timeOrNull(t.EndedAt),
+		LastPolledAt: timeOrNull(t.LastPolledAt), NextPollAt: timeOrNull(t.NextPollAt), EndedAt: timeOrNull(t.EndedAt),
+	}
+	if e := t.PollError; e != nil {
+		out.PollError = &api.PollError{Code: e.Code, Message: e.Message, Since: *timeOrNull(e.Since)}
+	}
+	if t.Memory.Blind != nil && !t.State.Ended() {
+		out.BlindSince = timeOrNull(t.Memory.Blind.Since)
 	}
 	if out.Labels == nil {
 		out.Labels = map[string]string{}
@@ -134,7 +140,7 @@ func (a *taskAPI) createBatch(ctx context.Context, in *struct{ Body api.Batch })
 }
 
 func (a *taskAPI) list(ctx context.Context, in *struct {
-	State    string   `query:"state" enum:"registered,preparing,pushing,stopped,failed,not_found"`
+	State    string   `query:"state" enum:"registered,preparing,pushing,stopped,failed,not_found,abandoned"`
 	SDKAppID int64    `query:"sdk_app_id" minimum:"1"`
 	Label    []string `query:"label,explode" maxItems:"16" doc:"key:value; may be repeated, then all must match." example:"[\"course:math-3b\"]"`
 	Limit    int      `query:"limit" default:"100" minimum:"1" maximum:"1000"`

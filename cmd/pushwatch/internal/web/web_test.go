@@ -81,7 +81,7 @@ func TestRegister(t *testing.T) {
 	}
 	delete(got, "registered_at")
 	text, _ := json.Marshal(got)
-	const want = `{"account":"school","ended_at":null,"error":null,"expected_stop_at":"2026-11-22T11:00:00Z","labels":{"course":"math-3b"},"last_observed_at":null,"next_poll_at":null,"push":null,"sdk_app_id":1400000001,"sequence":0,"state":"registered","task_id":"class-1"}`
+	const want = `{"account":"school","blind_since":null,"ended_at":null,"error":null,"expected_stop_at":"2026-11-22T11:00:00Z","labels":{"course":"math-3b"},"last_observed_at":null,"last_polled_at":null,"next_poll_at":null,"poll_error":null,"push":null,"sdk_app_id":1400000001,"sequence":0,"state":"registered","task_id":"class-1"}`
 	if string(text) != want {
 		t.Errorf("task\n got %s\nwant %s", text, want)
 	}
