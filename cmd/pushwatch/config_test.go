@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -221,6 +222,36 @@ func TestFaults(t *testing.T) {
 		got = strings.ReplaceAll(got, filepath.Dir(file)+"/config.toml", "config.toml")
 		if got = strings.ReplaceAll(got, filepath.Dir(file), "FOLDER"); got != c.want {
 			t.Errorf("with %q:\n got %s\nwant %s", c.with, got, c.want)
+		}
+	}
+}
+
+// TestRegisterCallbacks holds that who cannot be told from TIW registers nothing from
+// another machine.
+func TestRegisterCallbacks(t *testing.T) {
+	const token = "\n[[http.tokens]]\nname = \"backend\"\nrole = \"write\"\nsecret = \"write-write-write\""
+	for _, c := range []struct {
+		listen, key   string
+		fault, warned bool
+	}{
+		{":8465", "", true, false},
+		{"192.0.2.1:8465", "", true, false},
+		{"pushwatch.example:8465", "", true, false},
+		{"127.0.0.1:8465", "", false, true},
+		{"[::1]:8465", "", false, true},
+		{"unix:/run/pushwatch/api.sock", "", false, true},
+		{":8465", "\ncallback_key = { file = \"key\" }", false, false},
+	} {
+		text := strings.NewReplacer(`listen = "127.0.0.1:8465"`, fmt.Sprintf("listen = %q", c.listen)+token,
+			"requests_per_second = 20", "register_callbacks = true"+c.key).Replace(sound)
+		_, doc, err := readSettings(inFolder(t, text))
+		if doc == nil {
+			t.Fatal(err)
+		}
+		refused := err != nil && strings.Contains(err.Error(), "accounts[0].register_callbacks = true: http.listen")
+		warned := slices.ContainsFunc(doc.sorted(true), func(f fault) bool { return f.key == "accounts[0].register_callbacks" })
+		if refused != c.fault || warned != c.warned || err != nil && !refused {
+			t.Errorf("listen = %q with the key %q: fault %t, warning %t, %v; want %t, %t", c.listen, c.key, refused, warned, err, c.fault, c.warned)
 		}
 	}
 }

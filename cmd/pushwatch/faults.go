@@ -121,6 +121,12 @@ func (h *httpSettings) check(d *document) {
 	}
 }
 
+// remote reports whether the API listens beyond this machine.
+func (h *httpSettings) remote() bool {
+	host, err := hostOf(h.Listen)
+	return err == nil && !isLoopback(host)
+}
+
 func (w *watchSettings) check(d *document) {
 	for key, v := range map[string]setting.Duration{
 		"max_staleness": w.MaxStaleness, "not_found_grace": w.NotFoundGrace,
@@ -199,6 +205,8 @@ func (s *settings) checkAccounts(d *document) {
 		a.checkCredentials(d, key)
 		if !a.CallbackKey.IsZero() {
 			secret(d, key+".callback_key", a.CallbackKey)
+		} else if a.RegisterCallbacks && s.HTTP.remote() {
+			d.fault(key+".register_callbacks", "= true: http.listen = %q reaches beyond this machine: want a callback_key too, or anyone who reaches the callback address can have tasks registered", s.HTTP.Listen)
 		} else if a.RegisterCallbacks {
 			d.warn(key+".register_callbacks", "without a callback_key: whoever reaches the callback address can have tasks registered")
 		}

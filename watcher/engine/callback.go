@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"pushwatch/watcher"
 )
@@ -25,15 +27,50 @@ type Callback struct {
 	TaskID     string // empty where TIW leaves it out, as it may for a failed push
 }
 
-// ErrCallbackSign means that a callback's Sign is missing, wrong or expired.
+// ErrCallbackSign means that a callback's Sign is missing, wrong or expired, or valid for
+// longer than a day.
 var ErrCallbackSign = errors.New("callback is not signed with the application's callback key")
 
 // ErrNoApplication means that no account has the application.
 var ErrNoApplication = errors.New("no such application")
 
+// ErrCallbackLimit means that callbacks have registered as many tasks of the application
+// lately as they may.
+var ErrCallbackLimit = errors.New("too many tasks registered by callbacks")
+
+// maxCallbackTasks is how many tasks callbacks can register in a minute, for each
+// application. A Sign does not cover the task's id, so whoever has seen one can make up
+// any number of tasks.
+const maxCallbackTasks = 300
+
+// maxCallbackExpiry is how far ahead the ExpireTime of a Sign can lie. TIW's lie an hour
+// ahead; a Sign that stays valid for years is a password that cannot be changed.
+const maxCallbackExpiry = 24 * time.Hour
+
+// callbackLimits limit how many tasks callbacks register.
+type callbackLimits struct {
+	mu    sync.Mutex
+	byApp map[int64]*rate.Limiter
+}
+
+// allow reports whether a callback may register a task of an application now.
+func (l *callbackLimits) allow(app int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter, ok := l.byApp[app]
+	if !ok {
+		if l.byApp == nil {
+			l.byApp = make(map[int64]*rate.Limiter)
+		}
+		limiter = rate.NewLimiter(rate.Every(time.Minute/maxCallbackTasks), maxCallbackTasks)
+		l.byApp[app] = limiter
+	}
+	return limiter.Allow()
+}
+
 // Callback takes TIW's own callback as a hint: a known task is polled next, within
 // the limit, and nothing of it is believed. An unknown task is registered where
-// the account's settings say so. Without a callback key everybody can send one,
+// the account's settings say so, up to [maxCallbackTasks]. Without a callback key everybody can send one,
 // which is why it can cause no more than one poll of a task a second.
 func (w *Watcher) Callback(ctx context.Context, c Callback) error {
 	account, ok := w.plan().byApp[c.SDKAppID]
@@ -56,6 +93,9 @@ func (w *Watcher) Callback(ctx context.Context, c Callback) error {
 	}
 	key := watcher.Key{SDKAppID: c.SDKAppID, TaskID: c.TaskID}
 	switch err := w.PollNow(ctx, key); {
+	case errors.Is(err, watcher.ErrNoTask) && account.RegisterCallbacks && !w.callbackLimits.allow(c.SDKAppID):
+		w.metrics.callbacks.WithLabelValues(account.Name, "limited").Inc()
+		return ErrCallbackLimit
 	case errors.Is(err, watcher.ErrNoTask) && account.RegisterCallbacks:
 		w.metrics.callbacks.WithLabelValues(account.Name, "registered").Inc()
 		w.log.Info("task registered by callback", zap.Stringer("task", key))
@@ -73,9 +113,10 @@ func (w *Watcher) Callback(ctx context.Context, c Callback) error {
 	return nil
 }
 
-// signed checks Sign as TIW makes it.
+// signed checks Sign as TIW makes it, and its ExpireTime.
 func (c Callback) signed(key string, now time.Time) bool {
 	sum := md5.Sum([]byte(key + strconv.FormatInt(c.ExpireTime, 10)))
 	want := hex.EncodeToString(sum[:])
-	return subtle.ConstantTimeCompare([]byte(want), []byte(c.Sign)) == 1 && now.Unix() <= c.ExpireTime
+	inTime := now.Unix() <= c.ExpireTime && c.ExpireTime <= now.Add(maxCallbackExpiry).Unix()
+	return subtle.ConstantTimeCompare([]byte(want), []byte(c.Sign)) == 1 && inTime
 }

@@ -37,6 +37,8 @@ type Watcher struct {
 	current  atomic.Pointer[plan]
 	clock    clock
 
+	callbackLimits callbackLimits
+
 	mu       sync.Mutex
 	accounts map[string]*account // those that this process owns now
 }

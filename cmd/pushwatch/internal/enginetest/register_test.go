@@ -133,6 +133,13 @@ func TestCallback(t *testing.T) {
 		if n := c.pollsOf(keys[3], asked); n != 1 {
 			t.Errorf("polled %d times after the callback, want once", n)
 		}
+		signed := func(expire time.Time) engine.Callback {
+			c := genuine
+			c.ExpireTime = expire.Unix()
+			sum := md5.Sum(fmt.Appendf(nil, "key%d", c.ExpireTime))
+			c.Sign = hex.EncodeToString(sum[:])
+			return c
+		}
 		forged, void, elsewhere, nameless, unknown := genuine, genuine, genuine, genuine, genuine
 		forged.Sign = hex.EncodeToString(make([]byte, 16))
 		void.ExpireTime = time.Now().Add(-time.Minute).Unix()
@@ -144,6 +151,8 @@ func TestCallback(t *testing.T) {
 			want     error
 		}{
 			"forged": {forged, engine.ErrCallbackSign}, "expired": {void, engine.ErrCallbackSign},
+			"expired, signed": {signed(time.Now().Add(-time.Second)), engine.ErrCallbackSign}, "for a day": {signed(time.Now().Add(24 * time.Hour)), nil},
+			"for more than a day": {signed(time.Now().Add(24*time.Hour + time.Second)), engine.ErrCallbackSign}, "for ever": {signed(time.Unix(1<<40, 0)), engine.ErrCallbackSign},
 			"another application": {elsewhere, engine.ErrNoApplication}, "without a task": {nameless, nil}, "unknown task": {unknown, nil},
 		} {
 			if err := s.Callback(t.Context(), c.callback); !errors.Is(err, c.want) {
@@ -159,6 +168,43 @@ func TestCallback(t *testing.T) {
 		}
 		if _, err := s.Task(t.Context(), watcher.Key{SDKAppID: app, TaskID: "unknown"}); err != nil {
 			t.Errorf("a callback did not register its task, though the settings say so: %v", err)
+		}
+	})
+}
+
+// TestCallbackLimit has callbacks make up tasks: some of each application are registered,
+// and later more.
+func TestCallbackLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const other, attempts, most = 1400000002, 1000, 300
+		c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
+		s, stop := start(t, filepath.Join(t.TempDir(), "w.db"), c)
+		defer stop()
+		s.Reconfigure(engine.Settings{Accounts: []engine.AccountConfig{{Name: "school", SDKAppIDs: []int64{app, other}, Cloud: c, RegisterCallbacks: true}}})
+		call := func(app int64, id string) error {
+			return s.Callback(t.Context(), engine.Callback{SDKAppID: app, TaskID: id})
+		}
+		registered := 0
+		for i := range attempts {
+			switch err := call(app, fmt.Sprintf("made-up-%d", i)); {
+			case err == nil:
+				registered++
+			case !errors.Is(err, engine.ErrCallbackLimit):
+				t.Fatalf("Callback = %v, want %v", err, engine.ErrCallbackLimit)
+			}
+		}
+		if registered < most || registered > most+most/2 { // they take a while themselves
+			t.Errorf("%d of %d callbacks registered a task, want %d", registered, attempts, most)
+		}
+		if err := call(app, "made-up-0"); err != nil {
+			t.Errorf("Callback for a known task = %v, want it taken", err)
+		}
+		if err := call(other, "made-up"); err != nil {
+			t.Errorf("Callback for another application = %v, want it taken", err)
+		}
+		time.Sleep(time.Minute)
+		if err := call(app, "made-up-later"); err != nil {
+			t.Errorf("Callback a minute later = %v, want it taken", err)
 		}
 	})
 }

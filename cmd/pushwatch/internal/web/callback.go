@@ -18,8 +18,9 @@ import (
 
 // Callbacks takes TIW's own callbacks as hints; [engine.Watcher] does.
 type Callbacks interface {
-	// Callback returns [engine.ErrCallbackSign] for a wrong signature and
-	// [engine.ErrNoApplication] for an unknown application.
+	// Callback returns [engine.ErrCallbackSign] for a wrong signature,
+	// [engine.ErrNoApplication] for an unknown application, and [engine.ErrCallbackLimit]
+	// where callbacks register too many tasks.
 	Callback(ctx context.Context, c engine.Callback) error
 }
 
@@ -56,7 +57,10 @@ func callback(callbacks Callbacks, log *zap.Logger) http.HandlerFunc {
 		case errors.Is(err, engine.ErrNoApplication):
 			problem(w, http.StatusNotFound, "no account has this application")
 		case errors.Is(err, engine.ErrCallbackSign):
-			problem(w, http.StatusForbidden, "want a Sign made with this application's callback key, and an ExpireTime to come")
+			problem(w, http.StatusForbidden, "want a Sign made with this application's callback key, and an ExpireTime within a day from now")
+		case errors.Is(err, engine.ErrCallbackLimit):
+			w.Header().Set("Retry-After", "60")
+			problem(w, http.StatusServiceUnavailable, "callbacks have registered as many tasks of this application as they may in a minute: try again later")
 		default:
 			log.Error("take callback", zap.Int64("sdk_app_id", app), zap.Error(err))
 			problem(w, http.StatusServiceUnavailable, "try again")

@@ -39,6 +39,7 @@ func TestCallback(t *testing.T) {
 		{"1400000001", `no JSON`, nil, 200, engine.Callback{SDKAppID: 1400000001}},
 		{"1400000001", stopped, engine.ErrCallbackSign, 403, engine.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
 		{"7", stopped, engine.ErrNoApplication, 404, engine.Callback{SDKAppID: 7, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
+		{"1400000001", stopped, engine.ErrCallbackLimit, 503, engine.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
 		{"1400000001", stopped, errors.New("database away"), 503, engine.Callback{SDKAppID: 1400000001, ExpireTime: 1588040109, Sign: "a2dabb362a9b811c0e26953a6276a41c", TaskID: "class"}},
 	} {
 		h.got, h.err = nil, c.err
