@@ -6,3 +6,12 @@ import "golang.org/x/sys/unix"
 
 // writable reports whether this user may make files in a folder.
 func writable(folder string) bool { return unix.Access(folder, unix.W_OK|unix.X_OK) == nil }
+
+// monotonic is CLOCK_MONOTONIC in microseconds, which systemd requires with a reload.
+func monotonic() int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0
+	}
+	return t.Nano() / 1000
+}

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/sys/unix"
 )
 
 func newServe() *cobra.Command {
@@ -95,15 +94,6 @@ func readAgain(ctx context.Context, file string, log *zap.Logger, hangups <-chan
 		case <-ctx.Done():
 		}
 	}
-}
-
-// monotonic is CLOCK_MONOTONIC in microseconds, which systemd requires with a reload.
-func monotonic() int64 {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		return 0
-	}
-	return t.Nano() / 1000
 }
 
 // watchdog notifies systemd while every account is polled. When polling is stuck the

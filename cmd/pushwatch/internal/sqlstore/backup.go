@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -102,7 +103,7 @@ func vacuumInto(ctx context.Context, path, dest string) error {
 
 // checkIntegrity reads all of a database that nobody else uses.
 func checkIntegrity(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "mode=ro&immutable=1"}).String())
+	db, err := sql.Open("sqlite", fileURI(path, url.Values{"mode": {"ro"}, "immutable": {"1"}}))
 	if err != nil {
 		return err
 	}
@@ -119,6 +120,9 @@ func checkIntegrity(ctx context.Context, path string) error {
 
 // syncFolder makes the names in a folder survive a power cut.
 func syncFolder(path string) error {
+	if runtime.GOOS == "windows" { // which has no such call
+		return nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err

@@ -77,6 +77,15 @@ func sqliteDSN(path string, options url.Values) string {
 	options.Set("_journal_mode", "WAL")
 	options.Set("_synchronous", "FULL")
 	options.Set("_pragma", "journal_size_limit(67108864)") // bytes: after a burst the log shrinks again
+	return fileURI(path, options)
+}
+
+// fileURI is a file as SQLite takes it with options. On Windows a path begins with a drive.
+func fileURI(path string, options url.Values) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String()
 }
 
@@ -104,10 +113,7 @@ func lockFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, folderFault(path, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrLocked
-		}
+	if err := lockExclusive(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
