@@ -23,6 +23,13 @@ func TestKindOf(t *testing.T) {
 		{"InvalidParameterValue.TaskId", watcher.Refused},
 		{"MissingParameter", watcher.Refused},
 		{"UnknownParameter", watcher.Refused},
+		{"UnsupportedOperation", watcher.Refused},
+		{"UnsupportedProtocol", watcher.Refused},
+		{"InvalidAction", watcher.Refused},
+		{"InvalidRequest", watcher.Refused},
+		{"NoSuchProduct", watcher.Refused},
+		{"NoSuchVersion", watcher.Refused},
+		{"RequestSizeLimitExceeded", watcher.Refused},
 
 		{"AuthFailure", watcher.DeniedAccount},
 		{"AuthFailure.InvalidSecretId", watcher.DeniedAccount},

@@ -108,6 +108,7 @@ func TestWhatCannotBeObserved(t *testing.T) {
 		{"parameter value", code("InvalidParameterValue"), refused + ", InvalidParameterValue" + answered, ""},
 		{"missing parameter", code("MissingParameter"), refused + ", MissingParameter" + answered, ""},
 		{"unknown parameter", code("UnknownParameter"), refused + ", UnknownParameter" + answered, ""},
+		{"region", code("UnsupportedRegion"), refused + ", UnsupportedRegion" + answered, ""},
 		{"application", code("ResourceUnavailable.NotRegistered"), "application denied, ResourceUnavailable.NotRegistered" + answered, ""},
 		{"account", code("AuthFailure.SignatureFailure"), "account denied, AuthFailure.SignatureFailure" + answered, ""},
 
