@@ -41,6 +41,12 @@ func (c *client) printTask(answer json.RawMessage) error {
 		if e := t.Error; e != nil {
 			fmt.Fprintf(w, "error\t%s\n", oneLine(e.Code+": "+e.Message))
 		}
+		if e := t.PollError; e != nil {
+			fmt.Fprintf(w, "not observed\t%s (first %s)\n", oneLine(e.Code+": "+e.Message), ago(&e.Since))
+		}
+		if t.BlindSince != nil {
+			fmt.Fprintf(w, "blind since\t%s\n", ago(t.BlindSince))
+		}
 		_, err := fmt.Fprintf(w, "labels\t%s\nevents\t%d\nregistered\t%s\nobserved\t%s\nnext poll\t%s\nexpected stop\t%s\nended\t%s\n", oneLine(labelText(t.Labels)),
 			t.Sequence, ago(&t.RegisteredAt), ago(t.LastObservedAt), ago(t.NextPollAt), ago(t.ExpectedStopAt), ago(t.EndedAt))
 		return err

@@ -31,6 +31,8 @@ type AccountStatus struct {
 	Granted           float64     `json:"requests_per_second_granted" doc:"Requests a second that are made at most now: less than the limit while others use the account's quota." example:"20"`
 	Used              float64     `json:"requests_per_second_used" doc:"Requests a second that were made, over the last minute." example:"12.4"`
 	Tasks             StateCounts `json:"tasks" doc:"Live tasks by state."`
+	Unobserved        int         `json:"unobserved" doc:"Live tasks that were never observed." example:"0"`
+	BlindPushes       int         `json:"blind_pushes" doc:"Live tasks of which each alone cannot be observed, though its application can: push.blind was reported." example:"0"`
 	StalenessSeconds  float64     `json:"staleness_seconds" doc:"Age of the oldest observation of a live task." example:"1.9"`
 	LapSeconds        float64     `json:"lap_seconds" doc:"In how many seconds every live task can be polled once." example:"6.1"`
 	Starts            Lateness    `json:"starts" doc:"How late the start of a push is seen."`

@@ -52,7 +52,7 @@ func showAccount(s watcher.AccountStatus) api.AccountStatus {
 	out := api.AccountStatus{
 		Name: s.Name, Member: s.Member, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
 		Tasks:            api.StateCounts{Registered: s.Tasks[watcher.Registered], Preparing: s.Tasks[watcher.Preparing], Pushing: s.Tasks[watcher.Pushing]},
-		StalenessSeconds: s.Stalest.Seconds(), LapSeconds: s.Lap.Seconds(), StoreFailingSince: timeOrNull(s.StoreFailed),
+		Unobserved: s.Unobserved, BlindPushes: s.BlindPushes, StalenessSeconds: s.Stalest.Seconds(), LapSeconds: s.Lap.Seconds(), StoreFailingSince: timeOrNull(s.StoreFailed),
 		Starts:  api.Lateness{ExpectedSeconds: s.Starts.Expected.Seconds(), SeenSeconds: s.Starts.Seen.Seconds()},
 		Stops:   api.Lateness{ExpectedSeconds: s.Stops.Expected.Seconds(), SeenSeconds: s.Stops.Seen.Seconds()},
 		Outages: []api.Outage{},
