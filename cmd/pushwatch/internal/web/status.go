@@ -51,7 +51,7 @@ func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*struct{ Body api.Sta
 func showAccount(s watcher.AccountStatus) api.AccountStatus {
 	out := api.AccountStatus{
 		Name: s.Name, Member: s.Member, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
-		Tasks:            api.StateCounts{Registered: s.Tasks[watcher.Registered], Preparing: s.Tasks[watcher.Preparing], Pushing: s.Tasks[watcher.Pushing]},
+		Tasks:      api.StateCounts{Registered: s.Tasks[watcher.Registered], Preparing: s.Tasks[watcher.Preparing], Pushing: s.Tasks[watcher.Pushing]},
 		Unobserved: s.Unobserved, BlindPushes: s.BlindPushes, StalenessSeconds: s.Stalest.Seconds(), LapSeconds: s.Lap.Seconds(), StoreFailingSince: timeOrNull(s.StoreFailed),
 		Starts:  api.Lateness{ExpectedSeconds: s.Starts.Expected.Seconds(), SeenSeconds: s.Starts.Seen.Seconds()},
 		Stops:   api.Lateness{ExpectedSeconds: s.Stops.Expected.Seconds(), SeenSeconds: s.Stops.Seen.Seconds()},
