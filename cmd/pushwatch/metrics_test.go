@@ -24,6 +24,8 @@ var metricLabels = map[string][]string{
 	"pushwatch_staleness_seconds":       {"account"},
 	"pushwatch_rate_limit":              {"account"},
 	"pushwatch_blind":                   {"account"},
+	"pushwatch_blind_pushes":            {"account"},
+	"pushwatch_tasks_unobserved":        {"account"},
 	"pushwatch_delivery_attempts_total": {"notifier", "result"},
 	"pushwatch_deliveries_total":        {"notifier", "outcome"},
 	"pushwatch_delivery_seconds":        {"notifier"},

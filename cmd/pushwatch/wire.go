@@ -23,12 +23,16 @@ import (
 
 // config is the watching as the watcher takes it, but for the accounts.
 func (w watchSettings) config() engine.Settings {
+	abandon := w.AbandonAfter.Std()
+	if abandon == 0 { // never, which is negative there
+		abandon = -1
+	}
 	return engine.Settings{
 		MaxStaleness: w.MaxStaleness.Std(), MinInterval: w.MinInterval.Std(), Thrift: w.Thrift.Std(),
 		RequestTimeout: w.RequestTimeout.Std(), BlindAfter: w.BlindAfter.Std(),
 		Rules: watcher.Rules{
 			NotFoundGrace: w.NotFoundGrace.Std(), Confirmations: w.Confirmations,
-			StalledAfter: w.StalledAfter.Std(), OverdueAfter: w.OverdueAfter.Std(),
+			StalledAfter: w.StalledAfter.Std(), OverdueAfter: w.OverdueAfter.Std(), AbandonAfter: abandon,
 		},
 	}
 }
