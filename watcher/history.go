@@ -47,7 +47,8 @@ type EventPage struct {
 // [EventQuery].
 type RecentQuery struct {
 	Types  []EventType // one of them must match
-	Key    Key         // of this task
+	Keys   []Key       // of one of these tasks
+	Since  time.Time   // observed then or later; zero: ever
 	Before EventMark   // only what comes before it; zero: from the newest
 	Limit  int         // at most this many; 0: 100
 }

@@ -32,8 +32,15 @@ func selectRecent(q watcher.RecentQuery) (string, []any) {
 		w.and(`(at, shard, number) < (?, ?, ?)`, b.At.UnixMicro(), b.Shard, b.Number)
 	}
 	oneOf(&w, `type`, q.Types)
-	if q.Key != (watcher.Key{}) {
-		w.and(`sdk_app_id = ? AND task_id = ?`, q.Key.SDKAppID, q.Key.TaskID)
+	if !q.Since.IsZero() {
+		w.and(`at >= ?`, q.Since.UnixMicro())
+	}
+	if len(q.Keys) > 0 {
+		args := make([]any, 0, 2*len(q.Keys))
+		for _, k := range q.Keys {
+			args = append(args, k.SDKAppID, k.TaskID)
+		}
+		w.and(`(sdk_app_id, task_id) IN (VALUES `+values(len(q.Keys), "BIGINT", "TEXT")+`)`, args...)
 	}
 	return `SELECT shard, number, type, body, at FROM events` + w.String() + ` ORDER BY at DESC, shard DESC, number DESC LIMIT ?`,
 		append(w.args, cmp.Or(q.Limit, defaultPage))

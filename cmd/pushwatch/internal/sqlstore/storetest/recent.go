@@ -25,8 +25,11 @@ func testRecentEvents(t *testing.T, b *bench) {
 	}{
 		{watcher.RecentQuery{}, []string{"msg_a-3", "msg_b-2", "msg_a-2", "msg_b-1", "msg_a-1", "msg_blind"}},
 		{watcher.RecentQuery{Types: []watcher.EventType{watcher.PushStopped, watcher.PushPreparing}}, []string{"msg_a-3", "msg_b-1", "msg_a-1"}},
-		{watcher.RecentQuery{Key: key("b")}, []string{"msg_b-2", "msg_b-1"}},
-		{watcher.RecentQuery{Key: key("none")}, nil},
+		{watcher.RecentQuery{Keys: []watcher.Key{key("b")}}, []string{"msg_b-2", "msg_b-1"}},
+		{watcher.RecentQuery{Keys: []watcher.Key{key("a"), key("none"), key("b")}, Types: []watcher.EventType{watcher.PushStarted}}, []string{"msg_b-2", "msg_a-2"}},
+		{watcher.RecentQuery{Keys: []watcher.Key{key("none")}}, nil},
+		{watcher.RecentQuery{Since: start.Add(2e9)}, []string{"msg_a-3", "msg_b-2", "msg_a-2"}},
+		{watcher.RecentQuery{Since: start.Add(2e9), Before: watcher.EventMark{At: start.Add(3e9)}}, []string{"msg_b-2", "msg_a-2"}},
 	} {
 		for _, limit := range []int{1, 2, 100} {
 			var got []string

@@ -50,7 +50,8 @@ func (s *site) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	content, ok := s.assets.files[name]
 	if !ok {
-		s.render(r.Context(), w, errNoPage.Status, screen{SignedOut: true, view: view{Name: "fault", Title: errNoPage.Title, Data: errNoPage}})
+		in := &request{Request: r, Locale: s.localized(r)}
+		s.render(w, in, errNoPage.Status, screen{SignedOut: true, view: view{Name: "fault", Title: errNoPage.Title, Data: errNoPage}})
 		return
 	}
 	w.Header().Set("Content-Type", contentTypes[path.Ext(name)])

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"html/template"
 	"math"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type panel struct {
 	Name        string
 	Lines       []line
 	Ticks       []tick
+	Bands       []band // of a sparkline; the panels of a chart share theirs
 	Description string // of what it shows, in words
 }
 
@@ -57,10 +59,10 @@ const (
 
 // A panelSpec says what a panel shows.
 type panelSpec struct {
-	name      string
+	name      message
 	series    []series
 	limit     float64 // drawn as a line; 0: there is none
-	limitName string
+	limitName message
 	steps     []float64 // possible distances between ticks
 	format    func(float64) string
 }
@@ -68,7 +70,7 @@ type panelSpec struct {
 // A series is a measure in a panel.
 type series struct {
 	measure
-	name  string
+	name  message
 	class string // CSS class; "area" is filled down to zero
 }
 
@@ -78,37 +80,55 @@ var (
 )
 
 // seconds formats a measure's value that is a duration.
-func seconds(f float64) string { return span(time.Duration(math.Round(f*1000)) * time.Millisecond) }
+func (l *locale) seconds(f float64) string {
+	return l.span(time.Duration(math.Round(f*1000)) * time.Millisecond)
+}
 
 // panelSpecs are the panels of an account.
-func panelSpecs(s watcher.AccountStatus) []panelSpec {
-	delay := func(name string, seen, expected measure) panelSpec {
-		return panelSpec{name: name, steps: ageSteps, format: seconds, series: []series{
-			{seen, "seen", "seen"}, {expected, "expected", "expected"},
+func panelSpecs(l *locale, s watcher.AccountStatus) []panelSpec {
+	delay := func(id string, seen, expected measure) panelSpec {
+		return panelSpec{name: say(id), steps: ageSteps, format: l.seconds, series: []series{
+			{seen, say("chart.seen"), "seen"}, {expected, say("chart.expected"), "expected"},
 		}}
 	}
 	return []panelSpec{
-		{"Polls a second", []series{{made, "made", "area"}, {granted, "granted", "granted"}}, s.Limit, "allowed", rateSteps, decimal},
-		{"Oldest observation", []series{{oldest, "old", "area"}}, s.MaxLap.Seconds(), "promised", ageSteps, seconds},
-		delay("Delay of starts", startsSeen, startsExpected),
-		delay("Delay of stops", stopsSeen, stopsExpected),
+		{say("chart.polls"), []series{{made, say("chart.made"), "area"}, {granted, say("chart.granted"), "granted"}}, s.Limit, say("chart.allowed"), rateSteps, decimal},
+		{say("chart.oldest"), []series{{oldest, say("chart.old"), "area"}}, s.MaxLap.Seconds(), say("chart.promised"), ageSteps, l.seconds},
+		delay("chart.starts", startsSeen, startsExpected),
+		delay("chart.stops", stopsSeen, stopsExpected),
 	}
 }
 
+// oldestPanel is the index of the panel that the sparkline shows.
+const oldestPanel = 1
+
+// withCurrent adds the current status to an account's samples, unless it is not known.
+func withCurrent(s watcher.AccountStatus, past []sample, now time.Time) (all []sample, known bool) {
+	if known = s.Unheard.IsZero(); known {
+		past = append(past, sampleOf(s, now))
+	}
+	return past, known
+}
+
 // newChart draws an account's samples, the oldest first, and its current status.
-func newChart(s watcher.AccountStatus, past []sample, now time.Time) chart {
-	all, known := past, s.Unheard.IsZero()
-	if known {
-		all = append(all, sampleOf(s, now))
-	}
+func newChart(l *locale, s watcher.AccountStatus, past []sample, now time.Time) chart {
+	all, known := withCurrent(s, past, now)
 	var c chart
-	c.Bands, c.Unknown = bands(all, now, known)
+	c.Bands, c.Unknown = bands(l, all, now, known)
 	c.Blind = slices.ContainsFunc(c.Bands, func(b band) bool { return b.Class == "blind" })
-	for _, p := range panelSpecs(s) {
-		c.Panels = append(c.Panels, p.draw(all, now, known))
+	for _, p := range panelSpecs(l, s) {
+		c.Panels = append(c.Panels, p.draw(l, all, now, known))
 	}
-	c.Intervals = intervalsOf(all, now)
+	c.Intervals = intervalsOf(l, all, now)
 	return c
+}
+
+// newSparkline draws the age of an account's oldest observation over the last hour.
+func newSparkline(l *locale, s watcher.AccountStatus, past []sample, now time.Time) panel {
+	all, known := withCurrent(s, past, now)
+	p := panelSpecs(l, s)[oldestPanel].draw(l, all, now, known)
+	p.Bands, _ = bands(l, all, now, known)
+	return p
 }
 
 // xAt is where a time lies on the time axis.
@@ -118,9 +138,9 @@ func xAt(at, now time.Time) int {
 
 // bands returns where not all was visible and where nothing is known, and the latter in
 // words.
-func bands(all []sample, now time.Time, known bool) (list []band, unknown string) {
+func bands(l *locale, all []sample, now time.Time, known bool) (list []band, unknown string) {
 	if len(all) == 0 {
-		return []band{{"unknown", 0, chartWidth}}, "yet"
+		return []band{{"unknown", 0, chartWidth}}, l.plain("chart.unknown_yet")
 	}
 	add := func(class string, from, to int) {
 		if n := len(list); n > 0 && list[n-1].Class == class && list[n-1].X+list[n-1].Width == from {
@@ -132,7 +152,7 @@ func bands(all []sample, now time.Time, known bool) (list []band, unknown string
 	var words []string
 	if first := all[0].at; now.Sub(first) < time.Hour-maxGap {
 		add("unknown", 0, xAt(first, now))
-		words = append(words, "before "+clockAt(first, now))
+		words = append(words, l.plain("chart.unknown_before", "Time", l.clockAt(first, now, "")))
 	}
 	gaps := false
 	for i, s := range all[1:] {
@@ -147,32 +167,32 @@ func bands(all []sample, now time.Time, known bool) (list []band, unknown string
 		}
 	}
 	if gaps {
-		words = append(words, "at times")
+		words = append(words, l.plain("chart.unknown_gaps"))
 	}
 	if last := all[len(all)-1].at; !known {
 		add("unknown", xAt(last, now), chartWidth)
-		words = append(words, "since "+clockAt(last, now))
+		words = append(words, l.plain("chart.unknown_since", "Time", l.clockAt(last, now, "")))
 	}
-	return list, strings.Join(words, ", ")
+	return list, strings.Join(words, l.plain("list.comma"))
 }
 
 // draw draws a panel. Where known, the last sample is the current status.
-func (p panelSpec) draw(all []sample, now time.Time, known bool) panel {
-	out := panel{Name: p.name}
+func (p panelSpec) draw(l *locale, all []sample, now time.Time, known bool) panel {
+	out := panel{Name: l.plain(p.name)}
 	top := p.limit
 	var ranges []string
 	for _, s := range p.series {
 		current := "?"
 		if known {
-			current = "none"
+			current = l.plain("chart.none")
 			if f, ok := all[len(all)-1].value(s.measure); ok {
 				current = p.format(f)
 			}
 		}
-		out.Lines = append(out.Lines, line{Class: s.class, Name: s.name, Now: current})
+		out.Lines = append(out.Lines, line{Class: s.class, Name: l.plain(s.name), Now: current})
 		if least, most, ok := minMax(all, s.measure); ok {
 			top = max(top, most)
-			ranges = append(ranges, fmt.Sprintf("%s %s to %s", s.name, p.format(least), p.format(most)))
+			ranges = append(ranges, l.plain("chart.range", "Name", s.name, "Least", template.HTML(p.format(least)), "Most", template.HTML(p.format(most))))
 		}
 	}
 	if top == 0 {
@@ -184,10 +204,10 @@ func (p panelSpec) draw(all []sample, now time.Time, known bool) panel {
 		out.Lines[i].Path = s.path(all, now, y)
 	}
 	if p.limit > 0 {
-		out.Lines = append(out.Lines, line{"limit", p.format(p.limit), p.limitName, fmt.Sprintf("M0 %dh%d", y(p.limit), chartWidth)})
+		out.Lines = append(out.Lines, line{"limit", p.format(p.limit), l.plain(p.limitName), fmt.Sprintf("M0 %dh%d", y(p.limit), chartWidth)})
 	}
 	out.Ticks = p.ticks(top, y)
-	out.Description = describe(out, ranges)
+	out.Description = l.describe(out, ranges)
 	return out
 }
 
@@ -205,14 +225,15 @@ func (p panelSpec) ticks(top float64, y func(float64) int) (ticks []tick) {
 }
 
 // describe says in words what a panel shows.
-func describe(p panel, ranges []string) string {
+func (l *locale) describe(p panel, ranges []string) string {
 	current := make([]string, len(p.Lines))
-	for i, l := range p.Lines {
-		current[i] = l.Name + " " + l.Now
+	for i, line := range p.Lines {
+		current[i] = line.Name + " " + line.Now
 	}
-	text := fmt.Sprintf("%s: %s.", p.Name, strings.Join(current, ", "))
+	comma := l.plain("list.comma")
+	text := l.plain("chart.summary", "Name", p.Name, "Values", template.HTML(strings.Join(current, comma)))
 	if len(ranges) > 0 {
-		text += fmt.Sprintf(" In the last hour: %s.", strings.Join(ranges, ", "))
+		text += l.plain("chart.summary_hour", "Ranges", template.HTML(strings.Join(ranges, comma)))
 	}
 	return text
 }

@@ -21,7 +21,7 @@ func TestChart(t *testing.T) {
 	for _, ago := range []time.Duration{45, 30, 15} {
 		past = append(past, sampleAgo(now, ago*time.Second, 10))
 	}
-	c := newChart(s, past, now)
+	c := newChart(english, s, past, now)
 	if len(c.Panels) != 4 {
 		t.Fatalf("panels = %+v, want 4", c.Panels)
 	}
@@ -48,11 +48,11 @@ func TestChart(t *testing.T) {
 
 	// Its process is not heard of since: its last values are not the current ones.
 	s.Unheard = now.Add(-10 * time.Second)
-	c = newChart(s, past, now)
+	c = newChart(english, s, past, now)
 	if got := c.Panels[0].Lines[0]; got.Now != "?" || got.Path != "M3555 110V7h30V110Z" {
 		t.Errorf("polls of an account that is not heard of = %+v, want an end where it was", got)
 	}
-	c = newChart(s, nil, now)
+	c = newChart(english, s, nil, now)
 	if got := c.Panels[0].Lines[0]; got.Path != "" || c.Unknown != "yet" || len(c.Bands) != 1 || c.Bands[0] != (band{"unknown", 0, chartWidth}) {
 		t.Errorf("without a sample: %+v, want nothing but that", c)
 	}
@@ -85,7 +85,7 @@ func TestBands(t *testing.T) {
 		if c.known {
 			list = append(list[:len(list):len(list)], sampleAgo(now, 0, 1))
 		}
-		got, open := bands(list, now, c.known)
+		got, open := bands(english, list, now, c.known)
 		same := len(got) == len(c.want)
 		for i := range min(len(got), len(c.want)) {
 			same = same && got[i] == c.want[i]
@@ -120,7 +120,7 @@ func TestTicks(t *testing.T) {
 	now := time.Now()
 	for age := 500 * time.Millisecond; age < 10*24*time.Hour; age += age / 7 {
 		s := watcher.AccountStatus{Limit: 20, Granted: 20, MaxLap: age}
-		p := newChart(s, nil, now).Panels[1]
+		p := newChart(english, s, nil, now).Panels[1]
 		if n := len(p.Ticks); n < 1 || n > 3 {
 			t.Errorf("ticks up to %v = %v", age, p.Ticks)
 		}

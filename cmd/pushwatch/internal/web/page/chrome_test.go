@@ -105,7 +105,8 @@ func (tb *tab) hear(event any) {
 	defer tb.mu.Unlock()
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		if !strings.HasPrefix(e.Request.URL, "about:") {
+		// The browser's own widgets have icons in data URLs. The page's policy forbids them.
+		if !strings.HasPrefix(e.Request.URL, "about:") && !strings.HasPrefix(e.Request.URL, "data:") {
 			tb.requests = append(tb.requests, e.Request.URL)
 		}
 	case *log.EventEntryAdded:
@@ -224,4 +225,10 @@ func (tb *tab) scripts(on bool) {
 func (tb *tab) picture() []byte {
 	tb.Helper()
 	return run(tb, chromedp.CaptureScreenshot())
+}
+
+// cookie sets a cookie as the server does.
+func (tb *tab) cookie(name, value string) {
+	tb.Helper()
+	call(tb, network.SetCookie, network.SetCookieParams{Name: name, Value: value, URL: tb.origin})
 }

@@ -11,7 +11,7 @@ type deliveryStatus struct {
 	Notifiers     int
 	Pending, Dead int
 	Waiting       time.Duration // age of the oldest pending delivery
-	Inactive      []string      // notifiers that are paused or gone
+	Inactive      []string      // notifiers that are down, paused or gone
 	Unknown       bool          // the database does not answer
 }
 
@@ -38,22 +38,24 @@ func (d deliveryStatus) Class() string {
 }
 
 // Word is the status in a few words.
-func (d deliveryStatus) Word() string {
+func (d deliveryStatus) Word() message {
 	switch {
 	case d.Unknown:
-		return "Delivery status unknown"
-	case len(d.Inactive) > 0:
-		return "Not everything is delivered"
+		return say("delivery.unknown")
+	case len(d.Inactive) == 1:
+		return say("delivery.inactive", "Notifier", d.Inactive[0])
+	case len(d.Inactive) > 1:
+		return say("delivery.inactives", "N", len(d.Inactive))
 	case d.Dead > 0:
-		return plural(d.Dead, "delivery failed permanently", "deliveries failed permanently")
+		return say("delivery.dead", "N", d.Dead)
 	case d.Waiting > lateAfter:
-		return "Deliveries are late"
+		return say("delivery.late")
 	case d.Notifiers == 0:
-		return "No notifier"
+		return say("delivery.no_notifier")
 	case d.Pending > 0:
-		return "Delivering"
+		return say("delivery.pending")
 	}
-	return "Everything delivered"
+	return say("delivery.done")
 }
 
 // deliveryStatusOf sums up the status of notifiers; err says why it is not known.

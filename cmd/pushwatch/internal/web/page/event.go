@@ -2,7 +2,6 @@ package page
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -97,8 +96,9 @@ func eventClass(t watcher.EventType) string {
 	return "plain"
 }
 
-// Detail is what the event says beyond its type and subject; empty: nothing.
-func (e event) Detail() string {
+// Detail is what the event says beyond its type and subject: a message, or a text; nil:
+// nothing.
+func (e event) Detail() any {
 	d := e.Data
 	var push watcher.Push
 	if d.Push != nil {
@@ -106,34 +106,41 @@ func (e event) Detail() string {
 	}
 	switch e.Type {
 	case watcher.PushException:
-		return fmt.Sprintf("%+d, %d in all", d.ExceptionsAdded, value(push.ExceptionCount))
+		return say("event.exception", "Added", int(d.ExceptionsAdded), "Total", int(value(push.ExceptionCount)))
 	case watcher.PushStopped, watcher.PushFailed, watcher.PushNotFound:
 		return endReason(d.Push, d.Error)
 	case watcher.PushBackupChanged:
-		return value(push.Backup)
+		return textOrNil(value(push.Backup))
 	case watcher.PushChanged:
-		return value(push.Status)
+		return textOrNil(value(push.Status))
 	case watcher.WatcherBlind:
-		return plural(d.Tasks, "live push", "live pushes") + ": " + errorText(d.Error)
+		return say("event.blind", "N", d.Tasks, "Error", errorText(d.Error))
 	case watcher.WatcherSighted:
-		return "after " + span(e.At.Sub(d.Since))
+		return say("event.sighted", "Span", e.At.Sub(d.Since))
 	case watcher.DeliveryExhausted:
-		return d.EventType + " to " + d.Notifier + ": " + d.LastError
+		return say("event.exhausted", "Type", d.EventType, "Notifier", d.Notifier, "Error", d.LastError)
 	}
-	return ""
+	return nil
 }
 
-// endReason says why a push has ended.
-func endReason(p *watcher.Push, e *watcher.APIError) string {
+// endReason says why a push has ended: a message, or a text.
+func endReason(p *watcher.Push, e *watcher.APIError) any {
 	switch {
 	case e != nil:
 		return errorText(e)
 	case p == nil || p.Status == nil:
-		return "no status reported"
+		return say("event.no_status")
 	case p.FinishReason == nil:
-		return "no reason reported"
+		return say("event.no_reason")
 	}
 	return *p.FinishReason
+}
+
+func textOrNil(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }
 
 func errorText(e *watcher.APIError) string {

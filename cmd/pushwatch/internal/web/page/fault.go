@@ -14,39 +14,52 @@ import (
 
 // A fault is an error with a text for people.
 type fault struct {
-	Status      int
-	Title, Text string
+	Status int
+	Title  message
+	Text   any   // a message, or a text
+	View   *view // to show instead of the fault alone; nil: none
 }
 
-func (f *fault) Error() string { return f.Title + ": " + f.Text }
+func (f *fault) Error() string { return f.Title.ID }
 
 var (
-	errNoPage   = &fault{http.StatusNotFound, "No such page", "There is nothing at this address."}
-	errReadOnly = &fault{http.StatusForbidden, "Read-only access", `This token may only read. Sign in with a token of role = "write" to make changes.`}
+	errNoPage   = &fault{Status: http.StatusNotFound, Title: say("fault.no_page"), Text: say("fault.no_page_text")}
+	errReadOnly = &fault{Status: http.StatusForbidden, Title: say("fault.read_only"), Text: say("fault.read_only_text")}
 )
+
+// faults are the faults of the errors that the watcher and the notifiers return.
+var faults = []struct {
+	err    error
+	status int
+	id     string
+}{
+	{watcher.ErrNoTask, http.StatusNotFound, "fault.no_task"},
+	{engine.ErrEnded, http.StatusConflict, "fault.ended"},
+	{notify.ErrNoDelivery, http.StatusNotFound, "fault.no_delivery"},
+	{notify.ErrNoNotifier, http.StatusNotFound, "fault.no_notifier"},
+	{notify.ErrNoAccount, http.StatusServiceUnavailable, "fault.no_account"},
+}
 
 // faultOf returns the fault to show for an error.
 func (s *site) faultOf(ctx context.Context, err error) *fault {
 	if f, ok := errors.AsType[*fault](err); ok {
 		return f
 	}
-	switch {
-	case errors.Is(err, watcher.ErrNoTask):
-		return &fault{http.StatusNotFound, "No such push", "It was never registered, was removed, or is past its retention."}
-	case errors.Is(err, engine.ErrEnded):
-		return &fault{http.StatusConflict, "The push has ended", "It is no longer polled. Reopen it to watch it again."}
-	case errors.Is(err, notify.ErrNoDelivery):
-		return &fault{http.StatusNotFound, "No such delivery", "It never existed, or is past its retention."}
-	case errors.Is(err, notify.ErrNoNotifier):
-		return &fault{http.StatusNotFound, "No such notifier", "The settings do not name it."}
-	case errors.Is(err, notify.ErrNoAccount):
-		return &fault{http.StatusServiceUnavailable, "Nothing can be sent from here", "This process watches no account at the moment. Try again, or use another process of the installation."}
+	for _, f := range faults {
+		if errors.Is(err, f.err) {
+			return &fault{Status: f.status, Title: say(f.id), Text: say(f.id + "_text")}
+		}
 	}
 	if field, ok := errors.AsType[*watcher.FieldError](err); ok {
-		return &fault{http.StatusUnprocessableEntity, "This is not possible", field.Error()}
+		return &fault{Status: http.StatusUnprocessableEntity, Title: say("fault.invalid"), Text: field.Error()}
 	}
 	if ctx.Err() == nil {
 		s.Log.Error("serve page", zap.Error(err))
 	}
-	return &fault{http.StatusServiceUnavailable, "The database does not answer", "Try again. The action may have been carried out; repeating it is safe."}
+	return &fault{Status: http.StatusServiceUnavailable, Title: say("fault.database"), Text: say("fault.database_text")}
+}
+
+// badFilter is the fault of a filter that cannot be used.
+func badFilter(id string) error {
+	return &fault{Status: http.StatusUnprocessableEntity, Title: say("fault.filter"), Text: say(id)}
 }

@@ -21,7 +21,7 @@ type interval struct {
 type delays struct{ Seen, Expected string }
 
 // intervalsOf sums up samples, the oldest first, by interval.
-func intervalsOf(all []sample, now time.Time) []interval {
+func intervalsOf(l *locale, all []sample, now time.Time) []interval {
 	var list []interval
 	for from := time.Hour; from > 0; from -= intervalLength {
 		until := from - intervalLength
@@ -35,10 +35,10 @@ func intervalsOf(all []sample, now time.Time) []interval {
 		if i.Known = len(part) > 0; i.Known {
 			least, _, _ := minMax(part, granted)
 			_, most, _ := minMax(part, oldest)
-			i.Polls = decimal(mean(part, made)) + " of " + decimal(least)
-			i.Oldest = secondsOrNone(most)
-			i.Starts = delays{secondsOrNone(mean(part, startsSeen)), secondsOrNone(mean(part, startsExpected))}
-			i.Stops = delays{secondsOrNone(mean(part, stopsSeen)), secondsOrNone(mean(part, stopsExpected))}
+			i.Polls = l.plain("chart.of", "Part", mean(part, made), "Whole", least)
+			i.Oldest = l.secondsOrNone(most)
+			i.Starts = delays{l.secondsOrNone(mean(part, startsSeen)), l.secondsOrNone(mean(part, startsExpected))}
+			i.Stops = delays{l.secondsOrNone(mean(part, stopsSeen)), l.secondsOrNone(mean(part, stopsExpected))}
 		}
 		list = append(list, i)
 	}
@@ -58,9 +58,9 @@ func mean(all []sample, m measure) float64 {
 }
 
 // secondsOrNone formats seconds, of which 0 means none.
-func secondsOrNone(f float64) string {
+func (l *locale) secondsOrNone(f float64) string {
 	if f == 0 {
-		return "none"
+		return l.plain("chart.none")
 	}
-	return seconds(f)
+	return l.seconds(f)
 }

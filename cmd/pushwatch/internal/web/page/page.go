@@ -107,15 +107,17 @@ type Config struct {
 func Owns(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
-	case "", "assets", "deliveries", "events", "notifiers", "signin", "signout", "tasks":
+	case "", "accounts", "assets", "deliveries", "events", "notifiers", "preferences", "signin", "signout", "tasks":
 		return true
 	}
 	return false
 }
 
-// Public reports whether a path of the page needs no sign-in: the sign-in form, and the
-// files that views refer to.
-func Public(path string) bool { return path == "/signin" || strings.HasPrefix(path, "/assets/") }
+// Public reports whether a path of the page needs no sign-in: the sign-in form, the choice
+// of language and time zone, and the files that views refer to.
+func Public(path string) bool {
+	return path == "/signin" || path == "/preferences" || strings.HasPrefix(path, "/assets/")
+}
 
 // policy is the Content-Security-Policy.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
@@ -124,26 +126,31 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // New returns the handler of the page, for the paths that [Owns] names.
 func New(cfg Config) http.Handler {
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
-	s := &site{Config: cfg, assets: loadAssets()}
-	s.views = s.parse()
+	s := &site{Config: cfg, assets: loadAssets(), texts: loadCatalogue()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /assets/{file}", s.asset)
 	mux.HandleFunc("GET /signin", s.showSignIn)
 	mux.HandleFunc("POST /signin", s.signIn)
 	mux.HandleFunc("POST /signout", s.signOut)
+	mux.HandleFunc("POST /preferences", s.setPreferences)
 
 	mux.HandleFunc("GET /{$}", s.show(s.overview))
+	mux.HandleFunc("GET /accounts/{account}", s.show(s.account))
 	mux.HandleFunc("GET /tasks", s.show(s.taskList))
+	mux.HandleFunc("GET /tasks/new", s.show(s.registerForm))
 	mux.HandleFunc("GET /tasks/{sdk_app_id}/{task_id}", s.show(s.task))
 	mux.HandleFunc("GET /events", s.show(s.eventList))
 	mux.HandleFunc("GET /deliveries", s.show(s.deliveryList))
 	mux.HandleFunc("GET /deliveries/{id}", s.show(s.delivery))
 	mux.HandleFunc("GET /notifiers", s.show(s.notifierList))
 
+	mux.HandleFunc("POST /tasks", s.act(s.register))
+	mux.HandleFunc("POST /tasks/selected", s.act(s.actOnTasks))
 	mux.HandleFunc("POST /tasks/{sdk_app_id}/{task_id}/{action}", s.act(s.actOnTask))
+	mux.HandleFunc("POST /deliveries/selected", s.act(s.retryDeliveries))
 	mux.HandleFunc("POST /deliveries/{id}/retry", s.act(s.retryDelivery))
 	mux.HandleFunc("POST /notifiers/{notifier}/{action}", s.act(s.actOnNotifier))
-	mux.HandleFunc("/", s.show(func(*http.Request) (view, error) { return view{}, errNoPage }))
+	mux.HandleFunc("/", s.show(func(*request) (view, error) { return view{}, errNoPage }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
 		mux.ServeHTTP(w, r)
@@ -153,6 +160,7 @@ func New(cfg Config) http.Handler {
 // A site is the page.
 type site struct {
 	Config
-	assets assets
-	views  views
+	assets  assets
+	texts   *catalogue
+	locales locales
 }

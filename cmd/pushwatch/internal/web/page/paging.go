@@ -1,5 +1,10 @@
 package page
 
+import (
+	"net/url"
+	"slices"
+)
+
 // pageRows is how many rows a page of a list has.
 const pageRows = 50
 
@@ -25,4 +30,18 @@ func firstPage[T any](rows []T, cursor string, address func(after *T) string) ([
 		links.Next = address(&rows[pageRows-1])
 	}
 	return rows, links
+}
+
+// address is a path with the parameters that are not empty.
+func address(path string, namesAndValues ...string) string {
+	q := url.Values{}
+	for pair := range slices.Chunk(namesAndValues, 2) {
+		if pair[1] != "" {
+			q.Set(pair[0], pair[1])
+		}
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
 }

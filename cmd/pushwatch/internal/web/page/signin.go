@@ -32,7 +32,7 @@ func (s *site) showSignIn(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return
 	}
-	s.render(r.Context(), w, http.StatusOK, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: signInForm{Next: next}}})
+	s.renderSignIn(w, r, http.StatusOK, signInForm{Next: next})
 }
 
 // A signInForm asks for the secret of a token.
@@ -48,7 +48,12 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form.Wrong = true
-	s.render(r.Context(), w, http.StatusUnauthorized, screen{SignedOut: true, view: view{Name: "signin", Title: "Sign in", Data: form}})
+	s.renderSignIn(w, r, http.StatusUnauthorized, form)
+}
+
+func (s *site) renderSignIn(w http.ResponseWriter, r *http.Request, status int, form signInForm) {
+	in := &request{Request: r, Locale: s.localized(r)}
+	s.render(w, in, status, screen{SignedOut: true, view: view{Name: "signin", Title: say("signin.title"), Data: form}})
 }
 
 func (s *site) signOut(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -29,44 +28,16 @@ type taskDetail struct {
 }
 
 // EndReason says why the push has ended.
-func (t taskDetail) EndReason() string { return endReason(t.Push, t.Error) }
+func (t taskDetail) EndReason() any { return endReason(t.Push, t.Error) }
 
 // A field is one field of an observation.
 type field struct {
-	Name  string // in TIW's answer
-	Value string // empty: the answer has none
-	Note  string // its unit, or what it means
+	Name  string    // in TIW's answer
+	Value string    // empty: the answer has none
+	Notes []message // its unit, or what it means
 }
 
-// A deliveryRow is a delivery with its attempts.
-type deliveryRow struct {
-	notify.Record
-	Attempts []notify.Attempt // the oldest first
-}
-
-// Tries is how many attempts there were since it was made or last replayed.
-func (d deliveryRow) Tries() int { return d.Record.Attempts }
-
-// Link is the address of the task that the event is about; empty: it is about none.
-func (d deliveryRow) Link() string { return subjectLink(d.Subject) }
-
-// About is the subject of the event for people.
-func (d deliveryRow) About() string { return subjectName(d.Subject) }
-
-// Class is the CSS class of its state.
-func (d deliveryRow) Class() string {
-	switch {
-	case d.State == notify.Dead:
-		return "bad"
-	case d.State == notify.Delivered:
-		return "good"
-	case d.LastError != "":
-		return "odd"
-	}
-	return "plain"
-}
-
-func (s *site) task(r *http.Request) (view, error) {
+func (s *site) task(r *request) (view, error) {
 	ctx := r.Context()
 	key, err := keyOf(r.PathValue("sdk_app_id"), r.PathValue("task_id"))
 	if err != nil {
@@ -76,7 +47,7 @@ func (s *site) task(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	events, err := s.Events.RecentEvents(ctx, watcher.RecentQuery{Key: key, Limit: taskEvents + 1})
+	events, err := s.Events.RecentEvents(ctx, watcher.RecentQuery{Keys: []watcher.Key{key}, Limit: taskEvents + 1})
 	if err != nil {
 		return view{}, err
 	}
@@ -86,7 +57,7 @@ func (s *site) task(r *http.Request) (view, error) {
 	}
 	slices.Reverse(events)
 	part.Events = decodeEvents(events)
-	part.Timeline = newTimeline(t, part.Events, time.Now())
+	part.Timeline = newTimeline(r.Locale.locale, t, part.Events, time.Now())
 	records, err := s.Deliveries.Deliveries(ctx, notify.Query{Task: key, Limit: taskDeliveries})
 	if err != nil {
 		return view{}, err
@@ -102,7 +73,7 @@ func (s *site) task(r *http.Request) (view, error) {
 	for _, record := range records {
 		part.Deliveries = append(part.Deliveries, deliveryRow{record, attempts[record.ID]})
 	}
-	return view{Name: "task", Title: key.TaskID, Section: "tasks", Subject: key.String(), Data: part}, nil
+	return view{Name: "task", Title: say("title.plain", "ID", key.TaskID), Section: "tasks", Subject: key.String(), Data: part}, nil
 }
 
 // fieldsOf lists the fields of an observation, in the order of TIW's answer.
@@ -116,38 +87,33 @@ func fieldsOf(p *watcher.Push) []field {
 		}
 		return strconv.FormatInt(*n, 10)
 	}
-	second := func(n *int64) string { // of the unix epoch; TIW writes 0 for none
+	second := func(n *int64) []message { // of the unix epoch; TIW writes 0 for none
 		if value(n) <= 0 {
-			return ""
+			return []message{say("field.unix")}
 		}
-		return time.Unix(*n, 0).UTC().Format("2 Jan 2006 15:04:05 UTC")
+		return []message{say("field.unix"), say("field.time", "Time", time.Unix(*n, 0))}
 	}
-	lasted := ""
-	if start, stop := value(p.PushStartTime), value(p.PushStopTime); start > 0 && stop >= start {
-		lasted = "duration " + span(time.Duration(stop-start)*time.Second)
+	stop := second(p.PushStopTime)
+	if from, to := value(p.PushStartTime), value(p.PushStopTime); from > 0 && to >= from {
+		stop = append(stop, say("field.duration", "Span", time.Duration(to-from)*time.Second))
 	}
-	note := func(text, more string) string {
-		if text == "" || more == "" {
-			return text + more
-		}
-		return text + "; " + more
-	}
+	note := func(id string) []message { return []message{say(id)} }
 	return []field{
-		{"Status", value(p.Status), ""},
-		{"FinishReason", value(p.FinishReason), ""},
-		{"ExceptionCnt", number(p.ExceptionCount), "exceptions so far"},
-		{"PushStartTime", number(p.PushStartTime), note("unix seconds", second(p.PushStartTime))},
-		{"PushStopTime", number(p.PushStopTime), note(note("unix seconds", second(p.PushStopTime)), lasted)},
-		{"IMSyncTime", number(p.IMSyncTime), "IM's time of the first frame"},
-		{"RoomId", number(p.RoomID), "of the class"},
-		{"GroupId", value(p.GroupID), "of the whiteboard's messages"},
-		{"PushUserId", value(p.PushUserID), "who pushes"},
-		{"Backup", value(p.Backup), "of the backup push, as TIW writes it"},
-		{"RequestId", value(p.RequestID), "for Tencent's support"},
+		{"Status", value(p.Status), nil},
+		{"FinishReason", value(p.FinishReason), nil},
+		{"ExceptionCnt", number(p.ExceptionCount), note("field.exceptions")},
+		{"PushStartTime", number(p.PushStartTime), second(p.PushStartTime)},
+		{"PushStopTime", number(p.PushStopTime), stop},
+		{"IMSyncTime", number(p.IMSyncTime), note("field.im_sync")},
+		{"RoomId", number(p.RoomID), note("field.room")},
+		{"GroupId", value(p.GroupID), note("field.group")},
+		{"PushUserId", value(p.PushUserID), note("field.user")},
+		{"Backup", value(p.Backup), note("field.backup")},
+		{"RequestId", value(p.RequestID), note("field.request")},
 	}
 }
 
-func (s *site) actOnTask(r *http.Request) (location string, err error) {
+func (s *site) actOnTask(r *request) (location string, err error) {
 	ctx := r.Context()
 	key, err := keyOf(r.PathValue("sdk_app_id"), r.PathValue("task_id"))
 	if err != nil {
@@ -160,16 +126,22 @@ func (s *site) actOnTask(r *http.Request) (location string, err error) {
 	case "remove":
 		return "/tasks?done=removed", s.Tasks.Remove(ctx, key)
 	case "reopen":
-		t, err := s.Tasks.Task(ctx, key)
-		if err != nil {
-			return "", err
-		}
-		again := watcher.Registration{Key: key, Labels: t.Labels}
-		if t.ExpectedStopAt.After(time.Now()) { // a past one has no meaning any more
-			again.ExpectedStopAt = t.ExpectedStopAt
-		}
-		_, err = s.Tasks.Register(ctx, []watcher.Registration{again}, true)
+		_, err := s.reopen(r, key)
 		return here + "?done=reopened", err
 	}
 	return "", errNoPage
+}
+
+// reopen watches a task again, with its labels. It reports whether the task had ended.
+func (s *site) reopen(r *request, key watcher.Key) (bool, error) {
+	t, err := s.Tasks.Task(r.Context(), key)
+	if err != nil || !t.State.Ended() {
+		return false, err
+	}
+	again := watcher.Registration{Key: key, Labels: t.Labels}
+	if t.ExpectedStopAt.After(time.Now()) { // a past one has no meaning any more
+		again.ExpectedStopAt = t.ExpectedStopAt
+	}
+	_, err = s.Tasks.Register(r.Context(), []watcher.Registration{again}, true)
+	return err == nil, err
 }

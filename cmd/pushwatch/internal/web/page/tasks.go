@@ -1,9 +1,10 @@
 package page
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
-	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,16 +14,32 @@ import (
 	"pushwatch/watcher/engine"
 )
 
-// A taskFilter says which tasks are listed. The address has the same parameters.
+// A taskFilter says which tasks are listed, and in which order. The address has the same
+// parameters.
 type taskFilter struct {
-	State string // one of the states, "live", "ended" or "all"
-	ID    string // contains
-	App   string
-	Label string // "key:value"
+	State   string // one of the states, "live", "ended" or "all"
+	ID      string // contains
+	App     string
+	Label   string // "key:value"
+	Account string
+	Sort    sorting
 }
 
 // stateFilters are the values of a taskFilter's State.
 var stateFilters = []string{"live", "registered", "preparing", "pushing", "ended", "stopped", "failed", "not_found", "all"}
+
+func readTaskFilter(in url.Values) taskFilter {
+	f := taskFilter{State: in.Get("state"), Account: in.Get("account")}
+	f.ID, f.App, f.Label = strings.TrimSpace(in.Get("id")), strings.TrimSpace(in.Get("app")), strings.TrimSpace(in.Get("label"))
+	if !slices.Contains(stateFilters, f.State) {
+		f.State = stateFilters[0]
+	}
+	f.Sort = readSorting(in.Get("sort"), func(name string) bool { return name == "id" || taskOrders[name] != nil })
+	if f.Sort.Column == "id" {
+		f.Sort.Descending = false // the store has no such order
+	}
+	return f
+}
 
 // With is the address of the list with another state.
 func (f taskFilter) With(state string) string {
@@ -30,23 +47,28 @@ func (f taskFilter) With(state string) string {
 	return f.address("")
 }
 
+// Cleared is the address of the list with no filter but the state.
+func (f taskFilter) Cleared() string { return taskFilter{State: f.State}.address("") }
+
 // address is the address of a page of the list.
 func (f taskFilter) address(after string) string {
 	if f.State == stateFilters[0] {
 		f.State = ""
 	}
-	return address("/tasks", "state", f.State, "id", f.ID, "app", f.App, "label", f.Label, "after", after)
+	return address("/tasks", "state", f.State, "id", f.ID, "app", f.App, "label", f.Label, "account", f.Account, "sort", f.Sort.String(), "after", after)
 }
 
 // Ended reports whether only ended tasks are listed.
 func (f taskFilter) Ended() bool { return f.State == "ended" || watcher.State(f.State).Ended() }
 
 // Narrow reports whether the filter has more than a state.
-func (f taskFilter) Narrow() bool { return f.ID != "" || f.App != "" || f.Label != "" }
+func (f taskFilter) Narrow() bool {
+	return f.ID != "" || f.App != "" || f.Label != "" || f.Account != ""
+}
 
 // query returns the filter as a query of the store.
-func (f *taskFilter) query() (watcher.TaskQuery, error) {
-	q := watcher.TaskQuery{Newest: true, Limit: rowsToRead, Labels: make(map[string]string)}
+func (f taskFilter) query() (watcher.TaskQuery, error) {
+	q := watcher.TaskQuery{Account: f.Account, Newest: f.Sort.Column != "id", Limit: rowsToRead}
 	switch f.State {
 	case "all":
 	case "live", "ended":
@@ -58,44 +80,46 @@ func (f *taskFilter) query() (watcher.TaskQuery, error) {
 	default:
 		q.States = []watcher.State{watcher.State(f.State)}
 	}
-	if app, id, ok := strings.Cut(f.ID, "/"); ok { // as in the subject of an event
-		f.App, f.ID = app, id
-	}
-	q.Contains = f.ID
-	if f.App != "" {
-		app, err := strconv.ParseInt(f.App, 10, 64)
-		if err != nil || app <= 0 {
-			return q, badFilter("The application is a number, such as 1400000001.")
-		}
-		q.SDKAppID = app
-	}
-	if f.Label != "" {
-		key, value, ok := strings.Cut(f.Label, ":")
-		if !ok {
-			return q, badFilter("A label has the form key:value, such as course:math-3b.")
-		}
-		q.Labels[key] = value
-	}
-	return q, nil
+	return q, selectPushes(&q, f.ID, f.App, f.Label)
 }
 
-// badFilter is the fault of a filter that cannot be used.
-func badFilter(text string) error {
-	return &fault{http.StatusUnprocessableEntity, "This filter cannot be used", text}
+// selectPushes adds what people type to select pushes to a query.
+func selectPushes(q *watcher.TaskQuery, id, app, label string) error {
+	if first, rest, ok := strings.Cut(id, "/"); ok { // as in the subject of an event
+		app, id = first, rest
+	}
+	q.Contains = id
+	if app != "" {
+		number, err := strconv.ParseInt(app, 10, 64)
+		if err != nil || number <= 0 {
+			return badFilter("filter.bad_app")
+		}
+		q.SDKAppID = number
+	}
+	if label != "" {
+		key, value, ok := strings.Cut(label, ":")
+		if !ok {
+			return badFilter("filter.bad_label")
+		}
+		q.Labels = map[string]string{key: value}
+	}
+	return nil
 }
 
 // A taskList is a page of tasks.
 type taskList struct {
-	Filter taskFilter
-	Tabs   []stateTab
-	Rows   []taskRow
-	Pages  pages
+	Filter  taskFilter
+	Tabs    []stateTab
+	Columns []column
+	Rows    []taskRow
+	Pages   pages
+	Partly  bool // only this page is sorted
 }
 
 // A stateTab links to the list with another state.
 type stateTab struct {
-	Text, Link string
-	Current    bool
+	State, Link string
+	Current     bool
 }
 
 // A taskRow is a task in a list.
@@ -105,14 +129,48 @@ type taskRow struct {
 }
 
 // EndReason says why the push has ended.
-func (t taskRow) EndReason() string { return endReason(t.Push, t.Error) }
+func (t taskRow) EndReason() any { return endReason(t.Push, t.Error) }
 
-func (s *site) taskList(r *http.Request) (view, error) {
-	in := r.URL.Query()
-	f := taskFilter{State: in.Get("state"), ID: strings.TrimSpace(in.Get("id")), App: strings.TrimSpace(in.Get("app")), Label: strings.TrimSpace(in.Get("label"))}
-	if !slices.Contains(stateFilters, f.State) {
-		f.State = stateFilters[0]
+func (t taskRow) changedAt() (at time.Time) {
+	if t.Changed != nil {
+		at = t.Changed.At
 	}
+	return at
+}
+
+// taskOrders are the orders that a page can be sorted by. The list as a whole is in the
+// order of registration or, with "id", of the ids.
+var taskOrders = map[string]func(a, b taskRow) int{
+	"state": func(a, b taskRow) int {
+		return cmp.Compare(slices.Index(watcher.States, a.State), slices.Index(watcher.States, b.State))
+	},
+	"changed": func(a, b taskRow) int { return a.changedAt().Compare(b.changedAt()) },
+	"polled":  func(a, b taskRow) int { return a.LastPolledAt.Compare(b.LastPolledAt) },
+	"next":    func(a, b taskRow) int { return a.NextPollAt.Compare(b.NextPollAt) },
+}
+
+// columns are the headers of the list.
+func (f taskFilter) columns() []column {
+	address := func(s sorting) string {
+		other := f
+		other.Sort = s
+		return other.address("")
+	}
+	header := func(id, name string) column { return f.Sort.header(id, name, address) }
+	registered := column{ID: "column.registered", Link: address(sorting{})}
+	if f.Sort.Column == "" {
+		registered.Sort = "descending"
+	}
+	list := []column{header("column.push", "id"), header("column.state", "state"), registered, header("column.changed", "changed")}
+	if f.Ended() {
+		return append(list, column{ID: "column.end_reason"})
+	}
+	return append(list, header("column.polled", "polled"), header("column.next", "next"))
+}
+
+func (s *site) taskList(r *request) (view, error) {
+	in := r.URL.Query()
+	f := readTaskFilter(in)
 	q, err := f.query()
 	if err != nil {
 		return view{}, err
@@ -126,9 +184,9 @@ func (s *site) taskList(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	list := taskList{Filter: f}
-	for _, c := range stateFilters {
-		list.Tabs = append(list.Tabs, stateTab{strings.ReplaceAll(c, "_", " "), f.With(c), c == f.State})
+	list := taskList{Filter: f, Columns: f.columns()}
+	for _, state := range stateFilters {
+		list.Tabs = append(list.Tabs, stateTab{state, f.With(state), state == f.State})
 	}
 	tasks, list.Pages = firstPage(tasks, in.Get("after"), func(after *engine.TaskView) string {
 		if after == nil {
@@ -136,22 +194,32 @@ func (s *site) taskList(r *http.Request) (view, error) {
 		}
 		return f.address(taskCursor(watcher.TaskMark{Key: after.Key, RegisteredAt: after.RegisteredAt}))
 	})
+	if list.Rows, err = s.taskRows(r, tasks); err != nil {
+		return view{}, err
+	}
+	sortRows(list.Rows, f.Sort, taskOrders)
+	list.Partly = taskOrders[f.Sort.Column] != nil && list.Pages != pages{}
+	return view{Name: "tasks", Title: say("nav.tasks"), Section: "tasks", Data: list}, nil
+}
+
+// taskRows adds the last changes to tasks.
+func (s *site) taskRows(r *request, tasks []engine.TaskView) (rows []taskRow, err error) {
 	plain := make([]watcher.Task, len(tasks))
 	for i, t := range tasks {
 		plain[i] = t.Task
 	}
 	changes, err := s.Events.LastChanges(r.Context(), plain)
 	if err != nil {
-		return view{}, err
+		return nil, err
 	}
 	for _, t := range tasks {
 		row := taskRow{TaskView: t}
 		if e, ok := changes[t.Key]; ok {
 			row.Changed = &e
 		}
-		list.Rows = append(list.Rows, row)
+		rows = append(rows, row)
 	}
-	return view{Name: "tasks", Title: "Pushes", Section: "tasks", Data: list}, nil
+	return rows, nil
 }
 
 // taskCursor and readTaskCursor write and read a place in the list of tasks.

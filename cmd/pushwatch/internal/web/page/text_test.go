@@ -8,6 +8,9 @@ import (
 	"pushwatch/watcher/engine"
 )
 
+// english is the locale of people who have chosen none.
+var english = loadCatalogue().locale(localeKey{language: "en"})
+
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                         "",
@@ -32,7 +35,7 @@ func TestSpan(t *testing.T) {
 		time.Second: "1 s", 4299 * time.Millisecond: "4.2 s", 59 * time.Second: "59 s", 9999 * time.Millisecond: "9.9 s",
 		time.Minute: "1 m", 3*time.Minute + 12*time.Second: "3 m 12 s", time.Hour + 4*time.Minute: "1 h 4 m", 51 * time.Hour: "2 d 3 h",
 	} {
-		if got := span(in); got != want {
+		if got := english.span(in); got != want {
 			t.Errorf("span(%d) = %q, want %q", in, got, want)
 		}
 	}
@@ -59,7 +62,7 @@ func TestChronicle(t *testing.T) {
 	stateEvent := func(state watcher.State, seen, before float64) event {
 		return event{RecentEvent: watcher.RecentEvent{At: at(seen)}, Data: eventData{State: state, LastObservedAt: at(before)}}
 	}
-	line := newTimeline(task, []event{stateEvent(watcher.Preparing, -40, -45), stateEvent(watcher.Pushing, -20, -20.1), stateEvent(watcher.Pushing, -19.9, -20)}, now)
+	line := newTimeline(english, task, []event{stateEvent(watcher.Preparing, -40, -45), stateEvent(watcher.Pushing, -20, -20.1), stateEvent(watcher.Pushing, -19.9, -20)}, now)
 
 	near := func(got, want float64) bool { return got > want-.01 && got < want+.01 }
 	x := func(minutes float64) float64 { return 2 + (minutes+50)*.96 }
@@ -80,7 +83,7 @@ func TestChronicle(t *testing.T) {
 	}
 
 	// A push of which there is nothing but its registration, a moment ago.
-	line = newTimeline(engine.TaskView{Task: watcher.Task{State: watcher.Registered, RegisteredAt: now}}, nil, now)
+	line = newTimeline(english, engine.TaskView{Task: watcher.Task{State: watcher.Registered, RegisteredAt: now}}, nil, now)
 	if len(line.Marks) > 0 || line.Planned != nil {
 		t.Errorf("a new push = %+v, want an empty picture", line)
 	}

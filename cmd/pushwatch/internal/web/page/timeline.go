@@ -52,7 +52,7 @@ const (
 )
 
 // newTimeline draws a task and its events, the oldest first.
-func newTimeline(t engine.TaskView, events []event, now time.Time) timeline {
+func newTimeline(l *locale, t engine.TaskView, events []event, now time.Time) timeline {
 	from, to := t.RegisteredAt, now
 	if !t.EndedAt.IsZero() {
 		to = t.EndedAt
@@ -108,7 +108,7 @@ func newTimeline(t engine.TaskView, events []event, now time.Time) timeline {
 		line.Planned = new(x(t.ExpectedStopAt))
 	}
 	line.Height = statesHeight + max(1, len(rows))*rowHeight + 8 + axisHeight
-	line.Ticks = timeTicks(from, to, x)
+	line.Ticks = l.timeTicks(from, to, x)
 	return line
 }
 
@@ -127,7 +127,7 @@ var tickSteps = []time.Duration{
 }
 
 // timeTicks are at most five round times between two.
-func timeTicks(from, to time.Time, x func(time.Time) float64) []timeTick {
+func (l *locale) timeTicks(from, to time.Time, x func(time.Time) float64) []timeTick {
 	const most = 5
 	step := tickSteps[len(tickSteps)-1]
 	for _, s := range tickSteps {
@@ -137,16 +137,18 @@ func timeTicks(from, to time.Time, x func(time.Time) float64) []timeTick {
 		}
 	}
 	step *= max(1, to.Sub(from)/(most*step))
-	layout := "15:04"
+	layout := "layout.minute"
 	if step < time.Minute {
-		layout = "15:04:05"
+		layout = "layout.time"
 	} else if step >= 24*time.Hour {
-		layout = "2 Jan"
+		layout = "layout.date"
 	}
+	_, offset := from.In(l.Zone).Zone()
+	shift := time.Duration(offset) * time.Second // for round times of the zone
 	var all []timeTick
-	for at := from.UTC().Truncate(step); !at.After(to); at = at.Add(step) {
+	for at := from.Add(shift).Truncate(step).Add(-shift); !at.After(to); at = at.Add(step) {
 		if left := x(at); !at.Before(from) && left >= 6 && left <= 94 { // its text lies within the timeline
-			all = append(all, timeTick{left, at.Format(layout)})
+			all = append(all, timeTick{left, at.In(l.Zone).Format(l.plain(layout))})
 		}
 	}
 	return all

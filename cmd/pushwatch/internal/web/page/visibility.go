@@ -3,23 +3,11 @@ package page
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"pushwatch/watcher"
 )
-
-// A level says how well watching or delivery works. A higher one is worse.
-type level int
-
-const (
-	ok      level = iota
-	warning       // later than promised
-	failing       // a part does not work
-	blind         // nothing is visible
-)
-
-// Class is the CSS class of the level.
-func (l level) Class() string { return [...]string{"ok", "warning", "failing", "blind"}[l] }
 
 // A visibility says what can be observed, of one account or of all.
 type visibility struct {
@@ -42,20 +30,20 @@ type reason struct {
 	Level    level
 	Account  string
 	SDKAppID int64 // 0: the whole account
-	What     string
+	What     message
 	Since    time.Time // zero: not known
 	LastSeen time.Time // zero: not known, or without meaning
 	Cause    *watcher.APIError
-	Tasks    int    // live ones that it concerns
-	Advice   string // what to do
+	Tasks    int     // live ones that it concerns
+	Advice   message // what to do
 }
 
 // Word is the visibility in a few words.
-func (v visibility) Word() string {
+func (v visibility) Word() message {
 	if v.Idle {
-		return "Watching no account"
+		return say("visibility.idle")
 	}
-	return [...]string{"All pushes visible", "Slow", "Partly blind", "Blind"}[v.Level]
+	return say("visibility." + v.Level.Class())
 }
 
 // Class is the CSS class of the visibility.
@@ -102,8 +90,7 @@ func accountVisibility(a watcher.AccountStatus) visibility {
 	}
 	var reasons []reason
 	if !a.Unheard.IsZero() { // the rest of its status is as old
-		reasons = []reason{{Level: blind, What: "Not watched: process " + a.Member + ", which watched it, does not respond.", Since: a.Unheard, LastSeen: a.LastSeen, Tasks: v.Live,
-			Advice: "Another process takes it over within seconds, if one runs whose settings name the account."}}
+		reasons = []reason{{Level: blind, What: say("reason.unwatched", "Process", a.Member), Since: a.Unheard, LastSeen: a.LastSeen, Tasks: v.Live, Advice: say("advice.unwatched")}}
 	} else {
 		reasons = slices.Concat(storeReasons(a, v.Live), outageReasons(a), speedReasons(a, v.Live))
 	}
@@ -121,8 +108,7 @@ func storeReasons(a watcher.AccountStatus, live int) []reason {
 	if a.StoreFailed.IsZero() {
 		return nil
 	}
-	return []reason{{Level: blind, What: "The database fails: observations can be neither saved nor delivered.", Since: a.StoreFailed, Tasks: live,
-		Advice: "Check the database and its disk. Polling continues as far as possible, and saved data is safe."}}
+	return []reason{{Level: blind, What: say("reason.store"), Since: a.StoreFailed, Tasks: live, Advice: say("advice.store")}}
 }
 
 // outageReasons says what of an account cannot be observed.
@@ -131,32 +117,60 @@ func outageReasons(a watcher.AccountStatus) (reasons []reason) {
 		if whole := a.Dark[0]; d.SDKAppID != 0 && whole.SDKAppID == 0 && (whole.Told || !d.Told) {
 			continue // the outage of the whole account covers it
 		}
-		r := reason{SDKAppID: d.SDKAppID, Since: d.Since, LastSeen: d.LastSeen, Cause: d.Cause, Tasks: d.Tasks}
+		r := reason{SDKAppID: d.SDKAppID, Since: d.Since, LastSeen: d.LastSeen, Cause: d.Cause, Tasks: d.Tasks, Advice: outageAdvice(d)}
 		switch {
 		case !d.Told:
-			r.Level, r.What = warning, "Recent polls failed."
-			r.Advice = "This may pass. If it lasts for watch.blind_after, it is reported as blind."
+			r.Level, r.What = warning, say("reason.polls_failed")
 		case d.SDKAppID != 0:
-			r.Level, r.What = failing, "Status unknown."
-			r.Advice = "Check that the application still belongs to this account and may call DescribeWhiteboardPush."
+			r.Level, r.What = failing, say("reason.unknown")
 		default:
-			r.Level, r.What = blind, "Status unknown."
-			r.Advice = "Check the credentials, the network and TIW's status page. Polls are retried at least every 15 s."
+			r.Level, r.What = blind, say("reason.unknown")
 		}
 		reasons = append(reasons, r)
 	}
 	return reasons
 }
 
+// advices are what to do about the errors that polls end with, by the beginning of their
+// codes: the first that fits counts.
+var advices = []struct{ code, id string }{
+	{"AuthFailure.SecretIdNotFound", "advice.secret_id"},
+	{"AuthFailure.SignatureFailure", "advice.secret_key"},
+	{"AuthFailure.SignatureExpire", "advice.clock"},
+	{"AuthFailure.TokenFailure", "advice.session_token"},
+	{"AuthFailure.UnauthorizedOperation", "advice.permission"},
+	{"AuthFailure", "advice.credentials"},
+	{"UnauthorizedOperation.SdkAppId", "advice.application"},
+	{"UnauthorizedOperation", "advice.permission"},
+	{"credentials", "advice.credentials_file"},
+	{"network", "advice.network"},
+	{"RequestLimitExceeded", "advice.quota"},
+	{"InternalError", "advice.service"},
+	{"internal", "advice.bug"},
+}
+
+// outageAdvice says what to do about an outage.
+func outageAdvice(d watcher.Darkness) message {
+	if d.Cause != nil {
+		for _, a := range advices {
+			if strings.HasPrefix(d.Cause.Code, a.code) {
+				return say(a.id)
+			}
+		}
+	}
+	if d.SDKAppID != 0 {
+		return say("advice.application")
+	}
+	return say("advice.account")
+}
+
 // speedReasons says why the pushes of an account are observed later than promised.
 func speedReasons(a watcher.AccountStatus, live int) (reasons []reason) {
 	if a.Granted < 0.95*a.Limit {
-		reasons = append(reasons, reason{Level: warning, What: "TIW refuses requests beyond " + decimal(a.Granted) + " a second of the " + decimal(a.Limit) + " allowed: others use this account's quota.",
-			Advice: "Find the other callers of TIW with this account, or lower requests_per_second to this installation's share."})
+		reasons = append(reasons, reason{Level: warning, What: say("reason.quota", "Granted", a.Granted, "Limit", a.Limit), Advice: say("advice.quota")})
 	}
 	if a.Overloaded {
-		reasons = append(reasons, reason{Level: warning, What: "Polling all live pushes once takes " + span(a.Lap) + ", more than the " + span(a.MaxLap) + " of watch.max_staleness.", Tasks: live,
-			Advice: "Ask Tencent for a higher limit, or spread the applications over more accounts."})
+		reasons = append(reasons, reason{Level: warning, What: say("reason.overload", "Lap", a.Lap, "Max", a.MaxLap), Tasks: live, Advice: say("advice.overload")})
 	}
 	return reasons
 }

@@ -11,7 +11,6 @@ let stream; // of events; null while the view is hidden
 let timer;
 let busy = false; // a request is on its way
 let requested = Date.now(); // when the view was last requested
-let updated = Date.now(); // when the view was last updated
 
 // schedule requests the view within some time.
 function schedule(within) {
@@ -44,10 +43,9 @@ async function refresh() {
       if (other) change(part, other);
     }
     document.title = next.title;
-    updated = Date.now();
     warn("");
   } catch (fault) {
-    warn(`${fault.cause ?? "pushwatch does not answer"}. This view is from ${new Date(updated).toISOString().slice(11, 19)} UTC.`);
+    warn(`${fault.cause ?? pulse.dataset.gone}. ${pulse.dataset.age} ${document.getElementById("now").textContent}.`);
   } finally {
     busy = false;
   }
@@ -111,6 +109,7 @@ function open() {
   stream.onerror = ({ target }) => schedule(target.readyState === EventSource.CLOSED ? interval : 100);
   for (const type of ["push.preparing", "push.started", "push.exception", "push.stalled", "push.overdue",
     "push.backup_changed", "push.changed", "push.stopped", "push.failed", "push.not_found",
+    "push.blind", "push.sighted", "push.abandoned",
     "watcher.blind", "watcher.sighted", "delivery.exhausted", "webhook.test"]) {
     stream.addEventListener(type, () => schedule(100));
   }
@@ -122,3 +121,24 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) schedule(0);
 });
 connect();
+
+// Times are shown in the browser's zone, unless another one was chosen. The server has to
+// know it.
+if (document.documentElement.dataset.zone === "unknown") {
+  const zone = `${Intl.DateTimeFormat().resolvedOptions().timeZone}:${-new Date().getTimezoneOffset()}`;
+  fetch("/preferences", { method: "POST", headers: { Accept: "text/html" }, body: new URLSearchParams({ zone }), redirect: "manual" }).then(() => schedule(0));
+}
+
+// Ids can be copied, and all rows of a list selected.
+document.documentElement.classList.add("scripted");
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard?.writeText(button.dataset.copy);
+  button.classList.add("copied");
+  setTimeout(() => button.classList.remove("copied"), 1500);
+});
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches(".pick-all")) return;
+  for (const box of target.form.querySelectorAll("tbody [type=checkbox]")) box.checked = target.checked;
+});

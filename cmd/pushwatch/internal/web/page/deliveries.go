@@ -1,0 +1,184 @@
+package page
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pushwatch/notify"
+)
+
+// A deliveryRow is a delivery with its attempts.
+type deliveryRow struct {
+	notify.Record
+	Attempts []notify.Attempt // the oldest first
+}
+
+// Tries is how many attempts there were since it was made or last replayed.
+func (d deliveryRow) Tries() int { return d.Record.Attempts }
+
+// Link is the address of the task that the event is about; empty: it is about none.
+func (d deliveryRow) Link() string { return subjectLink(d.Subject) }
+
+// About is the subject of the event for people.
+func (d deliveryRow) About() string { return subjectName(d.Subject) }
+
+// Class is the CSS class of its state.
+func (d deliveryRow) Class() string {
+	switch {
+	case d.State == notify.Dead:
+		return "bad"
+	case d.State == notify.Delivered:
+		return "good"
+	case d.LastError != "":
+		return "odd"
+	}
+	return "plain"
+}
+
+// A deliveryFilter says which deliveries are listed, and in which order. The address has
+// the same parameters.
+type deliveryFilter struct {
+	State    notify.State // empty: all
+	Notifier string       // empty: all
+	Event    string       // its id; empty: all
+	Sort     sorting
+}
+
+// With is the address of the list with another state.
+func (f deliveryFilter) With(state notify.State) string {
+	f.State = state
+	return f.address("")
+}
+
+// Cleared is the address of the list with no filter but the state.
+func (f deliveryFilter) Cleared() string { return deliveryFilter{State: f.State}.address("") }
+
+// Narrow reports whether the filter has more than a state.
+func (f deliveryFilter) Narrow() bool { return f.Notifier != "" || f.Event != "" }
+
+// address is the address of a page of the list.
+func (f deliveryFilter) address(after string) string {
+	return address("/deliveries", "state", string(f.State), "notifier", f.Notifier, "event", f.Event, "sort", f.Sort.String(), "after", after)
+}
+
+// A deliveryList is a page of deliveries, the newest of an account first.
+type deliveryList struct {
+	Filter    deliveryFilter
+	States    []notify.State
+	Notifiers []string // those of the settings
+	Columns   []column
+	Rows      []deliveryRow // without attempts
+	Pages     pages
+	Partly    bool // only this page is sorted
+}
+
+// deliveryStates are the states of deliveries, those that need attention first.
+var deliveryStates = []notify.State{notify.Pending, notify.Dead, notify.Delivered}
+
+// deliveryOrders are the orders that a page can be sorted by.
+var deliveryOrders = map[string]func(a, b deliveryRow) int{
+	"event":    func(a, b deliveryRow) int { return cmp.Compare(a.Type, b.Type) },
+	"push":     func(a, b deliveryRow) int { return cmp.Compare(a.About(), b.About()) },
+	"notifier": func(a, b deliveryRow) int { return cmp.Compare(a.Notifier, b.Notifier) },
+	"state": func(a, b deliveryRow) int {
+		return cmp.Compare(slices.Index(deliveryStates, a.State), slices.Index(deliveryStates, b.State))
+	},
+	"attempts": func(a, b deliveryRow) int { return cmp.Compare(a.Tries(), b.Tries()) },
+	"made":     func(a, b deliveryRow) int { return a.CreatedAt.Compare(b.CreatedAt) },
+}
+
+// columns are the headers of the list.
+func (f deliveryFilter) columns() []column {
+	address := func(s sorting) string {
+		other := f
+		other.Sort = s
+		return other.address("")
+	}
+	header := func(id, name string) column { return f.Sort.header(id, name, address) }
+	return []column{
+		{ID: "column.delivery"}, header("column.made", "made"), header("column.event", "event"), header("column.push", "push"), header("column.notifier", "notifier"),
+		header("column.state", "state"), header("column.attempts", "attempts"), {ID: "column.last_error"},
+	}
+}
+
+func (s *site) deliveryList(r *request) (view, error) {
+	in := r.URL.Query()
+	f := deliveryFilter{State: notify.State(in.Get("state")), Notifier: in.Get("notifier"), Event: strings.TrimSpace(in.Get("event"))}
+	f.Sort = readSorting(in.Get("sort"), func(name string) bool { return deliveryOrders[name] != nil })
+	if f.State != "" && !slices.Contains(deliveryStates, f.State) {
+		return view{}, badFilter("filter.bad_delivery_state")
+	}
+	q := notify.Query{State: f.State, Notifier: f.Notifier, EventID: f.Event, Limit: rowsToRead}
+	if after := in.Get("after"); after != "" {
+		var err error
+		if q.After, err = notify.ParseDeliveryID(after); err != nil {
+			return view{}, err
+		}
+	}
+	records, err := s.Deliveries.Deliveries(r.Context(), q)
+	if err != nil {
+		return view{}, err
+	}
+	list := deliveryList{Filter: f, States: deliveryStates, Columns: f.columns()}
+	records, list.Pages = firstPage(records, in.Get("after"), func(after *notify.Record) string {
+		if after == nil {
+			return f.address("")
+		}
+		return f.address(after.ID.String())
+	})
+	for _, record := range records {
+		list.Rows = append(list.Rows, deliveryRow{Record: record})
+	}
+	sortRows(list.Rows, f.Sort, deliveryOrders)
+	list.Partly = f.Sort.Column != "" && list.Pages != pages{}
+	st := s.status(r.Context())
+	for _, n := range st.notifiers {
+		list.Notifiers = append(list.Notifiers, n.Name)
+	}
+	return view{Name: "deliveries", Title: say("nav.deliveries"), Section: "deliveries", Data: list, Status: st}, nil
+}
+
+func (s *site) delivery(r *request) (view, error) {
+	id, err := notify.ParseDeliveryID(r.PathValue("id"))
+	if err != nil {
+		return view{}, err
+	}
+	record, attempts, err := s.Deliveries.Delivery(r.Context(), id)
+	if err != nil {
+		return view{}, err
+	}
+	return view{Name: "delivery", Title: say("title.plain", "ID", id.String()), Section: "deliveries", Data: deliveryRow{record, attempts}}, nil
+}
+
+func (s *site) retryDelivery(r *request) (location string, err error) {
+	id, err := notify.ParseDeliveryID(r.PathValue("id"))
+	if err != nil {
+		return "", err
+	}
+	return "/deliveries/" + id.String() + "?done=retried", s.Deliveries.Retry(r.Context(), id)
+}
+
+func (s *site) notifierList(r *request) (view, error) {
+	notifiers, err := s.Notifiers.Notifiers(r.Context())
+	return view{Name: "notifiers", Title: say("nav.notifiers"), Section: "notifiers", Data: notifiers}, err
+}
+
+func (s *site) actOnNotifier(r *request) (location string, err error) {
+	ctx, name := r.Context(), r.PathValue("notifier")
+	switch r.PathValue("action") {
+	case "test":
+		_, err := s.Notifiers.Test(ctx, name)
+		return "/notifiers?done=tested", err
+	case "pause":
+		return "/notifiers?done=paused", s.Notifiers.Pause(ctx, name)
+	case "resume":
+		return "/notifiers?done=resumed", s.Notifiers.Resume(ctx, name)
+	case "replay":
+		n, err := s.Deliveries.RetryAll(ctx, name, time.Time{}, time.Time{})
+		return address("/notifiers", "done", "replayed", "n", strconv.Itoa(n)), err
+	}
+	return "", errNoPage
+}

@@ -1,0 +1,152 @@
+package page_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
+)
+
+// TestPreferences chooses a language and a zone, signed in or not.
+func TestPreferences(t *testing.T) {
+	w := newWorld(t, reader)
+	got := w.post("/preferences", url.Values{"language": {"zh-CN"}, "next": {"/signin?next=%2Fevents"}})
+	cookies := got.Result().Cookies()
+	if got.Code != http.StatusSeeOther || got.Header().Get("Location") != "/signin?next=%2Fevents" || len(cookies) != 1 {
+		t.Fatalf("POST /preferences = %d to %q with %v", got.Code, got.Header().Get("Location"), cookies)
+	}
+	if c := cookies[0]; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.MaxAge <= 0 || c.Value != "zh-CN" {
+		t.Errorf("cookie = %+v", c)
+	}
+	if got := w.get("/signin", cookies[0]); !strings.Contains(got.Body.String(), `lang="zh-CN"`) || !strings.Contains(got.Body.String(), "登录") || got.Header().Get("Content-Language") != "zh-CN" {
+		t.Errorf("GET /signin is not in Chinese:\n%s", got.Body)
+	}
+	for _, c := range []struct {
+		form  url.Values
+		value string
+		keeps bool
+	}{
+		{url.Values{"zone": {"Asia/Shanghai:480"}}, "Asia/Shanghai:480", true},
+		{url.Values{"zone": {""}}, "", false},
+		{url.Values{"zone": {"<script>:0"}}, "", false},
+		{url.Values{"zone": {"../../etc/passwd:0"}}, "", false},
+		{url.Values{"language": {"xx"}}, "", false},
+	} {
+		cookies := w.post("/preferences", c.form).Result().Cookies()
+		if len(cookies) != 1 || cookies[0].Value != c.value || (cookies[0].MaxAge > 0) != c.keeps {
+			t.Errorf("POST /preferences %v sets %v, want %q", c.form, cookies, c.value)
+		}
+	}
+	if got := w.post("/preferences", url.Values{"next": {"https://elsewhere.example/"}}); got.Header().Get("Location") != "/" || len(got.Result().Cookies()) != 0 {
+		t.Errorf("POST /preferences leads to %q with %v, want here with nothing", got.Header().Get("Location"), got.Result().Cookies())
+	}
+}
+
+// TestChineseViews holds that hostile text stays text in the other language too, and that
+// times are those of the chosen zone, with UTC beside.
+func TestChineseViews(t *testing.T) {
+	w := newWorld(t)
+	blind := blindAccount("school", 0, 3*time.Minute, true)
+	blind.Dark[0].Cause.Message = hostile
+	w.show(blind)
+	task := w.happen(w.register("a", time.Minute, map[string]string{"course": hostile}), seen{kind: watcher.PushFailed, push: ended(time.Minute, time.Second, hostile)})
+	chosen := []*http.Cookie{{Name: "pushwatch_language", Value: "zh-CN"}, {Name: "pushwatch_zone", Value: "Asia/Shanghai:480"}}
+	for _, path := range []string{"/", "/accounts/school", "/tasks?state=all", "/tasks/" + task.Key.String(), "/events", "/deliveries", "/notifiers", "/tasks/new"} {
+		got := w.get(path, chosen...)
+		text := got.Body.String()
+		if got.Code != http.StatusOK || strings.Contains(text, "<script>alert") || strings.ContainsAny(text, "\u202e\u200b\x00\x1b") || !strings.Contains(text, "无法观测") {
+			t.Errorf("GET %s in Chinese = %d:\n%s", path, got.Code, text)
+		}
+	}
+	at := blind.Dark[0].Since
+	shanghai, err := time.LoadLocation("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `title="` + at.UTC().Format("2006-01-02T15:04:05.000Z") + `">` + at.In(shanghai).Format("15:04:05") + `</time>`
+	if got := w.get("/", chosen...).Body.String(); !strings.Contains(got, want) {
+		t.Errorf("the overview does not say since when it is blind as %s", want)
+	}
+}
+
+// TestHeader holds that the header of every view covers delivery as well as watching.
+func TestHeader(t *testing.T) {
+	w := newWorld(t)
+	chip := func() string {
+		_, rest, _ := strings.Cut(w.get("/tasks/new").Body.String(), `id="chip"`)
+		_, rest, _ = strings.Cut(rest, ">")
+		word, _, _ := strings.Cut(rest, "</a>")
+		return word
+	}
+	if got := chip(); got != "OK" {
+		t.Errorf("where all is well the header says %q", got)
+	}
+	if err := w.dispatcher.Pause(t.Context(), "oncall"); err != nil {
+		t.Fatal(err)
+	}
+	if got := chip(); got != "<bdi>oncall</bdi> receives nothing" {
+		t.Errorf("with a paused notifier the header says %q", got)
+	}
+	slow := fine("school")
+	slow.Granted = 12
+	w.show(slow)
+	if got := chip(); got != "<bdi>oncall</bdi> receives nothing" {
+		t.Errorf("with a paused notifier and a slow account the header says %q, want the worse one", got)
+	}
+	w.show(blindAccount("school", 0, time.Hour, true))
+	if got := chip(); got != "Blind" {
+		t.Errorf("with a blind account the header says %q", got)
+	}
+	w.show(fine("school"))
+	if err := w.dispatcher.Resume(t.Context(), "oncall"); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.refuse = &notify.SendError{Reason: "answer 400", Final: true, Err: errors.New("400")}
+	w.mu.Unlock()
+	w.happen(w.register("lost", time.Minute, nil), seen{kind: watcher.PushFailed})
+	want := "2 deliveries failed permanently"
+	for begin := time.Now(); chip() != want; time.Sleep(50 * time.Millisecond) {
+		if time.Since(begin) > hang {
+			t.Fatalf("after failed deliveries the header says %q, want %q", chip(), want)
+		}
+	}
+}
+
+// TestAdvice holds that a known error leads to what to do about it.
+func TestAdvice(t *testing.T) {
+	w := newWorld(t)
+	for code, want := range map[string]string{
+		"AuthFailure.SecretIdNotFound": "The account's secret_id is unknown or disabled",
+		"AuthFailure.SignatureFailure": "secret_key does not belong to its secret_id",
+		"AuthFailure.SignatureExpire":  "Set this machine's clock",
+		"AuthFailure.TokenFailure":     "session_token is wrong or has expired",
+		"UnauthorizedOperation.Cam":    "tiw:DescribeWhiteboardPush",
+		"network":                      "the account's endpoint and proxy_url",
+		"InternalError.Db":             "TIW's own",
+		"SomethingNew":                 "Check the credentials, the network",
+	} {
+		a := blindAccount("school", 0, time.Hour, true)
+		a.Dark[0].Cause.Code = code
+		w.show(a)
+		if got := body(w.get("/accounts/school")); !strings.Contains(got, want) {
+			t.Errorf("after %s the account's page does not say %q:\n%s", code, want, got)
+		}
+	}
+	// Links of an account's card keep the account.
+	if got := body(w.get("/")); !strings.Contains(got, "/tasks?account=school&state=pushing") {
+		t.Errorf("links on the account's card do not keep the account:\n%s", got)
+	}
+	w.register("a", time.Minute, nil)
+	if got := w.rows("/tasks?account=college"); len(got) != 0 {
+		t.Errorf("pushes of another account = %v", got)
+	}
+	if got := w.rows("/tasks?account=school"); len(got) != 1 {
+		t.Errorf("pushes of the account = %v, want one", got)
+	}
+}

@@ -1,0 +1,136 @@
+package page
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pushwatch/watcher"
+)
+
+// A registration is the form that registers pushes, as it was filled in.
+type registration struct {
+	App    string
+	IDs    string // one a line, or separated by spaces or commas; also "application/id"
+	Labels string // key:value, one a line
+	Stop   string // local time, as [locale.input] writes it
+	Faults []any  // messages, or texts
+}
+
+// maxRegistered is how many pushes the form registers at once.
+const maxRegistered = 1000
+
+func (s *site) registerForm(r *request) (view, error) {
+	return registerView(registration{App: r.URL.Query().Get("app")}), nil
+}
+
+func registerView(form registration) view {
+	return view{Name: "register", Title: say("register.title"), Section: "tasks", Data: form}
+}
+
+// register registers the pushes of the form.
+func (s *site) register(r *request) (location string, err error) {
+	form := registration{App: strings.TrimSpace(r.PostFormValue("app")), IDs: r.PostFormValue("ids"), Labels: r.PostFormValue("labels"), Stop: r.PostFormValue("stop")}
+	wanted := form.parse(r.Locale.locale)
+	if len(form.Faults) == 0 {
+		_, err := s.Tasks.Register(r.Context(), wanted, false)
+		if err == nil {
+			return registeredAt(wanted), nil
+		}
+		if !form.addFieldFaults(err) {
+			return "", err
+		}
+	}
+	v := registerView(form)
+	return "", &fault{Status: http.StatusUnprocessableEntity, Title: say("fault.invalid"), View: &v}
+}
+
+// registeredAt is where to look at the pushes that were registered.
+func registeredAt(wanted []watcher.Registration) string {
+	if len(wanted) == 1 {
+		return "/tasks/" + wanted[0].Key.String() + "?done=registered"
+	}
+	return address("/tasks", "done", "registered", "n", strconv.Itoa(len(wanted)))
+}
+
+// addFieldFaults adds the faults that the watcher found in the form, and reports whether
+// it found any.
+func (f *registration) addFieldFaults(err error) bool {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	for _, one := range all {
+		if field, ok := errors.AsType[*watcher.FieldError](one); ok {
+			f.Faults = append(f.Faults, field.Error())
+		}
+	}
+	return len(f.Faults) > 0
+}
+
+// parse reads the form, and notes its faults.
+func (f *registration) parse(l *locale) (wanted []watcher.Registration) {
+	labels := make(map[string]string)
+	for line := range strings.Lines(f.Labels) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(line, ":")
+		if !ok {
+			f.Faults = append(f.Faults, say("filter.bad_label"))
+			continue
+		}
+		labels[strings.TrimSpace(key)] = strings.TrimSpace(value)
+	}
+	stop, err := l.readInput(f.Stop)
+	if err != nil {
+		f.Faults = append(f.Faults, say("filter.bad_time"))
+	}
+	split := func(c rune) bool { return c == ',' || c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+	ids := strings.FieldsFunc(f.IDs, split)
+	if len(ids) == 0 {
+		f.Faults = append(f.Faults, say("register.no_id"))
+	}
+	if len(ids) > maxRegistered {
+		f.Faults = append(f.Faults, say("register.too_many", "Max", maxRegistered))
+		return nil
+	}
+	for _, id := range ids {
+		app := f.App
+		if first, rest, ok := strings.Cut(id, "/"); ok {
+			app, id = first, rest
+		}
+		number, err := strconv.ParseInt(app, 10, 64)
+		if err != nil {
+			f.Faults = append(f.Faults, say("filter.bad_app"))
+			return nil
+		}
+		r := watcher.Registration{Key: watcher.Key{SDKAppID: number, TaskID: id}, Labels: labels, ExpectedStopAt: stop}
+		if !slices.ContainsFunc(wanted, func(w watcher.Registration) bool { return w.Key == r.Key }) {
+			wanted = append(wanted, r)
+		}
+	}
+	return wanted
+}
+
+// inputLayout is how browsers write a local time.
+const inputLayout = "2006-01-02T15:04"
+
+// input formats a time for a field of a form; zero: empty.
+func (l *locale) input(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(l.Zone).Format(inputLayout)
+}
+
+// readInput reads a time that a form sent; empty: zero.
+func (l *locale) readInput(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	return time.ParseInLocation(inputLayout, text[:min(len(text), len(inputLayout))], l.Zone)
+}
