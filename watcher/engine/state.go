@@ -154,7 +154,7 @@ const (
 	// blindInterval is the longest of one that is blind by itself. Until then a tenth of
 	// the time since it fails: so dead ids cost little, and the end of a short outage is
 	// noticed soon.
-	blindInterval = 5 * time.Minute
+	blindInterval = 15 * time.Minute
 	blindPart     = 10
 )
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 
 	"pushwatch/watcher"
@@ -117,6 +118,7 @@ func Simulate(lives []Life, p Policy, rate float64) []Result {
 		task watcher.Task
 	}
 	live := make(map[*schedule.Entry]*push)
+	registered := 0
 	for slot := int64(0); len(lives) > 0 || len(live) > 0; slot++ {
 		if len(live) == 0 {
 			slot = max(slot, int64(lives[0].Registered*rate))
@@ -126,7 +128,8 @@ func Simulate(lives []Life, p Policy, rate float64) []Result {
 		for len(lives) > 0 && lives[0].Registered <= clock {
 			l := &lives[0]
 			lives = lives[1:]
-			task := watcher.Task{State: watcher.Registered, RegisteredAt: at(l.Registered)}
+			task := watcher.Task{Key: watcher.Key{SDKAppID: 1, TaskID: strconv.Itoa(registered)}, State: watcher.Registered, RegisteredAt: at(l.Registered)}
+			registered++
 			if !math.IsNaN(l.Hint) {
 				task.ExpectedStopAt = at(l.Hint)
 			}
