@@ -30,7 +30,8 @@ type Change struct {
 // newer owner, and fails with [ErrFenced] where there is.
 type Store interface {
 	// Live calls yield once for each task of the account that has not ended, in
-	// no order. It stops at the first error of yield and returns it.
+	// no order, with the times of the last checkpoint. It stops at the first error of
+	// yield and returns it.
 	Live(ctx context.Context, yield func(Task) error) error
 
 	// Task reads one task; [ErrNoTask] where there is none.
@@ -60,10 +61,9 @@ type Store interface {
 	// SaveLearned keeps what the account's pushes have taught, as opaque text.
 	SaveLearned(ctx context.Context, text []byte) error
 
-	// Touch writes the times at which tasks were last polled and observed, and
-	// nothing else; tasks that have changed meanwhile are left alone. It is
-	// called now and then, for polling to go on after a restart where it was.
-	Touch(ctx context.Context, tasks []Task) error
+	// SaveCheckpoint writes when the account's live tasks were last polled and observed,
+	// in the place of the checkpoint before. Live adds its times to those of the tasks.
+	SaveCheckpoint(ctx context.Context, c *Checkpoint) error
 }
 
 // A Blindness is a watcher.blind that no watcher.sighted has followed, as the

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
 	"strings"
@@ -22,44 +23,94 @@ import (
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
 	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
+
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
+	"pushwatch/watcher/setting"
 )
 
-// BenchmarkAccounts runs a daemon with 205 accounts of 100 live pushes each, at
-// 20 polls a second for every account, and then sends as many requests a second by
-// the bare SDK, from as many accounts, to a service in another process. It reports
-// the polls a second, the CPU and the allocations that each took, and the ratio of
-// the CPU: in all, and without the garbage collector's part, which is smaller for the
-// daemon since it collects less often over its larger heap. The accounts offer 4,100
-// polls a second, of which some are not made, since no second may see more than 20 of
-// an account.
+// BenchmarkAccounts runs a daemon with many accounts at 20 polls a second each, and then
+// sends as many requests a second by the bare SDK, from as many accounts, to a service in
+// another process. It reports the polls a second, the CPU and the allocations that each
+// took, and the ratio of the CPU: in all, and without the garbage collector's part, which
+// is smaller for the daemon since it collects less often over its larger heap. The
+// accounts offer a little more than what is polled, since no second may see more than 20
+// of an account.
+//
+// 205 accounts of 100 pushes show what a poll costs. 100 of 1,000, over two periods of
+// checkpoints, show what it costs to keep the times of so many; MB-RSS is the most
+// resident memory since the start.
 func BenchmarkAccounts(b *testing.B) {
-	const accounts, tasks = 205, 100
-	for b.Loop() {
-		poll := daemonCost(b, accounts, tasks)
-		call := sdkCost(b, accounts, poll.perSecond)
-		b.ReportMetric(poll.perSecond, "polls/s")
-		b.ReportMetric(poll.cpu, "µs-CPU/poll")
-		b.ReportMetric(poll.allocs, "allocs/poll")
-		b.ReportMetric(call.perSecond, "SDK-calls/s")
-		b.ReportMetric(call.cpu, "µs-CPU/SDK-call")
-		b.ReportMetric(call.allocs, "allocs/SDK-call")
-		b.ReportMetric(poll.cpu/call.cpu, "ratio")
-		b.ReportMetric((poll.cpu-poll.gc)/(call.cpu-call.gc), "ratio-without-GC")
+	for _, shape := range []struct {
+		accounts, tasks int
+		measured        time.Duration
+		store           func(*testing.B) string
+		name            string
+	}{
+		{205, 100, 10 * time.Second, sqliteOf, "sqlite"},
+		{100, 1000, 65 * time.Second, sqliteOf, "sqlite"},
+		{100, 1000, 65 * time.Second, func(b *testing.B) string { return storetest.Postgres(b) }, "postgres"},
+	} {
+		b.Run(fmt.Sprintf("%dx%d/%s", shape.accounts, shape.tasks, shape.name), func(b *testing.B) {
+			for b.Loop() {
+				rss := watchMemory()
+				poll := daemonCost(b, shape.store(b), shape.accounts, shape.tasks, shape.measured)
+				b.ReportMetric(rss(), "MB-RSS")
+				call := sdkCost(b, shape.accounts, poll.perSecond)
+				b.ReportMetric(poll.perSecond, "polls/s")
+				b.ReportMetric(poll.cpu, "µs-CPU/poll")
+				b.ReportMetric(poll.allocs, "allocs/poll")
+				b.ReportMetric(call.perSecond, "SDK-calls/s")
+				b.ReportMetric(call.cpu, "µs-CPU/SDK-call")
+				b.ReportMetric(call.allocs, "allocs/SDK-call")
+				b.ReportMetric(poll.cpu/call.cpu, "ratio")
+				b.ReportMetric((poll.cpu-poll.gc)/(call.cpu-call.gc), "ratio-without-GC")
+			}
+			b.ReportMetric(0, "ns/op") // the clock decides it
+		})
 	}
-	b.ReportMetric(0, "ns/op") // the clock decides it
 }
+
+func sqliteOf(b *testing.B) string { return sqliteURL(b) }
 
 const (
 	warmUp   = 2 * time.Second  // each connection is open
 	settling = 32 * time.Second // those that only the rush of the start took are closed again
-	measured = 10 * time.Second
 )
 
-// daemonCost returns what a daemon's polls cost.
-func daemonCost(b *testing.B, accounts, tasks int) cost {
-	service := startBareService(b)
-	defer service.stop()
-	s := localSettings(b)
+// watchMemory returns a function that ends the watching and returns the most resident
+// memory of this process meanwhile, in megabytes.
+func watchMemory() (most func() float64) {
+	runtime.GC()
+	debug.FreeOSMemory() // what came before
+	var pages int64
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ticks := time.Tick(50 * time.Millisecond); ; {
+			text, err := os.ReadFile("/proc/self/statm")
+			var size, resident int64
+			if _, err := fmt.Sscan(string(text), &size, &resident); err == nil {
+				pages = max(pages, resident)
+			}
+			if err != nil {
+				return // there is no /proc
+			}
+			select {
+			case <-done:
+				return
+			case <-ticks:
+			}
+		}
+	}()
+	return func() float64 {
+		close(done)
+		<-ended
+		return float64(pages) * float64(os.Getpagesize()) / 1e6
+	}
+}
+
+// manyAccounts adds accounts with tasks of a service that never change.
+func manyAccounts(s *settings, service *bareService, accounts, tasks int) {
 	for i := range accounts {
 		account := simAccount(testAccount(i), "http://"+service.address)
 		s.Accounts = append(s.Accounts, account)
@@ -67,13 +118,22 @@ func daemonCost(b *testing.B, accounts, tasks int) cost {
 			s.Tasks = append(s.Tasks, taskSettings{SDKAppID: account.SDKAppIDs[0], TaskID: fmt.Sprintf("class-%d", j)})
 		}
 	}
+}
+
+// daemonCost returns what a daemon's polls cost.
+func daemonCost(b *testing.B, store string, accounts, tasks int, measured time.Duration) cost {
+	service := startBareService(b)
+	defer service.stop()
+	s := localSettings(b)
+	s.Store.URL = storeURL{Secret: setting.Plain(store)}
+	manyAccounts(&s, service, accounts, tasks)
 	_, _, stop := runDaemon(b, s, nil)
 	defer stop()
 	for service.requests() < 2*len(s.Tasks) { // every start is told by then
 		time.Sleep(time.Second)
 	}
 	time.Sleep(settling)
-	return service.measure()
+	return service.measure(measured)
 }
 
 // sdkCost is daemonCost for requests by the SDK alone, evenly spread.
@@ -109,7 +169,7 @@ func sdkCost(b *testing.B, accounts int, rate float64) cost {
 		})
 	}
 	time.Sleep(warmUp)
-	return service.measure()
+	return service.measure(10 * time.Second)
 }
 
 type bareRequest struct {
@@ -190,7 +250,7 @@ type cost struct {
 }
 
 // measure waits, and returns what the requests that came meanwhile have cost.
-func (s *bareService) measure() cost {
+func (s *bareService) measure(measured time.Duration) cost {
 	runtime.GC() // what came before is not theirs
 	used := func() (cpu, gc float64, allocs uint64) {
 		var u syscall.Rusage

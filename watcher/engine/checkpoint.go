@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,12 +22,13 @@ const retainEvery = 10
 // checkpoints inspects the account and saves the times of the last polls and what
 // was learnt, now and then and at the end.
 func (a *account) checkpoints(ctx context.Context) {
-	last := time.Now()
+	last, wait := time.Now(), a.phase()
 	for n := 1; ; n++ {
-		loop.Sleep(ctx, checkpointEvery)
+		loop.Sleep(ctx, wait)
+		wait = checkpointEvery
 		start := time.Now()
 		a.inspect(start)
-		a.touch(ctx, last)
+		a.checkpoint(ctx, last)
 		if n%retainEvery == 0 || ctx.Err() != nil {
 			if err := a.retain(ctx); err != nil && ctx.Err() == nil {
 				a.log.Warn("learned hazards not saved", zap.Error(err))
@@ -39,17 +41,25 @@ func (a *account) checkpoints(ctx context.Context) {
 	}
 }
 
-// touch saves the times of the polls since a time. It is also what notices a store
-// that takes no writes while no push changes.
-func (a *account) touch(ctx context.Context, since time.Time) {
-	var polled []watcher.Task
-	a.with(func(s *state) { polled = s.polledSince(since, time.Now()) })
-	if len(polled) == 0 {
+// phase is when the first checkpoint is due: at a moment of the account's own, so that
+// the accounts do not write all at once.
+func (a *account) phase() time.Duration {
+	h := fnv.New64a()
+	h.Write([]byte(a.Name))
+	return time.Duration(h.Sum64() % uint64(checkpointEvery))
+}
+
+// checkpoint saves when the tasks were last polled, if any was since a time. It is also
+// what notices a store that takes no writes while no push changes.
+func (a *account) checkpoint(ctx context.Context, since time.Time) {
+	var c *watcher.Checkpoint
+	a.with(func(s *state) { c = s.checkpoint(since, time.Now()) })
+	if c == nil {
 		return
 	}
 	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	if err := a.store.Touch(saving, polled); err == nil || ctx.Err() == nil {
+	if err := a.store.SaveCheckpoint(saving, c); err == nil || ctx.Err() == nil {
 		a.recordWrite(err)
 	}
 }

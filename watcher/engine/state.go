@@ -197,13 +197,17 @@ func (s *state) round() time.Duration {
 	return time.Duration(float64(len(s.tasks)) / s.limiter.Rate() * float64(time.Second))
 }
 
-// polledSince returns what has to be saved of the tasks that were polled since a time.
-func (s *state) polledSince(since, now time.Time) (polled []watcher.Task) {
-	from := watcher.TickOf(since)
+// checkpoint returns when the live tasks were last polled and observed; nil where none
+// was polled since a time.
+func (s *state) checkpoint(since, now time.Time) *watcher.Checkpoint {
+	from, polled := watcher.TickOf(since), false
+	c := watcher.NewCheckpoint(now, len(s.tasks))
 	for _, e := range s.tasks {
-		if e.Asked >= from {
-			polled = append(polled, e.brief(now))
-		}
+		polled = polled || e.Asked >= from
+		c.Add(e.Key, e.Asked.Time(now), e.observed.Time(now))
 	}
-	return polled
+	if !polled {
+		return nil
+	}
+	return c
 }

@@ -131,11 +131,11 @@ func (s *countingStore) Task(ctx context.Context, key watcher.Key) (watcher.Task
 	return t, err
 }
 
-func (s *countingStore) Touch(ctx context.Context, tasks []watcher.Task) error {
+func (s *countingStore) SaveCheckpoint(ctx context.Context, c *watcher.Checkpoint) error {
 	if s.full.Load() {
 		return errFull
 	}
-	return s.Account.Touch(ctx, tasks)
+	return s.Account.SaveCheckpoint(ctx, c)
 }
 
 func (s *countingStore) Save(ctx context.Context, c watcher.Change) error {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 
 	"pushwatch/notify"
@@ -24,10 +23,6 @@ var ErrClosed = errors.New("the account's writer has ended")
 
 // queueLength is how many writes wait for the next group before callers do.
 const queueLength = 512
-
-// touchRows is how many tasks one write of [Account.Touch] carries: many times
-// can be written at once, but changes should not wait for all of them.
-const touchRows = 512
 
 // An Account is what its owner reads and writes. Its writes wait for
 // [Account.Run], which must be running.
@@ -93,6 +88,15 @@ func (db *DB) owns(row accountRow) bool {
 	return ok && a.(*Account).epoch == row.epoch && a.(*Account).running.Err() == nil
 }
 
+// ownsNamed reports whether this process owns an account, as far as it knows.
+func (db *DB) ownsNamed(account string) (owns bool) {
+	db.owned.Range(func(_, a any) bool {
+		owns = a.(*Account).name == account && a.(*Account).running.Err() == nil
+		return !owns
+	})
+	return owns
+}
+
 type accountRow struct{ shard, epoch, lastDelivery int64 }
 
 // lockAccount locks the row of an account until the end of the transaction, and
@@ -117,13 +121,17 @@ func (tx transaction) lockAccount(ctx context.Context, name string, step int64) 
 
 // Live implements [watcher.Store].
 func (a *Account) Live(ctx context.Context, yield func(watcher.Task) error) error {
-	err := a.db.each(ctx, a.db.reader, func(scan scanner) error {
-		t, err := decodeTask(scan)
-		if err != nil {
-			return err
-		}
-		return yield(t)
-	}, `SELECT `+taskColumns+` FROM tasks WHERE account = ? AND ended_at IS NULL AND removed_at IS NULL`, a.name)
+	times, err := a.db.pollTimes(ctx, a.db.reader, a.name)
+	if err == nil {
+		err = a.db.each(ctx, a.db.reader, func(scan scanner) error {
+			t, err := decodeTask(scan)
+			if err != nil {
+				return err
+			}
+			times.Apply(&t)
+			return yield(t)
+		}, `SELECT `+taskColumns+` FROM tasks WHERE account = ? AND ended_at IS NULL AND removed_at IS NULL`, a.name)
+	}
 	if err != nil {
 		return fmt.Errorf("read live tasks of account %s: %w", a.name, err)
 	}
@@ -184,17 +192,6 @@ func (r *request) announce(e watcher.Event) error {
 		return err
 	}
 	r.events, r.subjects = append(r.events, e), append(r.subjects, body.Subject)
-	return nil
-}
-
-// Touch implements [watcher.Store]. Where it fails, some of the times may have
-// been written.
-func (a *Account) Touch(ctx context.Context, tasks []watcher.Task) error {
-	for chunk := range slices.Chunk(tasks, touchRows) {
-		if err := a.submit(ctx, &request{touched: chunk}); err != nil {
-			return fmt.Errorf("touch tasks: %w", err)
-		}
-	}
 	return nil
 }
 

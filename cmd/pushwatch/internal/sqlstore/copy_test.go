@@ -76,6 +76,9 @@ func fillStore(t testing.TB, url string) {
 	if err := school.Settle(t.Context(), outcomes); err != nil {
 		t.Fatal(err)
 	}
+	if err := school.SaveCheckpoint(t.Context(), checkpoint(tasks)); err != nil {
+		t.Fatal(err)
+	}
 	if err := school.SaveLearned(t.Context(), []byte(`{"curve":[1,2.5]}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +87,16 @@ func fillStore(t testing.TB, url string) {
 	}
 	exec(t, url, `INSERT INTO members (name, since, beat_at, accounts) VALUES ('dead', 1, 2, '["school"]')`)
 	exec(t, url, `INSERT INTO notes (shard, number, sdk_app_id, task_id, urgent) VALUES (1, 0, 1400000001, 'a', 1)`)
+}
+
+// checkpoint says that tasks were polled just now.
+func checkpoint(tasks []watcher.Task) *watcher.Checkpoint {
+	now := time.Now()
+	c := watcher.NewCheckpoint(now, len(tasks))
+	for _, t := range tasks {
+		c.Add(t.Key, now, now)
+	}
+	return c
 }
 
 // raw opens a database past the package under test.
@@ -349,7 +362,7 @@ func TestCopyWhileOwned(t *testing.T) {
 	if _, err := copyAll(t.Context(), from, to, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := school.Touch(t.Context(), register(t, db, 0, 1)); !errors.Is(err, watcher.ErrFenced) {
+	if err := school.SaveCheckpoint(t.Context(), checkpoint(register(t, db, 0, 1))); !errors.Is(err, watcher.ErrFenced) {
 		t.Errorf("a write by the owner from before the copy = %v, want %v", err, watcher.ErrFenced)
 	}
 	if err := <-ended; !errors.Is(err, watcher.ErrFenced) {

@@ -50,6 +50,9 @@ func (db *DB) listTasks(ctx context.Context, query string, args []any) (tasks []
 		tasks = append(tasks, t)
 		return err
 	}, query, args...)
+	if err == nil {
+		err = db.addPollTimes(ctx, tasks)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read tasks: %w", err)
 	}

@@ -45,7 +45,6 @@ func TestPlans(t *testing.T) {
 			nulls := func(columns int) []any { return make([]any, n*columns) }
 			statements := []statement{
 				{"tasks", "tasks", saveStatement(n), nulls(len(taskTypes) + 1)},
-				{"tasks", "tasks", touchStatement(n), nulls(len(touchTypes))},
 				{"deliveries", "deliveries", settleStatement(n), nulls(len(outcomeTypes))},
 			}
 			for _, k := range sweepTables {

@@ -35,6 +35,9 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		if err != nil {
 			return err
 		}
+		if err := db.addMovedTimes(ctx, tx, tasks, found); err != nil {
+			return err
+		}
 		if c = planRegistration(tasks, reopen, found, hidden, accounts); len(c.elsewhere) > 0 {
 			return errUnlocked
 		}
@@ -59,6 +62,21 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		all[i] = c.now[t.Key]
 	}
 	return all, c.begun, nil
+}
+
+// addMovedTimes adds the times of checkpoints to those of the found tasks that are asked
+// for in another account.
+func (db *DB) addMovedTimes(ctx context.Context, tx transaction, asked []watcher.Task, found map[watcher.Key]watcher.Task) error {
+	r := db.checkpointReader(tx.sql)
+	for _, t := range asked {
+		if old, ok := found[t.Key]; ok && old.Account != t.Account {
+			if err := r.apply(ctx, &old); err != nil {
+				return err
+			}
+			found[t.Key] = old
+		}
+	}
+	return nil
 }
 
 // A registration is what [DB.Register] does to the tasks that are there.
@@ -186,7 +204,15 @@ func (tx transaction) insertTasks(ctx context.Context, tasks []watcher.Task) err
 
 // Task implements [watcher.Registry].
 func (db *DB) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
-	return db.readTask(ctx, key)
+	t, err := db.readTask(ctx, key)
+	if err != nil {
+		return t, err
+	}
+	tasks := []watcher.Task{t}
+	if err := db.addPollTimes(ctx, tasks); err != nil {
+		return watcher.Task{}, fmt.Errorf("read task %s: %w", key, err)
+	}
+	return tasks[0], nil
 }
 
 // Remove implements [watcher.Registry].

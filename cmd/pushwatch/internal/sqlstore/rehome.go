@@ -109,8 +109,13 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 			return err
 		}
 		notes := make(map[string][]watcher.Key) // by account
+		times, err := db.pollTimes(ctx, tx.sql, orphan)
+		if err != nil {
+			return err
+		}
 		err = tx.each(ctx, func(scan scanner) error {
 			t, err := decodeTask(scan)
+			times.Apply(&t)
 			t.Account = homes[t.SDKAppID]
 			t.Version++
 			tasks, notes[t.Account] = append(tasks, t), append(notes[t.Account], t.Key)
@@ -127,16 +132,18 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 	return tasks, err
 }
 
-// moveTasks writes the accounts of tasks, which have their next versions. The rows of all
-// accounts concerned must be locked.
+// moveTasks writes the accounts of tasks, which have their next versions, and when they
+// were last polled, which the checkpoint of their new account does not say yet. The rows
+// of all accounts concerned must be locked.
 func (tx transaction) moveTasks(ctx context.Context, tasks []watcher.Task) error {
 	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
 		var args []any
 		for _, t := range chunk {
-			args = append(args, t.SDKAppID, t.TaskID, t.Account, t.Version)
+			args = append(args, t.SDKAppID, t.TaskID, t.Account, t.Version, micros(t.LastObservedAt), micros(t.LastPolledAt))
 		}
-		n, err := tx.exec(ctx, `WITH h (sdk_app_id, task_id, account, version) AS (VALUES `+values(len(chunk), "BIGINT", "TEXT", "TEXT", "BIGINT")+`)
-			UPDATE tasks SET account = h.account, version = h.version
+		n, err := tx.exec(ctx, `WITH h (sdk_app_id, task_id, account, version, last_observed_at, last_polled_at)
+				AS (VALUES `+values(len(chunk), "BIGINT", "TEXT", "TEXT", "BIGINT", "BIGINT", "BIGINT")+`)
+			UPDATE tasks SET account = h.account, version = h.version, last_observed_at = h.last_observed_at, last_polled_at = h.last_polled_at
 			FROM h WHERE tasks.sdk_app_id = h.sdk_app_id AND tasks.task_id = h.task_id AND tasks.version = h.version - 1`, args...)
 		if err == nil && n < int64(len(chunk)) {
 			err = watcher.ErrConflict

@@ -114,35 +114,3 @@ func encodeLog(attempts ...notify.Attempt) string {
 	}
 	return log.String()
 }
-
-var touchTypes = []string{"BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"}
-
-// touch writes the times of the polled tasks of a group.
-func (tx transaction) touch(ctx context.Context, group []*request) error {
-	var tasks []watcher.Task
-	for _, r := range group {
-		tasks = append(tasks, r.touched...)
-	}
-	for _, round := range rounds(tasks, func(t watcher.Task) watcher.Key { return t.Key }) {
-		for chunk := range slices.Chunk(round, rowsPerStatement) {
-			var args []any
-			for _, t := range chunk {
-				args = append(args, t.SDKAppID, t.TaskID, t.Version, micros(t.LastObservedAt), micros(t.LastPolledAt))
-			}
-			if _, err := tx.exec(ctx, touchStatement(len(chunk)), args...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// touchStatement writes the times of so many tasks. It finds them as [saveStatement]
-// does.
-func touchStatement(n int) string {
-	return `WITH p (sdk_app_id, task_id, version, last_observed_at, last_polled_at)
-			AS (VALUES ` + values(n, touchTypes...) + `)
-		UPDATE tasks SET last_observed_at = p.last_observed_at, last_polled_at = p.last_polled_at
-		FROM p WHERE tasks.sdk_app_id = p.sdk_app_id AND tasks.task_id = p.task_id
-			AND tasks.version = p.version AND COALESCE(tasks.removed_at, 0) = 0`
-}

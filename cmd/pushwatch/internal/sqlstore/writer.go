@@ -32,12 +32,12 @@ var errSlow = errors.New("the database took longer than " + commitTimeout.String
 
 // A request is one write on its way into a transaction.
 type request struct {
-	task     *watcher.Task // with its events; nil: they are announced
-	events   []watcher.Event
-	subjects []string // of announcements, one each
-	outcomes []notify.Outcome
-	touched  []watcher.Task
-	dead     *deadLetters
+	task       *watcher.Task // with its events; nil: they are announced
+	events     []watcher.Event
+	subjects   []string // of announcements, one each
+	outcomes   []notify.Outcome
+	checkpoint string
+	dead       *deadLetters
 
 	err  error         // the outcome, once done is closed
 	done chan struct{} // made by submit
@@ -51,7 +51,7 @@ type deadLetters struct {
 }
 
 func (r *request) weight() int {
-	n := 1 + len(r.outcomes) + len(r.touched)
+	n := 1 + len(r.outcomes)
 	for _, e := range r.events {
 		n += 1 + len(e.Notifiers)
 	}
@@ -211,7 +211,7 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 	if err := tx.settle(ctx, a.shard, group); err != nil {
 		return nil, 0, err
 	}
-	if err := tx.touch(ctx, group); err != nil {
+	if err := tx.saveCheckpoint(ctx, a.shard, group); err != nil {
 		return nil, 0, err
 	}
 	for _, r := range group {

@@ -225,9 +225,9 @@ func testFenced(t *testing.T, b *bench) {
 	id := b.pending(heir, "n")[0].ID
 
 	for name, write := range map[string]func(context.Context, Account) error{
-		"Save":     func(ctx context.Context, a Account) error { return a.Save(ctx, change(x, nil, watcher.PushChanged)) },
-		"Announce": func(ctx context.Context, a Account) error { return a.Announce(ctx, announcement("msg_x", "n")) },
-		"Touch":    func(ctx context.Context, a Account) error { return a.Touch(ctx, []watcher.Task{x}) },
+		"Save":           func(ctx context.Context, a Account) error { return a.Save(ctx, change(x, nil, watcher.PushChanged)) },
+		"Announce":       func(ctx context.Context, a Account) error { return a.Announce(ctx, announcement("msg_x", "n")) },
+		"SaveCheckpoint": func(ctx context.Context, a Account) error { return a.SaveCheckpoint(ctx, checkpoint(x)) },
 		"Settle": func(ctx context.Context, a Account) error {
 			return a.Settle(ctx, []notify.Outcome{{ID: id, Position: id, State: notify.Delivered, Attempts: 1, Attempt: notify.Attempt{At: start}}})
 		},
@@ -313,27 +313,112 @@ func testAnnounce(t *testing.T, b *bench) {
 	}
 }
 
-func testTouch(t *testing.T, b *bench) {
+// checkpoint is the checkpoint of some tasks, with the times that they have.
+func checkpoint(tasks ...watcher.Task) *watcher.Checkpoint {
+	c := watcher.NewCheckpoint(start, len(tasks))
+	for _, t := range tasks {
+		c.Add(t.Key, t.LastPolledAt, t.LastObservedAt)
+	}
+	return c
+}
+
+// testCheckpoint saves when tasks were polled. The next owner finds it, and whoever
+// reads the tasks while nobody owns the account.
+func testCheckpoint(t *testing.T, b *bench) {
 	a := b.own("school")
-	tasks := b.register("same", "changed", "removed")
-	changed := b.save(a, change(tasks[1], nil, watcher.PushStarted))
-	if err := b.db.Remove(t.Context(), tasks[2].Key); err != nil {
+	tasks := b.register("same", "changed", "ended", "again", "never")
+	polled := func(x watcher.Task, after time.Duration) watcher.Task {
+		x.LastPolledAt, x.LastObservedAt = start.Add(after), start.Add(after+time.Millisecond)
+		return x
+	}
+	if err := a.SaveCheckpoint(t.Context(), checkpoint(polled(tasks[0], time.Second), polled(tasks[4], time.Second))); err != nil {
 		t.Fatal(err)
 	}
+	changed := change(polled(tasks[1], 2*time.Minute), nil, watcher.PushStarted) // after the checkpoint
+	b.save(a, changed)
+	ended := change(polled(tasks[2], 2*time.Minute), nil, watcher.PushStopped)
+	ended.Task.State, ended.Task.EndedAt = watcher.Stopped, start.Add(2*time.Minute)
+	b.save(a, ended)
+	reopened := change(tasks[3], nil, watcher.PushStopped)
+	reopened.Task.State, reopened.Task.EndedAt = watcher.Stopped, start
+	b.save(a, reopened)
+	c := checkpoint(polled(tasks[0], time.Minute), polled(tasks[1], time.Minute), polled(tasks[2], 3*time.Minute), polled(tasks[3], time.Minute))
+	if err := a.SaveCheckpoint(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	anew := task("again")
+	anew.RegisteredAt = start.Add(time.Hour)
+	again, _, err := b.db.Register(t.Context(), []watcher.Task{anew}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.close() // nobody owns it
+
+	b.open()
+	want := map[string]watcher.Task{
+		"same": polled(tasks[0], time.Minute), "changed": changed.Task, "ended": ended.Task, "again": again[0],
+		"never": tasks[4], // not in the newer checkpoint
+	}
+	for id, want := range want {
+		if got, err := b.db.Task(t.Context(), key(id)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("Task() = %+v, %v, want %+v", got, err, want)
+		}
+	}
+	page, err := b.db.Tasks(t.Context(), watcher.TaskQuery{})
+	if err != nil || len(page) != len(want) {
+		t.Errorf("Tasks() = %d tasks, %v, want %d", len(page), err, len(want))
+	}
+	for _, got := range page {
+		if !reflect.DeepEqual(got, want[got.TaskID]) {
+			t.Errorf("Tasks() = %+v, want %+v", got, want[got.TaskID])
+		}
+	}
+	heir := b.own("school")
+	delete(want, "ended")
+	live := 0
+	err = heir.Live(t.Context(), func(got watcher.Task) error {
+		live++
+		if !reflect.DeepEqual(got, want[got.TaskID]) {
+			t.Errorf("Live() = %+v, want %+v", got, want[got.TaskID])
+		}
+		return nil
+	})
+	if err != nil || live != len(want) {
+		t.Errorf("Live() = %d tasks, %v, want %d", live, err, len(want))
+	}
+	b.save(heir, change(want["same"], nil, watcher.PushStarted)) // the version is as it was
+}
+
+// testCheckpointMoves moves tasks to another account: they take their times with them.
+func testCheckpointMoves(t *testing.T, b *bench) {
+	a := b.own("school")
+	tasks := b.register("registered", "rehomed")
 	for i := range tasks {
 		tasks[i].LastPolledAt, tasks[i].LastObservedAt = start.Add(time.Minute), start.Add(time.Minute+time.Millisecond)
 	}
-	touched := slices.Clone(tasks)
-	touched[0].Labels, touched[0].State = map[string]string{"n": "1"}, watcher.Pushing // are not to be written
-	if err := a.Touch(t.Context(), append(touched, touched[0])); err != nil {
+	if err := a.SaveCheckpoint(t.Context(), checkpoint(tasks...)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []watcher.Task{tasks[0], changed} {
-		if got, err := a.Task(t.Context(), want.Key); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("Task() after Touch = %+v, %v, want %+v", got, err, want)
+	asked := task("registered")
+	asked.Account = "college"
+	got, _, err := b.db.Register(t.Context(), []watcher.Task{asked}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rehomed, err := b.db.Rehome(t.Context(), map[string][]int64{"college": {asked.SDKAppID}})
+	if err != nil || len(rehomed) != 1 {
+		t.Fatalf("Rehome() = %+v, %v, want one task", rehomed, err)
+	}
+	for i, moved := range append(got, rehomed...) {
+		want := tasks[i]
+		want.Account, want.Version = "college", want.Version+1
+		if !reflect.DeepEqual(moved, want) {
+			t.Errorf("moved task = %+v, want %+v", moved, want)
+		}
+		if saved, err := b.db.Task(t.Context(), want.Key); err != nil || !reflect.DeepEqual(saved, want) {
+			t.Errorf("Task() of a moved one = %+v, %v, want %+v", saved, err, want)
 		}
 	}
-	b.save(a, change(tasks[0], nil, watcher.PushStarted)) // the version is as it was
 }
 
 func testReopen(t *testing.T, b *bench) {
