@@ -33,6 +33,10 @@ type Archive interface {
 	// entry for a delivery that is not there or had none yet.
 	Attempts(ctx context.Context, ids []DeliveryID) (map[DeliveryID][]Attempt, error)
 
+	// Ahead finds the pending ones among some deliveries that wait for another of the
+	// same task and notifier: for each, the first of these.
+	Ahead(ctx context.Context, ids []DeliveryID) (map[DeliveryID]DeliveryID, error)
+
 	// Replay makes settled deliveries pending again, in steps of bounded size,
 	// and returns how many. Their attempts and their age start again from zero; their
 	// events stay as they are. The accounts' owners get them through their outboxes.
@@ -79,9 +83,10 @@ type Record struct {
 	Subject       string
 	Notifier      string
 	State         State
-	Attempts      int       // since it was made or last replayed
+	Attempts      int       // that count, since it was made or last replayed
 	NextAttemptAt time.Time // zero: at once, or never again
 	LastError     string    // of the last attempt; empty where it did not fail
+	WaitsFor      string    // why a pending one is not on its way, in words; set by [Dispatcher]
 	CreatedAt     time.Time
 	SettledAt     time.Time // zero while it is pending
 }

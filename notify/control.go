@@ -216,14 +216,23 @@ func (d *Dispatcher) RetryAll(ctx context.Context, notifier string, since, until
 	return n, nil
 }
 
-// Deliveries reads a page of deliveries: see [Archive].
+// Deliveries reads a page of deliveries, and what the pending ones wait for.
 func (d *Dispatcher) Deliveries(ctx context.Context, q Query) ([]Record, error) {
-	return d.archive.Deliveries(ctx, q)
+	records, err := d.archive.Deliveries(ctx, q)
+	if err == nil {
+		err = d.explain(ctx, records)
+	}
+	return records, err
 }
 
-// Delivery reads one delivery with its attempts: see [Archive].
+// Delivery reads one delivery with its attempts, and what it waits for.
 func (d *Dispatcher) Delivery(ctx context.Context, id DeliveryID) (Record, []Attempt, error) {
-	return d.archive.Delivery(ctx, id)
+	record, attempts, err := d.archive.Delivery(ctx, id)
+	records := []Record{record}
+	if err == nil {
+		err = d.explain(ctx, records)
+	}
+	return records[0], attempts, err
 }
 
 // Attempts reads those of some deliveries: see [Archive].

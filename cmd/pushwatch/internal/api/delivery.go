@@ -10,9 +10,10 @@ type Delivery struct {
 	Subject       string     `json:"subject" doc:"The event's subject." example:"1400000001/ghucnligqtgtvk2624mb"`
 	Notifier      string     `json:"notifier" doc:"Whom it goes to." example:"classroom"`
 	State         string     `json:"state" enum:"pending,delivered,dead" doc:"dead: given up; kept until it is retried."`
-	Attempts      int        `json:"attempts" minimum:"0" doc:"Attempts since it was made or last retried." example:"1"`
+	Attempts      int        `json:"attempts" minimum:"0" doc:"Attempts that count, since it was made or last retried. One that met a refused address, a failing proxy or a notifier that is down does not." example:"1"`
 	NextAttemptAt *time.Time `json:"next_attempt_at" doc:"When a pending one is tried next; null: as soon as its turn comes, or never again."`
 	LastError     string     `json:"last_error" doc:"What the last attempt met; empty: nothing." example:"answer 503"`
+	WaitsFor      string     `json:"waits_for" doc:"Why a pending one is not on its way, in words: its retry, an earlier event of the same push, the notifier; empty: it is settled." example:"its retry at 2026-11-22T18:16:20Z"`
 	CreatedAt     time.Time  `json:"created_at"`
 	SettledAt     *time.Time `json:"settled_at" doc:"When it was delivered or given up; null: it is pending."`
 }
@@ -26,7 +27,7 @@ type Deliveries struct {
 // A DeliveryDetail is a delivery with its attempts.
 type DeliveryDetail struct {
 	Delivery
-	Log []Attempt `json:"log" doc:"The attempts, oldest first; the newest ones, where there were many."`
+	Log []Attempt `json:"log" doc:"The attempts, oldest first. Of those that do not count: the last few."`
 }
 
 // An Attempt is one try of a delivery.

@@ -143,6 +143,40 @@ func decodeLog(logs ...string) ([]notify.Attempt, error) {
 	return attempts, nil
 }
 
+// Ahead implements [notify.Archive].
+func (db *DB) Ahead(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID]notify.DeliveryID, error) {
+	ahead := make(map[notify.DeliveryID]notify.DeliveryID)
+	for some := range slices.Chunk(ids, rowsPerStatement) {
+		var args []any
+		for _, id := range some {
+			args = append(args, id.Shard, id.ID)
+		}
+		err := db.each(ctx, db.reader, func(scan scanner) error {
+			var id, first notify.DeliveryID
+			err := scan(&id.Shard, &id.ID, &first.ID)
+			first.Shard = id.Shard
+			ahead[id] = first
+			return err
+		}, aheadStatement(len(some)), args...)
+		if err != nil {
+			return nil, fmt.Errorf("read what deliveries wait for: %w", err)
+		}
+	}
+	return ahead, nil
+}
+
+// aheadStatement finds what n deliveries wait for. It goes by the events of their tasks,
+// which are few, in the order of the joins: the plus signs and the way to ask for the
+// state keep either database from looking among all that is pending.
+func aheadStatement(n int) string {
+	return `WITH k (shard, id) AS (VALUES ` + values(n, "BIGINT", "BIGINT") + `)
+		SELECT d.shard, d.id, MIN(p.id) FROM k CROSS JOIN deliveries d CROSS JOIN events e CROSS JOIN events f CROSS JOIN deliveries p
+		WHERE d.shard = k.shard AND d.id = k.id AND d.state NOT IN ('delivered', 'dead') AND e.shard = d.shard AND e.number = d.event
+			AND f.sdk_app_id = e.sdk_app_id AND f.task_id = e.task_id AND p.shard = d.shard AND p.event = f.number AND +f.shard = d.shard
+			AND p.notifier = d.notifier AND +p.id < d.id AND p.state NOT IN ('delivered', 'dead')
+		GROUP BY d.shard, d.id`
+}
+
 // Tallies implements [notify.Archive].
 func (db *DB) Tallies(ctx context.Context) (map[string]notify.Tally, error) {
 	tallies := make(map[string]notify.Tally)

@@ -65,6 +65,27 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestAheadPlan checks that both databases find what deliveries wait for by the events
+// of their tasks, and never among all that is pending.
+func TestAheadPlan(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) *DB{"sqlite": openTest, "postgres": openPostgresTest} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := open(t)
+			plan := planOf(t, db, aheadStatement(100), make([]any, 200))
+			for _, never := range []string{"SCAN d", "SCAN e", "SCAN f", "SCAN p", "deliveries_pending", "Seq Scan"} {
+				if strings.Contains(plan, never) {
+					t.Errorf("plan is\n%s\nwant no %q in it", plan, never)
+				}
+			}
+			if !strings.Contains(plan, "deliveries_event") {
+				t.Errorf("plan is\n%s\nwant deliveries_event in it", plan)
+			}
+		})
+	}
+}
+
 // planOf is how the database would run a statement in a transaction, as the writer's.
 func planOf(t *testing.T, db *DB, statement string, args []any) string {
 	t.Helper()

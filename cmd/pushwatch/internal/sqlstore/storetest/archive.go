@@ -413,3 +413,41 @@ func testSweepAmongOthers(t *testing.T, b *bench) {
 		}
 	}
 }
+
+// testAhead asks what the deliveries of two tasks to two notifiers wait for, while some
+// of them are settled.
+func testAhead(t *testing.T, b *bench) {
+	a := b.own("school")
+	tasks := b.register("a", "b")
+	for _, task := range tasks {
+		b.save(a, change(task, []string{"n", "m"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
+	}
+	all := b.deliveries(notify.Query{})
+	ids := make([]notify.DeliveryID, len(all))
+	for i, r := range all {
+		ids[i] = r.ID
+	}
+	check := func() {
+		t.Helper()
+		want := make(map[notify.DeliveryID]notify.DeliveryID)
+		for _, r := range b.deliveries(notify.Query{State: notify.Pending}) {
+			for _, earlier := range b.deliveries(notify.Query{State: notify.Pending}) { // newest first: the last is the first made
+				if earlier.Subject == r.Subject && earlier.Notifier == r.Notifier && earlier.ID.ID < r.ID.ID {
+					want[r.ID] = earlier.ID
+				}
+			}
+		}
+		if got, err := b.db.Ahead(t.Context(), ids); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("Ahead() = %v, %v, want %v", got, err, want)
+		}
+	}
+	check()
+	toN := b.pending(a, "n")
+	b.settle(a, outcome(toN[0].ID, notify.Delivered, 1), outcome(toN[1].ID, notify.Pending, 1))
+	check()
+	b.settle(a, outcome(toN[1].ID, notify.Dead, 2))
+	check()
+	if got, err := b.db.Ahead(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("Ahead() of nothing = %v, %v", got, err)
+	}
+}

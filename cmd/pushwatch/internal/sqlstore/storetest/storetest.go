@@ -81,6 +81,7 @@ func Run(t *testing.T, b Backend) {
 		{"MarkDead", testMarkDead},
 		{"Deliveries", testDeliveries},
 		{"Delivery", testDelivery},
+		{"Ahead", testAhead},
 		{"Tallies", testTallies},
 		{"Replay", testReplay},
 		{"Sweep", testSweep},

@@ -1,0 +1,66 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// explain says of the pending ones among some records what they wait for.
+func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
+	now := time.Now()
+	var open []DeliveryID // whose notifier is not the reason
+	for i := range records {
+		r := &records[i]
+		if r.State != Pending {
+			continue
+		}
+		if r.WaitsFor = d.waitsForNotifier(now, r.Notifier); r.WaitsFor == "" {
+			open = append(open, r.ID)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	ahead, err := d.archive.Ahead(ctx, open)
+	if err != nil {
+		return err
+	}
+	for i := range records {
+		r := &records[i]
+		if r.State != Pending || r.WaitsFor != "" {
+			continue
+		}
+		first, isBehind := ahead[r.ID]
+		switch {
+		case isBehind:
+			r.WaitsFor = fmt.Sprintf("an earlier event of the same push: %s", first)
+		case r.NextAttemptAt.After(now):
+			r.WaitsFor = "its retry at " + inWords(r.NextAttemptAt)
+		default:
+			r.WaitsFor = "its turn"
+		}
+	}
+	return nil
+}
+
+// waitsForNotifier says why nothing is sent to a notifier now; empty: it is.
+func (d *Dispatcher) waitsForNotifier(now time.Time, notifier string) string {
+	c := d.registry.named(notifier)
+	if c == nil {
+		return "a notifier of this name: the settings have none"
+	}
+	switch r := c.copyRecord(); {
+	case r.State == Gone:
+		return "the notifier, which is gone"
+	case r.State == Paused:
+		return "the notifier, which is paused"
+	case r.shown(now) == Paused:
+		return "the notifier, which asked for a pause until " + inWords(r.PausedUntil)
+	case r.shown(now) == Down:
+		return "the notifier, which is down: next probe at " + inWords(r.NextProbeAt)
+	}
+	return ""
+}
+
+func inWords(t time.Time) string { return t.UTC().Format(time.RFC3339) }
