@@ -65,7 +65,7 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 // Pause makes a notifier's deliveries wait until it is resumed, also after a restart.
 // What is in flight is not cut off. A notifier that is gone stays so.
 func (d *Dispatcher) Pause(ctx context.Context, notifier string) error {
-	return d.changeRecord(ctx, notifier, "pause", func(r *NotifierRecord) {
+	return d.changeRecord(ctx, notifier, "pause", "notifier paused", func(r *NotifierRecord) {
 		if r.State != Gone {
 			r.change(time.Now(), Paused)
 		}
@@ -75,14 +75,14 @@ func (d *Dispatcher) Pause(ctx context.Context, notifier string) error {
 // Resume makes a notifier active that is paused or gone. What went to dead letter
 // meanwhile stays there: see [Dispatcher.RetryAll].
 func (d *Dispatcher) Resume(ctx context.Context, notifier string) error {
-	return d.changeRecord(ctx, notifier, "resume", func(r *NotifierRecord) {
+	return d.changeRecord(ctx, notifier, "resume", "notifier resumed", func(r *NotifierRecord) {
 		r.change(time.Now(), Active)
 		r.PausedUntil = time.Time{}
 	})
 }
 
-// changeRecord changes the saved record of a notifier.
-func (d *Dispatcher) changeRecord(ctx context.Context, notifier, what string, change func(*NotifierRecord)) error {
+// changeRecord changes the saved record of a notifier, and logs that it is done.
+func (d *Dispatcher) changeRecord(ctx context.Context, notifier, what, done string, change func(*NotifierRecord)) error {
 	c, err := d.channel(notifier)
 	for err == nil {
 		if err = d.tryChange(ctx, c, change); !errors.Is(err, watcher.ErrConflict) {
@@ -93,6 +93,7 @@ func (d *Dispatcher) changeRecord(ctx context.Context, notifier, what string, ch
 	if err != nil {
 		return fmt.Errorf("%s notifier %s: %w", what, notifier, err)
 	}
+	c.log.Info(done)
 	return nil
 }
 
@@ -190,16 +191,17 @@ func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string,
 	if err != nil {
 		return "", fmt.Errorf("test notifier %s: %w", notifier, err)
 	}
+	d.tallies.expire()
 	d.events.WithLabelValues(string(e.Type)).Inc()
 	return e.ID, nil
 }
 
 // Retry replays one delivery that is delivered or dead: the same event, byte for byte,
-// while its attempts and its age start from zero. A pending one stays as it is.
-// [ErrNoDelivery] where there is none.
-func (d *Dispatcher) Retry(ctx context.Context, id DeliveryID) error {
-	_, err := d.archive.Replay(ctx, Selection{ID: id})
-	return err
+// while its attempts and its age start from zero. A pending one stays as it is. It
+// returns how many it replays, and [ErrNoDelivery] where there is none.
+func (d *Dispatcher) Retry(ctx context.Context, id DeliveryID) (int, error) {
+	defer d.tallies.expire()
+	return d.archive.Replay(ctx, Selection{ID: id})
 }
 
 // RetryAll replays the dead deliveries of a notifier that were created from since
@@ -208,6 +210,7 @@ func (d *Dispatcher) RetryAll(ctx context.Context, notifier string, since, until
 	if _, err := d.channel(notifier); err != nil {
 		return 0, fmt.Errorf("retry deliveries to %s: %w", notifier, err)
 	}
+	defer d.tallies.expire()
 	n, err := d.archive.Replay(ctx, Selection{Notifier: notifier, Since: since, Until: until})
 	if err != nil {
 		return 0, err

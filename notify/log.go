@@ -29,12 +29,14 @@ func (d *Delivery) about() zap.Field {
 }
 
 // level is how serious an event is: an error where a class has lost its whiteboard or
-// nobody would notice, a warning where that may follow.
+// nobody would notice, a warning where that may follow. A dead letter is logged as an
+// error when it dies: once is enough.
 func level(t watcher.EventType) zapcore.Level {
 	switch t {
-	case watcher.PushFailed, watcher.PushNotFound, watcher.PushBlind, watcher.PushAbandoned, watcher.WatcherBlind, watcher.DeliveryExhausted:
+	case watcher.PushFailed, watcher.PushNotFound, watcher.PushBlind, watcher.PushAbandoned, watcher.WatcherBlind:
 		return zap.ErrorLevel
-	case watcher.PushException, watcher.PushStalled, watcher.PushOverdue, watcher.PushBackupChanged, watcher.PushChanged:
+	case watcher.PushException, watcher.PushStalled, watcher.PushOverdue, watcher.PushBackupChanged, watcher.PushChanged,
+		watcher.DeliveryExhausted:
 		return zap.WarnLevel
 	default:
 		return zap.InfoLevel

@@ -48,6 +48,7 @@ type Attempt struct {
 	Status   int    // of the HTTP answer; 0: there was none
 	Error    string // why it failed; empty: it did not
 	Duration time.Duration
+	Free     bool // it does not count against the delivery
 }
 
 // An Outcome is the result of an attempt of a delivery. It changes nothing where the

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"pushwatch/watcher/loop"
@@ -11,6 +12,7 @@ import (
 // a large backlog takes its time.
 type tallies struct {
 	archive Archive
+	stale   atomic.Bool // the next call of get counts
 	free    loop.Signal // whoever receives it may use what follows, and notifies it after
 
 	last    map[string]Tally // by notifier
@@ -41,7 +43,7 @@ func (t *tallies) get(ctx context.Context) (map[string]Tally, error) {
 		return nil, context.Cause(ctx)
 	}
 	start := time.Now()
-	if start.Sub(t.counted) < t.keep() {
+	if !t.stale.Swap(false) && start.Sub(t.counted) < t.keep() {
 		return t.last, t.err
 	}
 	counting, cancel := context.WithTimeout(ctx, countTimeout)
@@ -54,6 +56,10 @@ func (t *tallies) get(ctx context.Context) (map[string]Tally, error) {
 	t.took = t.counted.Sub(start)
 	return last, err
 }
+
+// expire makes the next call of get count. Call it after a change that people look for
+// at once.
+func (t *tallies) expire() { t.stale.Store(true) }
 
 // keep is for how long the last counting is good.
 func (t *tallies) keep() time.Duration {

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -10,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pushwatch/cmd/pushwatch/internal/api"
+	"pushwatch/watcher/loop"
 )
 
 func newDelivery() *cobra.Command {
@@ -57,10 +62,16 @@ func deliveryShow(c *client) *cobra.Command {
 
 // printDelivery prints a delivery, a field a line, and then its attempts.
 func printDelivery(w io.Writer, d api.DeliveryDetail) error {
-	fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nnext attempt\t%s\nsettled\t%s\n",
-		d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(&d.CreatedAt), ago(d.NextAttemptAt), ago(d.SettledAt))
-	replayed := len(d.Log) - d.Attempts // the attempts before it was last replayed
-	for i, a := range d.Log {
+	fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nattempts\t%d that count\nnext attempt\t%s\nwaits for\t%s\nsettled\t%s\n",
+		d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(&d.CreatedAt), d.Attempts, ago(d.NextAttemptAt),
+		cmp.Or(oneLine(d.WaitsFor), "-"), ago(d.SettledAt))
+	number := d.Attempts // of an attempt that counts, from 1 since it was last replayed
+	for _, a := range d.Log {
+		if a.Counts {
+			number--
+		}
+	}
+	for _, a := range d.Log {
 		outcome := "delivered"
 		switch {
 		case a.Error != "":
@@ -68,9 +79,13 @@ func printDelivery(w io.Writer, d api.DeliveryDetail) error {
 		case a.Status != 0: // a log notifier answers with none
 			outcome += fmt.Sprintf(", status %d", a.Status)
 		}
-		attempt := "before its replay"
-		if i >= replayed {
-			attempt = fmt.Sprintf("attempt %d", i+1-replayed)
+		attempt := "not counted"
+		if a.Counts {
+			if number++; number > 0 {
+				attempt = fmt.Sprintf("attempt %d", number)
+			} else {
+				attempt = "before its replay"
+			}
 		}
 		fmt.Fprintf(w, "%s\t%s, %d ms: %s\n", attempt, ago(&a.At), a.DurationMS, outcome)
 	}
@@ -79,17 +94,19 @@ func printDelivery(w io.Writer, d api.DeliveryDetail) error {
 
 func deliveryRetry(c *client) *cobra.Command {
 	var notifier, since, until string
+	var wait bool
 	cmd := &cobra.Command{
-		Use: "retry [DELIVERY]", Short: "Deliver again what was delivered or given up", Args: cobra.MaximumNArgs(1),
-		Long: `Retry delivers again: one delivery, or with --notifier all that was given up for
-a notifier. It is the same event, byte for byte, under the same id.`,
-		Example: "  pushwatch delivery retry dlv_1_42\n  pushwatch delivery retry --notifier classroom --since 24h",
+		Use: "retry [DELIVERY]", Short: "Deliver again what was delivered or is dead", Args: cobra.MaximumNArgs(1),
+		Long: `Retry delivers again: one delivery, or with --notifier all its dead ones. It is
+the same event, byte for byte, under the same id. With --wait it waits for the
+outcome, and fails if a delivery is dead again.`,
+		Example: "  pushwatch delivery retry dlv_1_42 --wait\n  pushwatch delivery retry --notifier classroom --since 24h",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (notifier != "") {
 				return usagef("want either a DELIVERY or --notifier: see %s --help", cmd.CommandPath())
 			}
 			if len(args) == 1 {
-				return c.do(cmd.Context(), http.MethodPost, "/v1/deliveries/"+url.PathEscape(args[0])+"/retry")
+				return replay(cmd.Context(), c, "/v1/deliveries/"+url.PathEscape(args[0])+"/retry", nil, args, wait)
 			}
 			from, err := timeFlag("since", since, before)
 			if err != nil {
@@ -100,20 +117,103 @@ a notifier. It is the same event, byte for byte, under the same id.`,
 				return err
 			}
 			body := api.Replay{Notifier: notifier, Since: orZero(from), Until: orZero(to)}
-			answer, err := c.ask(cmd.Context(), http.MethodPost, "/v1/deliveries/retry", body, "replayed")
-			if err != nil {
-				return err
+			var ids []string
+			if wait {
+				if ids, err = deadLetters(cmd.Context(), c, body); err != nil {
+					return err
+				}
 			}
-			return printAnswer(c, answer, func(w io.Writer, v api.ReplayResult) error {
-				_, err := fmt.Fprintf(w, "%d are delivered again\n", v.Replayed)
-				return err
-			})
+			return replay(cmd.Context(), c, "/v1/deliveries/retry", body, ids, wait)
 		},
 	}
-	cmd.Flags().StringVar(&notifier, "notifier", "", "all that was given up for this `NOTIFIER`")
+	cmd.Flags().StringVar(&notifier, "notifier", "", "all dead deliveries to this `NOTIFIER`")
 	cmd.Flags().StringVar(&since, "since", "", "with --notifier: only what was made since a `TIME` ago, such as 24h, or 2026-11-22T18:00:00Z")
 	cmd.Flags().StringVar(&until, "until", "", "with --notifier: only what was made before a `TIME` ago, or a time")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until each is delivered or dead")
 	return cmd
+}
+
+// deadLetters lists the ids of the deliveries that a replay will queue.
+func deadLetters(ctx context.Context, c *client, which api.Replay) (ids []string, err error) {
+	query := url.Values{"state": {"dead"}, "notifier": {which.Notifier}, "limit": {"500"}}
+	for after := (url.Values{}); after != nil; {
+		maps.Copy(query, after)
+		var page []json.RawMessage
+		if page, after, err = c.page(ctx, "/v1/deliveries", "deliveries", query, 500); err != nil {
+			return nil, err
+		}
+		for _, item := range page {
+			var d api.Delivery
+			if err := json.Unmarshal(item, &d); err != nil {
+				return nil, fmt.Errorf("read the answer of %s: %w", c.server, err)
+			}
+			if !d.CreatedAt.Before(which.Since) && (which.Until.IsZero() || d.CreatedAt.Before(which.Until)) {
+				ids = append(ids, d.ID)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// replay asks for a replay, says how many deliveries were queued again, and waits for
+// the outcome of those with the ids where that is wanted.
+func replay(ctx context.Context, c *client, path string, body any, ids []string, wait bool) error {
+	answer, err := c.ask(ctx, http.MethodPost, path, body, "replayed")
+	if err != nil {
+		return err
+	}
+	err = printAnswer(c, answer, func(w io.Writer, v api.ReplayResult) error {
+		_, err := fmt.Fprintf(w, "%d queued again\n", v.Replayed)
+		return err
+	})
+	if err != nil || !wait {
+		return err
+	}
+	var delivered int
+	var dead []api.DeliveryDetail
+	for _, id := range ids {
+		d, err := awaitOutcome(ctx, c, id)
+		if err != nil {
+			return err
+		}
+		if d.State == "dead" {
+			dead = append(dead, d)
+		} else {
+			delivered++
+		}
+	}
+	if c.output == "json" {
+		fmt.Fprintf(c.out, "{\n  \"delivered\": %d,\n  \"dead\": %d\n}\n", delivered, len(dead))
+	} else {
+		fmt.Fprintf(c.out, "%d delivered, %d dead\n", delivered, len(dead))
+	}
+	if len(dead) > 0 {
+		return fmt.Errorf("%s is dead again: %s", dead[0].ID, oneLine(dead[0].LastError))
+	}
+	return nil
+}
+
+// awaitOutcome waits until a delivery is delivered or dead. What it waits for is said
+// on standard error, once for each reason.
+func awaitOutcome(ctx context.Context, c *client, id string) (d api.DeliveryDetail, err error) {
+	const every = 250 * time.Millisecond
+	var said string
+	for {
+		answer, err := c.ask(ctx, http.MethodGet, "/v1/deliveries/"+url.PathEscape(id), nil, "attempts")
+		if err == nil {
+			err = json.Unmarshal(answer, &d)
+		}
+		if err != nil || d.State != "pending" {
+			return d, err
+		}
+		if d.WaitsFor != said && d.WaitsFor != "its turn" {
+			said = d.WaitsFor
+			fmt.Fprintf(c.errs, "%s waits for %s\n", d.ID, oneLine(said))
+		}
+		if !loop.Sleep(ctx, every) {
+			return d, context.Cause(ctx)
+		}
+	}
 }
 
 // before is the time that was so long ago.

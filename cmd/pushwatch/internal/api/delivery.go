@@ -35,6 +35,7 @@ type Attempt struct {
 	At         time.Time `json:"at" doc:"When it began."`
 	Status     int       `json:"status" doc:"The HTTP status of the answer; 0: there was none." example:"503"`
 	Error      string    `json:"error" doc:"Why it failed; empty: it did not."`
+	Counts     bool      `json:"counts" doc:"Whether it counts against the delivery."`
 	DurationMS int64     `json:"duration_ms" minimum:"0" doc:"How long it took, in milliseconds." example:"35"`
 }
 
@@ -47,5 +48,5 @@ type Replay struct {
 
 // A ReplayResult is the answer to a [Replay].
 type ReplayResult struct {
-	Replayed int `json:"replayed" doc:"How many are delivered again." example:"12"`
+	Replayed int `json:"replayed" doc:"How many were queued again." example:"12"`
 }

@@ -377,14 +377,14 @@ func TestReplay(t *testing.T) {
 		if second.State != notify.Delivered || second.Attempts != 2 {
 			t.Errorf("delivery = %+v, want it delivered by the second attempt after its replay", second)
 		}
-		if err := w.dispatcher.Retry(t.Context(), second.ID); err != nil { // one that is delivered
-			t.Fatal(err)
+		if n, err := w.dispatcher.Retry(t.Context(), second.ID); n != 1 || err != nil { // one that is delivered
+			t.Fatalf("Retry() = %d, %v, want 1", n, err)
 		}
 		rest(time.Minute)
 		if got := r.accepted(); len(got) != 4 || got[3] != "msg_1" {
 			t.Errorf("accepted = %v, want msg_1 again", got)
 		}
-		if err := w.dispatcher.Retry(t.Context(), notify.DeliveryID{Shard: 1, ID: 99}); !strings.Contains(fmt.Sprint(err), "no such delivery") {
+		if _, err := w.dispatcher.Retry(t.Context(), notify.DeliveryID{Shard: 1, ID: 99}); !strings.Contains(fmt.Sprint(err), "no such delivery") {
 			t.Errorf("Retry() of no delivery = %v, want %v", err, notify.ErrNoDelivery)
 		}
 		w.stop()

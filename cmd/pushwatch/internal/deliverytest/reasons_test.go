@@ -66,6 +66,7 @@ func TestDownIsShown(t *testing.T) {
 		var up atomic.Bool
 		refusal := &notify.SendError{Cause: notify.CauseConnect, Reason: "connect to classroom.example: connection refused"}
 		r := &receiver{answer: func(context.Context, *notify.Delivery) error {
+			time.Sleep(100 * time.Millisecond) // the first attempts of all lanes are in flight together
 			if up.Load() {
 				return nil
 			}
@@ -164,7 +165,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		up.Store(true)
 		rest(5 * time.Minute)
 		for _, record := range w.records("n") {
-			if err := w.dispatcher.Retry(t.Context(), record.ID); err != nil {
+			if _, err := w.dispatcher.Retry(t.Context(), record.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -232,6 +233,71 @@ func TestLastErrorStays(t *testing.T) {
 		if s := w.status("n"); s.LastError != "" || s.Pending != 0 || s.State != notify.Active {
 			t.Errorf("Notifiers() after a success = %+v, want nothing left of it", s)
 		}
+		w.stop()
+	})
+}
+
+// TestWaitsFor takes two events of one push through everything that can hold them up,
+// and through their delivery.
+func TestWaitsFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var answer atomic.Pointer[notify.SendError]
+		answer.Store(refused)
+		r := &receiver{answer: func(context.Context, *notify.Delivery) error {
+			if failure := answer.Load(); failure != nil {
+				return failure
+			}
+			return nil
+		}}
+		w := newWorld(t, to("n", r))
+		w.push("x", 2, "n")
+		check := func(when, first, second string) {
+			t.Helper()
+			records := w.records("n")
+			got := [2]string{records[0].WaitsFor, records[1].WaitsFor}
+			next := records[0].NextAttemptAt.UTC().Format(time.RFC3339)
+			want := [2]string{strings.ReplaceAll(first, "NEXT", next), strings.ReplaceAll(second, "NEXT", next)}
+			if got != want {
+				t.Errorf("%s, the two wait for %q, want %q", when, got, want)
+			}
+			if one, _, err := w.dispatcher.Delivery(t.Context(), records[1].ID); err != nil || one.WaitsFor != got[1] {
+				t.Errorf("%s, Delivery() waits for %q, %v, want %q", when, one.WaitsFor, err, got[1])
+			}
+		}
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		rest(time.Second)
+		check("refused", "its retry at NEXT", "an earlier event of the same push: dlv_1_1")
+		must(w.dispatcher.Pause(t.Context(), "n"))
+		check("paused", "the notifier, which is paused", "the notifier, which is paused")
+		rest(time.Minute)
+		w.dispatcher.Reconfigure(nil)
+		check("renamed", "a notifier of this name: the settings have none", "a notifier of this name: the settings have none")
+		w.dispatcher.Reconfigure([]notify.Notifier{to("n", r)})
+		rest(time.Second)
+
+		until := time.Now().Add(time.Hour).Truncate(time.Second)
+		answer.Store(&notify.SendError{Cause: notify.CauseThrottled, Reason: "answered 429", RetryAfter: until})
+		must(w.dispatcher.Resume(t.Context(), "n"))
+		rest(time.Minute)
+		pause := "the notifier, which asked for a pause until " + until.UTC().Format(time.RFC3339)
+		check("throttled", pause, pause)
+
+		must(w.dispatcher.Resume(t.Context(), "n"))
+		answer.Store(broken)
+		w.announceAll(8, 8, "n")
+		rest(10 * time.Minute)
+		probe := w.status("n").NextProbeAt.UTC().Format(time.RFC3339)
+		check("down", "the notifier, which is down: next probe at "+probe, "the notifier, which is down: next probe at "+probe)
+
+		answer.Store(nil)
+		rest(10 * time.Minute)
+		check("delivered", "", "")
 		w.stop()
 	})
 }

@@ -94,7 +94,7 @@ func (db *DB) Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record
 	}
 	var attempts []notify.Attempt
 	if err == nil {
-		attempts, err = decodeLog(log, uncounted)
+		attempts, err = decodeLogs(log, uncounted)
 	}
 	if err != nil {
 		return notify.Record{}, nil, fmt.Errorf("read delivery %s: %w", id, err)
@@ -115,7 +115,7 @@ func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify
 			var log, uncounted string
 			err := scan(&id.Shard, &id.ID, &log, &uncounted)
 			if err == nil {
-				attempts[id], err = decodeLog(log, uncounted)
+				attempts[id], err = decodeLogs(log, uncounted)
 			}
 			return err
 		}, `SELECT shard, id, log, uncounted FROM deliveries WHERE (log <> '' OR uncounted <> '') AND (shard, id) IN (VALUES `+values(len(some), "BIGINT", "BIGINT")+`)`, args...)
@@ -126,20 +126,28 @@ func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify
 	return attempts, nil
 }
 
-// decodeLog reads logs of a delivery, and returns their attempts in the order in which
-// they began.
-func decodeLog(logs ...string) ([]notify.Attempt, error) {
+// decodeLogs reads both logs of a delivery, and returns their attempts in the order in
+// which they began.
+func decodeLogs(log, uncounted string) ([]notify.Attempt, error) {
+	attempts, err := decodeLog(log, false)
+	free, err2 := decodeLog(uncounted, true)
+	attempts = append(attempts, free...)
+	slices.SortStableFunc(attempts, func(a, b notify.Attempt) int { return a.At.Compare(b.At) })
+	return attempts, errors.Join(err, err2)
+}
+
+// decodeLog reads a log of attempts, which are free or not.
+func decodeLog(log string, free bool) ([]notify.Attempt, error) {
 	var attempts []notify.Attempt
-	for line := range strings.Lines(strings.Join(logs, "")) {
+	for line := range strings.Lines(log) {
 		var l logLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			return nil, fmt.Errorf("read log: %w", err)
 		}
 		attempts = append(attempts, notify.Attempt{
-			At: l.At.Time, Status: l.Status, Error: l.Error, Duration: time.Duration(l.DurationMS) * time.Millisecond,
+			At: l.At.Time, Status: l.Status, Error: l.Error, Duration: time.Duration(l.DurationMS) * time.Millisecond, Free: free,
 		})
 	}
-	slices.SortStableFunc(attempts, func(a, b notify.Attempt) int { return a.At.Compare(b.At) })
 	return attempts, nil
 }
 

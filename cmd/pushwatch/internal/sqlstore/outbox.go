@@ -27,7 +27,7 @@ func (a *Account) decodeDelivery(scan scanner) (notify.Delivery, error) {
 	}
 	d.Task = watcher.Key{SDKAppID: app.V, TaskID: task.V}
 	if err == nil {
-		d.Uncounted, err = decodeLog(uncounted)
+		d.Uncounted, err = decodeLog(uncounted, true)
 	}
 	return d, err
 }

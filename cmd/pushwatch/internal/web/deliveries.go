@@ -18,7 +18,7 @@ type Deliveries interface {
 	Deliveries(ctx context.Context, query notify.Query) ([]notify.Record, error)
 	// Delivery and Retry return [notify.ErrNoDelivery] for an unknown delivery.
 	Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error)
-	Retry(ctx context.Context, id notify.DeliveryID) error
+	Retry(ctx context.Context, id notify.DeliveryID) (int, error)
 	// RetryAll replays the dead deliveries of a notifier that were made between two
 	// times, zero for none, and returns how many; [notify.ErrNoNotifier].
 	RetryAll(ctx context.Context, notifier string, since, until time.Time) (int, error)
@@ -52,7 +52,7 @@ func (a *deliveryAPI) register(r huma.API) {
 	handle(r, huma.Operation{
 		OperationID: "retry-delivery", Method: http.MethodPost, Path: "/v1/deliveries/{id}/retry", Tags: []string{"deliveries"},
 		Summary: "Deliver again what was delivered or given up", DefaultStatus: http.StatusAccepted,
-		Description: "The same event, byte for byte, under the same id. A pending one is left as it is.",
+		Description: "The same event, byte for byte, under the same id. A pending one is left as it is, and not counted.",
 	}, a.retry)
 	handle(r, huma.Operation{
 		OperationID: "retry-deliveries", Method: http.MethodPost, Path: "/v1/deliveries/retry", Tags: []string{"deliveries"},
@@ -99,17 +99,18 @@ func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*struct{ Body 
 	}
 	out := &struct{ Body api.DeliveryDetail }{api.DeliveryDetail{Delivery: showDelivery(record), Log: []api.Attempt{}}}
 	for _, t := range attempts {
-		out.Body.Log = append(out.Body.Log, api.Attempt{At: *timeOrNull(t.At), Status: t.Status, Error: t.Error, DurationMS: t.Duration.Milliseconds()})
+		out.Body.Log = append(out.Body.Log, api.Attempt{At: *timeOrNull(t.At), Status: t.Status, Error: t.Error, Counts: !t.Free, DurationMS: t.Duration.Milliseconds()})
 	}
 	return out, nil
 }
 
-func (a *deliveryAPI) retry(ctx context.Context, in *deliveryPath) (*struct{}, error) {
+func (a *deliveryAPI) retry(ctx context.Context, in *deliveryPath) (*struct{ Body api.ReplayResult }, error) {
+	var n int
 	id, err := notify.ParseDeliveryID(in.ID)
 	if err == nil {
-		err = a.deliveries.Retry(ctx, id)
+		n, err = a.deliveries.Retry(ctx, id)
 	}
-	return nil, a.failure(ctx, err)
+	return &struct{ Body api.ReplayResult }{api.ReplayResult{Replayed: n}}, a.failure(ctx, err)
 }
 
 func (a *deliveryAPI) retryAll(ctx context.Context, in *struct{ Body api.Replay }) (*struct{ Body api.ReplayResult }, error) {

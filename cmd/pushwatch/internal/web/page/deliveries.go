@@ -158,7 +158,8 @@ func (s *site) retryDelivery(r *request) (location string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return "/deliveries/" + id.String() + "?done=retried", s.Deliveries.Retry(r.Context(), id)
+	_, err = s.Deliveries.Retry(r.Context(), id)
+	return "/deliveries/" + id.String() + "?done=retried", err
 }
 
 func (s *site) notifierList(r *request) (view, error) {

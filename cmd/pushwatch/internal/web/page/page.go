@@ -52,7 +52,7 @@ type Deliveries interface {
 	Deliveries(ctx context.Context, query notify.Query) ([]notify.Record, error)
 	// Delivery and Retry return [notify.ErrNoDelivery] for an unknown delivery.
 	Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error)
-	Retry(ctx context.Context, id notify.DeliveryID) error
+	Retry(ctx context.Context, id notify.DeliveryID) (int, error)
 	// Attempts returns no entry for a delivery without attempts.
 	Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID][]notify.Attempt, error)
 	// RetryAll replays the dead deliveries of a notifier that were made between two

@@ -47,16 +47,15 @@ func (s *site) actOnTasks(r *request) (location string, err error) {
 func (s *site) retryDeliveries(r *request) (location string, err error) {
 	n := 0
 	for _, text := range selected(r, "delivery") {
+		var queued int
 		id, err := notify.ParseDeliveryID(text)
 		if err == nil {
-			err = s.Deliveries.Retry(r.Context(), id)
+			queued, err = s.Deliveries.Retry(r.Context(), id)
 		}
-		switch {
-		case err == nil:
-			n++
-		case !errors.Is(err, notify.ErrNoDelivery):
+		if err != nil && !errors.Is(err, notify.ErrNoDelivery) {
 			return "", err
 		}
+		n += queued
 	}
 	return backTo(r, "/deliveries", "retried", n), nil
 }
