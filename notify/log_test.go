@@ -17,7 +17,7 @@ import (
 func TestLog(t *testing.T) {
 	levels := map[watcher.EventType]zapcore.Level{
 		watcher.PushFailed: zap.ErrorLevel, watcher.PushNotFound: zap.ErrorLevel,
-		watcher.WatcherBlind:  zap.ErrorLevel,
+		watcher.PushBlind: zap.ErrorLevel, watcher.PushAbandoned: zap.ErrorLevel, watcher.WatcherBlind: zap.ErrorLevel,
 		watcher.PushException: zap.WarnLevel, watcher.PushStalled: zap.WarnLevel, watcher.PushOverdue: zap.WarnLevel,
 		watcher.PushBackupChanged: zap.WarnLevel, watcher.PushChanged: zap.WarnLevel,
 		watcher.DeliveryExhausted: zap.WarnLevel, // it was logged as an error when it died
