@@ -44,14 +44,27 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return exitDone
 	}
 	if _, ok := errors.AsType[*settingsError](err); ok {
-		fmt.Fprintln(errs, err) // names the file in each line
+		printLast(errs, err) // names the file in each line
 		return exitUsage
 	}
-	fmt.Fprintln(errs, "pushwatch:", err)
+	printLast(errs, "pushwatch:", err)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// printLast prints why the process ends. It does not wait for a pipe that nobody reads.
+func printLast(out io.Writer, text ...any) {
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		fmt.Fprintln(out, text...)
+	}()
+	select {
+	case <-printed:
+	case <-time.After(logFlush):
+	}
 }
 
 // A usageError is one that a restart does not fix: a person has to act.

@@ -72,11 +72,14 @@ func launch(t testing.TB, args ...string) *process {
 	return start(t, exec.Command(path, args...))
 }
 
-// start starts a command as launch does.
+// start starts a command as launch does. Its errors go where cmd says, if it does.
 func start(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{Cmd: cmd, log: new(output)}
-	p.Stdout, p.Stderr = p.log, p.log
+	p.Stdout = p.log
+	if p.Stderr == nil {
+		p.Stderr = p.log
+	}
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.Start(); err != nil {
 		t.Fatal(err)

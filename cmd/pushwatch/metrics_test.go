@@ -32,6 +32,7 @@ var metricLabels = map[string][]string{
 	"pushwatch_deliveries_pending":      {"notifier"},
 	"pushwatch_deliveries_dead":         {"notifier"},
 	"pushwatch_oldest_pending_seconds":  {"notifier"},
+	"pushwatch_log_lines_lost_total":    nil,
 	"pushwatch_build_info":              {"version", "commit", "go"},
 }
 

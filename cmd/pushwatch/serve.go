@@ -45,7 +45,11 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log, level := s.Log.logger(errs)
+	// Without this a write to a closed pipe ends the process, by a signal that systemd
+	// takes for a clean exit.
+	signal.Ignore(syscall.SIGPIPE)
+	lines := newLogWriter(errs)
+	log, level := s.Log.logger(lines)
 	defer log.Sync()
 	for _, w := range doc.sorted(true) {
 		log.Warn("settings warning", zap.String("warning", doc.print(w)))
@@ -61,6 +65,7 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 		return err
 	}
 	defer d.close()
+	d.metrics.MustRegister(lines.metric())
 	defer systemd.SdNotify(false, systemd.SdNotifyStopping)
 	reloads := make(chan settings)
 	go readAgain(ctx, file, log, hangups, reloads)
