@@ -1,8 +1,8 @@
 // Package tencent asks Tencent Cloud what it knows of whiteboard pushes: it is
 // [watcher.Cloud] over the common module of Tencent's Go SDK.
 //
-// The SDK signs requests and parses answers. Everything between is ours, since
-// a poller that runs for months needs it stricter than the SDK has it:
+// The SDK signs requests and checks that answers are JSON. The rest is ours, since a
+// poller that runs for months must be stricter than the SDK:
 //
 //   - One Describe is at most one request at the server. The SDK does not
 //     repeat, and neither may net/http, whatever happens to a kept connection.
