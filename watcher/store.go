@@ -115,6 +115,7 @@ type Registry interface {
 type TaskQuery struct {
 	Account  string
 	States   []State // one of them must match
+	Blind    bool    // only those that are blind by themselves
 	SDKAppID int64
 	Contains string            // stands somewhere in the task id
 	Labels   map[string]string // all must match exactly

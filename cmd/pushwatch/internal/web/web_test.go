@@ -337,7 +337,7 @@ func TestPageOrProblem(t *testing.T) {
 		{closed, "GET", "/", []string{browser}, 303, ""},
 		{closed, "GET", "/assets/nothing", nil, 404, html},
 		{open, "POST", "/tasks", nil, 404, problem},
-		{open, "POST", "/tasks", []string{browser, form}, 404, html},
+		{open, "POST", "/tasks", []string{browser, form}, 422, html}, // the form of the page, with a fault
 		{open, "GET", "/tasks", nil, 200, html},
 		{open, "GET", "/assets/nothing", nil, 404, html},
 	} {

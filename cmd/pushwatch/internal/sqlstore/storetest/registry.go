@@ -229,6 +229,9 @@ func testTasks(t *testing.T, b *bench) {
 	pushing := change(tasks[9], nil, watcher.PushStarted)
 	pushing.Task.State = watcher.Pushing
 	b.save(a, pushing)
+	blind := change(tasks[11], nil, watcher.PushBlind)
+	blind.Task.Memory.Blind = &watcher.Blind{Since: start, Alone: start, Error: watcher.PollError{Code: "unreadable", Message: "an answer"}}
+	b.save(a, blind)
 
 	for _, test := range []struct {
 		name  string
@@ -239,6 +242,7 @@ func testTasks(t *testing.T, b *bench) {
 		{"account", watcher.TaskQuery{Account: "college"}, 1},
 		{"state", watcher.TaskQuery{States: []watcher.State{watcher.Pushing}}, 1},
 		{"one of two states", watcher.TaskQuery{States: []watcher.State{watcher.Pushing, watcher.Registered}}, 250},
+		{"blind", watcher.TaskQuery{Blind: true}, 1},
 		{"application", watcher.TaskQuery{SDKAppID: 1400000002}, 125},
 		{"label", watcher.TaskQuery{Labels: map[string]string{"course": "math"}}, 50},
 		{"label with a wildcard", watcher.TaskQuery{Labels: map[string]string{"course": "ma%h"}}, 50},

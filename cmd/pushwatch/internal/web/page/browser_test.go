@@ -272,7 +272,7 @@ func testFilters(t *testing.T, c *chrome) {
 		t.Errorf("live pushes in pages = %d %v, want 122, the newest first", len(all), all)
 	}
 
-	tb.click(".tabs a:nth-child(5)")
+	tb.click(".tabs a:nth-child(6)")
 	if got := ids(); !slices.Equal(got, []string{"mistyped", "music-4d", "physics-2a"}) {
 		t.Errorf("ended pushes = %v", got)
 	}

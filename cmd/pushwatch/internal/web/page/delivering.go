@@ -10,9 +10,9 @@ import (
 type deliveryStatus struct {
 	Notifiers     int
 	Pending, Dead int
-	Waiting       time.Duration // age of the oldest pending delivery
-	Inactive      []string      // notifiers that are down, paused or gone
-	Unknown       bool          // the database does not answer
+	Waiting       time.Duration   // age of the oldest pending delivery
+	Inactive      []notify.Status // notifiers that are down, paused or gone
+	Unknown       bool            // the database does not answer
 }
 
 // lateAfter is the age from which a pending delivery counts as late.
@@ -43,7 +43,7 @@ func (d deliveryStatus) Word() message {
 	case d.Unknown:
 		return say("delivery.unknown")
 	case len(d.Inactive) == 1:
-		return say("delivery.inactive", "Notifier", d.Inactive[0])
+		return say("delivery."+string(d.Inactive[0].State), "Notifier", d.Inactive[0].Name)
 	case len(d.Inactive) > 1:
 		return say("delivery.inactives", "N", len(d.Inactive))
 	case d.Dead > 0:
@@ -66,7 +66,7 @@ func deliveryStatusOf(notifiers []notify.Status, err error) deliveryStatus {
 		d.Dead += n.Dead
 		d.Waiting = max(d.Waiting, n.Waiting)
 		if n.State != notify.Active {
-			d.Inactive = append(d.Inactive, n.Name)
+			d.Inactive = append(d.Inactive, n)
 		}
 	}
 	return d

@@ -26,9 +26,10 @@ type eventData struct {
 	Push            *watcher.Push     `json:"push"`
 	Error           *watcher.APIError `json:"error"`
 	ExceptionsAdded int64             `json:"exceptions_added"`
+	PreviousStatus  string            `json:"previous_status"`
 	LastObservedAt  time.Time         `json:"last_observed_at"`
 
-	Since     time.Time `json:"since"` // of watcher.*
+	Since     time.Time `json:"since"` // of watcher.* and the blindness of a push
 	Tasks     int       `json:"tasks"`
 	Notifier  string    `json:"notifier"`   // of delivery.exhausted and webhook.test
 	EventType string    `json:"event_type"` // of delivery.exhausted
@@ -86,11 +87,11 @@ func (e event) Class() string { return eventClass(e.Type) }
 
 func eventClass(t watcher.EventType) string {
 	switch t {
-	case watcher.PushFailed, watcher.PushNotFound, watcher.WatcherBlind, watcher.DeliveryExhausted:
+	case watcher.PushFailed, watcher.PushNotFound, watcher.PushBlind, watcher.PushAbandoned, watcher.WatcherBlind, watcher.DeliveryExhausted:
 		return "bad"
 	case watcher.PushException, watcher.PushStalled, watcher.PushOverdue, watcher.PushBackupChanged, watcher.PushChanged:
 		return "odd"
-	case watcher.PushStopped, watcher.WatcherSighted:
+	case watcher.PushStopped, watcher.PushSighted, watcher.WatcherSighted:
 		return "good"
 	}
 	return "plain"
@@ -112,15 +113,28 @@ func (e event) Detail() any {
 	case watcher.PushBackupChanged:
 		return textOrNil(value(push.Backup))
 	case watcher.PushChanged:
+		if d.PreviousStatus != "" {
+			return say("event.changed", "From", d.PreviousStatus, "To", value(push.Status))
+		}
 		return textOrNil(value(push.Status))
+	case watcher.PushBlind, watcher.PushAbandoned:
+		return say("event.push_blind", "Time", d.Since, "Error", errorText(d.Error))
 	case watcher.WatcherBlind:
 		return say("event.blind", "N", d.Tasks, "Error", errorText(d.Error))
-	case watcher.WatcherSighted:
+	case watcher.WatcherSighted, watcher.PushSighted:
 		return say("event.sighted", "Span", e.At.Sub(d.Since))
 	case watcher.DeliveryExhausted:
 		return say("event.exhausted", "Type", d.EventType, "Notifier", d.Notifier, "Error", d.LastError)
 	}
 	return nil
+}
+
+// taskEndReason says why a task has ended: a message, or a text.
+func taskEndReason(t watcher.Task) any {
+	if b := t.Memory.Blind; t.State == watcher.Abandoned && b != nil {
+		return say("event.push_blind", "Time", b.Since, "Error", errorText(&watcher.APIError{Code: b.Error.Code, Message: b.Error.Message}))
+	}
+	return endReason(t.Push, t.Error)
 }
 
 // endReason says why a push has ended: a message, or a text.

@@ -89,13 +89,13 @@ func TestHeader(t *testing.T) {
 	if err := w.dispatcher.Pause(t.Context(), "oncall"); err != nil {
 		t.Fatal(err)
 	}
-	if got := chip(); got != "<bdi>oncall</bdi> receives nothing" {
+	if got := chip(); got != "<bdi>oncall</bdi> is paused" {
 		t.Errorf("with a paused notifier the header says %q", got)
 	}
 	slow := fine("school")
 	slow.Granted = 12
 	w.show(slow)
-	if got := chip(); got != "<bdi>oncall</bdi> receives nothing" {
+	if got := chip(); got != "<bdi>oncall</bdi> is paused" {
 		t.Errorf("with a paused notifier and a slow account the header says %q, want the worse one", got)
 	}
 	w.show(blindAccount("school", 0, time.Hour, true))
@@ -148,5 +148,73 @@ func TestAdvice(t *testing.T) {
 	}
 	if got := w.rows("/tasks?account=school"); len(got) != 1 {
 		t.Errorf("pushes of the account = %v, want one", got)
+	}
+}
+
+// TestBlindPushes shows pushes that are blind by themselves: on the overview, in the
+// list, and each with its error and what to do.
+func TestBlindPushes(t *testing.T) {
+	w := newWorld(t)
+	since := time.Now().Add(-time.Hour)
+	alone := &watcher.Blind{Since: since, Alone: since, Error: watcher.PollError{Code: "InvalidParameter", Message: hostile, Since: since}}
+	blind := w.happen(w.register("unclear", 2*time.Hour, nil),
+		seen{kind: watcher.PushStarted, ago: time.Hour, push: pushing(time.Hour, 0)},
+		seen{kind: watcher.PushBlind, ago: 50 * time.Minute, push: pushing(time.Hour, 0), blind: alone})
+	w.happen(w.register("given-up", 80*time.Hour, nil), seen{kind: watcher.PushBlind, ago: 73 * time.Hour, blind: alone}, seen{kind: watcher.PushAbandoned, ago: time.Hour, blind: alone})
+	w.register("fresh", time.Minute, nil)
+	a := fine("school")
+	a.BlindPushes, a.Unobserved = 1, 3
+	w.show(a)
+	for _, c := range []struct {
+		path string
+		want []string
+	}{
+		{"/", []string{"Partly blind", "Status unknown for 1 push by itself", "3 are not observed yet.", "/tasks?account=school&state=blind", "push.abandoned"}},
+		{"/tasks?state=blind", []string{"unclear", `<span class="state bad">blind</span>`}},
+		{"/tasks?state=abandoned", []string{"given-up", "not observed since", "InvalidParameter"}},
+		{"/tasks/" + blind.Key.String(), []string{"this push alone cannot be observed", "Polls fail since", "InvalidParameter", "202E⟩", "Check that the task id belongs to this application", "push.blind"}},
+		{"/tasks/1400000001/given-up", []string{"abandoned", "Ended", "not observed since", "Reopen"}},
+		{"/tasks/1400000001/fresh", []string{"Not observed yet."}},
+		{"/events?type=push.blind", []string{"unclear", "given-up"}},
+	} {
+		got := w.get(c.path)
+		if got.Code != http.StatusOK {
+			t.Errorf("GET %s = %d", c.path, got.Code)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(body(got), want) {
+				t.Errorf("GET %s does not say %q:\n%s", c.path, want, body(got))
+			}
+		}
+		if strings.Contains(got.Body.String(), "<script>alert") {
+			t.Errorf("GET %s shows hostile text as more than text", c.path)
+		}
+	}
+	if got := w.rows("/tasks?state=blind"); len(got) != 1 {
+		t.Errorf("blind pushes = %v, want the one", got)
+	}
+	if got := body(w.get("/tasks/1400000001/given-up")); strings.Contains(got, "Polls fail") {
+		t.Error("the polls of an ended push are said to fail")
+	}
+}
+
+// TestDown shows a notifier that does not answer, and when it is probed.
+func TestDown(t *testing.T) {
+	w := newWorld(t)
+	w.mu.Lock()
+	w.refuse = &notify.SendError{Reason: "connection refused", Err: errors.New("connection refused")}
+	w.mu.Unlock()
+	for i := range 12 {
+		w.happen(w.register(string(rune('a'+i)), time.Minute, nil), seen{kind: watcher.PushStarted})
+	}
+	want := "<bdi>classroom</bdi> is down"
+	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		got := body(w.get("/notifiers"))
+		if header := w.get("/").Body.String(); strings.Contains(header, want) && strings.Contains(got, "next probe") && strings.Contains(got, "connection refused") {
+			break
+		}
+		if time.Since(begin) > hang {
+			t.Fatalf("a notifier that is down is shown as\n%s", got)
+		}
 	}
 }

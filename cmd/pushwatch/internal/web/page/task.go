@@ -28,7 +28,15 @@ type taskDetail struct {
 }
 
 // EndReason says why the push has ended.
-func (t taskDetail) EndReason() any { return endReason(t.Push, t.Error) }
+func (t taskDetail) EndReason() any { return taskEndReason(t.Task) }
+
+// Advice is what to do where the polls of the task fail; zero: nothing.
+func (t taskDetail) Advice() message {
+	if t.PollError == nil || t.Memory.Blind == nil {
+		return message{}
+	}
+	return adviceFor(t.PollError.Code, say("advice.push"))
+}
 
 // A field is one field of an observation.
 type field struct {

@@ -17,7 +17,7 @@ import (
 // A taskFilter says which tasks are listed, and in which order. The address has the same
 // parameters.
 type taskFilter struct {
-	State   string // one of the states, "live", "ended" or "all"
+	State   string // one of the states, "live", "blind", "ended" or "all"
 	ID      string // contains
 	App     string
 	Label   string // "key:value"
@@ -26,7 +26,7 @@ type taskFilter struct {
 }
 
 // stateFilters are the values of a taskFilter's State.
-var stateFilters = []string{"live", "registered", "preparing", "pushing", "ended", "stopped", "failed", "not_found", "all"}
+var stateFilters = []string{"live", "registered", "preparing", "pushing", "blind", "ended", "stopped", "failed", "not_found", "abandoned", "all"}
 
 func readTaskFilter(in url.Values) taskFilter {
 	f := taskFilter{State: in.Get("state"), Account: in.Get("account")}
@@ -69,9 +69,10 @@ func (f taskFilter) Narrow() bool {
 // query returns the filter as a query of the store.
 func (f taskFilter) query() (watcher.TaskQuery, error) {
 	q := watcher.TaskQuery{Account: f.Account, Newest: f.Sort.Column != "id", Limit: rowsToRead}
+	q.Blind = f.State == "blind"
 	switch f.State {
 	case "all":
-	case "live", "ended":
+	case "live", "blind", "ended":
 		for _, s := range watcher.States {
 			if s.Ended() == (f.State == "ended") {
 				q.States = append(q.States, s)
@@ -129,7 +130,7 @@ type taskRow struct {
 }
 
 // EndReason says why the push has ended.
-func (t taskRow) EndReason() any { return endReason(t.Push, t.Error) }
+func (t taskRow) EndReason() any { return taskEndReason(t.Task) }
 
 func (t taskRow) changedAt() (at time.Time) {
 	if t.Changed != nil {

@@ -16,6 +16,7 @@ type visibility struct {
 	Accounts int
 	Live     int           // tasks
 	Stalest  time.Duration // age of the oldest observation of a live task
+	Waiting  int           // live tasks that were not observed yet
 	Since    time.Time     // when the oldest outage began; zero: there is none
 	LastSeen time.Time     // the newest observation of what is blind now; zero: none is known
 	Reasons  []reason      // the worst first
@@ -36,6 +37,7 @@ type reason struct {
 	Cause    *watcher.APIError
 	Tasks    int     // live ones that it concerns
 	Advice   message // what to do
+	Link     string  // address of what it concerns; empty: there is none
 }
 
 // Word is the visibility in a few words.
@@ -63,6 +65,7 @@ func visibilityOf(accounts []watcher.AccountStatus) visibility {
 		all.Reasons = append(all.Reasons, one.Reasons...)
 		all.Live += one.Live
 		all.Stalest = max(all.Stalest, one.Stalest)
+		all.Waiting += one.Waiting
 		if one.Level < blind {
 			all.Level = min(all.Level, one.Level)
 		}
@@ -84,7 +87,7 @@ func visibilityOf(accounts []watcher.AccountStatus) visibility {
 
 // accountVisibility returns the visibility of one account.
 func accountVisibility(a watcher.AccountStatus) visibility {
-	v := visibility{Accounts: 1, Stalest: a.Stalest}
+	v := visibility{Accounts: 1, Stalest: a.Stalest, Waiting: a.Unobserved}
 	for _, n := range a.Tasks {
 		v.Live += n
 	}
@@ -92,7 +95,7 @@ func accountVisibility(a watcher.AccountStatus) visibility {
 	if !a.Unheard.IsZero() { // the rest of its status is as old
 		reasons = []reason{{Level: blind, What: say("reason.unwatched", "Process", a.Member), Since: a.Unheard, LastSeen: a.LastSeen, Tasks: v.Live, Advice: say("advice.unwatched")}}
 	} else {
-		reasons = slices.Concat(storeReasons(a, v.Live), outageReasons(a), speedReasons(a, v.Live))
+		reasons = slices.Concat(storeReasons(a, v.Live), outageReasons(a), pushReasons(a), speedReasons(a, v.Live))
 	}
 	for _, r := range reasons {
 		r.Account = a.Name
@@ -144,6 +147,8 @@ var advices = []struct{ code, id string }{
 	{"UnauthorizedOperation", "advice.permission"},
 	{"credentials", "advice.credentials_file"},
 	{"network", "advice.network"},
+	{"timeout", "advice.network"},
+	{"http ", "advice.network"},
 	{"RequestLimitExceeded", "advice.quota"},
 	{"InternalError", "advice.service"},
 	{"internal", "advice.bug"},
@@ -151,17 +156,34 @@ var advices = []struct{ code, id string }{
 
 // outageAdvice says what to do about an outage.
 func outageAdvice(d watcher.Darkness) message {
-	if d.Cause != nil {
-		for _, a := range advices {
-			if strings.HasPrefix(d.Cause.Code, a.code) {
-				return say(a.id)
-			}
+	general := say("advice.account")
+	if d.SDKAppID != 0 {
+		general = say("advice.application")
+	}
+	if d.Cause == nil {
+		return general
+	}
+	return adviceFor(d.Cause.Code, general)
+}
+
+// adviceFor says what to do about an error code, or else in general.
+func adviceFor(code string, general message) message {
+	for _, a := range advices {
+		if strings.HasPrefix(code, a.code) {
+			return say(a.id)
 		}
 	}
-	if d.SDKAppID != 0 {
-		return say("advice.application")
+	return general
+}
+
+// pushReasons says that pushes of an account are blind by themselves.
+func pushReasons(a watcher.AccountStatus) []reason {
+	if a.BlindPushes == 0 {
+		return nil
 	}
-	return say("advice.account")
+	return []reason{{
+		Level: failing, What: say("reason.pushes", "N", a.BlindPushes), Advice: say("advice.pushes"), Link: address("/tasks", "account", a.Name, "state", "blind"),
+	}}
 }
 
 // speedReasons says why the pushes of an account are observed later than promised.
@@ -182,7 +204,7 @@ func (v *visibility) summarize() {
 		if r.Level < failing {
 			continue
 		}
-		if v.Since.IsZero() || r.Since.Before(v.Since) {
+		if v.Since.IsZero() || !r.Since.IsZero() && r.Since.Before(v.Since) {
 			v.Since = r.Since
 		}
 		if r.LastSeen.After(v.LastSeen) {

@@ -159,12 +159,13 @@ type seen struct {
 	window time.Duration // since the poll before
 	push   watcher.Push
 	err    *watcher.APIError
+	blind  *watcher.Blind // it is blind by itself from then on
 }
 
 // states are those that events lead to.
 var states = map[watcher.EventType]watcher.State{
 	watcher.PushPreparing: watcher.Preparing, watcher.PushStarted: watcher.Pushing, watcher.PushStopped: watcher.Stopped,
-	watcher.PushFailed: watcher.Failed, watcher.PushNotFound: watcher.NotFound,
+	watcher.PushFailed: watcher.Failed, watcher.PushNotFound: watcher.NotFound, watcher.PushAbandoned: watcher.Abandoned,
 }
 
 // happen saves what was seen of a push, one after the other.
@@ -183,7 +184,7 @@ func (w *world) happen(t watcher.Task, all ...seen) watcher.Task {
 		if push := s.push; push.Status != nil {
 			t.Push = &push
 		}
-		t.Error, t.LastObservedAt, t.LastPolledAt = s.err, at, at
+		t.Error, t.LastObservedAt, t.LastPolledAt, t.Memory.Blind = s.err, at, at, s.blind
 		t.Version++
 		t.Sequence++
 		if t.State.Ended() {
