@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +55,7 @@ func check(ctx context.Context, file string, online bool, out, errs io.Writer) e
 	if err != nil {
 		return err
 	}
-	text, err := toml.Marshal(s)
+	text, err := s.printed()
 	if err != nil {
 		return fmt.Errorf("print settings: %w", err)
 	}
@@ -66,6 +68,33 @@ func check(ctx context.Context, file string, online bool, out, errs io.Writer) e
 		return nil
 	}
 	return s.checkOnline(ctx, errs)
+}
+
+// printed returns the settings in force as TOML. Of a notifier it has those that have
+// an effect for its type.
+func (s settings) printed() ([]byte, error) {
+	var notifiers []any
+	for _, n := range s.Notifiers {
+		value := reflect.ValueOf(n)
+		var fields []reflect.StructField
+		for field := range value.Type().Fields() {
+			if n.hasEffect(field) {
+				fields = append(fields, field)
+			}
+		}
+		shown := reflect.New(reflect.StructOf(fields)).Elem()
+		for i, field := range fields {
+			shown.Field(i).Set(value.FieldByName(field.Name))
+		}
+		notifiers = append(notifiers, shown.Interface())
+	}
+	s.Notifiers = nil
+	text, err := toml.Marshal(s)
+	if err != nil || notifiers == nil {
+		return text, err
+	}
+	rest, err := toml.Marshal(map[string]any{"notifiers": notifiers})
+	return slices.Concat(text, []byte("\n"), rest), err
 }
 
 // checkOnline tries each account and each notifier, and says how each went.

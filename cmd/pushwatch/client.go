@@ -72,7 +72,7 @@ func (c *client) prepare(cmd *cobra.Command) error {
 		return usagef("--output %s: want table or json", c.output)
 	}
 	c.server = cmp.Or(c.server, os.Getenv("PUSHWATCH_SERVER"), defaultServer)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
 	c.base = strings.TrimSuffix(c.server, "/")
 	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // one that is followed can turn a DELETE into a GET, and so into a false success

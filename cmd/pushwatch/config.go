@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pushwatch/notify/chat"
 	"pushwatch/watcher"
 	"pushwatch/watcher/setting"
 	"pushwatch/watcher/tencent"
@@ -24,7 +25,7 @@ type settings struct {
 	Heartbeat heartbeatSettings  `toml:"heartbeat"`
 	Accounts  []accountSettings  `toml:"accounts"`
 	Tasks     []taskSettings     `toml:"tasks"`
-	Notifiers []notifierSettings `toml:"notifiers"`
+	Notifiers []notifierSettings `toml:"notifiers,omitempty"` // printed by printed
 }
 
 type httpSettings struct {
@@ -145,25 +146,28 @@ type taskSettings struct {
 	Labels   map[string]string `toml:"labels"`
 }
 
+// notifierSettings are those of every type of notifier. The tag "for" names the types
+// for which a setting has an effect; without it, it has one for all.
 type notifierSettings struct {
 	Name           string                    `toml:"name"`
 	Type           string                    `toml:"type"`
-	URL            setting.Secret            `toml:"url"`
-	Secrets        []setting.Secret          `toml:"secrets"`
+	URL            setting.Secret            `toml:"url" for:"webhook chat"`
+	Secrets        []setting.Secret          `toml:"secrets" for:"webhook"`
 	Events         []string                  `toml:"events"`
 	Match          map[string]string         `toml:"match"`
-	ContentType    string                    `toml:"content_type"`
-	Headers        map[string]setting.Secret `toml:"headers"`
-	Timeout        setting.Duration          `toml:"timeout"`
-	MaxInFlight    int                       `toml:"max_in_flight"`
+	ContentType    string                    `toml:"content_type" for:"webhook"`
+	Headers        map[string]setting.Secret `toml:"headers" for:"webhook"`
+	Timeout        setting.Duration          `toml:"timeout" for:"webhook chat"`
+	MaxInFlight    int                       `toml:"max_in_flight" for:"webhook"`
 	MaxAge         setting.Duration          `toml:"max_age"`
-	AllowCIDRs     []string                  `toml:"allow_cidrs"`
-	CAFile         string                    `toml:"ca_file"`
-	ClientCertFile string                    `toml:"client_cert_file"`
-	ClientKeyFile  string                    `toml:"client_key_file"`
-	ProxyURL       setting.Secret            `toml:"proxy_url"`
-	FinalStatus    []int                     `toml:"final_status"`
+	AllowCIDRs     []string                  `toml:"allow_cidrs" for:"webhook chat"`
+	CAFile         string                    `toml:"ca_file" for:"webhook chat"`
+	ClientCertFile string                    `toml:"client_cert_file" for:"webhook"`
+	ClientKeyFile  string                    `toml:"client_key_file" for:"webhook"`
+	ProxyURL       setting.Secret            `toml:"proxy_url" for:"webhook chat"`
+	FinalStatus    []int                     `toml:"final_status" for:"webhook"`
 	Fallback       string                    `toml:"fallback"`
+	Language       string                    `toml:"language" for:"chat"`
 }
 
 // defaults are the settings of an empty file.
@@ -194,6 +198,7 @@ func (a *accountSettings) setDefaults() {
 
 func (n *notifierSettings) setDefaults() {
 	n.ContentType, n.Timeout, n.MaxInFlight, n.MaxAge = "application/json", setting.Duration(15*time.Second), 8, setting.Duration(72*time.Hour)
+	n.Language = chat.DefaultLanguage
 }
 
 // readSettings reads a settings file, fills in the defaults and checks all of it.

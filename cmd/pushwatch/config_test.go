@@ -197,6 +197,7 @@ func TestFaults(t *testing.T) {
 		{`events = ["push.*"]`, ``, `config.toml:19:3: notifiers[0].events = []: want at least one type or pattern, such as ["push.stopped", "push.failed"] or ["*"]`},
 		{`timeout = "15s"`, `timeout = "0s"`, `config.toml:25:1: notifiers[0].timeout = "0s": want at least "100ms"`},
 		{`timeout = "15s"`, `max_age = "1ns"`, `config.toml:25:1: notifiers[0].max_age = "1ns": want at least "1s"`},
+		{`timeout = "15s"`, `language = "en"`, `config.toml:25:1: notifiers[0].language has no effect for type = "webhook": leave it out, it is for chat`},
 		{`url = "sqlite:pushwatch.db"`, `retention = "1s"`, `config.toml:5:1: store.retention = "1s": want at least "1m"`},
 		{`timeout = "15s"`, `max_in_flight = 0`, `config.toml:25:1: notifiers[0].max_in_flight = 0: want 1 to 1000`},
 		{`timeout = "15s"`, `allow_cidrs = ["10.0.0.1"]`, `config.toml:25:1: notifiers[0].allow_cidrs: "10.0.0.1": want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`},
@@ -378,6 +379,56 @@ func TestExample(t *testing.T) {
 	for _, key := range keys(t) {
 		if !strings.Contains(string(text), key+" =") {
 			t.Errorf("config.example.toml does not show the setting %s", key)
+		}
+	}
+}
+
+// TestSettingsByType: a setting without an effect for a notifier's type is a fault where
+// it is written, and is not printed where it is not.
+func TestSettingsByType(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "hook"), []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]string{ // of each setting that not all types have
+		"url": `"generic://127.0.0.1/"`, "secrets": `[{ file = "hook" }]`, "content_type": `"application/json"`, "headers": `{ x = "a" }`,
+		"timeout": `"15s"`, "max_in_flight": "8", "allow_cidrs": "[]", "ca_file": `""`, "client_cert_file": `""`, "client_key_file": `""`,
+		"proxy_url": `"http://proxy.example"`, "final_status": "[422]", "language": `"en"`,
+	}
+	has := map[string][]string{
+		"log":  {},
+		"chat": {"url", "timeout", "allow_cidrs", "ca_file", "proxy_url", "language"},
+		"webhook": {"url", "secrets", "content_type", "headers", "timeout", "max_in_flight", "allow_cidrs", "ca_file", "client_cert_file", "client_key_file",
+			"proxy_url", "final_status"},
+	}
+	required := map[string]string{"log": "", "chat": `url = "generic://127.0.0.1/"`, "webhook": "url = \"https://classroom.example\"\nsecrets = [{ file = \"hook\" }]"}
+	for kind, keys := range has {
+		base := "[[notifiers]]\nname = \"n\"\ntype = \"" + kind + "\"\nevents = [\"*\"]\n" + required[kind] + "\n"
+		for key, value := range written {
+			text := base
+			if !strings.Contains(base, key+" =") {
+				text += key + " = " + value + "\n"
+			}
+			s := defaults()
+			doc := decode("config.toml", []byte(text), &s)
+			s.resolve(folder)
+			s.checkNotifiers(doc)
+			var faults []string
+			for _, f := range doc.sorted(false) {
+				faults = append(faults, doc.print(f))
+			}
+			if slices.Contains(keys, key) {
+				if len(faults) > 0 {
+					t.Errorf("%s with %s: %q, want no fault", kind, key, faults)
+				}
+			} else if len(faults) != 1 || !strings.Contains(faults[0], "notifiers[0]."+key+` has no effect for type = "`+kind+`"`) {
+				t.Errorf("%s with %s: %q, want one fault, that it has no effect", kind, key, faults)
+			}
+			printed, err := s.printed()
+			_, notifier, found := strings.Cut(string(printed), "[[notifiers]]")
+			if shown := strings.Contains(notifier, key+" ="); err != nil || !found || shown != slices.Contains(keys, key) && key != "headers" {
+				t.Errorf("%s, printed with %s: %t, %v\n%s", kind, key, shown, err, notifier)
+			}
 		}
 	}
 }

@@ -154,7 +154,8 @@ func (d *document) sorted(warnings bool) []fault {
 func (d *document) table(prefix string, tree map[string]any, into reflect.Value) {
 	fields := make(map[string]reflect.Value)
 	for i := range into.NumField() {
-		fields[into.Type().Field(i).Tag.Get("toml")] = into.Field(i)
+		name, _, _ := strings.Cut(into.Type().Field(i).Tag.Get("toml"), ",")
+		fields[name] = into.Field(i)
 	}
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		key := join(prefix, name)

@@ -225,7 +225,7 @@ func (b *demoBackend) register(ctx context.Context, key watcher.Key) {
 		return
 	}
 	req.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 	if err == nil {
 		answer.Body.Close()
 		if answer.StatusCode != http.StatusCreated {

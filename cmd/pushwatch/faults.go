@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -337,7 +338,8 @@ func (s *settings) checkTasks(d *document) {
 
 func (s *settings) checkNotifiers(d *document) {
 	var all []string
-	for i, n := range s.Notifiers {
+	for i := range s.Notifiers {
+		n := &s.Notifiers[i]
 		all = append(all, n.Name)
 		key := fmt.Sprintf("notifiers[%d]", i)
 		for _, err := range (notify.Filter{Events: n.Events, Match: n.Match}).Validate() {
@@ -351,15 +353,14 @@ func (s *settings) checkNotifiers(d *document) {
 		}
 		switch n.Type {
 		case "log":
-			if !n.URL.IsZero() || len(n.Secrets) > 0 {
-				d.fault(key+".type", `= "log": takes no url and no secrets`)
-			}
+			n.checkType(d, key)
 		case "webhook":
+			n.checkType(d, key)
+			n.checkCIDRs(d, key)
 			n.checkWebhook(d, key)
 		case "chat":
-			if len(n.Secrets) > 0 {
-				d.fault(key+".secrets", `: a chat service takes none: what it needs stands in its url`)
-			}
+			n.checkType(d, key)
+			n.checkCIDRs(d, key)
 			for _, err := range n.chat().Validate() {
 				d.faultIn(key, err)
 			}
@@ -402,15 +403,34 @@ func (s *settings) checkFallbacks(d *document) {
 	}
 }
 
+// checkType finds settings that have no effect for the notifier's type.
+func (n *notifierSettings) checkType(d *document, key string) {
+	for field := range reflect.TypeFor[notifierSettings]().Fields() {
+		name := key + "." + field.Tag.Get("toml")
+		if _, written := d.positions[name]; written && !n.hasEffect(field) {
+			d.fault(name, "has no effect for type = %q: leave it out, it is for %s", n.Type, strings.ReplaceAll(field.Tag.Get("for"), " ", " and "))
+		}
+	}
+}
+
+// hasEffect reports whether a setting has an effect for the notifier's type.
+func (n *notifierSettings) hasEffect(field reflect.StructField) bool {
+	types := strings.Fields(field.Tag.Get("for"))
+	return len(types) == 0 || slices.Contains(types, n.Type)
+}
+
+func (n *notifierSettings) checkCIDRs(d *document, key string) {
+	for _, cidr := range n.AllowCIDRs {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			d.fault(key+".allow_cidrs", `: %q: want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`, cidr)
+		}
+	}
+}
+
 func (n *notifierSettings) checkWebhook(d *document, key string) {
 	for j, hidden := range n.Secrets {
 		if hidden.IsPlain() {
 			d.warn(fmt.Sprintf("%s.secrets[%d]", key, j), `stands in the settings themselves: better { file = "…" } or { env = "…" }`)
-		}
-	}
-	for _, cidr := range n.AllowCIDRs {
-		if _, err := netip.ParsePrefix(cidr); err != nil {
-			d.fault(key+".allow_cidrs", `: %q: want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`, cidr)
 		}
 	}
 	config := n.webhook()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -21,8 +20,6 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills at once
-	// Some chat services use this client, which has no limit by itself.
-	http.DefaultClient.Timeout = time.Minute
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

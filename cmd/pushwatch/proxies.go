@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 
+	"pushwatch/notify/chat"
 	"pushwatch/watcher/tencent"
 )
 
@@ -29,7 +30,7 @@ func (s *settings) printProxies(out io.Writer) {
 				proxy, err = url.Parse(text)
 			}
 			fmt.Fprintf(out, "notifier %s: %s\n", n.Name, route(proxy, "proxy_url", err))
-		case n.Type == "chat":
+		case n.Type == "chat" && !n.isMail(): // which goes by no proxy of the environment
 			proxy, err := environmentProxy()
 			fmt.Fprintf(out, "notifier %s: %s\n", n.Name, route(proxy, "HTTPS_PROXY, unless NO_PROXY names the service", err))
 		default:
@@ -52,3 +53,9 @@ func route(proxy *url.URL, source string, err error) string {
 
 // environmentProxy is the environment's proxy for https; nil: none.
 func environmentProxy() (*url.URL, error) { return (tencent.Config{}).Proxy() }
+
+// isMail reports whether a chat notifier writes mail.
+func (n *notifierSettings) isMail() bool {
+	sender, err := chat.New(n.chat())
+	return err == nil && sender.Target() == "smtp"
+}

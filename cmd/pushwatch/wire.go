@@ -118,7 +118,7 @@ func (n *notifierSettings) config(log *zap.Logger) (notify.Notifier, error) {
 		out.Sender, err = webhook.New(n.webhook())
 	case "chat":
 		out.Sender, err = chat.New(n.chat())
-		out.MaxInFlight = 1 // it sends one at a time anyway
+		out.MaxInFlight = 1 // people read in order, and services limit how many come at once
 	}
 	if err != nil {
 		return notify.Notifier{}, fmt.Errorf("notifier %s: %w", n.Name, err)
@@ -150,7 +150,7 @@ func (n *notifierSettings) transport() transport.Config {
 
 // chat is the notifier as its sender takes it.
 func (n *notifierSettings) chat() chat.Config {
-	return chat.Config{Name: n.Name, URL: n.URL, Timeout: n.Timeout.Std()}
+	return chat.Config{Name: n.Name, URL: n.URL, Language: n.Language, Config: n.transport()}
 }
 
 // minToken is the least number of characters of a token.

@@ -1,74 +1,93 @@
-// Package chat tells people of events: one short text each, by chat, mail or
-// push message.
+// Package chat sends people short texts of events, by chat, mail or push message.
 //
-// Where to is a service URL of shoutrrr, such as
-// "slack://hook:T0…-B0…-x…@webhook" or "telegram://token@telegram?chats=@oncall".
-// https://shoutrrr.nickfedor.com describes the form of each service; it knows
-// WeCom, Lark, Teams, Discord, Matrix, ntfy, mail and others, and posts to any
-// webhook by "generic+https://…". The whole URL is taken for a secret: no error
-// shows more of it than the service's name, nor anything that a service answered,
-// since some repeat the URL, and most take it apart in ways of their own.
+// Where to is a URL that names the service. Three kinds of code take it there:
 //
-// The library offers less than package webhook does, and what follows from it is
-// this:
+//   - Slack, Teams, Discord, Telegram, WeCom, DingTalk, Lark (Feishu) and Google Chat
+//     have a row each in the table services: which URLs are theirs, what is posted, and
+//     which answer means what. A service's own https URL is taken as it is.
+//   - "smtp://…" is mail.
+//   - Every other service is written to by the library shoutrrr, whose URLs
+//     https://shoutrrr.nickfedor.com describes.
 //
-//   - It takes no context. An attempt whose time is up is left to itself. Only
-//     one runs at a time, so that at most one per notifier is ever left behind,
-//     and the next waits for it. Some services bound themselves to about ten
-//     seconds; those that use [http.DefaultClient] are bounded as the process has
-//     set that client. A message given up in this way may still arrive, and
-//     arrives again with the next attempt.
-//   - Most services use the environment's proxy (HTTPS_PROXY and the like) and
-//     follow redirects, and some read all of an answer, whatever its length. No
-//     address is refused: the service's URL is the operator's own choice.
-//   - The answer's header is not seen, and so no Retry-After is.
+// All of them go through package transport, with its guard of addresses, proxy,
+// certificate authorities and limits. A text is delivered when the service says so in
+// the words that it documents, and not by a status alone: many answer 200 and refuse.
+//
+// One notifier writes to one recipient. A URL that names several is refused: where one
+// of them fails, the text has to be sent again, and the others would get it twice.
+//
+// The whole URL is a secret: no error shows more of it than the service's name.
 package chat
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+	"slices"
+	"strings"
+	"sync"
 
 	"pushwatch/notify"
+	"pushwatch/notify/transport"
 	"pushwatch/watcher/setting"
 )
 
-const defaultTimeout = 15 * time.Second
-
 // Config describes one place to write to. A zero field is its default.
 type Config struct {
+	transport.Config
 	Name string // of the notifier
-	// URL is the service URL. It is read at each attempt.
+	// URL is where to write to. It is read at each attempt.
 	URL setting.Secret
-	// Timeout bounds an attempt, the waiting for the one before it included;
-	// default 15 s.
-	Timeout time.Duration
+	// Language is one of [Languages]; default [DefaultLanguage].
+	Language string
 }
 
 // Validate returns all that is wrong with c, each with the setting's name and what
-// would be right. The file or variable of the URL is read; nothing is sent.
+// would be right. Files and variables are read; nothing is sent.
 func (c Config) Validate() []error {
-	var faults []error
+	faults := c.Config.Validate()
 	if _, err := readURL(c.URL); err != nil {
 		faults = append(faults, fmt.Errorf("url: %w", err))
 	}
-	if c.Timeout < 0 {
-		faults = append(faults, fmt.Errorf(`timeout = "%s": want more than zero`, c.Timeout))
+	if c.Language != "" && languages[c.Language] == nil {
+		faults = append(faults, fmt.Errorf("language = %q: want one of %q", c.Language, Languages()))
 	}
 	return faults
 }
 
-// A Sender writes to one place. It is a [notify.Sender]. As it makes one attempt
-// at a time, a [notify.Notifier] with it needs no MaxInFlight above 1.
+// A Sender writes to one place. It is a [notify.Sender].
 type Sender struct {
-	config Config
+	config    Config
+	language  *language
+	transport *transport.Transport
 
-	turn    chan struct{} // full while an attempt runs, be it one that was given up
-	service types.Service // belongs to the attempt whose turn it is; nil before the first
-	opened  string        // the URL that service is for
+	mu   sync.Mutex
+	last *place // the last that was written to
+}
+
+// A place is what a URL leads to.
+type place struct {
+	url string
+	destination
+}
+
+// A destination is somebody that a service reaches.
+type destination interface {
+	// name is the service's.
+	name() string
+	// style is how the service takes texts.
+	style() style
+	// send makes one attempt, as [notify.Sender] has it.
+	send(ctx context.Context, t *transport.Transport, m message) (status int, err error)
+	// check reports whether the service can be reached, without writing to anybody.
+	check(ctx context.Context, t *transport.Transport) error
+}
+
+// A message is an event as a service takes it.
+type message struct {
+	id   string // of the event
+	text string
 }
 
 var _ notify.Sender = (*Sender)(nil)
@@ -78,16 +97,79 @@ func New(c Config) (*Sender, error) {
 	if faults := c.Validate(); len(faults) > 0 {
 		return nil, fmt.Errorf("chat %q: %w", c.Name, errors.Join(faults...))
 	}
-	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
-	return &Sender{config: c, turn: make(chan struct{}, 1)}, nil
+	c.Environment = true // most services are on the internet, where a proxy may be the only way
+	carrier, err := transport.New(c.Config)
+	if err != nil {
+		return nil, fmt.Errorf("chat %q: %w", c.Name, err)
+	}
+	return &Sender{config: c, language: languages[cmp.Or(c.Language, DefaultLanguage)], transport: carrier}, nil
 }
 
 // Target returns what may be shown of where the sender writes to: the service's
 // name, such as "slack". It is empty while the URL cannot be read.
 func (s *Sender) Target() string {
-	u, err := readURL(s.config.URL)
+	p, err := s.place()
 	if err != nil {
 		return ""
 	}
-	return serviceName(u)
+	return p.name()
+}
+
+// Send implements [notify.Sender].
+func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err error) {
+	p, err := s.place()
+	if err != nil {
+		return 0, transport.SettingsError(err)
+	}
+	style := p.style()
+	text, err := s.language.text(d.Body, &style)
+	if err != nil {
+		return 0, &notify.SendError{Reason: err.Error(), Final: true, Err: err}
+	}
+	return p.send(ctx, s.transport, message{id: d.EventID, text: text})
+}
+
+// Check reports whether the service can be reached, under the rules of an attempt.
+// Nothing is written to anybody. [ErrUnknownHost]: neither the service nor its URL
+// tells which host that is.
+func (s *Sender) Check(ctx context.Context) error {
+	p, err := s.place()
+	if err != nil {
+		return transport.SettingsError(err)
+	}
+	return p.check(ctx, s.transport)
+}
+
+// place reads the URL. What it leads to is kept while the URL stays the same: some
+// services have to be logged in to.
+func (s *Sender) place() (*place, error) {
+	text, err := s.config.URL.Value()
+	if err != nil {
+		return nil, fmt.Errorf("url: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil || s.last.url != text {
+		to, err := readURL(s.config.URL)
+		if err != nil {
+			return nil, fmt.Errorf("url: %w", err)
+		}
+		s.last = &place{url: text, destination: to}
+	}
+	return s.last, nil
+}
+
+// words are what may be secret of a service's URL: the whole and each part of it.
+func words(text string) []string {
+	return append([]string{text}, strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune("/?&=:@,;#%+", c) })...)
+}
+
+// services are all that a URL can name.
+func serviceNames() []string {
+	names := append(libraryNames(), mailName)
+	for _, s := range services {
+		names = append(names, s.names...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

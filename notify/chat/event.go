@@ -4,21 +4,28 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"pushwatch/watcher"
-	"pushwatch/watcher/setting"
 )
 
 // maxForeign is how much is shown of a text from elsewhere, in bytes.
 const maxForeign = 300
 
 // An event is what the texts are made of: the event as JSON, as far as they use
-// it. Its methods put what is known into words; those of unknown things return
-// nothing.
+// it. Its methods return what is known, fit to be shown to the service at hand, and
+// nothing for what is not known.
 type event struct {
+	content
+	language *language
+	style    *style
+	most     int // bytes that are shown of a text from elsewhere
+}
+
+type content struct {
 	Type    watcher.EventType `json:"type"`
 	Source  string            `json:"source"`
 	Subject string            `json:"subject"`
@@ -26,7 +33,10 @@ type event struct {
 	Data    struct {
 		watcher.TaskData
 
-		// Of watcher.*
+		// Of push.changed
+		PreviousStatus *string `json:"previous_status"`
+
+		// Of push.blind and the like, and of watcher.*
 		Since watcher.Timestamp `json:"since"`
 		Tasks int64             `json:"tasks"`
 
@@ -39,72 +49,93 @@ type event struct {
 	} `json:"data"`
 }
 
-// text puts an event into words.
-func text(body []byte) (string, error) {
-	e := &event{}
-	if err := json.Unmarshal(body, e); err != nil {
-		return "", fmt.Errorf("read event: %w", err)
+func readEvent(body []byte, l *language, s *style, most int) (*event, error) {
+	e := &event{language: l, style: s, most: most}
+	if err := json.Unmarshal(body, &e.content); err != nil {
+		return nil, fmt.Errorf("read event: %w", err)
 	}
 	if e.Data.Push == nil {
 		e.Data.Push = &watcher.Push{}
 	}
-	var message strings.Builder
-	if err := texts.ExecuteTemplate(&message, string(e.Type), e); err != nil {
-		return "", fmt.Errorf("put event into words: %w", err)
-	}
-	return message.String(), nil
+	return e, nil
 }
 
-// Class names what the task is for: its label "class" or "course", else the task
-// itself.
+func (e *event) kind() watcher.EventType { return e.Type }
+
+// Class names what the task is for: its label "class" or "course".
 func (e *event) Class() string {
-	labels := e.Data.Labels
-	return clean(cmp.Or(labels["class"], labels["course"], "task "+e.Data.TaskID))
+	return e.foreign(cmp.Or(e.Data.Labels["class"], e.Data.Labels["course"]))
 }
 
-// Scope names what a watcher.* event is about.
-func (e *event) Scope() string {
-	if e.Data.SDKAppID != 0 {
-		return fmt.Sprintf("Application %d of account %s", e.Data.SDKAppID, e.Data.Account)
+// TaskID is the id of the push.
+func (e *event) TaskID() string { return e.foreign(e.Data.TaskID) }
+
+// About is the event's subject: application and id of the push, for one.
+func (e *event) About() string { return e.foreign(e.Subject) }
+
+// Account is the account that the event is about.
+func (e *event) Account() string { return e.foreign(e.Data.Account) }
+
+// Application is the application that the event is about.
+func (e *event) Application() string {
+	if e.Data.SDKAppID == 0 {
+		return ""
 	}
-	return "Account " + e.Data.Account
+	return strconv.FormatInt(e.Data.SDKAppID, 10)
 }
 
-// Instance names the installation that tells.
+// Instance names the installation that reports the event.
 func (e *event) Instance() string {
-	return "pushwatch " + strings.TrimPrefix(e.Source, "urn:pushwatch:")
+	return e.foreign(strings.TrimPrefix(e.Source, "urn:pushwatch:"))
 }
 
-// Seen says when a task's event was noticed, and how late that may have been.
-func (e *event) Seen() string {
-	at := e.Data.ObservedAt.Time
-	words := "Seen at " + clock(e.Data.ObservedAt)
-	happened, what := (*int64)(nil), ""
-	switch e.Type {
-	case watcher.PushStarted:
-		happened, what = e.Data.Push.PushStartTime, "its start"
-	case watcher.PushStopped, watcher.PushFailed:
-		happened, what = e.Data.Push.PushStopTime, "its end"
+// SeenAt is when a task's event was noticed.
+func (e *event) SeenAt() string { return clock(e.Data.ObservedAt) }
+
+// SinceStart is how long before it was noticed the push started.
+func (e *event) SinceStart() string {
+	if e.Type != watcher.PushStarted {
+		return ""
 	}
-	switch {
-	case happened != nil && *happened > 0:
-		return words + ", " + span(max(0, at.Sub(time.Unix(*happened, 0)))) + " after " + what
-	case !e.Data.LastObservedAt.IsZero():
-		return words + ", " + span(at.Sub(e.Data.LastObservedAt.Time)) + " after the look before"
+	return e.ago(e.Data.Push.PushStartTime)
+}
+
+// SinceEnd is how long before it was noticed the push ended.
+func (e *event) SinceEnd() string {
+	if e.Type != watcher.PushStopped && e.Type != watcher.PushFailed {
+		return ""
 	}
-	return words + ", at the first look"
+	return e.ago(e.Data.Push.PushStopTime)
+}
+
+// SinceLastPoll is how long before that the task was polled.
+func (e *event) SinceLastPoll() string {
+	if e.Data.LastObservedAt.IsZero() {
+		return ""
+	}
+	return e.span(e.Data.ObservedAt.Sub(e.Data.LastObservedAt.Time))
+}
+
+func (e *event) ago(seconds *int64) string {
+	if seconds == nil || *seconds <= 0 {
+		return ""
+	}
+	return e.span(max(0, e.Data.ObservedAt.Sub(time.Unix(*seconds, 0))))
 }
 
 // StartedAt is when the push began.
 func (e *event) StartedAt() string { return unix(e.Data.Push.PushStartTime) }
 
-// Ran says from when to when the push ran, once both are known.
-func (e *event) Ran() string {
+// A run is when a push ran.
+type run struct{ From, To, For string }
+
+// Ran is when the push ran, once start and end are known.
+func (e *event) Ran() *run {
 	start, stop := e.Data.Push.PushStartTime, e.Data.Push.PushStopTime
 	if unix(start) == "" || unix(stop) == "" {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("from %s to %s, for %s", unix(start), unix(stop), span(time.Duration(*stop-*start)*time.Second))
+	return &run{unix(start), unix(stop), e.span(time.Duration(*stop-*start) * time.Second)}
 }
 
 // Exceptions is how many exceptions the push has had.
@@ -115,33 +146,71 @@ func (e *event) Exceptions() int64 {
 	return 0
 }
 
+// ExceptionsAdded is by how much that number rose.
+func (e *event) ExceptionsAdded() int64 { return e.Data.ExceptionsAdded }
+
 // Status is the API's word for where the push is.
-func (e *event) Status() string { return word(e.Data.Push.Status) }
+func (e *event) Status() string { return e.word(e.Data.Push.Status) }
 
-// Backup is what the API says of the backup push.
-func (e *event) Backup() string { return word(e.Data.Push.Backup) }
-
-// FinishReason is the API's word for why the push ended.
-func (e *event) FinishReason() string {
-	if reason := word(e.Data.Push.FinishReason); reason != "" {
-		return "finish reason " + reason
+// OldStatus is the API's word for where the push was before. Of an event that does
+// not name it, it follows from the state, where that tells.
+func (e *event) OldStatus() string {
+	if status := e.word(e.Data.PreviousStatus); status != "" {
+		return status
+	}
+	switch e.Data.PreviousState {
+	case watcher.Preparing:
+		return watcher.StatusPrepared
+	case watcher.Pushing:
+		return watcher.StatusPushing
 	}
 	return ""
 }
+
+// Backup is what the API says of the backup push.
+func (e *event) Backup() string { return e.word(e.Data.Push.Backup) }
+
+// FinishReason is the API's word for why the push ended.
+func (e *event) FinishReason() string { return e.word(e.Data.Push.FinishReason) }
 
 // Fault is the API's error: its code and message.
 func (e *event) Fault() string {
 	if e.Data.Error == nil {
 		return ""
 	}
-	return sentence(e.Data.Error.Code + ": " + e.Data.Error.Message)
+	code, message := e.Data.Error.Code, sentence(e.Data.Error.Message)
+	if !codePattern.MatchString(code) {
+		return e.foreign(sentence(code + ": " + message))
+	}
+	if message == "" {
+		return code
+	}
+	return code + ": " + e.foreign(message)
 }
 
-// LastError is why the last attempt of a delivery failed.
-func (e *event) LastError() string { return sentence(e.Data.LastError) }
+// Since is when what cannot be observed was last observed.
+func (e *event) Since() string { return clock(e.Data.Since) }
 
-// Blind is how long an account or application could not be observed.
-func (e *event) Blind() string { return span(e.Time.Sub(e.Data.Since.Time)) }
+// BlindFor is how long that is.
+func (e *event) BlindFor() string { return e.span(e.Time.Sub(e.Data.Since.Time)) }
+
+// Tasks is how many tasks the event concerns.
+func (e *event) Tasks() int64 { return e.Data.Tasks }
+
+// Notifier is who did not get an event.
+func (e *event) Notifier() string { return e.foreign(e.Data.Notifier) }
+
+// EventType is the type of the event that was not delivered.
+func (e *event) EventType() string { return e.style.own(string(e.Data.EventType)) }
+
+// EventID is the id of the event that was not delivered.
+func (e *event) EventID() string { return e.foreign(e.Data.EventID) }
+
+// Attempts is how many attempts were made to deliver it.
+func (e *event) Attempts() int64 { return e.Data.Attempts }
+
+// LastError is why the last attempt of a delivery failed.
+func (e *event) LastError() string { return e.foreign(sentence(e.Data.LastError)) }
 
 // clock shows a time to the second, with its day, since people read late.
 func clock(t watcher.Timestamp) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
@@ -153,34 +222,48 @@ func unix(seconds *int64) string {
 	return clock(watcher.Timestamp{Time: time.Unix(*seconds, 0)})
 }
 
-// span shows a duration as coarse as people need it.
-func span(d time.Duration) string {
+// span shows a duration as coarse as people need it: "1h30m", "45s", "6.1s".
+func (e *event) span(d time.Duration) string {
 	precision := 100 * time.Millisecond
 	if d >= 10*time.Second {
 		precision = time.Second
 	}
-	return setting.Duration(d.Round(precision)).String()
+	d = d.Round(precision)
+	var text string
+	if h := int64(d / time.Hour); h > 0 {
+		text += strconv.FormatInt(h, 10) + e.language.units[0]
+	}
+	if m := int64(d % time.Hour / time.Minute); m > 0 {
+		text += strconv.FormatInt(m, 10) + e.language.units[1]
+	}
+	if s := (d % time.Minute).Seconds(); s > 0 || text == "" {
+		text += strconv.FormatFloat(s, 'f', -1, 64) + e.language.units[2]
+	}
+	return text
 }
 
-func word(s *string) string {
+func (e *event) word(s *string) string {
 	if s == nil {
 		return ""
 	}
-	return clean(*s)
+	return e.foreign(*s)
+}
+
+// foreign makes a text from elsewhere one short line that the service shows as it
+// is: nothing in it is markup, a link or a mention.
+func (e *event) foreign(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
+	for more := ""; ; more = "…" {
+		escaped := e.style.escape(s[:min(len(s), e.most+1)]) // an escape makes nothing shorter
+		if len(s) <= e.most && len(escaped) <= e.most {
+			return escaped + more
+		}
+		keep := min(e.most, len(s)*e.most/len(escaped), len(s)-1) // as if all characters took the same
+		if s = strings.ToValidUTF8(s[:keep], ""); s == "" {
+			return "…"
+		}
+	}
 }
 
 // sentence is a text from elsewhere without what ends it.
-func sentence(s string) string { return strings.TrimRight(clean(s), ".: ") }
-
-// harmless breaks what chat services take for a mention of people or of a whole room,
-// "@everyone" or "<!channel>", by a character without width.
-var harmless = strings.NewReplacer("@", "@\u200b", "<", "<\u200b")
-
-// clean makes one short, harmless line of a text from elsewhere.
-func clean(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
-	if len(s) > maxForeign {
-		s = strings.ToValidUTF8(s[:maxForeign], "") + "…"
-	}
-	return harmless.Replace(s)
-}
+func sentence(s string) string { return strings.TrimRight(s, ".: \n") }

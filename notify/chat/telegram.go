@@ -1,50 +1,96 @@
 package chat
 
 import (
-	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/telegram"
-	"github.com/nicholas-fedor/shoutrrr/pkg/types"
-	"github.com/nicholas-fedor/shoutrrr/pkg/util/jsonclient"
+	"pushwatch/notify"
+	"pushwatch/notify/transport"
 )
 
-// telegramAPI is the address of Telegram's bots.
-const telegramAPI = "https://api.telegram.org"
-
-// A telegramService is the library's service with a Send of its own. The
-// library's takes a failure for a success wherever Telegram itself did not
-// answer, be it that it could not be reached at all. Title and parsemode of the
-// URL have no effect: the texts are plain.
-type telegramService struct {
-	telegram.Service
-	api string
+// telegram is Telegram by a bot (https://core.telegram.org/bots/api#sendmessage).
+var telegram = &service{
+	names: []string{"telegram"},
+	style: style{limit: 4096, length: inUTF16, markup: telegramEntities},
+	own: func(u *url.URL) *post {
+		path := telegramPath.FindStringSubmatch(u.Path)
+		query := u.Query()
+		chats := list(query, "chat_id")
+		if u.Host != "api.telegram.org" || path == nil || len(chats) != 1 {
+			return nil
+		}
+		thread, _ := strconv.Atoi(query.Get("message_thread_id"))
+		return telegramPost(path[1], telegramMessage{Chat: chats[0], Thread: thread, Silent: yes(query, "disable_notification", false)})
+	},
+	parse: parseTelegram,
+	judge: judgeTelegram,
 }
 
-// Send writes to each chat in turn, and stops at the first failure. The method
-// is https://core.telegram.org/bots/api#sendmessage.
-func (s *telegramService) Send(message string, _ *types.Params) error {
-	config := s.GetConfig()
-	for _, chat := range config.Chats {
-		payload := telegram.SendMessagePayload{
-			Text: message, DisableNotification: !config.Notification, DisablePreview: !config.Preview,
-		}
-		var thread string
-		payload.ID, thread, _ = strings.Cut(chat, ":")
-		if id, err := strconv.Atoi(thread); err == nil {
-			payload.MessageThreadID = &id
-		}
-		var answer struct {
-			OK bool `json:"ok"`
-		}
-		if err := jsonclient.Post(s.api+"/bot"+config.Token+"/sendMessage", payload, &answer); err != nil {
-			return fmt.Errorf("write to chat %s: %w", payload.ID, err)
-		}
-		if !answer.OK {
-			return errors.New("telegram did not take the message")
-		}
+var (
+	telegramPath  = regexp.MustCompile(`^/bot([0-9]+:[A-Za-z0-9_-]+)/sendMessage$`)
+	telegramToken = regexp.MustCompile(`^[0-9]+:[A-Za-z0-9_-]+$`)
+)
+
+// parseTelegram reads "telegram://TOKEN@telegram?chats=CHAT", where CHAT is "@name" or a
+// number, and ":THREAD" may follow.
+func parseTelegram(u *url.URL) (*post, error) {
+	query, err := parameters(u, "chats", "channels", "preview", "notification", "title", "parsemode") // texts are plain
+	password, _ := u.User.Password()
+	token := u.User.Username() + ":" + password
+	if err != nil || !telegramToken.MatchString(token) {
+		return nil, errForm
 	}
-	return nil
+	chat, err := single(list(query, "chats", "channels"))
+	if err != nil {
+		return nil, err
+	}
+	m := telegramMessage{Silent: !yes(query, "notification", true)}
+	var thread string
+	m.Chat, thread, _ = strings.Cut(chat, ":")
+	m.Thread, _ = strconv.Atoi(thread)
+	p := telegramPost(token, m)
+	p.title = query.Get("title")
+	return p, nil
+}
+
+type telegramMessage struct {
+	Chat    string `json:"chat_id"`
+	Thread  int    `json:"message_thread_id,omitempty"`
+	Text    string `json:"text"`
+	Silent  bool   `json:"disable_notification,omitempty"`
+	Preview struct {
+		Disabled bool `json:"is_disabled"`
+	} `json:"link_preview_options"`
+}
+
+func telegramPost(token string, m telegramMessage) *post {
+	to := &url.URL{Scheme: "https", Host: "api.telegram.org", Path: "/bot" + token + "/sendMessage"}
+	return &post{url: to, hidden: words(token + "/" + m.Chat), payload: func(text string, _ time.Time) any {
+		m := m
+		m.Text, m.Preview.Disabled = text, true
+		return m
+	}}
+}
+
+// judgeTelegram: "ok" says it; a refusal has "error_code" and "description", and
+// "parameters.retry_after" where it was too fast.
+func judgeTelegram(a *transport.Answer) verdict {
+	o := readObject(a.Body)
+	if a.Status == http.StatusOK && o.isTrue("ok") {
+		return verdict{accepted: true}
+	}
+	code, hasCode := o.code("error_code")
+	if !hasCode {
+		return verdict{}
+	}
+	return verdict{
+		says:  fmt.Sprintf("%d %s", code, o.text("description")),
+		cause: notify.StatusCause(int(code)), final: permanent(int(code)),
+		wait: o.object("parameters").seconds("retry_after"),
+	}
 }

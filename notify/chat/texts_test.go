@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,13 @@ func taskData() watcher.TaskData {
 	}
 }
 
+// sampleTypes are all types of events, those too that only the texts know of yet.
+func sampleTypes() []watcher.EventType {
+	all := append(slices.Clone(watcher.EventTypes), "push.blind", "push.sighted", "push.abandoned")
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // sample returns an event of a type, with all that such an event tells.
 func sample(kind watcher.EventType) []byte {
 	switch {
@@ -54,6 +62,13 @@ func sample(kind watcher.EventType) []byte {
 	}
 	d := taskData()
 	switch kind {
+	case "push.blind", "push.sighted", "push.abandoned":
+		d.Push = &watcher.Push{Status: new(watcher.StatusPushing)}
+		d.Error = &watcher.APIError{Code: "InternalError", Message: "Internal error."}
+		return body(kind, struct {
+			watcher.TaskData
+			Since watcher.Timestamp `json:"since"`
+		}{d, watcher.Timestamp{Time: at.Add(-5400 * time.Second)}})
 	case watcher.PushPreparing, watcher.PushStalled:
 		d.Push = &watcher.Push{Status: new(watcher.StatusPrepared)}
 	case watcher.PushStarted, watcher.PushException, watcher.PushOverdue, watcher.PushBackupChanged:
@@ -68,30 +83,72 @@ func sample(kind watcher.EventType) []byte {
 	return body(kind, d)
 }
 
-// TestTexts holds the whole of each text, in testdata; -update writes it anew.
+// TestTexts holds the whole of each text in each language, in testdata; -update writes
+// it again.
 func TestTexts(t *testing.T) {
 	want := map[string]bool{}
-	for _, kind := range watcher.EventTypes {
-		path := filepath.Join("testdata", string(kind)+".txt")
-		want[path] = true
-		got, err := text(sample(kind))
-		if err != nil {
-			t.Errorf("text(%s) = %v, want a text", kind, err)
-			continue
-		}
-		if *update {
-			if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil {
-				t.Fatal(err)
+	for _, language := range Languages() {
+		for _, kind := range sampleTypes() {
+			path := filepath.Join("testdata", language, string(kind)+".txt")
+			want[path] = true
+			got, err := languages[language].text(sample(kind), &style{})
+			if err != nil {
+				t.Errorf("%s: text(%s) = %v, want a text", language, kind, err)
+				continue
+			}
+			if *update {
+				if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			golden, err := os.ReadFile(path)
+			if err != nil || got+"\n" != string(golden) {
+				t.Errorf("%s: text(%s) =\n%s\nwant, %v\n%s", language, kind, got, err, golden)
 			}
 		}
-		golden, err := os.ReadFile(path)
-		if err != nil || got+"\n" != string(golden) {
-			t.Errorf("text(%s) =\n%s\nwant, %v\n%s", kind, got, err, golden)
-		}
 	}
-	files, err := filepath.Glob(filepath.Join("testdata", "*.txt"))
+	files, err := filepath.Glob(filepath.Join("testdata", "*", "*.txt"))
 	if err != nil || len(files) != len(want) {
 		t.Errorf("golden files = %q, %v, want %q", files, err, slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// A language has a text for each type, all parts that the others have, and its units; a
+// third one is one file more.
+func TestLanguages(t *testing.T) {
+	if got := Languages(); !slices.Contains(got, "en") || !slices.Contains(got, "zh-CN") {
+		t.Errorf("Languages() = %q, want en and zh-CN in it", got)
+	}
+	defined := func(l *language) []string {
+		var names []string
+		for _, text := range l.texts.Templates() {
+			if !strings.HasSuffix(text.Name(), ".tmpl") {
+				names = append(names, text.Name())
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	for name, l := range languages {
+		if got, want := defined(l), defined(languages["en"]); !slices.Equal(got, want) {
+			t.Errorf("%s has the texts %q, want %q", name, got, want)
+		}
+		for _, kind := range sampleTypes() {
+			if l.texts.Lookup(string(kind)) == nil {
+				t.Errorf("%s has no text for %s", name, kind)
+			}
+		}
+		for i, unit := range l.units {
+			if unit == "" {
+				t.Errorf("%s: unit %d is missing", name, i)
+			}
+		}
+		// What stands in the catalogue is no markup of any service: it is not escaped.
+		for _, text := range l.texts.Templates() {
+			if markup := regexp.MustCompile("[*_~`\\[\\]<>#@|]").FindString(regexp.MustCompile(`(?s){{.*?}}`).ReplaceAllString(text.Root.String(), "")); markup != "" {
+				t.Errorf("%s: the text %s has %q in it", name, text.Name(), markup)
+			}
+		}
 	}
 }
 
@@ -116,12 +173,12 @@ func TestTextVariants(t *testing.T) {
 			d := taskData()
 			d.Push, d.Error = nil, &watcher.APIError{Code: "FailedOperation.WhiteboardPush", Message: "no\nroom."}
 			return body(watcher.PushFailed, d)
-		}, []string{"Error: FailedOperation.WhiteboardPush: no room.\n", "the push FAILED.", "3s after the look before"}, "It ran"},
+		}, []string{"Error: FailedOperation.WhiteboardPush: no room.\n", "the push FAILED.", "3s after the poll before"}, "It ran"},
 		{"failed as nothing is told", func() []byte {
 			d := taskData()
 			d.Push = nil
 			return body(watcher.PushFailed, d)
-		}, []string{"FAILED: the service no longer tells its status.\n"}, "reason"},
+		}, []string{"FAILED: the service no longer reports its status.\n"}, "reason"},
 		{"an error without a message", func() []byte {
 			d := taskData()
 			d.Error = &watcher.APIError{Code: "timeout"}
@@ -131,7 +188,7 @@ func TestTextVariants(t *testing.T) {
 			d := taskData()
 			d.Push, d.LastObservedAt = nil, watcher.Timestamp{}
 			return body(watcher.PushPreparing, d)
-		}, []string{"at the first look"}, "after"},
+		}, []string{"at the first poll"}, "after"},
 		{"clocks that differ", func() []byte {
 			d := taskData()
 			d.Push.PushStopTime = new(at.Unix() + 5)
@@ -141,6 +198,24 @@ func TestTextVariants(t *testing.T) {
 			return body(watcher.WatcherBlind, map[string]any{"account": "school", "sdk_app_id": 1400000001, "tasks": 1,
 				"since": watcher.Timestamp{Time: at.Add(-time.Hour)}})
 		}, []string{"Application 1400000001 of account school CANNOT", "for 1h.", "unwatched: 1."}, "Error:"},
+		{"from one unknown status to another", func() []byte {
+			d := taskData()
+			d.Push.Status = new("<!channel> @everyone")
+			return body(watcher.PushChanged, struct {
+				watcher.TaskData
+				Old string `json:"previous_status"`
+			}{d, "PAUSED"})
+		}, []string{"has changed from PAUSED to <\u200b!channel> @\u200beveryone.\n"}, "<!"},
+		{"back from a status that is not named", func() []byte {
+			d := taskData()
+			d.Push.Status = new("PUSHING")
+			return body(watcher.PushChanged, d)
+		}, []string{"status is PUSHING again.\n"}, "from"},
+		{"a status before any known one", func() []byte {
+			d := taskData()
+			d.PreviousState, d.Push.Status = watcher.Registered, new("NEW")
+			return body(watcher.PushChanged, d)
+		}, []string{"status is NEW.\n"}, "from"},
 		{"a long label of several lines", func() []byte {
 			d := taskData()
 			d.Labels["class"] = "a\r\nb\x00c" + strings.Repeat("é", 200)
@@ -148,7 +223,7 @@ func TestTextVariants(t *testing.T) {
 		}, []string{"a b cé", "é…: the push has started"}, strings.Repeat("é", 150)},
 	}
 	for _, tt := range tests {
-		got, err := text(tt.body())
+		got, err := languages["en"].text(tt.body(), &style{})
 		for _, want := range tt.want {
 			if err != nil || !strings.Contains(got, want) {
 				t.Errorf("%s: text = %q, %v, want %q in it", tt.name, got, err, want)
@@ -162,7 +237,7 @@ func TestTextVariants(t *testing.T) {
 
 func TestTextOfNothing(t *testing.T) {
 	for _, in := range []string{"", "{", `[]`, `{"type":"push.unheard"}`} {
-		if got, err := text([]byte(in)); err == nil {
+		if got, err := languages["en"].text([]byte(in), &style{}); err == nil {
 			t.Errorf("text(%q) = %q, want an error", in, got)
 		}
 	}
@@ -174,12 +249,12 @@ func FuzzText(f *testing.F) {
 	f.Add("a\nb\u2028c\x1b[31m\xff")
 	f.Fuzz(func(t *testing.T, foreign string) {
 		d := taskData()
-		plain, err := text(body(watcher.PushNotFound, d))
+		plain, err := languages["en"].text(body(watcher.PushNotFound, d), &style{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		d.Labels["class"], d.Error = foreign, &watcher.APIError{Code: "Code", Message: foreign}
-		got, err := text(body(watcher.PushNotFound, d))
+		got, err := languages["en"].text(body(watcher.PushNotFound, d), &style{})
 		if err != nil || strings.Count(got, "\n") != strings.Count(plain, "\n")+1 || len(got) > len(plain)+3*maxForeign {
 			t.Errorf("text with %q = %q, %v, want one line more than %q", foreign, got, err, plain)
 		}

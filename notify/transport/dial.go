@@ -15,19 +15,25 @@ import (
 )
 
 // Dial opens a connection to a host and port under the rules of an attempt, through
-// the proxy where one is set. Its error is for [Transport.Failed].
+// the proxy that is configured, if any: that of the environment is for HTTP alone. Its
+// error is for [Transport.Failed].
 func (t *Transport) Dial(ctx context.Context, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err == nil {
 		err = t.judge(host)
 	}
+	var proxy *url.URL
+	if err == nil && !t.config.ProxyURL.IsZero() {
+		proxy, err = t.proxy(nil)
+	}
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := t.proxy()
-	if err != nil {
-		return nil, err
-	}
+	return t.through(ctx, proxy, address)
+}
+
+// through opens a connection to address through a proxy, or without one where it is nil.
+func (t *Transport) through(ctx context.Context, proxy *url.URL, address string) (net.Conn, error) {
 	if proxy == nil {
 		return t.dialer.DialContext(ctx, "tcp", address)
 	}
@@ -54,15 +60,15 @@ func (t *Transport) TLS(host string) (*tls.Config, error) {
 
 // dialProxy opens a connection to the proxy itself.
 func (t *Transport) dialProxy(ctx context.Context, proxy *url.URL) (net.Conn, error) {
-	address := net.JoinHostPort(proxy.Hostname(), cmp.Or(proxy.Port(), defaultPorts[proxy.Scheme]))
+	dialer := &net.Dialer{Timeout: openTimeout}
 	if proxy.Scheme != "https" {
-		return t.dialer.DialContext(ctx, "tcp", address)
+		return dialer.DialContext(ctx, "tcp", hostPort(proxy))
 	}
 	config, err := t.TLS(proxy.Hostname())
 	if err != nil {
 		return nil, err
 	}
-	return (&tls.Dialer{NetDialer: t.dialer, Config: config}).DialContext(ctx, "tcp", address)
+	return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", hostPort(proxy))
 }
 
 // tunnel has the proxy at the other end of conn connect it to address. It closes
@@ -115,7 +121,7 @@ func (c *buffered) Read(p []byte) (int, error) { return c.reader.Read(p) }
 // of a [Request]. The error is a [*notify.SendError].
 func (t *Transport) Check(ctx context.Context, u *url.URL, alias string, hidden ...string) error {
 	parent := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, t.config.Timeout, lateError(t.config.Timeout))
+	ctx, cancel := t.Bounded(ctx)
 	defer cancel()
 	if err := t.reach(ctx, u); err != nil {
 		return t.Failed(parent, err, cmp.Or(alias, u.Host), append(hidden, secrets(u)...)...)
@@ -126,21 +132,21 @@ func (t *Transport) Check(ctx context.Context, u *url.URL, alias string, hidden 
 // reach opens a connection to u's host and closes it. A request without TLS goes
 // through no tunnel: of such a way it is the proxy that is reached for.
 func (t *Transport) reach(ctx context.Context, u *url.URL) error {
-	proxy, err := t.proxy()
+	proxy, err := t.proxy(u)
+	if err == nil {
+		err = t.judge(u.Hostname())
+	}
 	if err != nil {
 		return err
 	}
-	if err := t.judge(u.Hostname()); err != nil {
-		return err
-	}
-	var conn net.Conn
 	if proxy != nil && u.Scheme == "http" {
-		if conn, err = t.dialProxy(ctx, proxy); err != nil {
+		conn, err := t.dialProxy(ctx, proxy)
+		if err != nil {
 			return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 		}
 		return conn.Close()
 	}
-	conn, err = t.Dial(ctx, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPorts[u.Scheme])))
+	conn, err := t.through(ctx, proxy, hostPort(u))
 	if err != nil {
 		return err
 	}
@@ -159,5 +165,5 @@ func (t *Transport) reach(ctx context.Context, u *url.URL) error {
 // attempt's without its timeout, host what stands for the receiver. hidden must not
 // be seen.
 func (t *Transport) Failed(ctx context.Context, err error, host string, hidden ...string) *notify.SendError {
-	return failure{parent: ctx, err: err, host: host, connected: true, hide: mask(hidden)}.sorted()
+	return failure{parent: ctx, err: err, host: host, connected: true, hide: mask(hidden, nil)}.sorted()
 }

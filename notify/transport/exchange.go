@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -25,6 +26,8 @@ type Request struct {
 	// Hidden must not be seen in errors. URL, user and headers of the request are
 	// hidden without standing here.
 	Hidden []string
+	// Shown are words of the URL and of Hidden that are no secret.
+	Shown []string
 	// BodyTimeout bounds the reading of the answer's body; zero: only the attempt's
 	// own timeout does.
 	BodyTimeout time.Duration
@@ -48,8 +51,8 @@ type Answer struct {
 // transport's timeout. A body with more to come than is read costs its connection;
 // over HTTP/2, that stream of it. The error is a [*notify.SendError].
 func (t *Transport) Do(ctx context.Context, r *Request) (*Answer, error) {
-	f := failure{parent: ctx, proxied: !t.config.ProxyURL.IsZero(), host: r.Alias}
-	ctx, cancel := context.WithTimeoutCause(ctx, t.config.Timeout, lateError(t.config.Timeout))
+	f := failure{parent: ctx, host: r.Alias}
+	ctx, cancel := t.Bounded(ctx)
 	defer cancel()
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
@@ -60,6 +63,11 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Answer, error) {
 	way, err := t.current()
 	if err == nil {
 		err = t.judge(r.URL.Hostname())
+	}
+	if err == nil {
+		var proxy *url.URL
+		ctx, proxy, err = t.towards(ctx, r.URL)
+		f.proxied = proxy != nil
 	}
 	if err != nil {
 		f.err = err

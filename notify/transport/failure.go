@@ -96,5 +96,10 @@ func ofTLS(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Op == "remote error" || op.Op == "local error"
 	}
-	return strings.HasPrefix(err.Error(), "tls: ")
+	for ; err != nil; err = errors.Unwrap(err) {
+		if strings.HasPrefix(err.Error(), "tls: ") {
+			return true
+		}
+	}
+	return false
 }

@@ -26,7 +26,7 @@ func (r *Request) hide() *strings.Replacer {
 			hidden = append(hidden, values...)
 		}
 	}
-	return mask(hidden)
+	return mask(hidden, r.Shown)
 }
 
 // secrets returns what may be secret of a URL: all but scheme and host.
@@ -42,13 +42,13 @@ func secrets(u *url.URL) []string {
 
 // mask returns what masks secrets in foreign text. Masked is what is secret as a
 // whole, and each word in it: text that is cut somewhere may hold less than the
-// whole.
-func mask(hidden []string) *strings.Replacer {
+// whole. Words that are shown are not.
+func mask(hidden, shown []string) *strings.Replacer {
 	parts := slices.Clone(hidden)
 	for _, whole := range hidden {
 		parts = append(parts, strings.FieldsFunc(whole, func(c rune) bool { return strings.ContainsRune(" /?&=:@,;", c) })...)
 	}
-	parts = slices.DeleteFunc(parts, func(part string) bool { return len(part) < minHidden })
+	parts = slices.DeleteFunc(parts, func(part string) bool { return len(part) < minHidden || slices.Contains(shown, part) })
 	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) }) // the first that fits is masked
 	pairs := make([]string, 0, 2*len(parts))
 	for _, part := range parts {

@@ -11,8 +11,8 @@
 //   - Settings change under a running daemon. Proxy and certificates are read when
 //     they are used.
 //
-// Proxies of the environment (HTTP_PROXY and the like) are not used: only the one
-// that is configured.
+// A proxy of the environment (HTTPS_PROXY and the like) is used only where the
+// configuration says so.
 package transport
 
 import (
@@ -30,6 +30,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpproxy"
 
 	"pushwatch/watcher/setting"
 )
@@ -74,6 +76,9 @@ type Config struct {
 	// the receiver's name leads is then for the proxy to judge. An https proxy
 	// must satisfy CAFile too.
 	ProxyURL setting.Secret
+	// Environment has HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment obeyed
+	// where ProxyURL names none.
+	Environment bool
 }
 
 // Validate returns all that is wrong with c, each with the setting's name, its
@@ -113,7 +118,7 @@ func (c Config) Validate() []error {
 type Transport struct {
 	config Config
 	guard  *guard
-	dialer *net.Dialer
+	dialer *net.Dialer // judges each address
 
 	mu  sync.Mutex
 	way *way // the last that was taken
@@ -130,16 +135,20 @@ type way struct {
 func New(c Config) (*Transport, error) {
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
-	t := &Transport{config: c, guard: newGuard(c.AllowCIDRs), dialer: &net.Dialer{Timeout: openTimeout}}
-	if c.ProxyURL.IsZero() {
-		t.dialer.Control = t.guard.control // else it is the proxy that is dialled
-	}
+	t := &Transport{config: c, guard: newGuard(c.AllowCIDRs)}
+	t.dialer = &net.Dialer{Timeout: openTimeout, Control: t.guard.control}
 	_, err := t.current()
 	return t, err
 }
 
 // Timeout is how long an attempt may take.
 func (t *Transport) Timeout() time.Duration { return t.config.Timeout }
+
+// Bounded returns a context that ends with the time of an attempt. Its cause is a
+// timeout that says how long that was.
+func (t *Transport) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, t.config.Timeout, lateError(t.config.Timeout))
+}
 
 // current returns the way by which receivers are reached now. Where CAFile has
 // changed that is a new one, and no connection that was opened before is used again.
@@ -161,9 +170,9 @@ func (t *Transport) current() (*way, error) {
 		t.way.http.CloseIdleConnections()
 	}
 	t.way = &way{authorities: authorities, tls: config, http: &http.Transport{
-		Proxy:                  func(*http.Request) (*url.URL, error) { return t.proxy() },
+		Proxy:                  func(r *http.Request) (*url.URL, error) { return t.proxy(r.URL) },
 		OnProxyConnectResponse: checkConnect,
-		DialContext:            t.dialer.DialContext,
+		DialContext:            t.dial,
 		TLSClientConfig:        config.Clone(), // the transport adds to it
 		TLSHandshakeTimeout:    openTimeout,
 		ForceAttemptHTTP2:      true,
@@ -177,16 +186,50 @@ func (t *Transport) current() (*way, error) {
 	return t.way, nil
 }
 
-// proxy reads the proxy's URL; nil where there is none.
-func (t *Transport) proxy() (*url.URL, error) {
-	if t.config.ProxyURL.IsZero() {
-		return nil, nil
+// proxy returns the proxy before u; nil where there is none.
+func (t *Transport) proxy(u *url.URL) (*url.URL, error) {
+	switch {
+	case !t.config.ProxyURL.IsZero():
+		proxy, err := ReadURL(t.config.ProxyURL)
+		if err != nil {
+			return nil, settingsError{fmt.Errorf("proxy_url: %w", err)}
+		}
+		return proxy, nil
+	case t.config.Environment:
+		proxy, err := httpproxy.FromEnvironment().ProxyFunc()(u)
+		if err != nil { // which would show its password
+			return nil, settingsError{errors.New("the proxy of the environment (HTTPS_PROXY, HTTP_PROXY) is no URL of one")}
+		}
+		return proxy, nil
 	}
-	proxy, err := ReadURL(t.config.ProxyURL)
-	if err != nil {
-		return nil, settingsError{fmt.Errorf("proxy_url: %w", err)}
+	return nil, nil
+}
+
+// dial opens a connection to a receiver or to the proxy before it. The context says
+// which: see [Transport.towards].
+func (t *Transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if ctx.Value(proxyKey{}) == address {
+		return (&net.Dialer{Timeout: openTimeout}).DialContext(ctx, network, address)
 	}
-	return proxy, nil
+	return t.dialer.DialContext(ctx, network, address)
+}
+
+// A proxyKey is the key of a context's value that is the proxy's address, which is not
+// judged.
+type proxyKey struct{}
+
+// towards returns the proxy before u, and a context in which that may be dialled.
+func (t *Transport) towards(ctx context.Context, u *url.URL) (context.Context, *url.URL, error) {
+	proxy, err := t.proxy(u)
+	if proxy != nil {
+		ctx = context.WithValue(ctx, proxyKey{}, hostPort(proxy))
+	}
+	return ctx, proxy, err
+}
+
+// hostPort is where the server of a URL is dialled.
+func hostPort(u *url.URL) string {
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPorts[u.Scheme]))
 }
 
 // judge refuses a host that is an address which may not be dialled, since a proxy

@@ -1,0 +1,94 @@
+package chat
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"pushwatch/notify/transport"
+)
+
+// dingTalk is DingTalk by a group's custom bot (https://open.dingtalk.com/document/robots/custom-robot-access).
+var dingTalk = &service{
+	names: []string{"dingtalk"},
+	style: style{limit: 15_000, length: inBytes}, // of 20,000 for all that is posted
+	own: func(u *url.URL) *post {
+		query := u.Query()
+		known := u.Host == "oapi.dingtalk.com" || u.Host == "oapi.dingtalk.io"
+		if !known || u.Path != "/robot/send" || query.Get("access_token") == "" {
+			return nil
+		}
+		return dingTalkPost(u.Host, query.Get("access_token"), query)
+	},
+	parse: func(u *url.URL) (*post, error) { // "dingtalk://TOKEN?secret=SECRET", or SECRET@TOKEN
+		query, err := parameters(u, "secret", "title")
+		if err != nil || u.Hostname() == "" || len(u.Path) > 1 {
+			return nil, errForm
+		}
+		if secret := u.User.Username(); secret != "" {
+			query.Set("secret", secret)
+		}
+		p := dingTalkPost("oapi.dingtalk.com", u.Hostname(), query)
+		p.title = query.Get("title")
+		return p, nil
+	},
+	judge: judgeDingTalk,
+}
+
+// dingTalkPost signs each request where the query has the bot's secret.
+func dingTalkPost(host, token string, query url.Values) *post {
+	to := url.URL{Scheme: "https", Host: host, Path: "/robot/send", RawQuery: url.Values{"access_token": {token}}.Encode()}
+	secret := query.Get("secret")
+	p := &post{url: &to, hidden: words(token + "/" + secret), payload: func(text string, _ time.Time) any {
+		return map[string]any{"msgtype": "text", "text": map[string]string{"content": text}, "at": map[string]bool{"isAtAll": false}}
+	}}
+	if secret != "" {
+		p.sign = func(now time.Time) *url.URL {
+			at := strconv.FormatInt(now.UnixMilli(), 10)
+			mac := hmac.New(sha256.New, []byte(secret))
+			mac.Write([]byte(at + "\n" + secret))
+			signed := to
+			signed.RawQuery = url.Values{
+				"access_token": {token}, "timestamp": {at}, "sign": {base64.StdEncoding.EncodeToString(mac.Sum(nil))},
+			}.Encode()
+			return &signed
+		}
+	}
+	return p
+}
+
+// The codes are of https://open.dingtalk.com/document/robots/custom-robot-access.
+var (
+	dingTalkThrottled = []int64{90018, 90030, 130101, 130102, 410100}
+	dingTalkFinal     = []int64{
+		40014, 40035, 43004, 300001, 300005, 310000, // what was sent, keywords and signature among it
+		400013, 400101, 400102, 400105, 400106, // the group or the bot is gone
+		430101, 430102, 430103, 430104, // the content
+	}
+)
+
+// dingTalkPause is how long DingTalk takes nothing from a bot that has sent more than 20
+// messages within a minute.
+const dingTalkPause = 10 * time.Minute
+
+// judgeDingTalk: "errcode" 0 is success.
+func judgeDingTalk(a *transport.Answer) verdict {
+	o := readObject(a.Body)
+	code, ok := o.code("errcode")
+	switch {
+	case !ok:
+		return verdict{}
+	case code == 0 && a.Status == http.StatusOK:
+		return verdict{accepted: true}
+	}
+	v := byCode(code, o.text("errmsg"), dingTalkThrottled, dingTalkFinal)
+	if slices.Contains(dingTalkThrottled, code) {
+		v.wait = dingTalkPause
+	}
+	return v
+}

@@ -1,0 +1,294 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	netmail "net/mail"
+	"net/textproto"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wneessen/go-mail"
+
+	"pushwatch/notify"
+	"pushwatch/notify/transport"
+)
+
+const mailName = "smtp"
+
+// A mailbox is the way to one recipient by mail.
+type mailbox struct {
+	host, port     string
+	from, to       *netmail.Address
+	subject        string // empty: the first line of the text
+	user, password string
+	auth           mail.SMTPAuthType
+	implicitTLS    bool // from the first byte
+	starttls       mail.TLSPolicy
+	skipVerify     bool
+	helo           string
+	hidden         []string
+}
+
+// parseMail reads "smtp://USER:PASSWORD@HOST:PORT/?from=ADDRESS&to=ADDRESS". The port
+// is 25 where none is named.
+func parseMail(u *url.URL) (destination, error) {
+	query, err := parameters(u, "fromaddress", "from", "fromname", "toaddresses", "to", "subject", "title", "auth", "encryption",
+		"usestarttls", "starttls", "requirestarttls", "skiptlsverify", "clienthost", "timeout", "usehtml") // the last two are of no use
+	if err != nil || u.Hostname() == "" {
+		return nil, errForm
+	}
+	password, _ := u.User.Password()
+	m := &mailbox{
+		host: u.Hostname(), port: cmp.Or(u.Port(), "25"), user: u.User.Username(), password: password,
+		subject: cmp.Or(query.Get("subject"), query.Get("title")), skipVerify: yes(query, "skiptlsverify", false),
+		helo: cmp.Or(query.Get("clienthost"), "localhost"), hidden: words(u.String()),
+	}
+	if m.helo == "auto" {
+		if m.helo, err = os.Hostname(); err != nil {
+			m.helo = "localhost"
+		}
+	}
+	plus := func(address string) string { return strings.ReplaceAll(strings.TrimSpace(address), " ", "+") } // as URLs have it
+	if m.from, err = netmail.ParseAddress(plus(cmp.Or(query.Get("fromaddress"), query.Get("from")))); err != nil {
+		return nil, errForm
+	}
+	m.from.Name = cmp.Or(query.Get("fromname"), m.from.Name)
+	recipients := slices.DeleteFunc(strings.Split(strings.Join(slices.Concat(query["toaddresses"], query["to"]), ","), ","),
+		func(address string) bool { return strings.TrimSpace(address) == "" })
+	address, err := single(recipients)
+	if err != nil {
+		return nil, err
+	}
+	if m.to, err = netmail.ParseAddress(plus(address)); err != nil {
+		return nil, errForm
+	}
+	return m, m.secure(query)
+}
+
+// secure reads how the connection is encrypted and the user shown to be the user.
+func (m *mailbox) secure(query url.Values) error {
+	switch strings.ToLower(query.Get("encryption")) {
+	case "", "auto":
+		m.implicitTLS = m.port == "465"
+	case "implicittls":
+		m.implicitTLS = true
+	case "none", "explicittls":
+	default:
+		return errForm
+	}
+	m.starttls = mail.NoTLS
+	if !m.implicitTLS && yes(query, "usestarttls", yes(query, "starttls", true)) {
+		m.starttls = mail.TLSOpportunistic
+		if yes(query, "requirestarttls", false) || strings.EqualFold(query.Get("encryption"), "explicittls") {
+			m.starttls = mail.TLSMandatory
+		}
+	}
+	switch strings.ToLower(query.Get("auth")) {
+	case "", "unknown":
+		m.auth = mail.SMTPAuthNoAuth
+		if m.user != "" {
+			m.auth = mail.SMTPAuthPlain
+		}
+	case "none":
+		m.auth = mail.SMTPAuthNoAuth
+	case "plain":
+		m.auth = mail.SMTPAuthPlain
+	case "login":
+		m.auth = mail.SMTPAuthLogin
+	case "crammd5":
+		m.auth = mail.SMTPAuthCramMD5
+	case "oauth2":
+		m.auth = mail.SMTPAuthXOAUTH2
+	default:
+		return errForm
+	}
+	return nil
+}
+
+func (m *mailbox) name() string { return mailName }
+
+func (m *mailbox) style() style { return style{} }
+
+// maxSubject is how long a subject is, in characters.
+const maxSubject = 120
+
+// compose makes the mail. Its id follows from the event's, so that one that was sent
+// twice can be seen to be the same.
+func (m *mailbox) compose(text message) (*mail.Msg, error) {
+	message := mail.NewMsg()
+	subject := m.subject
+	if subject == "" {
+		first, _, _ := strings.Cut(text.text, "\n")
+		limit := style{limit: maxSubject, length: inCharacters}
+		subject = limit.cut(first)
+	}
+	_, domain, _ := strings.Cut(m.from.Address, "@")
+	message.Subject(subject)
+	message.SetDate()
+	message.SetMessageIDWithValue(text.id + "@" + domain)
+	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody is to answer
+	message.SetBodyString(mail.TypeTextPlain, text.text+"\n")
+	return message, errors.Join(message.FromFormat(m.from.Name, m.from.Address), message.To(m.to.Address))
+}
+
+func (m *mailbox) send(ctx context.Context, t *transport.Transport, text message) (status int, err error) {
+	message, err := m.compose(text)
+	if err != nil {
+		return 0, &notify.SendError{Cause: notify.CauseInternal, Reason: "compose mail", Final: true}
+	}
+	parent := ctx
+	ctx, cancel := t.Bounded(ctx)
+	defer cancel()
+	conn := &boundedConn{rest: maxSession}
+	client, err := m.client(ctx, t, conn)
+	if err == nil {
+		err = contain(func() error { return client.DialAndSendWithContext(ctx, message) })
+	}
+	// Once the server has taken the mail, how the session ends makes no difference.
+	if err == nil || message.IsDelivered() {
+		return 0, nil
+	}
+	if code, _ := mailReply(err); code == 0 && conn.broken != nil {
+		err = conn.broken // which the library does not wrap
+	}
+	return 0, m.failure(t, parent, ctx, err)
+}
+
+// client returns a client for one session, over conn.
+func (m *mailbox) client(ctx context.Context, t *transport.Transport, conn *boundedConn) (*mail.Client, error) {
+	config, err := m.tls(t)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(m.port)
+	if err != nil {
+		return nil, err
+	}
+	options := []mail.Option{ // of the times, that of ctx is up first
+		mail.WithPort(port), mail.WithTimeout(2 * t.Timeout()), mail.WithHELO(m.helo), mail.WithTLSConfig(config), mail.WithTLSPolicy(m.starttls),
+		mail.WithUsername(m.user), mail.WithPassword(m.password), mail.WithoutNoop(),
+		mail.WithDialContextFunc(func(dialing context.Context, _, _ string) (_ net.Conn, err error) {
+			conn.Conn, err = m.dial(dialing, t, config)
+			if err == nil {
+				context.AfterFunc(ctx, func() { conn.Close() })
+			}
+			return conn, err
+		}),
+	}
+	if m.auth != mail.SMTPAuthNoAuth {
+		options = append(options, mail.WithSMTPAuth(m.auth))
+	}
+	return mail.NewClient(m.host, options...)
+}
+
+func (m *mailbox) tls(t *transport.Transport) (*tls.Config, error) {
+	config, err := t.TLS(m.host)
+	if err == nil && m.skipVerify {
+		config.InsecureSkipVerify = true // as the URL asks for
+	}
+	return config, err
+}
+
+// maxSession is how much is read of a mail server in one session.
+const maxSession = 256 << 10
+
+// dial opens the connection.
+func (m *mailbox) dial(ctx context.Context, t *transport.Transport, config *tls.Config) (net.Conn, error) {
+	conn, err := t.Dial(ctx, net.JoinHostPort(m.host, m.port))
+	if err != nil || !m.implicitTLS {
+		return conn, err
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+// A boundedConn ends when more is read of it than a session takes.
+type boundedConn struct {
+	net.Conn
+	rest   int   // bytes
+	broken error // why the last read failed
+}
+
+var errTalkative = errors.New("the server sends without end")
+
+func (c *boundedConn) Read(p []byte) (n int, err error) {
+	if c.rest <= 0 {
+		err = errTalkative
+	} else {
+		n, err = c.Conn.Read(p[:min(len(p), c.rest)])
+		c.rest -= n
+	}
+	c.broken = err
+	return n, err
+}
+
+// failure says what the end of a session means. A reply of the server begins with its
+// code (RFC 5321, 4.2.1): one from 500 on is for good.
+func (m *mailbox) failure(t *transport.Transport, parent, session context.Context, err error) *notify.SendError {
+	code, says := mailReply(err)
+	switch {
+	case parent.Err() == nil && session.Err() != nil:
+		return t.Failed(parent, context.Cause(session), mailName, m.hidden...)
+	case code == 0 || errors.Is(parent.Err(), context.Canceled):
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the server ended the session")
+		}
+		return t.Failed(parent, err, mailName, m.hidden...)
+	}
+	failed := t.Failed(parent, errors.New(says), mailName, m.hidden...)
+	_, shown, _ := strings.Cut(failed.Reason, ": ")
+	return &notify.SendError{
+		Cause: map[bool]notify.Cause{true: notify.CauseRefused, false: notify.CauseServer}[code >= 500],
+		Final: code >= 500, Reason: fmt.Sprintf("%s answered %d %s", mailName, code, shown),
+	}
+}
+
+// check opens a connection to the server, with the TLS handshake where it begins with
+// one, and sends nothing over it.
+func (m *mailbox) check(ctx context.Context, t *transport.Transport) error {
+	parent := ctx
+	ctx, cancel := t.Bounded(ctx)
+	defer cancel()
+	config, err := m.tls(t)
+	var conn net.Conn
+	if err == nil {
+		conn, err = m.dial(ctx, t, config)
+	}
+	if err != nil {
+		return t.Failed(parent, err, mailName, m.hidden...)
+	}
+	return conn.Close()
+}
+
+// replyPattern finds a mail server's reply where the library has it as text alone.
+var replyPattern = regexp.MustCompile(`\b([45][0-9]{2}) (.*)`)
+
+// mailReply is the reply of the server that an error quotes; 0: it is none.
+func mailReply(err error) (code int, says string) {
+	if reply, ok := errors.AsType[*textproto.Error](err); ok {
+		return reply.Code, reply.Msg
+	}
+	failed, ok := errors.AsType[*mail.SendError](err)
+	if !ok || failed.ErrorCode() == 0 {
+		return 0, ""
+	}
+	text, _, _ := strings.Cut(failed.Error(), ", affected ")
+	if found := replyPattern.FindStringSubmatch(text); found != nil {
+		says = strings.Trim(found[2], `"`)
+	}
+	return failed.ErrorCode(), says
+}

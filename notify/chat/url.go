@@ -1,0 +1,156 @@
+package chat
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"pushwatch/watcher/setting"
+)
+
+// errSeveral is why a URL is refused that names more than one recipient.
+var errSeveral = errors.New("it names several recipients: want one, and a notifier of its own for each of the others; " +
+	"where one of them refuses a text, the others would get it again")
+
+// errForm is that a URL has not the form that the service's have.
+var errForm = errors.New("not of that form")
+
+// readURL reads where a URL leads to, without a request to anybody. Its errors show
+// nothing of the URL but the name of a service that exists.
+func readURL(secret setting.Secret) (destination, error) {
+	text, err := secret.Value()
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, unknownService(secret)
+	}
+	name, scheme, custom := strings.Cut(u.Scheme, "+")
+	if u.Scheme == "https" {
+		if to := readOwn(u, ""); to != nil {
+			return to, nil
+		}
+	}
+	if !slices.Contains(serviceNames(), name) {
+		return nil, unknownService(secret)
+	}
+	var to destination
+	service := serviceNamed(name)
+	switch {
+	case service != nil && custom:
+		own := *u
+		if own.Scheme = scheme; scheme != "https" || readOwn(&own, name) == nil {
+			err = errForm
+		} else {
+			to = readOwn(&own, name)
+		}
+	case service != nil:
+		var p *post
+		if p, err = service.parse(u); err == nil {
+			p.service, to = service, p
+		}
+	case name == mailName:
+		to, err = parseMail(u)
+	default:
+		to, err = parseLibrary(u)
+	}
+	switch {
+	case errors.Is(err, errSeveral):
+		return nil, fmt.Errorf("%s: a URL of %s: %w", secret.Where(), name, err)
+	case err != nil: // err itself would show parts of the URL
+		return nil, fmt.Errorf("%s: not a URL of %s: want its form in https://shoutrrr.nickfedor.com, or the service's own https URL", secret.Where(), name)
+	}
+	return to, nil
+}
+
+func unknownService(secret setting.Secret) error {
+	return fmt.Errorf(`%s: not a service URL: want the https URL that %s gave, or "SERVICE://…"; services are %s`,
+		secret.Where(), strings.Join(ownNames(), ", "), strings.Join(serviceNames(), ", "))
+}
+
+// readOwn reads an https URL as a service gives it to its users. It returns nil where
+// it is no such URL of the service of that name, or of any where the name is empty.
+func readOwn(u *url.URL, name string) destination {
+	for _, s := range services {
+		if name == "" || slices.Contains(s.names, name) {
+			if p := s.own(u); p != nil {
+				p.service = s
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// serviceNamed returns the first service with a name, nil where there is none.
+func serviceNamed(name string) *service {
+	for _, s := range services {
+		if slices.Contains(s.names, name) {
+			return s
+		}
+	}
+	return nil
+}
+
+// ownNames are the services whose own URLs are taken.
+func ownNames() []string {
+	var names []string
+	for _, s := range services {
+		names = append(names, s.names[0])
+	}
+	return slices.Compact(names)
+}
+
+// parameters reads a URL's query. Keys are in lower case, as any is taken; one that is
+// not known is refused, as a setting would be.
+func parameters(u *url.URL, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, errForm
+	}
+	all := make(url.Values)
+	for key, values := range query {
+		key = strings.ToLower(key)
+		if !slices.Contains(known, key) {
+			return nil, errForm
+		}
+		all[key] = append(all[key], values...)
+	}
+	return all, nil
+}
+
+// list returns the elements of comma-separated lists in the query.
+func list(query url.Values, keys ...string) []string {
+	var all []string
+	for _, key := range keys {
+		for _, value := range query[key] {
+			all = append(all, strings.FieldsFunc(value, func(c rune) bool { return c == ',' || c == ' ' })...)
+		}
+	}
+	return all
+}
+
+// single returns the only recipient of a list.
+func single(recipients []string) (string, error) {
+	switch len(recipients) {
+	case 0:
+		return "", errForm
+	case 1:
+		return recipients[0], nil
+	}
+	return "", errSeveral
+}
+
+// yes reads a value such as "yes", "no", "true" or "1"; byDefault where there is none.
+func yes(query url.Values, key string, byDefault bool) bool {
+	switch strings.ToLower(query.Get(key)) {
+	case "yes", "true", "1":
+		return true
+	case "no", "false", "0":
+		return false
+	}
+	return byDefault
+}
