@@ -57,9 +57,18 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 	d.log.Info("settings applied", zap.Int("accounts", len(s.Accounts)), zap.Int("notifiers", len(s.Notifiers)))
 }
 
-// rejectSettings logs that settings were not applied.
+// rejectSettings logs that settings were not applied, in a line for each fault.
 func rejectSettings(log *zap.Logger, err error) {
-	log.Error("settings rejected", zap.Error(err), zap.String("hint", "the settings from before stay in force"))
+	faults := []string{err.Error()}
+	if invalid, ok := errors.AsType[*settingsError](err); ok {
+		faults = nil
+		for _, f := range invalid.doc.sorted(false) {
+			faults = append(faults, invalid.doc.print(f))
+		}
+	}
+	for _, fault := range faults {
+		log.Error("settings rejected", zap.String("error", fault), zap.String("hint", "the settings from before stay in force"))
+	}
 }
 
 // readFiles reads the certificate and the tokens, whose files may change while the

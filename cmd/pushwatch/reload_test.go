@@ -56,12 +56,14 @@ func TestReload(t *testing.T) {
 		p.Process.Signal(syscall.SIGHUP)
 		return p.awaitLogged(t, 1, level, logged, fields...)[0]
 	}
-	rejected := reload("[log]\nlevel = \"loud\"\n", "error", "settings rejected", "hint", "the settings from before stay in force")
-	if fault := fmt.Sprint(rejected["error"]); !strings.Contains(fault, `log.level = "loud": want debug, info, warn or error`) {
-		t.Errorf("the log does not say what is wrong with the settings: %s", fault)
+	reload("[log]\nlevel = \"loud\"\n", "error", "settings rejected", "error", file+`:2:1: log.level = "loud": want debug, info, warn or error`,
+		"hint", "the settings from before stay in force")
+	reload("log.level = \"loud\"\nlog.format = \"plain\"\n", "error", "settings rejected", "error", file+`:2:1: log.format = "plain": want json or console`)
+	if got := len(p.logged("error", "settings rejected")); got != 5 { // no [[accounts]] either time
+		t.Errorf("%d lines of rejected settings, want one for each of five faults:\n%s", got, p.log)
 	}
 	awaitReady(t, p, address)
-	systemd.expect("RELOADING=1", "READY=1")
+	systemd.expect("RELOADING=1", "READY=1", "RELOADING=1", "READY=1")
 
 	const token, other = "a-token-of-some-length", "another-token-of-some-length"
 	tokenFile := filepath.Join(t.TempDir(), "token")
@@ -120,6 +122,21 @@ func TestReload(t *testing.T) {
 		t.Errorf("%v\n%s", err, p.log)
 	}
 	systemd.expect("RELOADING=1", "READY=1", "STOPPING=1")
+
+	// The settings were read six times.
+	warned := make(map[string]int)
+	for _, line := range p.logged("warn", "settings warning") {
+		_, text, _ := strings.Cut(fmt.Sprint(line["warning"]), ": warning: ")
+		warned[text]++
+	}
+	if len(warned) == 0 {
+		t.Errorf("no warning of settings:\n%s", p.log)
+	}
+	for text, n := range warned {
+		if n != 1 {
+			t.Errorf("%q is logged %d times, want once", text, n)
+		}
+	}
 }
 
 // A fakeSystemd hears what a service tells of itself.

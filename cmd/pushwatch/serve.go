@@ -51,9 +51,7 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 	lines := newLogWriter(errs)
 	log, level := s.Log.logger(lines)
 	defer log.Sync()
-	for _, w := range doc.sorted(true) {
-		log.Warn("settings warning", zap.String("warning", doc.print(w)))
-	}
+	warned := logWarnings(log, doc, nil)
 	release, commit := build()
 	log.Info("starting", zap.String("version", release), zap.String("commit", commit), zap.String("settings", file))
 	d, err := newDaemon(ctx, s, log, level)
@@ -68,14 +66,14 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 	d.metrics.MustRegister(lines.metric())
 	defer systemd.SdNotify(false, systemd.SdNotifyStopping)
 	reloads := make(chan settings)
-	go readAgain(ctx, file, log, hangups, reloads)
+	go readAgain(ctx, file, log, warned, hangups, reloads)
 	go d.watchdog(ctx)
 	return d.run(ctx, func() { systemd.SdNotify(false, systemd.SdNotifyReady) }, reloads)
 }
 
 // readAgain reads the settings again at each SIGHUP and sends them to reloads. Invalid
-// settings are logged and not sent.
-func readAgain(ctx context.Context, file string, log *zap.Logger, hangups <-chan os.Signal, reloads chan<- settings) {
+// settings are logged and not sent; warned are the warnings that were logged before.
+func readAgain(ctx context.Context, file string, log *zap.Logger, warned map[string]bool, hangups <-chan os.Signal, reloads chan<- settings) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -84,21 +82,31 @@ func readAgain(ctx context.Context, file string, log *zap.Logger, hangups <-chan
 		}
 		systemd.SdNotify(false, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", systemd.SdNotifyReloading, monotonic()))
 		s, doc, err := readSettings(file)
-		if doc != nil {
-			for _, w := range doc.sorted(true) {
-				log.Warn("settings warning", zap.String("warning", doc.print(w)))
-			}
-		}
 		if err != nil {
 			rejectSettings(log, err)
 			systemd.SdNotify(false, systemd.SdNotifyReady)
 			continue
 		}
+		warned = logWarnings(log, doc, warned)
 		select {
 		case reloads <- s:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// logWarnings logs the warnings of settings that were not logged before, and returns
+// all of them. Where one stands in the file may change.
+func logWarnings(log *zap.Logger, doc *document, before map[string]bool) map[string]bool {
+	warned := make(map[string]bool)
+	for _, w := range doc.sorted(true) {
+		text := w.key + w.text
+		if !before[text] {
+			log.Warn("settings warning", zap.String("warning", doc.print(w)))
+		}
+		warned[text] = true
+	}
+	return warned
 }
 
 // watchdog notifies systemd while every account is polled. When polling is stuck the
