@@ -94,8 +94,9 @@ func (r *NotifierRecord) observe(now time.Time, b *breaker, failure *SendError, 
 // stored is a time as it comes back from the database, whose precision is a
 // microsecond, and never earlier.
 func stored(t time.Time) time.Time {
-	if cut := t.Truncate(time.Microsecond); !cut.Equal(t) {
-		return cut.Add(time.Microsecond)
+	cut := t.Truncate(time.Microsecond)
+	if cut.Before(t) {
+		cut = cut.Add(time.Microsecond)
 	}
-	return t
+	return cut
 }

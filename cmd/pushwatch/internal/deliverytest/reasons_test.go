@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -109,11 +110,20 @@ func TestDownIsShown(t *testing.T) {
 		}
 		shown("an hour later")
 
+		// A process that delivers nothing, on the same database, shows the same.
+		other := &world{TB: t, dispatcher: notify.New(notify.Config{Instance: "test", Notifiers: []notify.Notifier{to("n", r)}, Archive: w.db})}
+		if got, want := fmt.Sprint(other.status("n")), fmt.Sprint(w.status("n")); got != want {
+			t.Errorf("another process shows %s, want %s", got, want)
+		}
+
 		next := w.status("n").NextProbeAt
 		up.Store(true)
 		rest(time.Until(next) + time.Second)
 		if s := w.status("n"); s.State != notify.Active || s.LastError != "" || s.Pending != 0 || !s.NextProbeAt.IsZero() {
 			t.Errorf("Notifiers() after next_probe_at = %+v, want it active and nothing pending", s)
+		}
+		if got, want := fmt.Sprint(other.status("n")), fmt.Sprint(w.status("n")); got != want {
+			t.Errorf("another process shows %s, want %s", got, want)
 		}
 		if got := stateMetric(t, w, "n"); got != "active" {
 			t.Errorf("pushwatch_notifier_state is %s, want active", got)
