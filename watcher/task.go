@@ -5,7 +5,9 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A Key names a task: a TIW task id within its application.
@@ -268,6 +270,19 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("%s = %#v: want %s", e.Field, e.Value, e.Want)
 }
 
+// beginning is the beginning of a text that is too long to show, cut between characters.
+func beginning(text string) string {
+	const most = 32
+	if len(text) <= most {
+		return text
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}
+
 // Validate returns the registration's faults, each a [*FieldError].
 func (r Registration) Validate() []error {
 	var errs []error
@@ -288,7 +303,10 @@ func (r Registration) Validate() []error {
 			errs = append(errs, &FieldError{"labels", k, "keys of 1 to 64 of a-z 0-9 _ . -"})
 		}
 		if len(v) > MaxLabelValueBytes {
-			errs = append(errs, &FieldError{"labels." + k, v[:32] + "…", fmt.Sprintf("a value of at most %d bytes", MaxLabelValueBytes)})
+			errs = append(errs, &FieldError{"labels." + k, beginning(v), fmt.Sprintf("a value of at most %d bytes", MaxLabelValueBytes)})
+		}
+		if !utf8.ValidString(v) {
+			errs = append(errs, &FieldError{"labels." + k, strings.ToValidUTF8(beginning(v), "�"), "UTF-8"})
 		}
 	}
 	return errs

@@ -84,6 +84,11 @@ var faulty = []struct{ method, path, body, header string }{
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","lables":{}}`, ""},
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","labels":{"A":"x"}}`, ""},
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","labels":{"a":1}}`, ""},
+	{"POST", "/v1/tasks", "{\"sdk_app_id\":1400000001,\"task_id\":\"a\",\"labels\":{\"course\":\"\xca\xfd\xd1\xa7\"}}", ""}, // GBK
+	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","labels":{"course":"\ud800x"}}`, ""},
+	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a\udc00"}`, ""},
+	{"POST", "/v1/tasks/batch", `{"tasks":[{"task_id":"a"},{"task_id":"b","labels":{"course":"\ud800\ud800"}}]}`, ""},
+	{"POST", "/v1/tasks", "{\"task_id\":\"a\",\"\xff\":1}", ""},
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","labels":{"a":"` + strings.Repeat("x", 257) + `"}}`, ""},
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","expected_stop_at":"soon"}`, ""},
 	{"POST", "/v1/tasks", `{"sdk_app_id":1400000001,"task_id":"a","expected_stop_at":"9999-12-31T23:59:59-14:00"}`, ""},

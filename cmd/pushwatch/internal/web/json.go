@@ -2,11 +2,16 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -22,11 +27,10 @@ func unmarshal(data []byte, v any) error {
 	if !ok {
 		return json.Unmarshal(data, v)
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
+	dec := newTokenReader(data)
 	var err error
 	if *tree, err = readValue(dec, maxDepth); err == nil {
-		if _, err = dec.Token(); err == nil {
+		if _, err = dec.Decoder.Token(); err == nil {
 			return fmt.Errorf("want one JSON value: another one begins at byte %d", dec.InputOffset())
 		}
 		if err == io.EOF {
@@ -42,13 +46,87 @@ func unmarshal(data []byte, v any) error {
 	return err
 }
 
+// A tokenReader reads the tokens of a body.
+type tokenReader struct {
+	*json.Decoder
+	body []byte
+}
+
+func newTokenReader(body []byte) *tokenReader {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	return &tokenReader{dec, body}
+}
+
+// Token is the decoder's, but for text that is no UTF-8: the decoder would replace what
+// is wrong in it, and so take what nobody has sent.
+func (r *tokenReader) Token() (json.Token, error) {
+	from := r.InputOffset()
+	token, err := r.Decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := token.(string); ok && !isText(r.body[from:r.InputOffset()]) {
+		return nil, new(notText)
+	}
+	return token, nil
+}
+
+// isText reports whether JSON is UTF-8, its escapes included: half of a surrogate pair
+// is none.
+func isText(raw []byte) bool {
+	if !utf8.Valid(raw) {
+		return false
+	}
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 {
+			return true
+		}
+		if raw = raw[i+1:]; raw[0] != 'u' {
+			raw = raw[1:]
+			continue
+		}
+		unit := escaped(raw[1:])
+		raw = raw[5:]
+		if !utf16.IsSurrogate(unit) {
+			continue
+		}
+		if !bytes.HasPrefix(raw, []byte(`\u`)) || utf16.DecodeRune(unit, escaped(raw[2:])) == unicode.ReplacementChar {
+			return false
+		}
+		raw = raw[6:]
+	}
+}
+
+// escaped returns the number that four hexadecimal digits are. The decoder has read them.
+func escaped(digits []byte) rune {
+	n, _ := strconv.ParseUint(string(digits[:4]), 16, 16)
+	return rune(n)
+}
+
+// A notText is a text that is no UTF-8, in the field at the path.
+type notText struct{ path string }
+
+func (e *notText) Error() string {
+	return fmt.Sprintf("want %s in UTF-8, escapes included", cmp.Or(e.path, "all text"))
+}
+
+// in adds a field or the place in a list to the path of text that is no UTF-8.
+func in(name string, err error) error {
+	if e, ok := errors.AsType[*notText](err); ok {
+		e.path = strings.TrimSuffix(name+"."+e.path, ".")
+	}
+	return err
+}
+
 // A notWhole is a number as it was written that is no int64, or not written as one. No
 // request takes any, and no answer shows one but as text: a reader might fail at it.
 type notWhole string
 
 // readValue reads one value of at most that depth. A name that comes twice in an object,
 // whatever its case, is refused. A number is an int64 or [notWhole].
-func readValue(dec *json.Decoder, depth int) (any, error) {
+func readValue(dec *tokenReader, depth int) (any, error) {
 	token, err := dec.Token()
 	if err != nil {
 		return nil, err
@@ -73,12 +151,12 @@ func readValue(dec *json.Decoder, depth int) (any, error) {
 	return readObject(dec, depth)
 }
 
-func readList(dec *json.Decoder, depth int) (any, error) {
+func readList(dec *tokenReader, depth int) (any, error) {
 	list := []any{}
 	for dec.More() {
 		value, err := readValue(dec, depth-1)
 		if err != nil {
-			return nil, err
+			return nil, in(strconv.Itoa(len(list)), err)
 		}
 		list = append(list, value)
 	}
@@ -86,7 +164,7 @@ func readList(dec *json.Decoder, depth int) (any, error) {
 	return list, err
 }
 
-func readObject(dec *json.Decoder, depth int) (any, error) {
+func readObject(dec *tokenReader, depth int) (any, error) {
 	object, names := make(map[string]any), make(map[string]bool)
 	for dec.More() {
 		token, err := dec.Token()
@@ -100,7 +178,7 @@ func readObject(dec *json.Decoder, depth int) (any, error) {
 		}
 		names[lower] = true
 		if object[name], err = readValue(dec, depth-1); err != nil {
-			return nil, err
+			return nil, in(name, err)
 		}
 	}
 	_, err := dec.Token() // its end
