@@ -45,7 +45,7 @@ func (a *account) apply(s *state, now time.Time, changes []outage.Transition) {
 
 // logBreaker logs that what cannot be observed is probed from now on, or is not any more.
 func logBreaker(log *zap.Logger, c outage.Transition) {
-	log = log.With(zap.Stringer("level", c.Level), zap.Int("tasks", c.Tasks), zap.Error(c.Cause))
+	log = log.With(zap.Stringer("scope", c.Level), zap.Int("tasks", c.Tasks), zap.Error(c.Cause))
 	switch {
 	case c.Kind == outage.Closed:
 		log.Info("outage ended")

@@ -23,17 +23,18 @@ func (c *clock) jumped(now time.Time) time.Duration {
 	if now.Before(c.last) { // it was read before another's, and comes after it
 		return 0
 	}
-	by := c.between(now.Round(0), now)
+	by := setBy(c.last, now.Round(0), now)
 	c.last = now
 	return by
 }
 
-// between compares how far each clock has come since the last call. c.mu is held.
-func (c *clock) between(wall, monotonic time.Time) time.Duration {
-	if c.last.IsZero() {
+// setBy returns by how much further the wall clock has come since last than the monotonic
+// one: 0 for what is too little for it to have been set.
+func setBy(last, wall, monotonic time.Time) time.Duration {
+	if last.IsZero() {
 		return 0
 	}
-	by := (wall.Sub(c.last.Round(0)) - monotonic.Sub(c.last)).Round(time.Millisecond)
+	by := (wall.Sub(last.Round(0)) - monotonic.Sub(last)).Round(time.Millisecond)
 	if by.Abs() < jumpOver {
 		return 0
 	}

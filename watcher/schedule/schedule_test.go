@@ -100,6 +100,25 @@ func TestScheduleHurry(t *testing.T) {
 	}
 }
 
+// An entry waits in one schedule: another does not hold it, and leaves it where it is.
+func TestScheduleHolds(t *testing.T) {
+	s, other := newSchedule(), newSchedule()
+	e, beside := polledAgo(9*time.Second), polledAgo(8*time.Second)
+	s.Put(e, noon)
+	other.Put(beside, noon)
+	if !s.Holds(e) || other.Holds(e) {
+		t.Errorf("held by its schedule: %t, by another: %t, want true, false", s.Holds(e), other.Holds(e))
+	}
+	other.Remove(e)
+	if !s.Holds(e) || s.Waiting() != 1 || other.Waiting() != 1 {
+		t.Errorf("removed from another schedule: held %t, waiting %d and %d, want it held, 1 and 1", s.Holds(e), s.Waiting(), other.Waiting())
+	}
+	s.Remove(e)
+	if s.Holds(e) || s.Waiting() != 0 {
+		t.Errorf("removed: held %t, waiting %d", s.Holds(e), s.Waiting())
+	}
+}
+
 // Where polls are scarce, a new task is polled when its start may have come, and
 // soon all the same.
 func TestScheduleLetsRipen(t *testing.T) {
