@@ -33,9 +33,6 @@ type content struct {
 	Data    struct {
 		watcher.TaskData
 
-		// Of push.changed
-		PreviousStatus *string `json:"previous_status"`
-
 		// Of push.blind and the like, and of watcher.*
 		Since watcher.Timestamp `json:"since"`
 		Tasks int64             `json:"tasks"`
@@ -155,8 +152,8 @@ func (e *event) Status() string { return e.word(e.Data.Push.Status) }
 // OldStatus is the API's word for where the push was before. Of an event that does
 // not name it, it follows from the state, where that tells.
 func (e *event) OldStatus() string {
-	if status := e.word(e.Data.PreviousStatus); status != "" {
-		return status
+	if status := e.Data.PreviousStatus; status != "" {
+		return e.foreign(status)
 	}
 	switch e.Data.PreviousState {
 	case watcher.Preparing:

@@ -71,7 +71,7 @@ func TestEveryFieldIsEscaped(t *testing.T) {
 	const bad = "<!channel> @everyone [x](http://evil.com) *b*"
 	for name, s := range styles() {
 		for language := range languages {
-			for _, kind := range sampleTypes() {
+			for _, kind := range watcher.EventTypes {
 				var event map[string]any
 				if err := json.Unmarshal(sample(kind), &event); err != nil {
 					t.Fatal(err)

@@ -37,13 +37,6 @@ func taskData() watcher.TaskData {
 	}
 }
 
-// sampleTypes are all types of events, those too that only the texts know of yet.
-func sampleTypes() []watcher.EventType {
-	all := append(slices.Clone(watcher.EventTypes), "push.blind", "push.sighted", "push.abandoned")
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
 // sample returns an event of a type, with all that such an event tells.
 func sample(kind watcher.EventType) []byte {
 	switch {
@@ -62,13 +55,11 @@ func sample(kind watcher.EventType) []byte {
 	}
 	d := taskData()
 	switch kind {
-	case "push.blind", "push.sighted", "push.abandoned":
+	case watcher.PushBlind, watcher.PushSighted, watcher.PushAbandoned:
 		d.Push = &watcher.Push{Status: new(watcher.StatusPushing)}
 		d.Error = &watcher.APIError{Code: "InternalError", Message: "Internal error."}
-		return body(kind, struct {
-			watcher.TaskData
-			Since watcher.Timestamp `json:"since"`
-		}{d, watcher.Timestamp{Time: at.Add(-5400 * time.Second)}})
+		d.Since = &watcher.Timestamp{Time: at.Add(-90 * time.Minute)}
+		return body(kind, d)
 	case watcher.PushPreparing, watcher.PushStalled:
 		d.Push = &watcher.Push{Status: new(watcher.StatusPrepared)}
 	case watcher.PushStarted, watcher.PushException, watcher.PushOverdue, watcher.PushBackupChanged:
@@ -88,7 +79,7 @@ func sample(kind watcher.EventType) []byte {
 func TestTexts(t *testing.T) {
 	want := map[string]bool{}
 	for _, language := range Languages() {
-		for _, kind := range sampleTypes() {
+		for _, kind := range watcher.EventTypes {
 			path := filepath.Join("testdata", language, string(kind)+".txt")
 			want[path] = true
 			got, err := languages[language].text(sample(kind), &style{})
@@ -133,7 +124,7 @@ func TestLanguages(t *testing.T) {
 		if got, want := defined(l), defined(languages["en"]); !slices.Equal(got, want) {
 			t.Errorf("%s has the texts %q, want %q", name, got, want)
 		}
-		for _, kind := range sampleTypes() {
+		for _, kind := range watcher.EventTypes {
 			if l.texts.Lookup(string(kind)) == nil {
 				t.Errorf("%s has no text for %s", name, kind)
 			}
@@ -200,11 +191,8 @@ func TestTextVariants(t *testing.T) {
 		}, []string{"Application 1400000001 of account school CANNOT", "for 1h.", "unwatched: 1."}, "Error:"},
 		{"from one unknown status to another", func() []byte {
 			d := taskData()
-			d.Push.Status = new("<!channel> @everyone")
-			return body(watcher.PushChanged, struct {
-				watcher.TaskData
-				Old string `json:"previous_status"`
-			}{d, "PAUSED"})
+			d.Push.Status, d.PreviousStatus = new("<!channel> @everyone"), "PAUSED"
+			return body(watcher.PushChanged, d)
 		}, []string{"has changed from PAUSED to <\u200b!channel> @\u200beveryone.\n"}, "<!"},
 		{"back from a status that is not named", func() []byte {
 			d := taskData()
