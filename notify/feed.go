@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -84,18 +85,30 @@ func (f *Feed) close() {
 
 // read fills the channels from the table, as they have room.
 func (f *Feed) read(ctx context.Context) {
+	var failing loop.Condition
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-f.wanted:
 		}
+		var failed error
 		for _, c := range f.registry.all() {
-			if err := f.fill(ctx, c); err != nil && ctx.Err() == nil {
-				f.log.Error("read deliveries", zap.Error(err))
-				time.AfterFunc(time.Second, f.wanted.Notify)
-			}
+			failed = cmp.Or(f.fill(ctx, c), failed)
 		}
+		if ctx.Err() != nil {
+			return
+		}
+		if failed == nil {
+			if lasted, ended := failing.End(time.Now()); ended {
+				f.log.Info("reading deliveries works again", zap.Duration("failed_for", lasted))
+			}
+			continue
+		}
+		if failing.Begin(time.Now()) {
+			f.log.Error("reading deliveries fails", zap.Error(failed))
+		}
+		time.AfterFunc(time.Second, f.wanted.Notify)
 	}
 }
 

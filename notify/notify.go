@@ -111,14 +111,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer running.Wait()
 	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
+	var failing loop.Condition
 	for {
 		err := d.Refresh(ctx)
-		if err != nil && ctx.Err() == nil {
-			d.log.Error("read notifier states", zap.Error(err))
-		}
 		if err == nil {
+			failing.End(time.Now())
 			d.registry.run(ctx, &running)
 			d.warnOfOrphans(ctx)
+		} else if ctx.Err() == nil && failing.Begin(time.Now()) {
+			d.log.Error("reading states of notifiers fails", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():

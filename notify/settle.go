@@ -110,10 +110,14 @@ func (f *Feed) gather(batch []Outcome) []Outcome {
 // save writes a batch, and repeats it while the store fails. It returns an error only
 // where the account has another owner.
 func (f *Feed) save(ctx context.Context, batch []Outcome) error {
+	var failing loop.Condition
 	for attempt := 0; len(batch) > 0; attempt++ {
 		err := f.box.Settle(ctx, batch)
 		switch {
 		case err == nil:
+			if lasted, ended := failing.End(time.Now()); ended {
+				f.log.Info("settling deliveries works again", zap.Duration("failed_for", lasted))
+			}
 			f.countEvents(batch)
 			return nil
 		case errors.Is(err, watcher.ErrFenced):
@@ -121,7 +125,9 @@ func (f *Feed) save(ctx context.Context, batch []Outcome) error {
 		case ctx.Err() != nil:
 			return nil // they are sent again after the next start
 		}
-		f.log.Error("settle deliveries", zap.Int("deliveries", len(batch)), zap.Error(err))
+		if failing.Begin(time.Now()) {
+			f.log.Error("settling deliveries fails", zap.Int("deliveries", len(batch)), zap.Error(err))
+		}
 		loop.Sleep(ctx, min(10*time.Second, 100*time.Millisecond<<min(attempt, 10)))
 	}
 	return nil
@@ -146,7 +152,7 @@ func (f *Feed) markDead(ctx context.Context, c *channel) error {
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
-			f.log.Error("mark deliveries dead", zap.String("notifier", c.Name), zap.Error(err))
+			f.log.Error("marking deliveries dead failed", zap.String("notifier", c.Name), zap.Error(err))
 			time.AfterFunc(time.Second, f.wanted.Notify)
 		}
 		c.metrics.dead(n)

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+
 	"pushwatch/notify"
 	"pushwatch/watcher"
 )
@@ -91,6 +93,10 @@ func TestFinal(t *testing.T) {
 		if got := len(first.all()) + len(second.all()); got != 2 {
 			t.Errorf("%d attempts, want one each", got)
 		}
+		errors := w.warnings.FilterLevelExact(zap.ErrorLevel)
+		if got := errors.FilterMessage("delivery dead").FilterField(zap.String("error", final.Reason)).Len(); got != 2 || errors.Len() != 2 {
+			t.Errorf("the log has %v, want one error for each of two dead letters", errors.All())
+		}
 		w.stop()
 	})
 }
@@ -122,6 +128,10 @@ func TestGone(t *testing.T) {
 		tried := len(r.all())
 		if tried == 0 || tried > 8 {
 			t.Errorf("%d attempts, want those that were under way together", tried)
+		}
+		errors := w.warnings.FilterLevelExact(zap.ErrorLevel)
+		if got := errors.FilterMessage("notifier gone").FilterField(zap.String("error", gone.Reason)).FilterFieldKey("hint").Len(); got != 1 || errors.Len() != 1 {
+			t.Errorf("the log has %v, want one error that the notifier is gone, and none for its dead letters", errors.All())
 		}
 		w.restart(n, o, l)
 		w.announce("msg_later", "later", "n")
