@@ -22,7 +22,7 @@ import (
 // TestMain lets the test binary be pushwatch itself, for scripts and for tests
 // that kill it.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"pushwatch": main, "bareservice": bareServiceMain})
+	testscript.Main(m, map[string]func(){"pushwatch": main, "bareservice": bareServiceMain, "attackers": attackersMain})
 }
 
 func TestScripts(t *testing.T) {

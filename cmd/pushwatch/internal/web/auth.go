@@ -82,6 +82,7 @@ func authorize(auth *authenticator, next http.Handler) http.Handler {
 		case role != Write && r.Method != http.MethodGet && r.Method != http.MethodHead:
 			refuse(w, r, http.StatusForbidden, "this token may only read: want one with role = \"write\"")
 		default:
+			phaseOf(r.Context()).enter(serving)
 			next.ServeHTTP(w, r)
 		}
 	})

@@ -116,10 +116,7 @@ func (b *bodies) read(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		phase := phaseOf(r.Context())
-		phase.enter(receiving)
 		body, err := rule.read(w, r)
-		phase.enter(serving)
 		defer rule.budget.take(-int64(cap(body)))
 		if err == nil && len(body) > largeBody {
 			err = b.enterLarge(r.Context())
@@ -139,7 +136,11 @@ func (b *bodies) read(next http.Handler) http.Handler {
 func (b *bodies) readForms(auth *authenticator, site http.Handler) http.Handler {
 	read := b.read(site)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, signedIn := auth.User(r); signedIn || page.Public(r.URL.Path) {
+		user, signedIn := auth.User(r)
+		if user.Name != "" {
+			phaseOf(r.Context()).enter(serving)
+		}
+		if signedIn || page.Public(r.URL.Path) {
 			read.ServeHTTP(w, r)
 			return
 		}

@@ -26,7 +26,7 @@ func guard(tokens *tokens, next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, phase := beginRequest(r.Context())
-		defer phase.enter(waiting)
+		defer phase.enter(idle)
 		r = r.WithContext(ctx)
 		list, _ := tokens.now()
 		h := w.Header()

@@ -4,8 +4,10 @@ import (
 	"container/list"
 	"context"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -23,9 +25,7 @@ const (
 // A Listener bounds the connections that are open at once, in total and for each remote
 // address. It refuses none and lets none wait: where a connection is one too many, another
 // is closed for it, so that a health probe gets an answer however many connections are
-// held open. Closed is one of the address that has the most, in this order: one without a
-// request, one whose request is still being received, one whose request is served, a
-// stream; of these the one that has been so for the longest time.
+// held open. Closed is one of the address that has the most: see [phase] for which.
 type Listener struct {
 	net.Listener
 	closed     *tally // connections that were closed for others
@@ -43,17 +43,24 @@ type address struct {
 	phases [phases]list.List // of *conn, those first that have been in the phase for longest
 }
 
-// A phase is what a connection is used for.
+// A phase is what a connection is used for. Connections in the first phase are closed for
+// others before those in the second, and so on; of one phase, that which has been in it for
+// longest is.
 type phase int
 
-// The phases, in the order in which connections are closed for others.
 const (
-	waiting   phase = iota // for a request: idle, or the header is not complete
-	receiving              // the body of a request
-	serving
-	streaming // events
+	idle      phase = iota // a request was answered, and no other has come
+	accepted               // no request has come yet, with its whole header
+	anonymous              // a request without a token is received or served
+	serving                // a request with one
+	streaming              // events
 	phases
 )
+
+// phaseTime is for a connection that was accepted to become idle. Till then it is closed for
+// others only where there are half as many again as there should be: else those that come
+// in a burst would close each other.
+const phaseTime = 500 * time.Millisecond
 
 // NewListener returns a listener that accepts from l.
 func NewListener(l net.Listener, log *zap.Logger) *Listener {
@@ -71,40 +78,49 @@ func NewListener(l net.Listener, log *zap.Logger) *Listener {
 
 // Accept implements [net.Listener].
 func (l *Listener) Accept() (net.Conn, error) {
-	accepted, err := l.Listener.Accept()
+	inner, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: accepted, listener: l, from: remoteAddress(accepted.RemoteAddr())}
-	if victim := l.add(c); victim != nil {
+	c := &conn{Conn: inner, listener: l, from: remoteAddress(inner.RemoteAddr())}
+	for _, victim := range l.add(c, time.Now()) {
 		victim.Conn.Close() // its server notices that it cannot be read
 		l.closed.add(zap.Stringer("address", victim.from))
 	}
 	return c, nil
 }
 
-// add adds a connection, and removes and returns the one to close for it, if any.
-func (l *Listener) add(c *conn) (victim *conn) {
+// add adds a connection, and removes and returns those to close for it: one, or where a
+// burst has left too many, two.
+func (l *Listener) add(c *conn, now time.Time) (victims []*conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for range 2 {
+		if victim := l.victim(c.from, now); victim != nil {
+			l.remove(victim)
+			victims = append(victims, victim)
+		}
+	}
 	from := l.addresses[c.from]
-	switch {
-	case from != nil && from.open >= l.perAddress:
-		victim = from.first()
-	case l.open >= l.limit:
-		victim = l.largest().first()
-	}
-	if victim != nil {
-		l.remove(victim)
-	}
-	if from = l.addresses[c.from]; from == nil {
+	if from == nil {
 		from = &address{}
 		l.addresses[c.from] = from
 	}
 	l.open++
 	from.open++
-	c.element = from.phases[waiting].PushBack(c)
-	return victim
+	c.phase, c.since, c.element = accepted, now, from.phases[accepted].PushBack(c)
+	return victims
+}
+
+// victim is the connection to close for one from an address; nil: none.
+func (l *Listener) victim(addr netip.Addr, now time.Time) *conn {
+	switch from := l.addresses[addr]; {
+	case from != nil && from.open >= l.perAddress:
+		return from.first(now, from.open >= l.perAddress*3/2)
+	case l.open >= l.limit:
+		return l.largest().first(now, l.open >= l.limit*3/2)
+	}
+	return nil
 }
 
 // largest is the address with the most connections.
@@ -117,10 +133,22 @@ func (l *Listener) largest() (most *address) {
 	return most
 }
 
-// first is the connection of an address that is closed first.
-func (a *address) first() *conn {
+// first is the connection of an address that is closed first. It is nil where none is idle
+// or has been without a token for longer than its time, unless one must be closed
+// nevertheless.
+func (a *address) first(now time.Time, must bool) *conn {
 	for p := range a.phases {
-		if e := a.phases[p].Front(); e != nil {
+		e := a.phases[p].Front()
+		if e == nil {
+			continue
+		}
+		c := e.Value.(*conn)
+		if phase(p) == idle || phase(p) < serving && now.Sub(c.since) >= phaseTime {
+			return c
+		}
+	}
+	for p := range a.phases {
+		if e := a.phases[p].Front(); e != nil && must {
 			return e.Value.(*conn)
 		}
 	}
@@ -149,6 +177,7 @@ type conn struct {
 
 	// The listener's lock guards these.
 	phase    phase
+	since    time.Time     // when the phase began
 	requests [phases]int   // under way, by phase; more than one with HTTP/2 only
 	element  *list.Element // of the address's list for the phase; nil once removed
 }
@@ -161,24 +190,54 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// move notes that a request goes from one phase to another. The connection is in the
-// phase of the request that would be closed last.
-func (c *conn) move(from, to phase) {
+// count notes that a request goes from one phase to another; idle is none. The connection is
+// in the phase of the request that would be closed last, and after the last one until
+// [connState] has it idle: when the answer is written.
+func (c *conn) count(from, to phase, at time.Time) {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
 	c.requests[from]--
 	c.requests[to]++
-	now := waiting
-	for p := receiving; p < phases; p++ {
+	for p := streaming; p > accepted; p-- {
 		if c.requests[p] > 0 {
-			now = p
+			c.enter(p, at)
+			return
 		}
 	}
-	if c.element != nil && (now != c.phase || now == waiting) {
-		all := &c.listener.addresses[c.from].phases
-		all[c.phase].Remove(c.element)
-		c.phase, c.element = now, all[now].PushBack(c)
+}
+
+// enter has the connection enter a phase. The lock of the listener must be held.
+func (c *conn) enter(p phase, at time.Time) {
+	if c.element == nil || c.phase == p {
+		return
 	}
+	all := &c.listener.addresses[c.from].phases
+	all[c.phase].Remove(c.element)
+	c.phase, c.since, c.element = p, at, all[p].PushBack(c)
+}
+
+// connState is the ConnState of a server.
+func connState(inner net.Conn, state http.ConnState) {
+	c, ok := unwrapConn(inner).(*conn)
+	if !ok {
+		return
+	}
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	switch {
+	case state == http.StateIdle:
+		c.enter(idle, time.Now())
+	case state == http.StateActive && c.phase == idle: // a header begins
+		c.enter(accepted, time.Now())
+	}
+}
+
+// unwrapConn is the connection below TLS.
+func unwrapConn(c net.Conn) net.Conn {
+	if over, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return over.NetConn()
+	}
+	return c
 }
 
 // remoteAddress is the address that a connection is counted for; invalid for a unix
@@ -213,10 +272,7 @@ type connKey struct{}
 
 // withConn is the ConnContext of a server: it keeps the connection for [phaseOf].
 func withConn(ctx context.Context, c net.Conn) context.Context {
-	if over, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
-		c = over.NetConn()
-	}
-	return context.WithValue(ctx, connKey{}, c)
+	return context.WithValue(ctx, connKey{}, unwrapConn(c))
 }
 
 type phaseKey struct{}
@@ -227,21 +283,21 @@ func phaseOf(ctx context.Context) *requestPhase {
 	return p
 }
 
-// beginRequest notes that the request of a context is served. It has ended when it is
-// waiting again.
+// beginRequest notes that the request of a context is served, without a token so far, until
+// its phase is idle.
 func beginRequest(ctx context.Context) (context.Context, *requestPhase) {
 	c, ok := ctx.Value(connKey{}).(*conn)
 	if !ok {
 		return ctx, nil
 	}
 	p := &requestPhase{conn: c}
-	p.enter(serving)
+	p.enter(anonymous)
 	return context.WithValue(ctx, phaseKey{}, p), p
 }
 
 func (p *requestPhase) enter(next phase) {
 	if p != nil {
-		p.conn.move(p.now, next)
+		p.conn.count(p.now, next, time.Now())
 		p.now = next
 	}
 }

@@ -17,13 +17,13 @@ const (
 	// idleTimeout is longer than the minute for which proxies keep a connection, so that
 	// they close it and do not send a request on one that is just being closed.
 	idleTimeout = 65 * time.Second
-	maxHeader   = 32 << 10 // bytes: a cursor may have 16 KiB
+	maxHeader   = 20 << 10 // bytes: a cursor may have 16 KiB
 )
 
 // NewServer returns a server of h. It has to accept from a [Listener].
 func NewServer(h *Handler, logger *zap.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ConnContext: withConn,
+		Handler: h, ConnContext: withConn, ConnState: connState,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes:               maxHeader,
 		DisableGeneralOptionsHandler: true, // OPTIONS * needs a token as everything does

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tiwsim"
+)
+
+const writeToken = "write-write-write-write"
+
+// An attack holds as many connections as it can get, up to a number, and opens another
+// where one is closed.
+type attack struct {
+	connections int
+	request     string // sent on each; then nothing more is
+}
+
+// hostile are the attacks of clients at one address, which is that of the probes too. All
+// but the batches have no token.
+var hostile = map[string]attack{
+	"idle connections":               {2500, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"},
+	"connections without a request":  {2500, ""},
+	"half a header of 18 kB":         {2500, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + strings.Repeat("x", 18<<10)},
+	"unfinished callbacks of 1 MB":   {1900, unfinished("/v1/callbacks/tiw/1400000001", "", 1<<20, strings.Repeat("x", 100<<10))},
+	"unfinished callbacks of 64 kB":  {1900, unfinished("/v1/callbacks/tiw/1400000001", "", 64<<10, strings.Repeat("x", 63<<10))},
+	"unfinished forms":               {700, unfinished("/signin", "Accept: text/html\r\n", 4<<10, strings.Repeat("x", 4000))},
+	"unfinished tasks":               {700, unfinished("/v1/tasks", "", 1<<20, strings.Repeat("x", 1000))},
+	"wrong tokens":                   {500, "GET /v1/tasks HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong-wrong-wrong\r\n\r\n"},
+	"batches of 5,000,000 tasks":     {4, finished("/v1/tasks/batch", `{"tasks":[{}`+strings.Repeat(",{}", 5_000_000)+`]}`)},
+	"batches of tasks without an id": {4, finished("/v1/tasks/batch", `{"tasks":[{"labels":{"a":"b"}}`+strings.Repeat(`,{"labels":{"a":"b"}}`, 9_999)+`]}`)},
+	"objects of 80,000 names":        {4, finished("/v1/tasks/batch", `{"tasks":[{"a":1`+strings.Repeat(`,"abcdef":1`, 80_000)+`}]}`)},
+}
+
+// unfinished is a request whose body is longer than what is sent of it.
+func unfinished(path, header string, length int, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s", path, header, length, body)
+}
+
+func finished(path, body string) string {
+	return unfinished(path, "Content-Type: application/json\r\nAuthorization: Bearer "+writeToken+"\r\n", len(body), body)
+}
+
+// attackersMain attacks an address in the ways that its arguments name, until it is killed.
+// It leaves the processor to others: attackers are elsewhere.
+func attackersMain() {
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19); err != nil {
+		panic(err)
+	}
+	var first sync.WaitGroup // of the requests of each connection
+	attacks, share := os.Args[2:], 1
+	if len(attacks) > 1 {
+		share = 4 // of the connections: together still more than are kept
+	}
+	for _, name := range attacks {
+		for range hostile[name].connections / share {
+			first.Add(1)
+			go hostile[name].hold(os.Args[1], sync.OnceFunc(first.Done))
+		}
+	}
+	first.Wait()
+	fmt.Println("attacking")
+	select {}
+}
+
+// hold holds a connection, again and again. It calls sent with each request.
+func (a attack) hold(address string, sent func()) {
+	for ; ; time.Sleep(time.Second) {
+		c, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
+			continue
+		}
+		_, err = io.WriteString(c, a.request)
+		sent()
+		if err == nil {
+			io.Copy(io.Discard, c)
+		}
+		c.Close()
+	}
+}
+
+// TestHostileClients attacks a daemon that may use 200 MiB, in each way alone and in all
+// at once: its memory stays bounded, probes are answered within a second, and a client
+// with a token registers within two.
+func TestHostileClients(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(hostile)) {
+		t.Run(name, func(t *testing.T) { withstand(t, name) })
+	}
+	t.Run("all", func(t *testing.T) { withstand(t, slices.Collect(maps.Keys(hostile))...) })
+}
+
+// withstand runs a daemon under attacks and holds what it owes to others meanwhile.
+func withstand(t *testing.T, attacks ...string) {
+	const lasts, mostMemory = time.Second, 250 << 20
+	pushes := tiwsim.Life{SDKAppID: 1400000001, TaskID: "class-{n}", Count: 300}
+	s := newScene(t, tiwsim.Config{Tasks: []tiwsim.Life{pushes}}, notifytest.Config{})
+	address := freeAddress(t)
+	cmd := exec.Command("pushwatch", "serve", "--config", settingsFile(t, fmt.Sprintf(
+		"store.url = %q\n[http]\nlisten = %q\n[[http.tokens]]\nname = \"backend\"\nrole = \"write\"\nsecret = %q\n%s", sqliteURL(t), address, writeToken, s.settings+taskTables(pushes))))
+	cmd.Env = append(os.Environ(), "GOMEMLIMIT=200MiB")
+	p := start(t, cmd)
+	awaitReady(t, p, address)
+
+	for s.tiw.Stats()["school"].Requests == 0 { // a new owner is silent for a second
+		time.Sleep(10 * time.Millisecond)
+	}
+	before := s.tiw.Stats()["school"].Requests
+	attackers, begun := start(t, exec.Command("attackers", append([]string{address}, attacks...)...)), time.Now()
+
+	memory, slowest := 0, make(map[string]time.Duration)
+	ends := time.Time{}
+	for n := 0; ends.IsZero() || time.Now().Before(ends); n++ {
+		if ends.IsZero() && strings.Contains(attackers.log.String(), "attacking") {
+			ends = time.Now().Add(lasts)
+		}
+		memory = max(memory, residentMemory(t, p))
+		for _, c := range []struct {
+			method, path, body string
+			status             int
+			within             time.Duration
+		}{
+			{"GET", "/healthz", "", http.StatusOK, time.Second},
+			{"GET", "/readyz", "", http.StatusOK, time.Second},
+			{"GET", "/metrics", "", http.StatusOK, time.Second},
+			{"POST", "/v1/tasks", fmt.Sprintf(`{"task_id":"new-%d"}`, n), http.StatusCreated, 2 * time.Second},
+		} {
+			status, took, err := request(c.method, "http://"+address+c.path, c.body, c.within)
+			if status != c.status {
+				t.Errorf("%s %s = %d, %v after %s, want %d within %s", c.method, c.path, status, err, took, c.status, c.within)
+			}
+			slowest[c.path] = max(slowest[c.path], took)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	memory = max(memory, residentMemory(t, p))
+	polls := float64(s.tiw.Stats()["school"].Requests-before) / time.Since(begun).Seconds()
+	t.Logf("%d MiB, slowest answers %v, %.1f polls a second", memory>>20, slowest, polls)
+	if memory > mostMemory {
+		t.Errorf("the daemon holds %d MiB, want at most %d", memory>>20, mostMemory>>20)
+	}
+}
+
+// request sends a request over a connection of its own.
+func request(method, url, body string, within time.Duration) (status int, took time.Duration, err error) {
+	start := time.Now()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, 0, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+writeToken)
+	client := http.Client{Timeout: within, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err == nil {
+		status = answer.StatusCode
+		_, err = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+	}
+	return status, time.Since(start), err
+}
+
+// residentMemory is the memory of a process, in bytes.
+func residentMemory(t *testing.T, p *process) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	number, _, _ := strings.Cut(strings.TrimSpace(after), " ")
+	kilobytes, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes << 10
+}
