@@ -38,7 +38,8 @@ func backup(ctx context.Context, file, dest string, out io.Writer) error {
 	}
 	start := time.Now()
 	size, err := sqlstore.Backup(ctx, url, dest)
-	for _, fault := range []error{sqlstore.ErrNotSQLite, sqlstore.ErrExists, sqlstore.ErrFolder} {
+	err = sqlstore.Damage(err)
+	for _, fault := range []error{sqlstore.ErrNotSQLite, sqlstore.ErrExists, sqlstore.ErrFolder, sqlstore.ErrDamaged} {
 		if errors.Is(err, fault) {
 			return &usageError{err}
 		}

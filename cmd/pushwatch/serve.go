@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"pushwatch/cmd/pushwatch/internal/sqlstore"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -68,7 +69,11 @@ func serve(ctx context.Context, file string, errs io.Writer) error {
 	reloads := make(chan settings)
 	go readAgain(ctx, file, log, warned, hangups, reloads)
 	go d.watchdog(ctx)
-	return d.run(ctx, func() { systemd.SdNotify(false, systemd.SdNotifyReady) }, reloads)
+	err = d.run(ctx, func() { systemd.SdNotify(false, systemd.SdNotifyReady) }, reloads)
+	if sqlstore.IsDamaged(err) {
+		return &usageError{sqlstore.Damage(err)}
+	}
+	return err
 }
 
 // readAgain reads the settings again at each SIGHUP and sends them to reloads. Invalid

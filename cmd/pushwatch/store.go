@@ -34,7 +34,7 @@ func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore
 		if err == nil {
 			return db, nil
 		}
-		for _, fault := range []error{sqlstore.ErrNewer, sqlstore.ErrFolder, sqlstore.ErrRefused, sqlstore.ErrUnfinished} {
+		for _, fault := range []error{sqlstore.ErrNewer, sqlstore.ErrFolder, sqlstore.ErrRefused, sqlstore.ErrUnfinished, sqlstore.ErrDamaged} {
 			if errors.Is(err, fault) {
 				return nil, &usageError{err}
 			}

@@ -17,9 +17,12 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sortFault wraps an error of PostgreSQL as [ErrAway] or [ErrRefused] where it is one
-// of these, and returns others unchanged.
+// sortFault wraps an error of SQLite as [ErrDamaged], or one of PostgreSQL as [ErrAway]
+// or [ErrRefused], where it is one of these, and returns others unchanged.
 func sortFault(err error) error {
+	if IsDamaged(err) {
+		return Damage(err)
+	}
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case refusal(said.Code):

@@ -27,12 +27,15 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if path, err = realFile(path); err != nil { // for one file to have one lock
+	if path, err = realPath(path); err != nil { // for one file to have one lock
 		return nil, err
 	}
-	lock, err := lockFile(path + ".lock")
+	lock, used, err := lockFile(path + ".lock")
 	if err != nil {
 		return nil, err
+	}
+	if err := prepareFile(path, used); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	db := &DB{lock: lock, path: path}
 	if db.file, err = os.Stat(path); err != nil {
@@ -50,23 +53,31 @@ func openSQLite(path string) (*DB, error) {
 	return db, nil
 }
 
-// realFile returns the path of a database's file without symbolic links. Where there
-// is none, or a link leads to none, it makes one, empty as yet: only its owner may read
-// it, whatever the umask. SQLite gives the files beside it, the write-ahead log and its
-// index, the same mode. One that is there is left as it is.
-func realFile(path string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		var f *os.File
-		if f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err == nil {
-			f.Close()
-			real, err = filepath.EvalSymlinks(path)
+// realPath returns the path of a database's file without symbolic links. The file need
+// not be there yet, its folder must be.
+func realPath(path string) (string, error) {
+	for range 40 { // as many links as the kernel follows
+		real, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			return real, nil
 		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", folderFault(path, err)
+		}
+		to, err := os.Readlink(path)
+		if err != nil { // no link, and no file
+			folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return "", folderFault(path, err)
+			}
+			return filepath.Join(folder, filepath.Base(path)), nil
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
 	}
-	if err != nil {
-		return "", folderFault(path, err)
-	}
-	return real, nil
+	return "", fmt.Errorf("%s leads to too many links", path)
 }
 
 // sqliteDSN is the name by which the driver opens path. A commit is on the disk
@@ -107,14 +118,18 @@ func folderFault(path string, err error) error {
 
 // lockFile creates and locks the file at path. The lock is the kernel's: it ends
 // with the process, however that ends. The file stays, for removing it would let
-// two processes lock two files of one name.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// two processes lock two files of one name. used is whether it was there.
+func lockFile(path string) (lock *os.File, used bool, err error) {
+	lock, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		used = true
+		lock, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	}
 	if err != nil {
-		return nil, folderFault(path, err)
+		return nil, false, folderFault(path, err)
 	}
-	if err := lockExclusive(f); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err := lockExclusive(lock); err != nil {
+		return nil, false, errors.Join(err, lock.Close())
 	}
-	return f, nil
+	return lock, used, nil
 }
