@@ -82,7 +82,7 @@ func (a *account) learn(e *task, f finding, before, next *watcher.Task, polled t
 		if f.teaches() {
 			s.teach(e, before, next)
 		}
-		e.set(next)
+		s.update(e, func() { e.set(next) })
 	})
 }
 
@@ -109,7 +109,7 @@ func (a *account) reload(ctx context.Context, e *task, attempt int) (saved watch
 		switch {
 		case err == nil:
 			a.recordRead(nil)
-			a.with(func(*state) { e.refresh(&saved, time.Now()) })
+			a.with(func(s *state) { s.update(e, func() { e.refresh(&saved, time.Now()) }) })
 			return saved, !saved.State.Ended()
 		case errors.Is(err, watcher.ErrNoTask):
 			a.recordRead(nil)

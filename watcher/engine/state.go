@@ -19,6 +19,7 @@ type state struct {
 	limiter *limit.Limiter
 	hazards *schedule.Hazards
 
+	tally    tally // of the tasks
 	lateness schedule.Lateness
 	sent     meter     // requests
 	turned   time.Time // when the loop last went round; zero: not yet
@@ -35,6 +36,7 @@ func newState(p *plan, perSecond float64) state {
 		outages: outage.New(p.BlindAfter),
 		limiter: limit.New(perSecond),
 		hazards: schedule.NewHazards(),
+		tally:   newTally(),
 	}
 	s.picker = newPicker(schedule.Config{MinInterval: p.MinInterval, MaxStaleness: p.MaxStaleness, Thrift: p.Thrift},
 		s.hazards, s.tasks, s.outages, s.limiter)
@@ -49,6 +51,7 @@ func (s *state) adopt(t watcher.Task, now time.Time) {
 		t.Anchor(now)
 		e = newTask(&t)
 		s.tasks[t.Key] = e
+		s.tally.add(e, 1)
 		s.outages.Add(t.Key)
 		if t.Memory.Blind != nil {
 			s.outages.RestorePush(t.Key, watcher.Anchored(t.Memory.Blind.Error.Since, now), now)
@@ -61,8 +64,10 @@ func (s *state) adopt(t watcher.Task, now time.Time) {
 		if t.Version > e.version {
 			e.anchor(&t, now)
 			asked, observed := e.Asked, e.observed
-			e.set(&t)
-			e.Asked, e.observed = max(asked, e.Asked), max(observed, e.observed)
+			s.update(e, func() {
+				e.set(&t)
+				e.Asked, e.observed = max(asked, e.Asked), max(observed, e.observed)
+			})
 		}
 		s.picker.put(e, now)
 	}
@@ -80,8 +85,16 @@ func (s *state) drop(key watcher.Key) {
 	}
 }
 
+// update changes a live task.
+func (s *state) update(e *task, change func()) {
+	s.tally.add(e, -1)
+	change()
+	s.tally.add(e, 1)
+}
+
 func (s *state) forget(e *task) {
 	delete(s.tasks, e.Key)
+	s.tally.add(e, -1)
 	s.outages.Remove(e.Key)
 }
 

@@ -2,12 +2,14 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"go.uber.org/zap"
 
 	"pushwatch/watcher"
 	"pushwatch/watcher/loop"
+	"pushwatch/watcher/outage"
 )
 
 // Status returns the accounts that this process watches, by name.
@@ -29,27 +31,16 @@ func (a *account) status(now time.Time) (status watcher.AccountStatus) {
 // status returns how the watching goes, as far as the state shows it.
 func (s *state) status(now time.Time) watcher.AccountStatus {
 	status := watcher.AccountStatus{
-		Granted: s.limiter.Rate(), Used: s.sent.rate(now), Tasks: make(map[watcher.State]int),
+		Granted: s.limiter.Rate(), Used: s.sent.rate(now), Tasks: maps.Clone(s.tally.states), Unobserved: s.tally.unobserved,
+		Stalest: s.tally.stalest(now), LastSeen: s.tally.newestOfAll().Time(now),
 		Lap: s.round(), Patience: s.picker.shared.Patience(), Overloaded: !s.overloaded.Since().IsZero(),
 		Starts: s.lateness.Starts(), Stops: s.lateness.Stops(), StoreFailed: s.storeFailed(), BlindPushes: s.outages.BlindPushes(),
 	}
-	newest, newestOf := watcher.Never, make(map[int64]watcher.Tick) // observations, of each application
-	for _, e := range s.tasks {
-		status.Tasks[e.State]++
-		if e.observed == watcher.Never {
-			status.Unobserved++
-		}
-		status.Stalest = max(status.Stalest, watcher.TickOf(now).Since(max(e.observed, watcher.TickOf(e.Registered))))
-		newest = max(newest, e.observed)
-		of, ok := newestOf[e.Key.SDKAppID]
-		if !ok || e.observed > of {
-			newestOf[e.Key.SDKAppID] = e.observed
-		}
-	}
-	status.LastSeen = newest.Time(now)
-	newestOf[0] = newest
 	for _, o := range s.outages.Outages() {
-		d := watcher.Darkness{SDKAppID: o.SDKAppID, Since: o.Since, Told: o.Reported, LastSeen: newestOf[o.SDKAppID].Time(now), Tasks: o.Tasks}
+		d := watcher.Darkness{SDKAppID: o.SDKAppID, Since: o.Since, Told: o.Reported, LastSeen: status.LastSeen, Tasks: o.Tasks}
+		if o.Level == outage.Application {
+			d.LastSeen = s.tally.newestOf(o.SDKAppID).Time(now)
+		}
 		if o.Cause != nil {
 			d.Cause = o.Cause.API()
 		}
