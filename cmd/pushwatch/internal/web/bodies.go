@@ -19,7 +19,7 @@ import (
 // Limits of bodies, in bytes.
 const (
 	maxCallback = 64 << 10
-	maxForm     = 4 << 10
+	maxForm     = 4 << 10  // of one that needs no sign-in
 	maxBody     = 64 << 10 // of any other request, such as one task
 	maxBatch    = 16 << 20
 
@@ -71,18 +71,19 @@ func (b *budget) take(n int64) bool {
 
 // bodies reads the bodies of requests before anything else looks at them.
 type bodies struct {
-	callback, form, batch, other bodyRule
-	large                        chan struct{} // holds one token while a large body is handled
+	callback, publicForm, form, batch, other bodyRule
+	large                                    chan struct{} // holds one token while a large body is handled
 }
 
 func newBodies() *bodies {
-	public := newBudget(publicBudget)
+	public, other := newBudget(publicBudget), newBudget(otherBudget)
 	return &bodies{
-		callback: bodyRule{maxCallback, publicTime, public, false},
-		form:     bodyRule{maxForm, publicTime, public, false},
-		batch:    bodyRule{maxBatch, bodyTime, newBudget(batchBudget), true},
-		other:    bodyRule{maxBody, bodyTime, newBudget(otherBudget), true},
-		large:    make(chan struct{}, 1),
+		callback:   bodyRule{maxCallback, publicTime, public, false},
+		publicForm: bodyRule{maxForm, publicTime, public, false},
+		form:       bodyRule{maxBody, bodyTime, other, false},
+		batch:      bodyRule{maxBatch, bodyTime, newBudget(batchBudget), true},
+		other:      bodyRule{maxBody, bodyTime, other, true},
+		large:      make(chan struct{}, 1),
 	}
 }
 
@@ -98,6 +99,8 @@ func (b *bodies) rule(path string) bodyRule {
 		return b.callback
 	case public(path):
 		return bodyRule{}
+	case page.Public(path):
+		return b.publicForm
 	case page.Owns(path):
 		return b.form
 	}

@@ -30,6 +30,7 @@ func TestBodiesWithoutToken(t *testing.T) {
 		{"/v1/callbacks/tiw/x", 1000, http.StatusNotFound},
 		{"/v1/callbacks/tiw/1400000001", maxCallback + 1, http.StatusRequestEntityTooLarge},
 		{"/signin", maxForm + 1, http.StatusRequestEntityTooLarge},
+		{"/preferences", maxForm + 1, http.StatusRequestEntityTooLarge},
 		{"/tasks/1400000001/a/poll", 1000, http.StatusSeeOther},
 	} {
 		conn := dialFrom(t, "127.0.0.1", address, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n"+

@@ -161,6 +161,13 @@ func TestRegister(t *testing.T) {
 	if got := body(w.get("/tasks?done=registered&n=3", operator)); !strings.Contains(got, "3 pushes are registered.") {
 		t.Errorf("GET /tasks does not say what was registered:\n%s", got)
 	}
+	var many strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&many, "ghucnligqtgtvk2624mb-%d\n", i)
+	}
+	if got := w.post("/tasks", form(many.String(), "", ""), operator); got.Header().Get("Location") != "/tasks?done=registered&n=300" {
+		t.Errorf("POST /tasks with 300 ids = %d to %q", got.Code, got.Header().Get("Location"))
+	}
 	for _, c := range []struct {
 		form url.Values
 		want string
