@@ -18,6 +18,10 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 		if err != nil {
 			return err
 		}
+		before, err := tx.labelsOf(ctx, []watcher.Key{t.Key})
+		if err != nil {
+			return err
+		}
 		n, err := tx.exec(ctx, `UPDATE tasks SET labels = ?, expected_stop_at = ?, memory = ?, version = version + 1
 			WHERE sdk_app_id = ? AND task_id = ? AND version = ? AND removed_at IS NULL`,
 			labels, micros(t.ExpectedStopAt), encodeJSON(t.Memory), t.SDKAppID, t.TaskID, t.Version-1)
@@ -25,6 +29,12 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 			err = watcher.ErrConflict
 		}
 		if err != nil {
+			return err
+		}
+		if err := tx.dropLabels(ctx, "", before); err != nil {
+			return err
+		}
+		if err := tx.insertLabels(ctx, t); err != nil {
 			return err
 		}
 		return tx.note(ctx, row, false, t.Key)

@@ -23,6 +23,7 @@
 //     writes for an account locks its row first, so that what has higher numbers is
 //     committed later. Only retention does not: nobody else wants what it drops.
 //   - tasks: every push that is registered, as it stands.
+//   - task_labels: the labels of the tasks, to find these by.
 //   - checkpoints: one for each account, with when its live tasks were last polled.
 //   - events: the facts, with the body that is sent. An event is named by its account
 //     (the shard) and its number there.

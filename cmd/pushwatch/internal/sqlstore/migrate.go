@@ -22,7 +22,9 @@ func (db *DB) migrate(ctx context.Context, log *zap.Logger) error {
 		return err
 	}
 	dialect := goose.DialectSQLite3 // which the file's lock guards already
-	options := []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
+	options := []goose.ProviderOption{
+		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(db.labelMigration()),
+	}
 	if db.postgres {
 		// Replicas start together. The lock is a row with a lease, because an
 		// advisory lock belongs to a session, which a pooler does not keep.

@@ -86,6 +86,32 @@ func TestAheadPlan(t *testing.T) {
 	}
 }
 
+// TestLabelPlan checks that labels are dropped by their key, and that the tasks with one
+// are read in the order of the key.
+func TestLabelPlan(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) *DB{"sqlite": openTest, "postgres": openPostgresTest} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := open(t)
+			const n = 100
+			for statement, args := range map[string][]any{
+				dropLabelsStatement(n) + noSuchTask:                                              make([]any, 3*n),
+				`SELECT 1 FROM task_labels WHERE label = ? ORDER BY sdk_app_id, task_id LIMIT ?`: {1, labelMost},
+			} {
+				want, never := "SEARCH task_labels USING PRIMARY KEY", []string{"SCAN task_labels", "SCAN t ", "TEMP B-TREE"}
+				if db.postgres {
+					want, never = "task_labels_pkey", []string{"Seq Scan"}
+				}
+				plan := planOf(t, db, statement, args)
+				if !strings.Contains(plan, want) || slices.ContainsFunc(never, func(n string) bool { return strings.Contains(plan, n) }) {
+					t.Errorf("plan is\n%s\nwant %q and none of %q in it", plan, want, never)
+				}
+			}
+		})
+	}
+}
+
 // planOf is how the database would run a statement in a transaction, as the writer's.
 func planOf(t *testing.T, db *DB, statement string, args []any) string {
 	t.Helper()

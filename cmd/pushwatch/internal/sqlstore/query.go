@@ -89,8 +89,10 @@ func (w *where) String() string {
 	if len(w.conditions) == 0 {
 		return ""
 	}
-	return ` WHERE ` + strings.Join(w.conditions, ` AND `)
+	return ` WHERE ` + w.join()
 }
+
+func (w *where) join() string { return strings.Join(w.conditions, ` AND `) }
 
 // A transaction runs statements that are written with "?".
 type transaction struct {

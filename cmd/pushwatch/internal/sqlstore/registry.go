@@ -47,6 +47,12 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		if err := tx.insertTasks(ctx, c.fresh); err != nil {
 			return err
 		}
+		if err := tx.dropLabels(ctx, "", c.before); err != nil {
+			return err
+		}
+		if err := tx.insertLabels(ctx, c.fresh...); err != nil {
+			return err
+		}
 		return tx.noteAll(ctx, accounts, c.notes)
 	}
 	err := db.write(ctx, register)
@@ -84,6 +90,7 @@ type registration struct {
 	now       map[watcher.Key]watcher.Task // how each stands then
 	begun     []bool                       // for each that is asked for: its watching begins
 	fresh     []watcher.Task               // are written as begun
+	before    []watcher.Task               // what stood in the place of fresh ones
 	moved     []watcher.Task               // go on in another account
 	elsewhere []watcher.Task               // are live in accounts whose rows are not locked
 	notes     map[string][]watcher.Key     // for the owners, by account
@@ -112,6 +119,9 @@ func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]w
 		case live, visible && !reopen: // stays as it is
 		default:
 			c.begun[i] = true
+			if exists {
+				c.before = append(c.before, old)
+			}
 			c.now[t.Key] = newWatching(t, old)
 			delete(hidden, t.Key) // asked for twice, it is watched from the first
 			c.fresh = append(c.fresh, c.now[t.Key])

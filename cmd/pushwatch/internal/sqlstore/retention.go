@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"pushwatch/watcher"
 )
 
 // A sweepTable is a table whose rows [DB.Sweep] drops when they are old and not needed.
@@ -94,11 +96,7 @@ func (db *DB) drop(ctx context.Context, t sweepTable, from *oldRow, before int64
 	}
 	err = db.write(ctx, func(tx transaction) error {
 		for chunk := range slices.Chunk(found, rowsPerStatement) {
-			var args []any
-			for _, r := range chunk {
-				args = append(args, r.key[:]...)
-			}
-			n, err := tx.exec(ctx, t.dropStatement(len(chunk)), append(args, t.ages(before)...)...)
+			n, err := tx.drop(ctx, t, chunk, before)
 			if err != nil {
 				return err
 			}
@@ -111,6 +109,30 @@ func (db *DB) drop(ctx context.Context, t sweepTable, from *oldRow, before int64
 	}
 	*from = found[len(found)-1]
 	return total, nil
+}
+
+// drop drops rows that were found, and the labels of tasks.
+func (tx transaction) drop(ctx context.Context, t sweepTable, found []oldRow, before int64) (int64, error) {
+	var args []any
+	for _, r := range found {
+		args = append(args, r.key[:]...)
+	}
+	var labelled []watcher.Task
+	if t.name == "tasks" {
+		keys := make([]watcher.Key, len(found))
+		for i, r := range found {
+			keys[i] = watcher.Key{SDKAppID: r.key[0].(int64), TaskID: r.key[1].(string)}
+		}
+		var err error
+		if labelled, err = tx.labelsOf(ctx, keys); err != nil {
+			return 0, err
+		}
+	}
+	n, err := tx.exec(ctx, t.dropStatement(len(found)), append(args, t.ages(before)...)...)
+	if err != nil {
+		return 0, err
+	}
+	return n, tx.dropLabels(ctx, noSuchTask, labelled)
 }
 
 // findOld finds rows to drop, the oldest of those that come after one.

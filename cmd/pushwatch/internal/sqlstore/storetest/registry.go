@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -264,4 +265,78 @@ func testTasks(t *testing.T, b *bench) {
 	if page, err := b.db.Tasks(t.Context(), watcher.TaskQuery{}); err != nil || len(page) != 100 {
 		t.Errorf("Tasks() = %d tasks, %v, want 100", len(page), err)
 	}
+}
+
+// testLabels changes the labels of tasks in every way, and looks for them.
+func testLabels(t *testing.T, b *bench) {
+	a := b.own("school")
+	labelled := func(id string, labels ...string) watcher.Task {
+		x := task(id)
+		x.Labels = make(map[string]string)
+		for _, l := range labels {
+			x.Labels["course"+l] = l
+		}
+		return x
+	}
+	tasks, _, err := b.db.Register(t.Context(), []watcher.Task{
+		labelled("amended", "1", "2"), labelled("again", "1"), labelled("removed", "1"), labelled("dropped", "1"), labelled("stays", "1", "3"), task("none"),
+	}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := func(labels ...string) (ids []string) {
+		t.Helper()
+		q := watcher.TaskQuery{Labels: labelled("", labels...).Labels}
+		byKey, err := b.db.Tasks(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Newest = true
+		newest, err := b.db.Tasks(t.Context(), q)
+		if err != nil || len(newest) != len(byKey) {
+			t.Errorf("Tasks(%v) finds %d, newest first %d, %v", labels, len(byKey), len(newest), err)
+		}
+		for _, x := range byKey {
+			ids = append(ids, x.TaskID)
+		}
+		return ids
+	}
+	check := func(when string, want map[string][]string) {
+		t.Helper()
+		for label, want := range want {
+			if got := found(strings.Split(label, "")...); !slices.Equal(got, want) {
+				t.Errorf("%s: with the labels %s there are %v, want %v", when, label, got, want)
+			}
+		}
+	}
+	check("registered", map[string][]string{"1": {"again", "amended", "dropped", "removed", "stays"}, "12": {"amended"}, "3": {"stays"}, "23": nil})
+
+	amended := tasks[0]
+	amended.Version++
+	amended.Labels = labelled("", "2", "4").Labels
+	if err := b.db.Amend(t.Context(), amended); err != nil {
+		t.Fatal(err)
+	}
+	end := func(x watcher.Task) {
+		c := change(x, nil, watcher.PushStopped)
+		c.Task.State, c.Task.EndedAt = watcher.Stopped, start
+		b.save(a, c)
+	}
+	end(tasks[1])
+	end(tasks[3])
+	again := labelled("again", "5")
+	again.RegisteredAt = start.Add(time.Hour)
+	if _, _, err := b.db.Register(t.Context(), []watcher.Task{again}, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.db.Remove(t.Context(), tasks[2].Key); err != nil {
+		t.Fatal(err)
+	}
+	b.sweep(start.Add(time.Minute)) // "dropped" goes
+	check("changed", map[string][]string{"1": {"stays"}, "2": {"amended"}, "4": {"amended"}, "24": {"amended"}, "12": nil, "5": {"again"}})
+
+	if _, _, err := b.db.Register(t.Context(), []watcher.Task{labelled("dropped", "1"), labelled("removed", "3")}, false); err != nil {
+		t.Fatal(err)
+	}
+	check("registered again", map[string][]string{"1": {"dropped", "stays"}, "3": {"removed", "stays"}})
 }

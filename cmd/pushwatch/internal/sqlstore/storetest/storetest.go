@@ -57,6 +57,7 @@ func Run(t *testing.T, b Backend) {
 		{"RegisterTogether", testRegisterTogether},
 		{"Remove", testRemove},
 		{"Tasks", testTasks},
+		{"Labels", testLabels},
 		{"Live", testLive},
 		{"Save", testSave},
 		{"SaveConflict", testSaveConflict},

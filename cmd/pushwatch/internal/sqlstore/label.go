@@ -1,0 +1,230 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"hash/fnv"
+	"slices"
+
+	"github.com/pressly/goose/v3"
+
+	"pushwatch/watcher"
+)
+
+// labelText is a label as it stands in the JSON of a task's labels: a quote within a
+// value is escaped, so this text is found nowhere else.
+func labelText(key, value string) string { return encodeJSON(key) + ":" + encodeJSON(value) }
+
+// labelHash names a label in task_labels. Two labels may share one, so that a task that
+// is found by it is also asked for the label itself.
+func labelHash(key, value string) int64 {
+	h := fnv.New64a()
+	h.Write([]byte(labelText(key, value)))
+	return int64(h.Sum64())
+}
+
+// A labelRow says that a task has a label.
+type labelRow struct {
+	label int64
+	watcher.TaskMark
+}
+
+var labelTypes = []string{"BIGINT", "BIGINT", "TEXT", "BIGINT"}
+
+// labelRows are the rows of tasks, in the order of the primary key.
+func labelRows(tasks ...watcher.Task) (rows []labelRow) {
+	for _, t := range tasks {
+		for k, v := range t.Labels {
+			rows = append(rows, labelRow{labelHash(k, v), watcher.TaskMark{Key: t.Key, RegisteredAt: t.RegisteredAt}})
+		}
+	}
+	slices.SortFunc(rows, func(a, b labelRow) int {
+		return cmp.Or(cmp.Compare(a.label, b.label), cmp.Compare(a.SDKAppID, b.SDKAppID), cmp.Compare(a.TaskID, b.TaskID))
+	})
+	return slices.Compact(rows)
+}
+
+// insertLabels writes the labels of tasks.
+func (tx transaction) insertLabels(ctx context.Context, tasks ...watcher.Task) error {
+	for chunk := range slices.Chunk(labelRows(tasks...), rowsPerStatement) {
+		var args []any
+		for _, r := range chunk {
+			args = append(args, r.label, r.SDKAppID, r.TaskID, r.RegisteredAt.UnixMicro())
+		}
+		_, err := tx.exec(ctx, `INSERT INTO task_labels (label, sdk_app_id, task_id, registered_at) VALUES `+values(len(chunk), labelTypes...)+`
+			ON CONFLICT (label, sdk_app_id, task_id) DO UPDATE SET registered_at = excluded.registered_at`, args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropLabels drops the labels that tasks had, those for which a condition holds.
+func (tx transaction) dropLabels(ctx context.Context, condition string, tasks []watcher.Task) error {
+	for chunk := range slices.Chunk(labelRows(tasks...), rowsPerStatement) {
+		var args []any
+		for _, r := range chunk {
+			args = append(args, r.label, r.SDKAppID, r.TaskID)
+		}
+		if _, err := tx.exec(ctx, dropLabelsStatement(len(chunk))+condition, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dropLabelsStatement(n int) string {
+	return `WITH k (a, b, c) AS (VALUES ` + values(n, labelTypes[:3]...) + `)
+		DELETE FROM task_labels WHERE (label, sdk_app_id, task_id) IN (SELECT a, b, c FROM k)`
+}
+
+// noSuchTask is the condition that the task of a label is gone.
+const noSuchTask = ` AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.sdk_app_id = task_labels.sdk_app_id AND t.task_id = task_labels.task_id)`
+
+const (
+	// labelMost is beyond how many tasks a label is common: then the tasks themselves are
+	// read in their order, and a page of them is found soon.
+	labelMost = 5000
+
+	// labelKeys is how many tasks with a label are looked up at a time.
+	labelKeys = rowsPerStatement
+)
+
+// rarest returns the label of a query that fewest tasks have; ok is false where all are
+// common.
+func (db *DB) rarest(ctx context.Context, labels map[string]string) (label int64, ok bool, err error) {
+	fewest := labelMost
+	for k, v := range labels {
+		var n int
+		err := db.read(ctx, func(scan scanner) error { return scan(&n) },
+			`SELECT COUNT(*) FROM (SELECT 1 FROM task_labels WHERE label = ? ORDER BY sdk_app_id, task_id LIMIT ?) AS counted`, labelHash(k, v), fewest)
+		if err != nil {
+			return 0, false, err
+		}
+		if n < fewest {
+			label, ok, fewest = labelHash(k, v), true, n
+		}
+	}
+	return label, ok, nil
+}
+
+// labelledTasks reads a page of a query by way of the tasks that have a label.
+func (db *DB) labelledTasks(ctx context.Context, q watcher.TaskQuery, label int64, limit int) (tasks []watcher.Task, err error) {
+	conditions := whereTasks(q, "+") // of the tasks' columns no index is used but the primary key
+	labels := whereLabels(q)
+	for {
+		marks, err := db.labelMarks(ctx, q, label)
+		if err != nil {
+			return nil, err
+		}
+		if len(marks) > 0 {
+			args := make([]any, 0, 2*len(marks))
+			for _, m := range marks {
+				args = append(args, m.SDKAppID, m.TaskID)
+			}
+			args = slices.Concat(args, conditions.args, labels.args, []any{limit - len(tasks)})
+			found, err := db.listTasks(ctx, `WITH k (app, id) AS (VALUES `+values(len(marks), "BIGINT", "TEXT")+`)
+				SELECT `+taskColumns+` FROM k CROSS JOIN tasks`+conditions.String()+` AND `+labels.join()+`
+				AND sdk_app_id = app AND task_id = id`+taskOrder(q, "+")+` LIMIT ?`, args)
+			if err != nil {
+				return nil, err
+			}
+			tasks = append(tasks, found...)
+		}
+		if len(tasks) >= limit || len(marks) < labelKeys {
+			return tasks, nil
+		}
+		q.After = marks[len(marks)-1]
+	}
+}
+
+// labelMarks reads the next tasks of a query that have a label, in its order.
+func (db *DB) labelMarks(ctx context.Context, q watcher.TaskQuery, label int64) (marks []watcher.TaskMark, err error) {
+	var w where
+	w.and(`label = ?`, label)
+	w.after(q, "")
+	err = db.each(ctx, db.reader, func(scan scanner) error {
+		var m watcher.TaskMark
+		var registered sql.Null[int64]
+		err := scan(&m.SDKAppID, &m.TaskID, &registered)
+		m.RegisteredAt = fromMicros(registered)
+		marks = append(marks, m)
+		return err
+	}, `SELECT sdk_app_id, task_id, registered_at FROM task_labels`+w.String()+taskOrder(q, "")+` LIMIT ?`, append(w.args, labelKeys)...)
+	return marks, err
+}
+
+// labelsOf reads the labels of tasks, removed ones too.
+func (tx transaction) labelsOf(ctx context.Context, keys []watcher.Key) (tasks []watcher.Task, err error) {
+	for chunk := range slices.Chunk(keys, rowsPerStatement) {
+		var args []any
+		for _, k := range chunk {
+			args = append(args, k.SDKAppID, k.TaskID)
+		}
+		err := tx.each(ctx, func(scan scanner) error {
+			var t watcher.Task
+			var labels string
+			if err := scan(&t.SDKAppID, &t.TaskID, &labels); err != nil {
+				return err
+			}
+			tasks = append(tasks, t)
+			return json.Unmarshal([]byte(labels), &tasks[len(tasks)-1].Labels)
+		}, `WITH k (app, id) AS (VALUES `+values(len(chunk), "BIGINT", "TEXT")+`)
+			SELECT sdk_app_id, task_id, labels FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return tasks, nil
+}
+
+// labelMigration makes task_labels from the labels of the tasks that are there.
+func (db *DB) labelMigration() *goose.Migration {
+	up := func(ctx context.Context, sqlTx *sql.Tx) error {
+		tx := transaction{sqlTx, db}
+		create := `CREATE TABLE task_labels (
+			label         BIGINT NOT NULL, -- a hash of its key and value
+			sdk_app_id    BIGINT NOT NULL,
+			task_id       TEXT   NOT NULL,
+			registered_at BIGINT NOT NULL, -- as the task has it
+			PRIMARY KEY (label, sdk_app_id, task_id)
+		)`
+		if !db.postgres {
+			create += ` WITHOUT ROWID` // the table is its index
+		}
+		if _, err := sqlTx.ExecContext(ctx, create); err != nil {
+			return err
+		}
+		var last watcher.Key
+		for {
+			var tasks []watcher.Task
+			err := db.each(ctx, sqlTx, func(scan scanner) error {
+				var t watcher.Task
+				var labels string
+				var registered sql.Null[int64]
+				if err := scan(&t.SDKAppID, &t.TaskID, &registered, &labels); err != nil {
+					return err
+				}
+				t.RegisteredAt = fromMicros(registered)
+				tasks = append(tasks, t)
+				return json.Unmarshal([]byte(labels), &tasks[len(tasks)-1].Labels)
+			}, `SELECT sdk_app_id, task_id, registered_at, labels FROM tasks WHERE (sdk_app_id, task_id) > (?, ?)
+				ORDER BY sdk_app_id, task_id LIMIT ?`, last.SDKAppID, last.TaskID, copyRows)
+			if err != nil || len(tasks) == 0 {
+				return err
+			}
+			if err := tx.insertLabels(ctx, tasks...); err != nil {
+				return err
+			}
+			last = tasks[len(tasks)-1].Key
+		}
+	}
+	down := func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DROP TABLE task_labels`)
+		return err
+	}
+	return goose.NewGoMigration(9, &goose.GoFunc{RunTx: up}, &goose.GoFunc{RunTx: down})
+}
