@@ -93,7 +93,7 @@ func taskAdd(c *client) *cobra.Command {
 	}
 	cmd.Flags().StringToStringVar(&body.Labels, "label", nil, "a label, `KEY=VALUE`, that comes back in each event; may be repeated")
 	cmd.Flags().StringVar(&stops, "stops", "", "when the push is planned to end: in a `TIME` such as 90m, or at 2026-11-22T19:00:00Z; may be past")
-	cmd.Flags().BoolVar(&reopen, "reopen", false, "watch a task anew that has ended")
+	cmd.Flags().BoolVar(&reopen, "reopen", false, "watch a task again that has ended")
 	return cmd
 }
 

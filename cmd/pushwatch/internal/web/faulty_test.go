@@ -48,6 +48,7 @@ var faulty = []struct{ method, path, body, header string }{
 	{"GET", "/v1/events?after=AQEqAA", "", ""},
 	{"GET", "/v1/events?after=AQEq", "", ""},
 	{"GET", "/v1/tasks?limit=1&limit=2", "", ""},
+	{"GET", "/tasks?state=live&state=stopped", "", ""},
 	{"GET", "/v1/tasks?cursor=&cursor=YS9i", "", ""},
 	{"GET", "/v1/events?type=push.*&after=now&after=now", "", ""},
 	{"GET", "/v1/events?type=push", "", ""},

@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"pushwatch/cmd/pushwatch/internal/web/page"
 )
 
 const (
@@ -40,6 +42,8 @@ func guard(tokens *tokens, next http.Handler) http.Handler {
 			refuse(w, r, http.StatusBadRequest, "want a path without empty, . or .. parts and with nothing but text")
 		case !textQuery(r.URL.RawQuery):
 			refuse(w, r, http.StatusBadRequest, "want a query of percent-encoded UTF-8 without control characters")
+		case page.Owns(r.URL.Path) && repeats(r.URL.Query()):
+			refuse(w, r, http.StatusBadRequest, "want each parameter of the query once")
 		case len(list) == 0 && !local(r) && !public(r.URL.Path):
 			refuse(w, r, http.StatusMisdirectedRequest, fmt.Sprintf("Host = %.100q: without [[http.tokens]] want localhost or an IP address, "+
 				"since a browser can be led here by any other name: set a token, or have the proxy send Host: localhost", r.Host))
@@ -64,6 +68,17 @@ func clean(p string) bool {
 func textQuery(raw string) bool {
 	decoded, err := url.QueryUnescape(raw)
 	return err == nil && text(decoded)
+}
+
+// repeats reports whether a query has a parameter more than once. No parameter of the page
+// is a list; for those of the API see [refuseRepeated].
+func repeats(query url.Values) bool {
+	for _, values := range query {
+		if len(values) > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // text reports whether s is UTF-8 without control characters.

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -286,6 +288,73 @@ func TestOptions(t *testing.T) {
 		}
 		if kind := answer.Header.Get("Content-Type"); answer.StatusCode != want || kind != "application/problem+json" {
 			t.Errorf("OPTIONS * with %q = %d %s, want %d and a problem", header, answer.StatusCode, kind, want)
+		}
+	}
+}
+
+// TestPhasesOverTLS holds that connections over TLS and HTTP/2 count too, for what they are
+// used for.
+func TestPhasesOverTLS(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, answered := make(chan struct{}), make(chan struct{})
+	h := healthy(Config{Tokens: []Token{NewToken("backend", "write-write-write", Write)}})
+	h.Handler = guard(h.tokens, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			phaseOf(r.Context()).enter(serving)
+		}
+		asked <- struct{}{}
+		<-answered
+	}))
+	l := NewListener(inner, zap.NewNop())
+	s := httptest.NewUnstartedServer(nil)
+	s.Listener.Close()
+	s.Listener, s.Config, s.EnableHTTP2 = l, NewServer(h, zap.NewNop()), true
+	s.StartTLS()
+	defer s.Close()
+	phaseNow := func() (all []phase) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, a := range l.addresses {
+			for p := range a.phases {
+				for range a.phases[p].Len() {
+					all = append(all, phase(p))
+				}
+			}
+		}
+		return all
+	}
+	var requests sync.WaitGroup
+	get := func(path string) {
+		requests.Go(func() {
+			answer, err := s.Client().Get(s.URL + path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answer.Body.Close()
+			if answer.ProtoMajor != 2 {
+				t.Errorf("%s came over HTTP/%d, want 2", path, answer.ProtoMajor)
+			}
+		})
+		<-asked
+	}
+	for _, c := range []struct {
+		path string
+		want phase
+	}{{"/", anonymous}, {"/token", serving}, {"/", serving}} { // the connection is that of all
+		get(c.path)
+		if got := phaseNow(); !slices.Equal(got, []phase{c.want}) {
+			t.Errorf("phases while %s is served = %v, want %v", c.path, got, c.want)
+		}
+	}
+	close(answered)
+	requests.Wait()
+	for deadline := time.Now().Add(5 * time.Second); !slices.Equal(phaseNow(), []phase{idle}); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("phases afterwards = %v, want idle", phaseNow())
 		}
 	}
 }

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+)
+
+// printAnswer prints an answer: as JSON where that is asked for, else as table does.
+func printAnswer[T any](c *client, answer json.RawMessage, table func(w io.Writer, v T) error) error {
+	if c.output == "json" {
+		var b bytes.Buffer
+		if err := json.Indent(&b, answer, "", "  "); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(c.out, b.String())
+		return err
+	}
+	var v T
+	if err := json.Unmarshal(answer, &v); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.server, err)
+	}
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	if err := table(w, v); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// list reads pages and prints the items: as JSON, one a line, or as a table. The
+// answers have the items under that name. A limit of 0 is none; a nil query is for what
+// has no pages.
+func list[T any](ctx context.Context, c *client, path, items string, query url.Values, limit int, heading string, row func(T) string) error {
+	const most = 500 // in a page
+	if limit < 0 {
+		return usagef("--limit %d: want how many at most, or 0 for all", limit)
+	}
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	if c.output == "table" {
+		fmt.Fprintln(w, heading)
+	}
+	for left := limit; ; {
+		size := most
+		if limit > 0 {
+			size = min(most, left)
+		}
+		if query != nil {
+			query.Set("limit", fmt.Sprint(size))
+		}
+		page, after, err := c.page(ctx, path, items, query, size)
+		if err != nil {
+			return err
+		}
+		if err := printItems(c, w, page, row); err != nil {
+			return err
+		}
+		left -= len(page)
+		if after == nil || limit > 0 && left <= 0 {
+			return nil
+		}
+		maps.Copy(query, after)
+	}
+}
+
+// page reads a page of a list. after is what to add to the query for the next page; nil:
+// this is the last. A page of events that is not full is the last.
+func (c *client) page(ctx context.Context, path, items string, query url.Values, size int) (page []json.RawMessage, after url.Values, err error) {
+	text, err := c.ask(ctx, http.MethodGet, path+"?"+query.Encode(), nil, items)
+	if err != nil {
+		return nil, nil, err
+	}
+	var answer map[string]json.RawMessage
+	var cursors struct {
+		Cursor     string `json:"cursor"`
+		NextCursor string `json:"next_cursor"`
+	}
+	err = errors.Join(json.Unmarshal(text, &answer), json.Unmarshal(text, &cursors))
+	if err == nil {
+		err = json.Unmarshal(answer[items], &page)
+	}
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("read the answer of %s: %w", c.server, err)
+	case cursors.NextCursor != "":
+		after = url.Values{"cursor": {cursors.NextCursor}}
+	case cursors.Cursor != "" && len(page) == size:
+		after = url.Values{"after": {cursors.Cursor}}
+	}
+	return page, after, nil
+}
+
+func printItems[T any](c *client, w *tabwriter.Writer, page []json.RawMessage, row func(T) string) error {
+	for _, item := range page {
+		if c.output == "json" {
+			fmt.Fprintln(w, string(item))
+			continue
+		}
+		var v T
+		if err := json.Unmarshal(item, &v); err != nil {
+			return fmt.Errorf("read the answer of %s: %w", c.server, err)
+		}
+		fmt.Fprintln(w, oneLine(row(v)))
+	}
+	return w.Flush()
+}
+
+// timeFlag reads the value of a flag: a time of RFC 3339, or a duration, which at turns
+// into a time. An empty value is nil.
+func timeFlag(name, value string, at func(time.Duration) time.Time) (*time.Time, error) {
+	if value == "" {
+		return nil, nil
+	}
+	if d, err := time.ParseDuration(value); err == nil {
+		return new(at(d).UTC().Truncate(time.Second)), nil
+	}
+	t, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return nil, usagef("--%s %s: want a duration such as 90m, or a time such as 2026-11-22T19:00:00Z", name, value)
+	}
+	return &t, nil
+}
+
+// orZero is what p points to; the zero value for nil.
+func orZero[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// oneLine is text without control characters, so that it cannot move the cursor of a
+// terminal. Tabs stay: they separate columns.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, s)
+}
+
+// short cuts text to a width that leaves a table on its lines.
+func short(s string) string {
+	const width = 50
+	if runes := []rune(s); len(runes) > width {
+		return string(runes[:width-1]) + "…"
+	}
+	return cmp.Or(s, "-")
+}
+
+// ago is a time as people compare it: "12s ago", "in 3m0s", "-" for none.
+func ago(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return "-"
+	}
+	d := time.Since(*t)
+	if d < 0 {
+		return "in " + age(-d)
+	}
+	return age(d) + " ago"
+}
+
+// age is a time span as people read it: to the second, a long one to the minute.
+func age(d time.Duration) string {
+	if d > time.Hour {
+		return d.Round(time.Minute).String()
+	}
+	return d.Round(time.Second).String()
+}
