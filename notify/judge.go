@@ -83,7 +83,7 @@ func (c *channel) judge(now time.Time, l *lane, d *Delivery, a Attempt, err erro
 // doNotCount keeps the attempt apart from those that count against the delivery.
 func (v *verdict) doNotCount(d *Delivery) {
 	v.Attempts--
-	v.Attempt.Free = true
+	v.Attempt.Uncounted = true
 	recent := d.Uncounted[max(0, len(d.Uncounted)-keepUncounted+1):]
 	v.Uncounted = append(slices.Clone(recent), v.Attempt)
 }

@@ -31,6 +31,9 @@
 // [NotifierRecord]: the notifier asked for a pause, or is gone. A dead delivery is
 // kept, and the same transaction saves the delivery.exhausted event that reports it.
 //
+// Every attempt leaves its reason with the delivery. Those that do not count may go on
+// for as long as an outage, so only the last few of them are kept.
+//
 // # What holds
 //
 // A delivery is settled after its receiver has accepted it, so a crash between the two

@@ -44,11 +44,11 @@ const (
 
 // An Attempt is one try of a delivery, as its log keeps it.
 type Attempt struct {
-	At       time.Time
-	Status   int    // of the HTTP answer; 0: there was none
-	Error    string // why it failed; empty: it did not
-	Duration time.Duration
-	Free     bool // it does not count against the delivery
+	At        time.Time
+	Status    int    // of the HTTP answer; 0: there was none
+	Error     string // why it failed; empty: it did not
+	Duration  time.Duration
+	Uncounted bool // it does not count against the delivery
 }
 
 // An Outcome is the result of an attempt of a delivery. It changes nothing where the

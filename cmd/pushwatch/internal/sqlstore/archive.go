@@ -130,14 +130,14 @@ func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify
 // which they began.
 func decodeLogs(log, uncounted string) ([]notify.Attempt, error) {
 	attempts, err := decodeLog(log, false)
-	free, err2 := decodeLog(uncounted, true)
-	attempts = append(attempts, free...)
+	others, err2 := decodeLog(uncounted, true)
+	attempts = append(attempts, others...)
 	slices.SortStableFunc(attempts, func(a, b notify.Attempt) int { return a.At.Compare(b.At) })
 	return attempts, errors.Join(err, err2)
 }
 
-// decodeLog reads a log of attempts, which are free or not.
-func decodeLog(log string, free bool) ([]notify.Attempt, error) {
+// decodeLog reads a log of attempts, which do not count where uncounted is set.
+func decodeLog(log string, uncounted bool) ([]notify.Attempt, error) {
 	var attempts []notify.Attempt
 	for line := range strings.Lines(log) {
 		var l logLine
@@ -145,7 +145,7 @@ func decodeLog(log string, free bool) ([]notify.Attempt, error) {
 			return nil, fmt.Errorf("read log: %w", err)
 		}
 		attempts = append(attempts, notify.Attempt{
-			At: l.At.Time, Status: l.Status, Error: l.Error, Duration: time.Duration(l.DurationMS) * time.Millisecond, Free: free,
+			At: l.At.Time, Status: l.Status, Error: l.Error, Duration: time.Duration(l.DurationMS) * time.Millisecond, Uncounted: uncounted,
 		})
 	}
 	return attempts, nil

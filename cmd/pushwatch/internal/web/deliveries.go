@@ -99,7 +99,7 @@ func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*struct{ Body 
 	}
 	out := &struct{ Body api.DeliveryDetail }{api.DeliveryDetail{Delivery: showDelivery(record), Log: []api.Attempt{}}}
 	for _, t := range attempts {
-		out.Body.Log = append(out.Body.Log, api.Attempt{At: *timeOrNull(t.At), Status: t.Status, Error: t.Error, Counts: !t.Free, DurationMS: t.Duration.Milliseconds()})
+		out.Body.Log = append(out.Body.Log, api.Attempt{At: *timeOrNull(t.At), Status: t.Status, Error: t.Error, Counts: !t.Uncounted, DurationMS: t.Duration.Milliseconds()})
 	}
 	return out, nil
 }
