@@ -1,7 +1,11 @@
 package main_test
 
 import (
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -95,4 +99,24 @@ func moduleImports(t *testing.T) map[string][]string {
 		imports[strings.TrimPrefix(paths[0], "pushwatch/")] = paths[1:]
 	}
 	return imports
+}
+
+// TestNoDefaultTransport: all requests go through a transport with limits of its own.
+// What http.DefaultTransport is left for is the library of package chat, whose requests
+// its carrier takes.
+func TestNoDefaultTransport(t *testing.T) {
+	unbounded := regexp.MustCompile(`\bhttp\.(DefaultClient|DefaultTransport|Get|Head|Post|PostForm)\b`)
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "notify/chat/carrier.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if found := unbounded.Find(text); found != nil {
+			t.Errorf("%s uses %s, want a transport of its own", path, found)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

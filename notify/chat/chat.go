@@ -10,11 +10,12 @@
 //     https://shoutrrr.nickfedor.com describes.
 //
 // All of them go through package transport, with its guard of addresses, proxy,
-// certificate authorities and limits. A text is delivered when the service says so in
-// the words that it documents, and not by a status alone: many answer 200 and refuse.
+// certificate authorities and limits. A text counts as delivered when the answer is the
+// success that the service documents: a status alone does not do, since many services
+// refuse with 200.
 //
-// One notifier writes to one recipient. A URL that names several is refused: where one
-// of them fails, the text has to be sent again, and the others would get it twice.
+// One notifier writes to one recipient. A URL that names several is refused: when one
+// of them refuses a text, a retry would send it to the others again.
 //
 // The whole URL is a secret: no error shows more of it than the service's name.
 package chat
@@ -131,7 +132,7 @@ func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err 
 
 // Check reports whether the service can be reached, under the rules of an attempt.
 // Nothing is written to anybody. [ErrUnknownHost]: neither the service nor its URL
-// tells which host that is.
+// says which host that is.
 func (s *Sender) Check(ctx context.Context) error {
 	p, err := s.place()
 	if err != nil {
@@ -164,7 +165,7 @@ func words(text string) []string {
 	return append([]string{text}, strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune("/?&=:@,;#%+", c) })...)
 }
 
-// services are all that a URL can name.
+// serviceNames are all that a URL can name.
 func serviceNames() []string {
 	names := append(libraryNames(), mailName)
 	for _, s := range services {

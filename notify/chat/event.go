@@ -149,8 +149,8 @@ func (e *event) ExceptionsAdded() int64 { return e.Data.ExceptionsAdded }
 // Status is the API's word for where the push is.
 func (e *event) Status() string { return e.word(e.Data.Push.Status) }
 
-// OldStatus is the API's word for where the push was before. Of an event that does
-// not name it, it follows from the state, where that tells.
+// OldStatus is the API's word for where the push was before. An event that does not
+// name it has the state before, from which it may follow.
 func (e *event) OldStatus() string {
 	if status := e.Data.PreviousStatus; status != "" {
 		return e.foreign(status)

@@ -63,8 +63,8 @@ var (
 	larkFinal     = []int64{9499, 19001, 19002, 19003, 19005, 19006, 19007, 19021, 19022, 19024, 19036}
 )
 
-// judgeLark: "code" 0 is success, and of old "StatusCode" 0. Who is too fast is told in
-// a header when to go on (https://open.larksuite.com/document/server-docs/api-call-guide/frequency-control).
+// judgeLark: "code" 0 is success, and of old "StatusCode" 0. Of a refusal for
+// being too fast, a header says when to go on (https://open.larksuite.com/document/server-docs/api-call-guide/frequency-control).
 func judgeLark(a *transport.Answer) verdict {
 	o := readObject(a.Body)
 	code, ok := o.code("code")

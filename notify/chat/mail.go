@@ -125,7 +125,7 @@ const maxSubject = 120
 // compose makes the mail. Its id follows from the event's, so that one that was sent
 // twice can be seen to be the same.
 func (m *mailbox) compose(text message) (*mail.Msg, error) {
-	message := mail.NewMsg()
+	out := mail.NewMsg()
 	subject := m.subject
 	if subject == "" {
 		first, _, _ := strings.Cut(text.text, "\n")
@@ -133,16 +133,16 @@ func (m *mailbox) compose(text message) (*mail.Msg, error) {
 		subject = limit.cut(first)
 	}
 	_, domain, _ := strings.Cut(m.from.Address, "@")
-	message.Subject(subject)
-	message.SetDate()
-	message.SetMessageIDWithValue(text.id + "@" + domain)
-	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody is to answer
-	message.SetBodyString(mail.TypeTextPlain, text.text+"\n")
-	return message, errors.Join(message.FromFormat(m.from.Name, m.from.Address), message.To(m.to.Address))
+	out.Subject(subject)
+	out.SetDate()
+	out.SetMessageIDWithValue(text.id + "@" + domain)
+	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody is to answer
+	out.SetBodyString(mail.TypeTextPlain, text.text+"\n")
+	return out, errors.Join(out.FromFormat(m.from.Name, m.from.Address), out.To(m.to.Address))
 }
 
 func (m *mailbox) send(ctx context.Context, t *transport.Transport, text message) (status int, err error) {
-	message, err := m.compose(text)
+	out, err := m.compose(text)
 	if err != nil {
 		return 0, &notify.SendError{Cause: notify.CauseInternal, Reason: "compose mail", Final: true}
 	}
@@ -152,10 +152,10 @@ func (m *mailbox) send(ctx context.Context, t *transport.Transport, text message
 	conn := &boundedConn{rest: maxSession}
 	client, err := m.client(ctx, t, conn)
 	if err == nil {
-		err = contain(func() error { return client.DialAndSendWithContext(ctx, message) })
+		err = contain(func() error { return client.DialAndSendWithContext(ctx, out) })
 	}
 	// Once the server has taken the mail, how the session ends makes no difference.
-	if err == nil || message.IsDelivered() {
+	if err == nil || out.IsDelivered() {
 		return 0, nil
 	}
 	if code, _ := mailReply(err); code == 0 && conn.broken != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -36,7 +35,7 @@ var services = []*service{slack, teams, teamsWorkflow, discord, telegram, wecom,
 type verdict struct {
 	accepted bool
 	says     string        // the reason of a refusal, in the service's words
-	cause    notify.Cause  // of a refusal that the status does not tell; 0: the status's own
+	cause    notify.Cause  // of a refusal, where the status does not say it; 0: the status's own
 	final    bool          // the service will refuse it again
 	wait     time.Duration // how long the service wants to hear nothing
 }
@@ -168,89 +167,3 @@ func byCode(code int64, says string, throttled, final []int64) verdict {
 
 // isPage reports whether a body is a web page, and so no answer of a chat service.
 func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
-
-// An object is the outermost level of a JSON object, as far as it came: what a service
-// says stands there, and often first, while an answer may break off or be longer than
-// what is read of it.
-type object map[string]json.RawMessage
-
-// readObject returns nil where body is no JSON object.
-func readObject(body []byte) object {
-	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
-		return nil
-	}
-	o := make(object)
-	for decoder.More() {
-		key, err := decoder.Token()
-		name, isText := key.(string)
-		if err != nil || !isText {
-			break
-		}
-		var value json.RawMessage
-		err = decoder.Decode(&value)
-		o[name] = value // nil: it is there, but not whole
-		if err != nil {
-			break
-		}
-	}
-	return o
-}
-
-func (o object) has(name string) bool { _, ok := o[name]; return ok }
-
-// text is a member's value as text.
-func (o object) text(name string) string {
-	var s string
-	if json.Unmarshal(o[name], &s) != nil {
-		return ""
-	}
-	return s
-}
-
-// number is a member's value as a number, which some services send as text.
-func (o object) number(name string) (float64, error) {
-	raw := bytes.Trim(o[name], `"`)
-	var n float64
-	if len(raw) == 0 {
-		return 0, errors.New("no number")
-	}
-	err := json.Unmarshal(raw, &n)
-	return n, err
-}
-
-// code is a member's value as a whole number.
-func (o object) code(name string) (code int64, ok bool) {
-	n, err := o.number(name)
-	return int64(n), err == nil && n == float64(int64(n))
-}
-
-// seconds is a member's value as a duration.
-func (o object) seconds(name string) time.Duration {
-	n, err := o.number(name)
-	if err != nil || n <= 0 {
-		return 0
-	}
-	return time.Duration(min(n, notify.MaxPause.Seconds()) * float64(time.Second))
-}
-
-// object is a member's value as an object.
-func (o object) object(name string) object { return readObject(o[name]) }
-
-// isTrue reports whether a member is true.
-func (o object) isTrue(name string) bool { return string(o[name]) == "true" }
-
-// holds reports whether a member is there and says something, if only in part.
-func (o object) holds(name string) bool {
-	value, ok := o[name]
-	return ok && string(value) != "null" && string(value) != `""`
-}
-
-// readList returns the elements of a JSON list.
-func readList(raw json.RawMessage) []json.RawMessage {
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
-		return nil
-	}
-	return list
-}

@@ -289,7 +289,7 @@ func TestVerdicts(t *testing.T) {
 		{url: telegram, status: 200, body: `{"ok":true,"result":{"text":"` + strings.Repeat("x", 20<<10)},
 		{url: telegram, status: 200, body: `{"ok":false}`, cause: "other"},
 		{url: telegram, status: 200, body: page, cause: "other"},
-		{url: telegram, status: 400, body: `{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}`, cause: "4xx", final: true, reason: "telegram answered 400 Bad Request: 400 Bad Request: chat not found"}, // MikaLendingBot#318
+		{url: telegram, status: 400, body: `{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}`, cause: "4xx", final: true, reason: "telegram answered 400 Bad Request: Bad Request: chat not found"}, // MikaLendingBot#318
 		{url: telegram, status: 403, body: `{"ok":false,"error_code":403,"description":"Forbidden: bot was kicked from the group chat"}`, cause: "4xx", final: true},
 		{url: telegram, status: 401, body: `{"ok":false,"error_code":401,"description":"Unauthorized"}`, cause: "4xx", final: true},
 		{url: telegram, status: 429, body: `{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 37","parameters":{"retry_after":37}}`, cause: "429", wait: 37 * time.Second}, // uptime-kuma#6242

@@ -152,8 +152,8 @@ func adaptiveCard(text string, _ time.Time) any {
 	}
 }
 
-// judgeWorkflow: a workflow answers 202, or what it was told to where it has an action
-// that answers. A body that reports an error is a refusal with any status.
+// judgeWorkflow: a workflow answers 202, or what its own action "Response" says, where it
+// has one. A body that reports an error is a refusal with any status.
 func judgeWorkflow(a *transport.Answer) verdict {
 	text, o := strings.TrimSpace(string(a.Body)), readObject(a.Body)
 	if o.holds("error") {

@@ -88,8 +88,12 @@ func judgeTelegram(a *transport.Answer) verdict {
 	if !hasCode {
 		return verdict{}
 	}
+	says := o.text("description")
+	if int(code) != a.Status {
+		says = fmt.Sprintf("%d %s", code, says)
+	}
 	return verdict{
-		says:  fmt.Sprintf("%d %s", code, o.text("description")),
+		says:  says,
 		cause: notify.StatusCause(int(code)), final: permanent(int(code)),
 		wait: o.object("parameters").seconds("retry_after"),
 	}

@@ -14,7 +14,7 @@ import (
 	"pushwatch/watcher"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 const eventID = "msg_01k9qx3v7z8m4t2b6n5c1r0wya"
 
@@ -37,7 +37,7 @@ func taskData() watcher.TaskData {
 	}
 }
 
-// sample returns an event of a type, with all that such an event tells.
+// sample returns an event of a type, with all that such an event holds.
 func sample(kind watcher.EventType) []byte {
 	switch {
 	case kind == watcher.WatcherBlind, kind == watcher.WatcherSighted:
@@ -165,7 +165,7 @@ func TestTextVariants(t *testing.T) {
 			d.Push, d.Error = nil, &watcher.APIError{Code: "FailedOperation.WhiteboardPush", Message: "no\nroom."}
 			return body(watcher.PushFailed, d)
 		}, []string{"Error: FailedOperation.WhiteboardPush: no room.\n", "the push FAILED.", "3s after the poll before"}, "It ran"},
-		{"failed as nothing is told", func() []byte {
+		{"failed without a status", func() []byte {
 			d := taskData()
 			d.Push = nil
 			return body(watcher.PushFailed, d)
