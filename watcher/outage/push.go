@@ -63,6 +63,21 @@ func (t *Tracker) observePush(now time.Time, key watcher.Key) {
 	f.fresh = nil
 }
 
+// restartPushes begins to count anew how long pushes fail by themselves, where their
+// account or application was reported as blind until now: meanwhile nothing was learnt
+// of them, and the report covers them. It is called when a push of app is observed.
+func (t *Tracker) restartPushes(now time.Time, app int64) {
+	whole, v := t.account.reported, t.applications[app]
+	if !whole && (v == nil || !v.reported) {
+		return
+	}
+	for key, p := range t.pushes {
+		if (whole || key.SDKAppID == app) && !p.reported && !p.alone.IsZero() {
+			p.alone = now
+		}
+	}
+}
+
 // forgetPush drops the record of a push.
 func (t *Tracker) forgetPush(key watcher.Key) {
 	p := t.pushes[key]

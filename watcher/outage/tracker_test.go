@@ -245,3 +245,31 @@ func FuzzHistory(f *testing.F) {
 		}
 	})
 }
+
+// A push that fails when an outage begins and once more when it ends is not blind by
+// itself: while its account or application was blind, nothing was learnt of it.
+func TestOutageBesideFailingPush(t *testing.T) {
+	for name, outage := range map[string]func(watcher.Key) *watcher.CloudError{"account": all(broken), "application 1": only(refused, "1")} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(6, 2)
+			one := only(broken, "1/5")
+			w.round(well)
+			w.round(one)
+			w.round(one)
+			w.rounds(10*time.Minute, outage)
+			w.round(one)
+			w.round(one)
+			w.rounds(10*time.Second, well)
+			if got, want := w.of(Blind, Sighted), "blind "+name+", sighted "+name; got != want {
+				t.Errorf("said %q, want %q", got, want)
+			}
+			w.said = nil
+			w.rounds(5*time.Second, one)
+			w.rounds(10*time.Minute, outage)
+			w.rounds(90*time.Second, one)
+			if got, want := w.of(Blind, Sighted), "blind "+name+", sighted "+name+", blind push 1/5"; got != want {
+				t.Errorf("of one that goes on failing: said %q, want %q", got, want)
+			}
+		})
+	}
+}

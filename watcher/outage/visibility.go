@@ -63,6 +63,7 @@ func (t *Tracker) observe(changes *transitions, now time.Time, app int64) {
 			}
 		}
 	}
+	t.restartPushes(now, app)
 	t.account.see(changes, Transition{Level: Account})
 	if v := t.applications[app]; v != nil {
 		v.see(changes, Transition{Level: Application, SDKAppID: app})
