@@ -175,17 +175,18 @@ const (
 // of it: something only of one that is blind by itself.
 func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, rules watcher.Rules) finding {
 	failure, _ := s.outages.Failure(t.Key)
+	alone := !failure.Alone.IsZero() // then no breaker keeps it from being polled again at once
 	switch {
 	case failure.Blind && s.outages.Visible(t.Key):
-		error := watcher.PollError{Code: reason.Code, Message: reason.Message, Since: failure.Since}
-		b := blackout{At: now, Alone: failure.Alone, Error: error}
+		why := watcher.PollError{Code: reason.Code, Message: reason.Message, Since: failure.Since}
+		b := blackout{At: now, Alone: failure.Alone, Error: why}
 		next, _ := b.apply(rules, t.brief(now))
 		interval := max(failingInterval, min(blindInterval, now.Sub(failure.Alone)/blindPart))
 		t.putOff(now, interval, rules.NextDue(next))
 		return b
-	case reason.Kind == watcher.Transient || reason.Kind == watcher.Refused:
+	case reason.Kind == watcher.Transient || reason.Kind == watcher.Refused || alone && reason.Kind != watcher.Throttled:
 		var due time.Time
-		if !failure.Alone.IsZero() {
+		if alone {
 			due = failure.Alone.Add(s.outages.BlindAfter())
 		}
 		t.putOff(now, failingInterval, due)

@@ -220,3 +220,40 @@ func TestOverdueWhileBlind(t *testing.T) {
 		}
 	})
 }
+
+// TestDeniedPushDisturbsNobody has access to one of eleven pushes denied, by codes that are
+// meant for its application or its account: it is reported, and its polls take nothing from
+// the others meanwhile.
+func TestDeniedPushDisturbsNobody(t *testing.T) {
+	for name, kind := range map[string]watcher.Kind{"account": watcher.DeniedAccount, "application": watcher.DeniedApplication} {
+		t.Run(name, func(t *testing.T) {
+			bad := watcher.Key{SDKAppID: app, TaskID: "bad"}
+			c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(key watcher.Key, _ time.Time) (watcher.Push, error) {
+				if key == bad {
+					return watcher.Push{}, &watcher.CloudError{Kind: kind, Code: "UnauthorizedOperation"}
+				}
+				return pushOf("PUSHING"), nil
+			})
+			run(t, c, func(t *testing.T, s *scene) {
+				good := s.register(10, "good")
+				s.registerKeys(bad)
+				from := time.Now().Add(10 * time.Second)
+				time.Sleep(2 * time.Minute)
+				if got := s.told(bad); got != "push.blind" {
+					t.Errorf("events = %q, want push.blind", got)
+				}
+				if got := s.toldOf("school") + s.toldOf("school/1400000001"); got != "" {
+					t.Errorf("events of the account and the application =%s, want none", got)
+				}
+				if n := c.pollsOf(bad, from); n > 20 {
+					t.Errorf("polled %d times in 110 s, want at most 20", n)
+				}
+				for _, key := range good {
+					if n := c.pollsOf(key, from); n < 95 {
+						t.Errorf("%s was polled %d times in 110 s, want nearly each second", key, n)
+					}
+				}
+			})
+		})
+	}
+}
