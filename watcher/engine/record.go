@@ -109,8 +109,8 @@ func (a *account) reload(ctx context.Context, e *task, attempt int) (saved watch
 		switch {
 		case err == nil:
 			a.recordRead(nil)
-			a.with(func(s *state) { s.update(e, func() { e.refresh(&saved, time.Now()) }) })
-			return saved, !saved.State.Ended()
+			a.with(func(s *state) { live = s.reloaded(e, &saved, time.Now()) })
+			return saved, live
 		case errors.Is(err, watcher.ErrNoTask):
 			a.recordRead(nil)
 			a.with(func(*state) { e.removed = !e.stale }) // else it was registered again since, and putBack reads it
@@ -122,14 +122,19 @@ func (a *account) reload(ctx context.Context, e *task, attempt int) (saved watch
 	}
 }
 
-// refresh sets e to its task as it is saved, and adds to that what only e knows.
-func (e *task) refresh(saved *watcher.Task, now time.Time) {
-	e.anchor(saved, now)
-	saved.Memory.Doubt = e.memory.Doubt
-	if saved.Version == e.version { // the times of the last polls are saved only now and then
-		saved.LastObservedAt, saved.LastPolledAt = e.observed.Time(now), e.Asked.Time(now)
+// reloaded refreshes e, which is being polled, and reports whether its task is live. Where
+// the task was registered again meanwhile another entry takes e's place, and the answer to
+// e's poll does not count.
+func (s *state) reloaded(e *task, saved *watcher.Task, now time.Time) (live bool) {
+	if e.registeredAgain(saved) {
+		s.forget(e)
+		if !saved.State.Ended() {
+			s.adopt(*saved, now)
+		}
+		return false
 	}
-	e.set(saved)
+	s.update(e, func() { e.refresh(saved, now) })
+	return !saved.State.Ended()
 }
 
 // recordWrite records whether the store takes writes, and logs when that changes.

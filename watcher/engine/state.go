@@ -46,6 +46,10 @@ func newState(p *plan, perSecond float64) state {
 // adopt adds a live task as it is saved now.
 func (s *state) adopt(t watcher.Task, now time.Time) {
 	e := s.tasks[t.Key]
+	if e != nil && !e.polling && e.registeredAgain(&t) {
+		s.drop(t.Key)
+		e = nil
+	}
 	switch {
 	case e == nil:
 		t.Anchor(now)
@@ -62,12 +66,7 @@ func (s *state) adopt(t watcher.Task, now time.Time) {
 	default:
 		s.picker.remove(e)
 		if t.Version > e.version {
-			e.anchor(&t, now)
-			asked, observed := e.Asked, e.observed
-			s.update(e, func() {
-				e.set(&t)
-				e.Asked, e.observed = max(asked, e.Asked), max(observed, e.observed)
-			})
+			s.update(e, func() { e.refresh(&t, now) })
 		}
 		s.picker.put(e, now)
 	}
@@ -141,6 +140,9 @@ func earlier(a, b time.Time, known bool) time.Time {
 // gone. It reports false where the task was changed by somebody else meanwhile: then it
 // is to be read again first.
 func (s *state) putBack(e *task, now time.Time) bool {
+	if s.tasks[e.Key] != e {
+		return true // another entry has taken its place: see reloaded
+	}
 	if e.stale && !e.removed {
 		e.stale = false
 		return false

@@ -49,6 +49,25 @@ func (e *task) set(t *watcher.Task) {
 	e.shown = maphash.Comparable(seed, t.Shown())
 }
 
+// registeredAgain reports whether a saved task is a later registration than the one that e
+// stands for.
+func (e *task) registeredAgain(saved *watcher.Task) bool {
+	return saved.Version > e.version && saved.RegisteredAt.UnixMicro() != e.Registered.UnixMicro()
+}
+
+// refresh sets e to its task as it is saved, and adds to that what only e knows.
+func (e *task) refresh(saved *watcher.Task, now time.Time) {
+	e.anchor(saved, now)
+	saved.Memory.Doubt = e.memory.Doubt
+	observed, asked := e.observed.Time(now), e.Asked.Time(now) // are saved only now and then
+	if saved.Version != e.version {
+		observed, asked = later(observed, saved.LastObservedAt), later(asked, saved.LastPolledAt)
+		e.NotBefore = watcher.Never // it was changed, so that something may be due sooner
+	}
+	saved.LastObservedAt, saved.LastPolledAt = observed, asked
+	e.set(saved)
+}
+
 // brief returns the task without what is only shown of it.
 func (e *task) brief(now time.Time) watcher.Task {
 	t := watcher.Task{

@@ -113,6 +113,25 @@ func TestTaskAnchor(t *testing.T) {
 	}
 }
 
+// A task that somebody else has changed keeps the times of its last polls, which are saved
+// only now and then, and is not put off any longer.
+func TestTaskRefresh(t *testing.T) {
+	now := time.Now()
+	known := observedTask(1, now)
+	e := newTask(&known)
+	e.putOff(now, time.Hour, time.Time{})
+	amended := known
+	amended.Version++
+	amended.LastObservedAt, amended.LastPolledAt = now.Add(-time.Hour), now.Add(-time.Hour)
+	e.refresh(&amended, now)
+	if !amended.LastObservedAt.Equal(now) || e.observed != watcher.TickOf(now) || e.Asked != watcher.TickOf(now) {
+		t.Errorf("observed %v ago, want now as before", now.Sub(amended.LastObservedAt))
+	}
+	if e.NotBefore != watcher.Never {
+		t.Error("still put off")
+	}
+}
+
 func TestBriefKeepsWhatItIsMadeOf(t *testing.T) {
 	now := time.Now()
 	task := observedTask(1, now.Add(-time.Hour))

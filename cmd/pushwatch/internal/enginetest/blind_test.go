@@ -257,3 +257,108 @@ func TestDeniedPushDisturbsNobody(t *testing.T) {
 		})
 	}
 }
+
+// refusing is a cloud that refuses every poll of one push by a parameter code.
+func refusing(bad watcher.Key) *cloud {
+	return newCloud(50*time.Millisecond, 100*time.Millisecond, func(key watcher.Key, _ time.Time) (watcher.Push, error) {
+		if key == bad {
+			return watcher.Push{}, &watcher.CloudError{Kind: watcher.Refused, Code: "InvalidParameter"}
+		}
+		return pushOf("PUSHING"), nil
+	})
+}
+
+// TestRegisteredAgainWhileBlind has a push that is blind by itself removed and registered
+// again, by another process or while a poll is under way: its outage counts from there.
+func TestRegisteredAgainWhileBlind(t *testing.T) {
+	bad := watcher.Key{SDKAppID: app, TaskID: "bad"}
+	for name, again := range map[string]func(t *testing.T, s *scene) error{
+		"by another process": func(t *testing.T, s *scene) error {
+			if err := s.db.Remove(t.Context(), bad); err != nil {
+				return err
+			}
+			asked := watcher.Task{Key: bad, Account: "school", State: watcher.Registered, RegisteredAt: time.Now(), Version: 1}
+			tasks, _, err := s.db.Register(t.Context(), []watcher.Task{asked}, false)
+			if err == nil {
+				s.Notice("school", []watcher.Note{{Key: bad, Task: &tasks[0]}})
+			}
+			return err
+		},
+		"while it is polled": func(t *testing.T, s *scene) error {
+			if err := s.PollNow(t.Context(), bad); err != nil {
+				return err
+			}
+			time.Sleep(20 * time.Millisecond)
+			if err := s.Remove(t.Context(), bad); err != nil {
+				return err
+			}
+			s.registerKeys(bad)
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), engine.Config{Settings: engine.Settings{
+					Accounts: []engine.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: refusing(bad)}},
+					Rules:    watcher.Rules{AbandonAfter: time.Hour},
+				}})
+				defer stop()
+				s.register(1, "good")
+				s.registerKeys(bad)
+				time.Sleep(50 * time.Minute)
+				if got := s.told(bad); got != "push.blind" {
+					t.Fatalf("events = %q, want push.blind", got)
+				}
+				if err := again(t, s); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(30 * time.Second)
+				if got := s.told(bad); got != "push.blind" {
+					t.Errorf("30 s after it was registered again: events = %q, want no other", got)
+				}
+				if view, err := s.Task(t.Context(), bad); err != nil || view.PollError == nil || time.Since(view.PollError.Since) > 31*time.Second {
+					t.Errorf("30 s after it was registered again: poll error %+v, %v, want one since then", view.PollError, err)
+				}
+				time.Sleep(30 * time.Minute)
+				if got := s.told(bad); got != "push.blind push.blind" {
+					t.Errorf("30 m after it was registered again: events = %q, want push.blind twice", got)
+				}
+				if tasks := s.Status()[0].Tasks[watcher.Registered]; tasks != 1 {
+					t.Errorf("%d tasks are counted as registered, want 1", tasks)
+				}
+			})
+		})
+	}
+}
+
+// TestAmendWhileBlind gives a push that is blind by itself, and so is polled rarely,
+// another planned end: it is reported as overdue when that says so.
+func TestAmendWhileBlind(t *testing.T) {
+	bad := watcher.Key{SDKAppID: app, TaskID: "bad"}
+	var from time.Time
+	c := refusing(bad)
+	answer := c.answer
+	c.answer = func(key watcher.Key, at time.Time) (watcher.Push, error) {
+		if at.Before(from) {
+			return pushOf("PUSHING"), nil
+		}
+		return answer(key, at)
+	}
+	run(t, c, func(t *testing.T, s *scene) {
+		from = time.Now().Add(time.Minute)
+		s.register(1, "good")
+		s.registerKeys(bad)
+		time.Sleep(10 * time.Hour)
+		if _, err := s.Amend(t.Context(), bad, engine.Amendment{ExpectedStopAt: new(time.Now().Add(-9 * time.Minute))}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		if got := s.told(bad); got != "push.started push.blind" {
+			t.Errorf("half a minute before it is overdue: events = %q, want push.started push.blind", got)
+		}
+		time.Sleep(time.Minute)
+		if got := s.told(bad); got != "push.started push.blind push.overdue" {
+			t.Errorf("half a minute after it was overdue: events = %q, want push.overdue added", got)
+		}
+	})
+}
