@@ -24,13 +24,18 @@ func past(t, now time.Time) time.Time {
 	return t
 }
 
-// Anchor does so for what is judged by age of a task that was read from the store.
+// Anchor anchors what is judged by its age of a task that was read from the store.
 // RegisteredAt keeps its exact reading: ids are derived from it.
 func (t *Task) Anchor(now time.Time) {
 	t.RegisteredAt = Anchored(t.RegisteredAt, now)
 	t.LastObservedAt = past(t.LastObservedAt, now)
 	t.LastPolledAt = past(t.LastPolledAt, now)
 	t.Memory.PreparedSince = past(t.Memory.PreparedSince, now)
+	if t.Memory.Blind != nil {
+		blind := *t.Memory.Blind
+		blind.Alone = past(blind.Alone, now)
+		t.Memory.Blind = &blind
+	}
 }
 
 // A Tick is a time in a third of the space. Ticks count from the origin, on the

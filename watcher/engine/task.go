@@ -83,13 +83,16 @@ func (e *task) brief(now time.Time) watcher.Task {
 // anchor anchors e's task as it was read from the store now. How long ago something
 // was that e knows of, e knows better: the wall clock may have been set since.
 func (e *task) anchor(t *watcher.Task, now time.Time) {
-	registered, prepared := t.RegisteredAt, t.Memory.PreparedSince
+	registered, prepared, blind := t.RegisteredAt, t.Memory.PreparedSince, t.Memory.Blind
 	t.Anchor(now)
 	if registered.UnixMicro() == e.Registered.UnixMicro() {
 		t.RegisteredAt = e.Registered
 	}
 	if prepared.UnixMicro() == e.memory.PreparedSince.UnixMicro() {
 		t.Memory.PreparedSince = e.memory.PreparedSince
+	}
+	if was := e.memory.Blind; was != nil && blind != nil && was.Alone.UnixMicro() == blind.Alone.UnixMicro() {
+		t.Memory.Blind = was
 	}
 }
 
@@ -112,7 +115,7 @@ func (e *task) putOff(now time.Time, most time.Duration, due time.Time) {
 	if due.After(now) && due.Before(next) {
 		next = due
 	}
-	e.NotBefore = watcher.TickOf(next)
+	e.NotBefore = watcher.TickOf(now) + watcher.Tick(next.Sub(now)) // what is due may be known by the wall clock alone
 	e.failures = min(e.failures+1, maxFailures)
 }
 

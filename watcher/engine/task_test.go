@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.uber.org/zap"
 
@@ -129,6 +130,46 @@ func TestTaskRefresh(t *testing.T) {
 	}
 	if e.NotBefore != watcher.Never {
 		t.Error("still put off")
+	}
+}
+
+// set returns a time as the clocks show it when the wall clock was set meanwhile: the
+// monotonic clock runs on.
+func set(t *testing.T, now time.Time, by time.Duration) time.Time {
+	later := now
+	*(*uint64)(unsafe.Pointer(&later)) += uint64(by/time.Second) << 30 // see type time.Time
+	if later.Sub(now) != 0 || later.Round(0).Sub(now.Round(0)) != by {
+		t.Fatalf("%v set by %v is %v: time.Time is not what it was", now, by, later)
+	}
+	return later
+}
+
+// What a push that is blind by itself waits for comes as soon as the clock says, though
+// the wall clock was set.
+func TestBlindTaskAfterTheClockWasSet(t *testing.T) {
+	for _, by := range []time.Duration{0, 100 * time.Hour, -100 * time.Hour} {
+		began := time.Now()
+		now := set(t, began, by)
+		task := observedTask(1, began)
+		e := newTask(&task)
+		e.failures = maxFailures
+		e.putOff(now, 15*time.Minute, now.Round(0).Add(5*time.Minute))
+		if got := e.NotBefore.Since(watcher.TickOf(now)).Round(time.Second); got != 5*time.Minute {
+			t.Errorf("set by %v: put off for %v, want 5m", by, got)
+		}
+
+		saved := task
+		saved.Memory.Blind = &watcher.Blind{Alone: began.Round(0).Add(-time.Hour)} // as from a store
+		saved.Anchor(began)
+		e = newTask(&saved)
+		again := saved
+		again.Memory.Blind = &watcher.Blind{Alone: began.Round(0).Add(-time.Hour)}
+		e.anchor(&again, now)
+		for _, held := range []watcher.Task{e.brief(now), again} {
+			if got := now.Sub(held.Memory.Blind.Alone); got != time.Hour {
+				t.Errorf("set by %v: blind for %v, want 1h", by, got)
+			}
+		}
 	}
 }
 
