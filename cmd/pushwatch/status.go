@@ -67,14 +67,25 @@ func printStatus(w io.Writer, s api.Status) error {
 	return nil
 }
 
-func printAccount(w, notes io.Writer, a api.AccountStatus) {
-	state := "visible"
-	switch {
-	case a.Blind:
-		state = "BLIND"
-	case len(a.Outages) > 0:
-		state = "failing"
+// visibility is what of an account's pushes can be observed, in the page's words.
+func visibility(a api.AccountStatus) string {
+	for _, o := range a.Outages {
+		if o.Announced && o.SDKAppID == nil {
+			return "BLIND"
+		}
 	}
+	switch {
+	case a.Blind || a.BlindPushes > 0:
+		return "PARTLY BLIND"
+	case len(a.Outages) > 0:
+		return "polls fail"
+	default:
+		return "visible"
+	}
+}
+
+func printAccount(w, notes io.Writer, a api.AccountStatus) {
+	state := visibility(a)
 	fmt.Fprintf(w, "%s\t%s\t%.1f of %g\t%d\t%d\t%d\t%.1fs\t%.1fs\n", oneLine(a.Name), state, a.Used, a.Granted,
 		a.Tasks.Registered, a.Tasks.Preparing, a.Tasks.Pushing, a.StalenessSeconds, a.LapSeconds)
 	if a.Granted < a.Limit {
