@@ -30,20 +30,23 @@ type attack struct {
 }
 
 // hostile are the attacks of clients at one address, which is that of the probes too. All
-// but the batches have no token.
-var hostile = map[string]attack{
-	"idle connections":               {2500, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"},
-	"connections without a request":  {2500, ""},
-	"half a header of 18 kB":         {2500, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + strings.Repeat("x", 18<<10)},
-	"unfinished callbacks of 1 MB":   {1900, unfinished("/v1/callbacks/tiw/1400000001", "", 1<<20, strings.Repeat("x", 100<<10))},
-	"unfinished callbacks of 64 kB":  {1900, unfinished("/v1/callbacks/tiw/1400000001", "", 64<<10, strings.Repeat("x", 63<<10))},
-	"unfinished forms":               {700, unfinished("/signin", "Accept: text/html\r\n", 4<<10, strings.Repeat("x", 4000))},
-	"unfinished tasks":               {700, unfinished("/v1/tasks", "", 1<<20, strings.Repeat("x", 1000))},
-	"wrong tokens":                   {500, "GET /v1/tasks HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong-wrong-wrong\r\n\r\n"},
-	"batches of 5,000,000 tasks":     {4, finished("/v1/tasks/batch", `{"tasks":[{}`+strings.Repeat(",{}", 5_000_000)+`]}`)},
-	"batches of tasks without an id": {4, finished("/v1/tasks/batch", `{"tasks":[{"labels":{"a":"b"}}`+strings.Repeat(`,{"labels":{"a":"b"}}`, 9_999)+`]}`)},
-	"objects of 80,000 names":        {4, finished("/v1/tasks/batch", `{"tasks":[{"a":1`+strings.Repeat(`,"abcdef":1`, 80_000)+`}]}`)},
-}
+// but the batches have no token. They are made when they are used: the daemon of the test runs
+// from this file too.
+var hostile = sync.OnceValue(func() map[string]attack {
+	return map[string]attack{
+		"idle connections":               {2500, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"},
+		"connections without a request":  {2500, ""},
+		"half a header of 18 kB":         {2500, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + strings.Repeat("x", 18<<10)},
+		"unfinished callbacks of 1 MB":   {1900, unfinished("/v1/callbacks/tiw/1400000001", "", 1<<20, strings.Repeat("x", 100<<10))},
+		"unfinished callbacks of 64 kB":  {1900, unfinished("/v1/callbacks/tiw/1400000001", "", 64<<10, strings.Repeat("x", 63<<10))},
+		"unfinished forms":               {700, unfinished("/signin", "Accept: text/html\r\n", 4<<10, strings.Repeat("x", 4000))},
+		"unfinished tasks":               {700, unfinished("/v1/tasks", "", 1<<20, strings.Repeat("x", 1000))},
+		"wrong tokens":                   {500, "GET /v1/tasks HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong-wrong-wrong\r\n\r\n"},
+		"batches of 5,000,000 tasks":     {4, finished("/v1/tasks/batch", `{"tasks":[{}`+strings.Repeat(",{}", 5_000_000)+`]}`)},
+		"batches of tasks without an id": {4, finished("/v1/tasks/batch", `{"tasks":[{"labels":{"a":"b"}}`+strings.Repeat(`,{"labels":{"a":"b"}}`, 9_999)+`]}`)},
+		"objects of 80,000 names":        {4, finished("/v1/tasks/batch", `{"tasks":[{"a":1`+strings.Repeat(`,"abcdef":1`, 80_000)+`}]}`)},
+	}
+})
 
 // unfinished is a request whose body is longer than what is sent of it.
 func unfinished(path, header string, length int, body string) string {
@@ -66,9 +69,9 @@ func attackersMain() {
 		share = 4 // of the connections: together still more than are kept
 	}
 	for _, name := range attacks {
-		for range hostile[name].connections / share {
+		for range hostile()[name].connections / share {
 			first.Add(1)
-			go hostile[name].hold(os.Args[1], sync.OnceFunc(first.Done))
+			go hostile()[name].hold(os.Args[1], sync.OnceFunc(first.Done))
 		}
 	}
 	first.Wait()
@@ -96,10 +99,10 @@ func (a attack) hold(address string, sent func()) {
 // at once: its memory stays bounded, probes are answered within a second, and a client
 // with a token registers within two.
 func TestHostileClients(t *testing.T) {
-	for _, name := range slices.Sorted(maps.Keys(hostile)) {
+	for _, name := range slices.Sorted(maps.Keys(hostile())) {
 		t.Run(name, func(t *testing.T) { withstand(t, name) })
 	}
-	t.Run("all", func(t *testing.T) { withstand(t, slices.Collect(maps.Keys(hostile))...) })
+	t.Run("all", func(t *testing.T) { withstand(t, slices.Collect(maps.Keys(hostile()))...) })
 }
 
 // withstand runs a daemon under attacks and holds what it owes to others meanwhile.
@@ -120,13 +123,13 @@ func withstand(t *testing.T, attacks ...string) {
 	before := s.tiw.Stats()["school"].Requests
 	attackers, begun := start(t, exec.Command("attackers", append([]string{address}, attacks...)...)), time.Now()
 
-	memory, slowest := 0, make(map[string]time.Duration)
+	memory, connections, slowest := 0, 0, make(map[string]time.Duration)
 	ends := time.Time{}
 	for n := 0; ends.IsZero() || time.Now().Before(ends); n++ {
 		if ends.IsZero() && strings.Contains(attackers.log.String(), "attacking") {
 			ends = time.Now().Add(lasts)
 		}
-		memory = max(memory, residentMemory(t, p))
+		memory, connections = max(memory, residentMemory(t, p)), max(connections, openFiles(t, p))
 		for _, c := range []struct {
 			method, path, body string
 			status             int
@@ -147,7 +150,10 @@ func withstand(t *testing.T, attacks ...string) {
 	}
 	memory = max(memory, residentMemory(t, p))
 	polls := float64(s.tiw.Stats()["school"].Requests-before) / time.Since(begun).Seconds()
-	t.Logf("%d MiB, slowest answers %v, %.1f polls a second", memory>>20, slowest, polls)
+	t.Logf("%d MiB, %d open files, slowest answers %v, %.1f polls a second", memory>>20, connections, slowest, polls)
+	if len(attacks) == 1 && hostile()[attacks[0]].connections >= 2048 && connections < 1000 {
+		t.Errorf("the daemon had %d open files: the attack did not take place", connections)
+	}
 	if memory > mostMemory {
 		t.Errorf("the daemon holds %d MiB, want at most %d", memory>>20, mostMemory>>20)
 	}
@@ -170,6 +176,16 @@ func request(method, url, body string, within time.Duration) (status int, took t
 		answer.Body.Close()
 	}
 	return status, time.Since(start), err
+}
+
+// openFiles is how many files a process has open, connections among them.
+func openFiles(t *testing.T, p *process) int {
+	t.Helper()
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
 }
 
 // residentMemory is the memory of a process, in bytes.
