@@ -247,7 +247,7 @@ func (a *accountSettings) checkClient(d *document, key string) {
 func (s *settings) checkProxy(d *document) {
 	used := slices.ContainsFunc(s.Accounts, func(a accountSettings) bool {
 		return a.ProxyURL.IsZero() && strings.HasPrefix(a.Endpoint, "https:")
-	}) || slices.ContainsFunc(s.Notifiers, func(n notifierSettings) bool { return n.Type == "chat" && n.ProxyURL.IsZero() })
+	}) || slices.ContainsFunc(s.Notifiers, func(n notifierSettings) bool { return n.Type == "chat" && n.ProxyURL.IsZero() && !n.isMail() })
 	if _, err := environmentProxy(); used && err != nil {
 		d.faultIn("", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"pushwatch/watcher"
@@ -41,6 +42,12 @@ func (w *Watcher) Register(ctx context.Context, wanted []watcher.Registration, r
 	return all, nil
 }
 
+// ofApplication reports whether a registration's fault is that of its application.
+func ofApplication(err error) bool {
+	fault, ok := errors.AsType[*watcher.FieldError](err)
+	return ok && fault.Field == "sdk_app_id"
+}
+
 // tasks returns the tasks that registrations ask for, or all their faults.
 func (p *plan) tasks(wanted []watcher.Registration, now time.Time) ([]watcher.Task, error) {
 	tasks := make([]watcher.Task, len(wanted))
@@ -51,9 +58,10 @@ func (p *plan) tasks(wanted []watcher.Registration, now time.Time) ([]watcher.Ta
 				r.SDKAppID = app
 			}
 		}
-		errs := r.Validate()
 		account, ok := p.byApp[r.SDKAppID]
-		if !ok && r.SDKAppID > 0 {
+		errs := r.Validate()
+		if !ok {
+			errs = slices.DeleteFunc(errs, ofApplication)
 			errs = append(errs, &watcher.FieldError{Field: "sdk_app_id", Value: r.SDKAppID, Want: "one of the configured applications: " + p.applications()})
 		}
 		for _, err := range errs {
