@@ -155,7 +155,7 @@ func testChart(t *testing.T, c *chrome) {
 		}
 	}
 	if got := tb.text(".legend"); !strings.HasPrefix(got, "not known before ") || !strings.HasSuffix(got, ", at times") {
-		t.Errorf("what is not known is told as %q", got)
+		t.Errorf("what is not known is shown as %q", got)
 	}
 	// Where things are, in parts of the hour and of the picture's height.
 	place := func(selector string) [4]float64 {

@@ -115,7 +115,7 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// TestTicks holds that a panel of whatever age has one to three marks at its side.
+// TestTicks holds that a panel has one to three ticks at its side for every range.
 func TestTicks(t *testing.T) {
 	now := time.Now()
 	for age := 500 * time.Millisecond; age < 10*24*time.Hour; age += age / 7 {

@@ -270,7 +270,7 @@ func TestActions(t *testing.T) {
 		}
 		if c.location != "" {
 			if then := w.get(c.location); then.Code != http.StatusOK || !strings.Contains(then.Body.String(), `class="done"`) {
-				t.Errorf("GET %s = %d, want to be told what was done", c.location, then.Code)
+				t.Errorf("GET %s = %d, want a notice of what was done", c.location, then.Code)
 			}
 		}
 	}
@@ -278,7 +278,7 @@ func TestActions(t *testing.T) {
 		t.Errorf("polled %v, want what was asked for", w.polled)
 	}
 	if got, err := w.db.Task(t.Context(), watcher.Key{SDKAppID: app, TaskID: "music-4d"}); err != nil || got.State != watcher.Registered || got.Labels["course"] != "music-4d" {
-		t.Errorf("reopened task = %+v, %v, want it watched anew with its labels", got, err)
+		t.Errorf("reopened task = %+v, %v, want it watched again with its labels", got, err)
 	}
 
 	// What comes from another site's page is refused, whoever it is.

@@ -53,14 +53,32 @@ const (
 
 // newTimeline draws a task and its events, the oldest first.
 func newTimeline(l *locale, t engine.TaskView, events []event, now time.Time) timeline {
-	from, to := t.RegisteredAt, now
+	from, to := timeRange(t, events, now)
+	// Leave room at both ends for marks.
+	scale := 100 / to.Sub(from).Seconds() * 0.96
+	x := func(at time.Time) float64 { return min(max(2+at.Sub(from).Seconds()*scale, 0), 100) }
+
+	line := timeline{From: from, To: to, Segments: segments(t, events, from, now, x), Ticks: l.timeTicks(from, to, x)}
+	rows := 0
+	line.Marks, rows = marks(events, x)
+	if !t.ExpectedStopAt.IsZero() {
+		line.Planned = new(x(t.ExpectedStopAt))
+	}
+	line.Height = statesHeight + max(1, rows)*rowHeight + 8 + axisHeight
+	return line
+}
+
+// timeRange is the time that a timeline covers: from the registration or, where the task
+// was reopened, from its first event, to its end, to now, or to its planned end.
+func timeRange(t engine.TaskView, events []event, now time.Time) (from, to time.Time) {
+	from, to = t.RegisteredAt, now
 	if !t.EndedAt.IsZero() {
 		to = t.EndedAt
 	}
-	for _, f := range events { // those before it was reopened too
-		from = earlier(from, f.At)
-		if !f.Data.LastObservedAt.IsZero() {
-			from = earlier(from, f.Data.LastObservedAt)
+	for _, e := range events {
+		from = earlier(from, e.At)
+		if !e.Data.LastObservedAt.IsZero() {
+			from = earlier(from, e.Data.LastObservedAt)
 		}
 	}
 	if t.ExpectedStopAt.After(from) && t.ExpectedStopAt.After(to) {
@@ -69,47 +87,49 @@ func newTimeline(l *locale, t engine.TaskView, events []event, now time.Time) ti
 	if to.Sub(from) < time.Second {
 		to = from.Add(time.Second)
 	}
-	// Leave room at both ends for marks.
-	scale := 100 / to.Sub(from).Seconds() * 0.96
-	x := func(at time.Time) float64 { return min(max(2+at.Sub(from).Seconds()*scale, 0), 100) }
+	return from, to
+}
 
-	line := timeline{From: from, To: to}
+// segments are the periods between the events that changed a task's state.
+func segments(t engine.TaskView, events []event, from, now time.Time, x func(time.Time) float64) (list []segment) {
 	state, since := watcher.Registered, from
-	until := func(at time.Time) {
-		if width := x(at) - x(since); width > 0 {
-			line.Segments = append(line.Segments, segment{x(since), width, state})
+	add := func(until time.Time) {
+		if width := x(until) - x(since); width > 0 {
+			list = append(list, segment{x(since), width, state})
 		}
 	}
-	var rows []float64 // where the last mark of each row ends
-	for _, f := range events {
-		at := x(f.At)
-		m := mark{event: f, X: at}
-		if !f.Data.LastObservedAt.IsZero() {
-			m.Width = at - x(f.Data.LastObservedAt)
-		}
-		begin := at - max(m.Width, markWidth/2)
-		row := slices.IndexFunc(rows, func(end float64) bool { return end <= begin })
-		if row < 0 {
-			row = len(rows)
-			rows = append(rows, 0)
-		}
-		rows[row] = at + markWidth/2
-		m.Y = statesHeight + 14 + row*rowHeight
-		line.Marks = append(line.Marks, m)
-		if f.Data.State != "" && f.Data.State != state {
-			until(f.At)
-			state, since = f.Data.State, f.At
+	for _, e := range events {
+		if e.Data.State != "" && e.Data.State != state {
+			add(e.At)
+			state, since = e.Data.State, e.At
 		}
 	}
 	if !t.State.Ended() {
-		until(now)
+		add(now)
 	}
-	if !t.ExpectedStopAt.IsZero() {
-		line.Planned = new(x(t.ExpectedStopAt))
+	return list
+}
+
+// marks places events in rows so that none covers another.
+func marks(events []event, x func(time.Time) float64) (list []mark, rows int) {
+	var ends []float64 // where the last mark of each row ends
+	for _, e := range events {
+		at := x(e.At)
+		m := mark{event: e, X: at}
+		if !e.Data.LastObservedAt.IsZero() {
+			m.Width = at - x(e.Data.LastObservedAt)
+		}
+		begin := at - max(m.Width, markWidth/2)
+		row := slices.IndexFunc(ends, func(end float64) bool { return end <= begin })
+		if row < 0 {
+			row = len(ends)
+			ends = append(ends, 0)
+		}
+		ends[row] = at + markWidth/2
+		m.Y = statesHeight + 14 + row*rowHeight
+		list = append(list, m)
 	}
-	line.Height = statesHeight + max(1, len(rows))*rowHeight + 8 + axisHeight
-	line.Ticks = l.timeTicks(from, to, x)
-	return line
+	return list, len(ends)
 }
 
 func earlier(a, b time.Time) time.Time {

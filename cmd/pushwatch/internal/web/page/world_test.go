@@ -23,7 +23,7 @@ import (
 const app = 1400000001
 
 // A world is a pushwatch whose polling is played: what a test says was seen is
-// saved, and told by a real dispatcher, and shown.
+// saved, delivered by a real dispatcher, and shown.
 type world struct {
 	testing.TB
 	*web.Handler
@@ -206,7 +206,7 @@ func (w *world) happen(t watcher.Task, all ...seen) watcher.Task {
 	return t
 }
 
-// pushing is an answer of TIW for a push that goes on, with some exceptions.
+// pushing is an answer of TIW for a live push with some exceptions.
 func pushing(since time.Duration, exceptions int64) watcher.Push {
 	return watcher.Push{
 		Status: new(watcher.StatusPushing), RoomID: new(int64(880528)), GroupID: new("880528"), PushUserID: new("tic_push_user_880528_test1"),

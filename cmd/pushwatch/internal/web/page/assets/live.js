@@ -89,7 +89,7 @@ function change(shown, wanted) {
   }
 }
 
-// alike tells whether one node can become another.
+// alike reports whether one node can become another.
 function alike(a, b) {
   return a && a.nodeType === b.nodeType && a.nodeName === b.nodeName && !a.id;
 }
