@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -34,6 +35,8 @@ func TestBrowser(t *testing.T) {
 		{"Fault", testFault},
 		{"Filters", testFilters},
 		{"Actions", testActions},
+		{"Preferences", testPreferences},
+		{"Selection", testSelection},
 		{"WithoutScript", testWithoutScript},
 		{"Accessible", testAccessible},
 	} {
@@ -373,6 +376,61 @@ func testActions(t *testing.T, c *chrome) {
 	tb.goTo("/events")
 	w.happen(w.register("after", time.Minute, nil), seen{kind: watcher.PushStarted}) // the stream is for readers too
 	tb.until(says("#list", "after"))
+}
+
+// testPreferences shows times in the browser's zone and then in UTC, and another language.
+func testPreferences(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	w.story()
+	tb := c.browse(t, w)
+	call(tb, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Australia/Eucla"})
+	tb.goTo("/events")
+	tb.until(says("footer", "Australia/Eucla (UTC+08:45)"))
+	const first = "document.querySelector('#list time')"
+	at, err := time.Parse(time.RFC3339, fmt.Sprint(tb.eval(first+".title")))
+	if err != nil {
+		t.Fatalf("the tooltip of a time is %v, want it in UTC", err)
+	}
+	tb.until(fmt.Sprintf("%s.innerText.endsWith(%q)", first, at.Add(8*time.Hour+45*time.Minute).Format("15:04:05")))
+	if cookies := tb.eval("document.cookie"); cookies != "" {
+		t.Errorf("scripts see the cookies %v", cookies)
+	}
+	tb.click("footer button[value='UTC:0']")
+	tb.until(says("footer", "Time zone: UTC"))
+	tb.until(fmt.Sprintf("%s.innerText.endsWith(%q)", first, at.Format("15:04:05")))
+	tb.click("footer button[value=zh-CN]")
+	if got := tb.eval("location.pathname + document.documentElement.lang"); got != "/eventszh-CN" {
+		t.Errorf("after a choice of language, shown %v, want the same view in Chinese", got)
+	}
+	if got := tb.text("h1"); got != "事件" {
+		t.Errorf("the heading is %q", got)
+	}
+	tb.click("footer button[value='']")
+	tb.until(says("footer", "Australia/Eucla"))
+}
+
+// testSelection copies an id, and polls all pushes of a list.
+func testSelection(t *testing.T, c *chrome) {
+	w := newWorld(t)
+	for _, id := range []string{"a", "b", "c"} {
+		w.register(id, time.Minute, nil)
+	}
+	tb := c.browse(t, w)
+	tb.goTo("/tasks")
+	tb.eval("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+	tb.eval("document.querySelector('tbody tr:nth-child(2) .copy').click()")
+	tb.until("window.copied === 'b'")
+	tb.eval("document.querySelector('.pick-all').click()")
+	w.register("d", 0, nil)
+	w.happen(w.register("e", 0, nil), seen{kind: watcher.PushPreparing})
+	tb.until("document.querySelectorAll('tbody tr').length === 5") // what is selected stays so while the list changes
+	if got := tb.eval("[...document.querySelectorAll('tbody :checked')].map((box) => box.value).join()"); got != "1400000001/c,1400000001/b,1400000001/a" {
+		t.Errorf("selected are %v, want those that were listed", got)
+	}
+	tb.click("#selected [value=poll]")
+	if got := tb.text(".done"); !strings.HasPrefix(got, "3 pushes are polled") || len(w.polled) != 3 {
+		t.Errorf("polling the selected says %q and polls %v", got, w.polled)
+	}
 }
 
 // testWithoutScript checks that views are complete without the script.
