@@ -17,6 +17,7 @@ import (
 // they happen and from the table where memory is short, and writes the outcomes back
 // to the table.
 type Feed struct {
+	account  string
 	box      Outbox
 	log      *zap.Logger
 	registry *registry
@@ -42,9 +43,9 @@ const (
 	retryWait = 250 * time.Millisecond
 )
 
-func newFeed(box Outbox, r *registry, log *zap.Logger, events *prometheus.CounterVec, forget func()) *Feed {
+func newFeed(account string, box Outbox, r *registry, log *zap.Logger, events *prometheus.CounterVec, forget func()) *Feed {
 	f := &Feed{
-		box: box, log: log, registry: r, events: events, forget: forget,
+		account: account, box: box, log: log.With(zap.String("account", account)), registry: r, events: events, forget: forget,
 		outcomes: make(chan Outcome, 2*settleBatch), gone: make(chan *channel),
 		wanted: loop.NewSignal(), closed: make(chan struct{}),
 	}

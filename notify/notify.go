@@ -139,7 +139,7 @@ func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
 	d.mu.Lock()
 	d.boxes[account] = box
 	d.mu.Unlock()
-	f := newFeed(box, d.registry, d.log.With(zap.String("account", account)), d.events, func() {
+	f := newFeed(account, box, d.registry, d.log, d.events, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.boxes[account] == box {

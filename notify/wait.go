@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -31,10 +32,13 @@ func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
 		if r.State != Pending || r.WaitsFor != "" {
 			continue
 		}
-		first, isBehind := ahead[r.ID]
+		first, behindPush := ahead[r.ID]
+		head, behind := d.laneHead(r)
 		switch {
-		case isBehind:
+		case behindPush:
 			r.WaitsFor = fmt.Sprintf("an earlier event of the same push: %s", first)
+		case behind:
+			r.WaitsFor = fmt.Sprintf("an earlier event of the same subject: %s", head)
 		case r.NextAttemptAt.After(now):
 			r.WaitsFor = "its retry at " + inWords(r.NextAttemptAt)
 		default:
@@ -42,6 +46,25 @@ func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
 		}
 	}
 	return nil
+}
+
+// laneHead returns the delivery at the head of a record's lane, where that is another,
+// and this process holds both in memory. The archive finds it for the events of tasks
+// alone: among the others it would have to look at all.
+func (d *Dispatcher) laneHead(r *Record) (DeliveryID, bool) {
+	c := d.registry.named(r.Notifier)
+	if c == nil { // it left the settings just now
+		return DeliveryID{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for f := range c.cursors {
+		l := c.lanes.all[laneKey{f.account, r.Subject}]
+		if l != nil && slices.ContainsFunc(l.queue[1:], func(d Delivery) bool { return d.ID == r.ID.ID && d.EventID == r.EventID }) {
+			return DeliveryID{Shard: r.ID.Shard, ID: l.queue[0].ID}, true
+		}
+	}
+	return DeliveryID{}, false
 }
 
 // waitsForNotifier says why nothing is sent to a notifier now; empty: it is.

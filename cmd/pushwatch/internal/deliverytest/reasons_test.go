@@ -283,6 +283,14 @@ func TestWaitsFor(t *testing.T) {
 		}
 		rest(time.Second)
 		check("refused", "its retry at NEXT", "an earlier event of the same push: dlv_1_1")
+		for range 2 {
+			_, err := w.dispatcher.Test(t.Context(), "n")
+			must(err)
+		}
+		rest(time.Second)
+		if got, want := w.records("n")[3].WaitsFor, "an earlier event of the same subject: dlv_1_3"; got != want {
+			t.Errorf("the second test event waits for %q, want %q", got, want)
+		}
 		must(w.dispatcher.Pause(t.Context(), "n"))
 		check("paused", "the notifier, which is paused", "the notifier, which is paused")
 		rest(time.Minute)
