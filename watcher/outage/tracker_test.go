@@ -273,3 +273,27 @@ func TestOutageBesideFailingPush(t *testing.T) {
 		})
 	}
 }
+
+// An application that fails beside one whose pushes are polled less often than blind_after
+// says, as in a thrifty account, does not make the account blind.
+func TestFailingBesideRarelyPolled(t *testing.T) {
+	w := newWorld(6, 1)
+	failing, rare := w.keys[:6], w.keys[6]
+	w.round(well)
+	for range 5 {
+		w.keys = failing
+		w.rounds(90*time.Second, all(broken))
+		w.keys = []watcher.Key{rare}
+		w.round(well)
+	}
+	w.keys = failing
+	w.rounds(time.Second, all(broken))
+	if got, want := w.of(Blind, Sighted), "blind application 1"; got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+	w.keys = append(failing, rare)
+	w.rounds(90*time.Second, all(broken))
+	if got, want := w.of(Blind, Sighted), "blind application 1, blind account"; got != want {
+		t.Errorf("when both fail: said %q, want %q", got, want)
+	}
+}

@@ -127,11 +127,22 @@ func (t *Tracker) unexplainedOf(app int64) (failing, of int) {
 	return len(f.fresh), t.live[app] - (f.count - len(f.fresh))
 }
 
-// unexplained is likewise of the whole account.
+// unexplained is likewise of the whole account. Failures of one application alone do not
+// count where there is another that may fail: it may only have been polled less recently.
 func (t *Tracker) unexplained() (failing, of int) {
+	affected, others := 0, 0 // applications
 	for app := range t.live {
 		n, all := t.unexplainedOf(app)
 		failing, of = failing+n, of+all
+		switch {
+		case n > 0:
+			affected++
+		case all > 0:
+			others++
+		}
+	}
+	if affected == 1 && others > 0 {
+		failing = 0
 	}
 	return failing, of
 }
