@@ -10,6 +10,7 @@ import (
 
 	"pushwatch/watcher"
 	"pushwatch/watcher/limit"
+	"pushwatch/watcher/loop"
 )
 
 const (
@@ -39,10 +40,7 @@ func (a *account) run(ctx context.Context) error {
 	defer work.Wait()
 	work.Go(func() { a.checkpoints(ctx) })
 	work.Go(func() { a.announcements(ctx) })
-	select {
-	case <-ctx.Done():
-	case <-time.After(silence):
-	}
+	loop.Sleep(ctx, silence)
 	for {
 		t, permit := a.next(ctx)
 		if t == nil {

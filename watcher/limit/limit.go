@@ -98,12 +98,12 @@ func New(perSecond float64) *Limiter {
 // Next returns when the next request may be sent: not after now, where it may be sent
 // at once. It returns false where that depends on the answer to a request under way.
 func (l *Limiter) Next(now time.Time) (time.Time, bool) {
-	s := l.soonest()
-	switch {
-	case s == nil:
+	i, ok := l.soonest()
+	if !ok {
 		return time.Time{}, false
-	case s.state != unused && s.until.After(now):
-		return s.until, true
+	}
+	if until := l.slots[i].until; until.After(now) { // zero of an unused one
+		return until, true
 	}
 	if l.ready.IsZero() {
 		l.recover(now)
@@ -112,17 +112,14 @@ func (l *Limiter) Next(now time.Time) (time.Time, bool) {
 	return l.ready, true
 }
 
-// soonest returns the slot that is free first, nil where all are in use.
-func (l *Limiter) soonest() (first *slot) {
-	for i := range l.slots {
-		switch s := &l.slots[i]; {
-		case s.state == unused:
-			return s
-		case s.state != inUse && (first == nil || s.until.Before(first.until)):
-			first = s
+// soonest returns the slot that is free first, false where all are in use.
+func (l *Limiter) soonest() (first int, ok bool) {
+	for i, s := range l.slots {
+		if s.state != inUse && (!ok || s.until.Before(l.slots[first].until)) {
+			first, ok = i, true
 		}
 	}
-	return first
+	return first, ok
 }
 
 // Take gives holder the right to send one request, which must then be sent at once. It
@@ -131,14 +128,10 @@ func (l *Limiter) Take(now time.Time, holder int64) (Permit, bool) {
 	if at, ok := l.Next(now); !ok || at.After(now) {
 		return 0, false
 	}
+	i, _ := l.soonest() // Next has found it
+	l.slots[i] = slot{state: inUse, holder: holder}
 	l.ready = time.Time{}
-	for i := range l.slots {
-		if s := &l.slots[i]; s.state == unused || s.state != inUse && !s.until.After(now) {
-			*s = slot{state: inUse, holder: holder}
-			return Permit(i), true
-		}
-	}
-	panic("limit: Next found a slot that is not there") // the two loops look at the same slots
+	return Permit(i), true
 }
 
 // Held returns how many slots a holder has, and when the first of them is free again:
@@ -186,7 +179,7 @@ func (l *Limiter) keep(p Permit, until time.Time, state slotState) {
 // LongestHold is how long a request may keep its slot after it has ended.
 func (l *Limiter) LongestHold() time.Duration { return max(lostHold, l.hold) }
 
-// Throttled tells that the service refused a request for the account's quota.
+// Throttled records that the service refused a request for the account's quota.
 // It reports whether the pace was lowered, which it is at most once a second.
 func (l *Limiter) Throttled(now time.Time) bool {
 	if now.Sub(l.slowedAt) < time.Second {
