@@ -182,10 +182,12 @@ func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, r
 	case failure.Blind && s.outages.Visible(t.Key):
 		why := watcher.PollError{Code: reason.Code, Message: reason.Message, Since: failure.Since}
 		b := blackout{At: now, Alone: failure.Alone, Error: why}
-		next, _ := b.apply(rules, t.brief(now))
+		next, events := b.apply(rules, t.brief(now))
 		interval := max(failingInterval, min(blindInterval, now.Sub(failure.Alone)/blindPart))
 		t.putOff(now, interval, rules.NextDue(next))
-		return b
+		if len(events) > 0 {
+			return b
+		}
 	case reason.Kind == watcher.Transient || reason.Kind == watcher.Refused || alone && reason.Kind != watcher.Throttled:
 		var due time.Time
 		if alone {

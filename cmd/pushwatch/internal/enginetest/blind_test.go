@@ -194,10 +194,12 @@ func TestOverdueWhileBlind(t *testing.T) {
 			t.Errorf("before it is overdue: events = %q, want push.started push.blind", got)
 		}
 		stop() // a restart in between reports nothing twice
-		events := s.events
+		before := s.events
 		s, stop = startWith(t, path, engine.Config{Settings: settings})
 		defer stop()
-		s.events = events
+		s.mu.Lock()
+		s.events = append(before, s.events...)
+		s.mu.Unlock()
 		time.Sleep(2 * time.Minute)
 		if got := s.told(key); got != "push.started push.blind push.overdue" {
 			t.Errorf("a minute after it is overdue: events = %q, want push.overdue added", got)
