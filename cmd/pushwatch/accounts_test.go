@@ -189,14 +189,14 @@ type bareResponse struct {
 // A bareService is a process that answers every request alike, so that what this
 // process takes is the client's alone.
 type bareService struct {
-	b       *testing.B
+	b       testing.TB
 	process *exec.Cmd
 	in      io.WriteCloser
 	out     *bufio.Reader
 	address string
 }
 
-func startBareService(b *testing.B) *bareService {
+func startBareService(b testing.TB) *bareService {
 	s := &bareService{b: b, process: exec.Command("bareservice")}
 	in, err := s.process.StdinPipe()
 	if err != nil {
