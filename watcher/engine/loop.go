@@ -23,6 +23,12 @@ const (
 	// late on their way.
 	silence = 1050 * time.Millisecond
 
+	// maxUnsaved findings of all accounts may wait to be saved; then nothing is polled
+	// before some are. A store that is slower than the polls, or fails, would otherwise
+	// fill the memory, at some 25 kB each. unsavedPause is how soon to look again.
+	maxUnsaved   = 1000
+	unsavedPause = 50 * time.Millisecond
+
 	// noneTaken is how soon to look again after a task was due and none could be taken,
 	// as when its poll turns out not to be worth it yet.
 	noneTaken = 10 * time.Millisecond
@@ -67,6 +73,10 @@ func (a *account) next(ctx context.Context) (t *task, permit limit.Permit) {
 		a.with(func(s *state) {
 			s.turned = now
 			a.apply(s, now, s.outages.Check(now))
+			if a.watcher.unsaved.Load() >= maxUnsaved {
+				again = now.Add(unsavedPause)
+				return
+			}
 			t, permit, again = s.take(now)
 		})
 		if t != nil {
@@ -92,7 +102,9 @@ func (a *account) poll(ctx context.Context, t *task, permit limit.Permit) error 
 	finding := a.record(ctx, time.Now(), t, permit, push, fault)
 	var err error
 	if finding != nil {
+		a.watcher.unsaved.Add(1)
 		err = a.judge(ctx, t, finding, sent)
+		a.watcher.unsaved.Add(-1)
 	}
 	a.putBack(ctx, t)
 	return err

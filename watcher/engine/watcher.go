@@ -36,6 +36,7 @@ type Watcher struct {
 	metrics  *metrics
 	current  atomic.Pointer[plan]
 	clock    clock
+	unsaved  atomic.Int64 // findings that are judged and saved now, of all accounts
 
 	callbackLimits callbackLimits
 

@@ -68,3 +68,33 @@ func TestUnreadable(t *testing.T) {
 		}
 	})
 }
+
+// TestFullStore has a store that takes nothing while 1,500 pushes change: it is not
+// polled for ever more of them, and when it takes writes again no change is lost.
+func TestFullStore(t *testing.T) {
+	const pushes, most = 1500, 1000
+	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
+		return pushOf("PUSHING"), nil
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := start(t, filepath.Join(t.TempDir(), "w.db"), c)
+		defer stop()
+		s.store.full.Store(true)
+		begun := time.Now()
+		keys := s.register(pushes, "class")
+		time.Sleep(5 * time.Minute)
+		if n := c.between(begun, time.Now()); n < most || n > most+20 { // those in flight when the last was too many
+			t.Errorf("%d polls while nothing could be saved, want %d", n, most)
+		}
+		if err := s.Alive(time.Now()); err != nil {
+			t.Errorf("Alive = %v while nothing can be saved, want nil", err)
+		}
+		s.store.full.Store(false)
+		time.Sleep(5 * time.Minute)
+		for _, key := range keys {
+			if got := s.told(key); got != "push.started" {
+				t.Fatalf("task %s: events = %q, want push.started", key, got)
+			}
+		}
+	})
+}
