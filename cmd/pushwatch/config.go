@@ -252,7 +252,7 @@ func (e *settingsError) Error() string {
 	if len(faults) == 1 {
 		noun = "fault"
 	}
-	return fmt.Sprintf("%s\n%d %s in the settings: mend them and start again", strings.Join(lines, "\n"), len(faults), noun)
+	return fmt.Sprintf("%s\n%d %s in the settings: fix them and start again", strings.Join(lines, "\n"), len(faults), noun)
 }
 
 // resolve takes relative paths from the settings file's folder.

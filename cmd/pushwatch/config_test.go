@@ -306,7 +306,7 @@ func TestDocumented(t *testing.T) {
 	}
 }
 
-const eventTypes = "push.preparing, push.started, push.exception, push.stalled, push.overdue, push.backup_changed, push.changed, push.stopped, push.failed, push.not_found, watcher.blind, watcher.sighted, delivery.exhausted, webhook.test"
+const eventTypes = "push.preparing, push.started, push.exception, push.stalled, push.overdue, push.backup_changed, push.changed, push.stopped, push.failed, push.not_found, push.blind, push.sighted, push.abandoned, watcher.blind, watcher.sighted, delivery.exhausted, webhook.test"
 
 // TestFaultsWithin has faults in inline tables and in lists, whose keys and elements
 // have lines and columns of their own.

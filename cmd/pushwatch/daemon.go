@@ -219,7 +219,7 @@ func (d *daemon) ready(parent context.Context) error {
 	if d.silent.Swap(false) {
 		d.log.Info("database answers again")
 	}
-	if d.db.Health() != nil { // which the log has told
+	if d.db.Health() != nil { // its cause is in the log
 		return errors.New("the database refuses writes: the log has more")
 	}
 	if d.replica != nil {
@@ -257,19 +257,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 
 	sending.start(d.db.Monitor)
 	sending.start(d.dispatcher.Run)
-	if err := d.watcher.Rehome(ctx); err != nil {
-		return err
-	}
-	if d.replica != nil {
-		owning.start(d.replica.Run)
-	} else {
-		for _, a := range d.settings.Accounts {
-			if err := d.own(ctx, a.Name, fail); err != nil {
-				return err
-			}
-		}
-	}
-	if err := d.ownUnsent(ctx, d.settings, fail); err != nil {
+	if err := d.ownAll(ctx, owning, fail); err != nil {
 		return err
 	}
 	if err := d.registerConfigured(ctx); err != nil {
@@ -283,18 +271,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	d.log.Info("ready", zap.String("instance", d.settings.Instance), zap.String("listen", d.settings.HTTP.Listen),
 		zap.Int("accounts", len(d.settings.Accounts)), zap.Int("notifiers", len(d.settings.Notifiers)))
 
-	files := time.NewTicker(filesEvery)
-	defer files.Stop()
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-files.C:
-			d.lookAtFiles()
-		case s := <-reloads:
-			d.reload(ctx, s, fail)
-			ready()
-		}
-	}
+	d.follow(ctx, ready, reloads, fail)
 	cause := context.Cause(ctx)
 	d.log.Info("stopping", zap.NamedError("cause", cause))
 	switch {
@@ -304,6 +281,41 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 		return fmt.Errorf("%w: another pushwatch has taken over this database", cause)
 	default:
 		return cause
+	}
+}
+
+// ownAll begins to own the accounts: those that the replicas share out to this process,
+// or all.
+func (d *daemon) ownAll(ctx context.Context, owning *stage, fail context.CancelCauseFunc) error {
+	if err := d.watcher.Rehome(ctx); err != nil {
+		return err
+	}
+	if d.replica != nil {
+		owning.start(d.replica.Run)
+	} else {
+		for _, a := range d.settings.Accounts {
+			if err := d.own(ctx, a.Name, fail); err != nil {
+				return err
+			}
+		}
+	}
+	return d.ownUnsent(ctx, d.settings, fail)
+}
+
+// follow applies changes of the settings and of the files that they name until ctx ends.
+func (d *daemon) follow(ctx context.Context, ready func(), reloads <-chan settings, fail context.CancelCauseFunc) {
+	files := time.NewTicker(filesEvery)
+	defer files.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-files.C:
+			d.lookAtFiles()
+		case s := <-reloads:
+			d.reload(ctx, s, fail)
+			ready()
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ type document struct {
 }
 
 // A defaulter is a struct in a list that has defaults: the decoding sets them
-// first, so that what is written, if only a zero, is told from what is not.
+// first, so that a value that is written, zero included, replaces its default.
 type defaulter interface{ setDefaults() }
 
 // decode reads TOML text into the struct that into points to. Keys are the

@@ -34,8 +34,8 @@ func newDemo() *cobra.Command {
 service with classes that start, suffer and stop; the daemon that watches them, on
 a database that is thrown away; and a receiver that verifies each webhook.
 
-It prints what happens at TIW and what the receiver is told, as it comes, until
-Ctrl-C or for as long as --for says.`,
+It prints what happens at TIW and each webhook that the receiver gets, until Ctrl-C or
+for as long as --for says.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.listenChosen = cmd.Flags().Changed("listen")
 			return demo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -288,7 +288,7 @@ func (s *story) happened(c tiwsim.Change) {
 
 func (s *story) trouble(task string, err error) { s.line(red, "backend", task, "%v", err) }
 
-// received prints what the receiver was told, and how late.
+// received prints a webhook that the receiver got, and how late.
 func (s *story) received(d notifytest.Delivery) {
 	if !d.Verified {
 		s.mu.Lock()
@@ -321,7 +321,7 @@ func (s *story) received(d notifytest.Delivery) {
 	s.line(color, "receiver", d.Event.TaskID, "%-20s verified%s", d.Event.Type, note)
 }
 
-// causes are the changes at TIW that an event can tell of.
+// causes are the changes at TIW that an event can report.
 var causes = map[watcher.EventType][]tiwsim.What{
 	watcher.PushPreparing:     {tiwsim.Prepared},
 	watcher.PushStarted:       {tiwsim.Started},

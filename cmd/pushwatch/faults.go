@@ -371,20 +371,20 @@ func (s *settings) checkNotifiers(d *document) {
 	names(d, "notifiers", all)
 	s.checkFallbacks(d)
 	if len(s.Notifiers) == 0 {
-		d.warn("notifiers", "is missing: nobody is told of anything; add [[notifiers]]")
+		d.warn("notifiers", "is missing: no event is delivered; add [[notifiers]]")
 	}
 }
 
-// checkExhausted warns of types that this notifier is not told of for having them in its
+// checkExhausted warns of types that this notifier does not get for having them in its
 // events: who hears of what was given up is said by the fallback of the one that it was
 // given up for.
 func (n *notifierSettings) checkExhausted(d *document, key string) {
 	if n.Type == "log" {
-		return // is told of every one
+		return // gets every one
 	}
 	for i, pattern := range n.Events {
 		if strings.HasPrefix(pattern, "delivery.") {
-			d.warn(fmt.Sprintf("%s.events[%d]", key, i), "= %q: has no effect here: log notifiers are told of it, and who is the fallback of the notifier that gave up", pattern)
+			d.warn(fmt.Sprintf("%s.events[%d]", key, i), "= %q: has no effect here: log notifiers get it, and the fallback of the notifier that gave up", pattern)
 		}
 	}
 }

@@ -91,7 +91,7 @@ func listen(s httpSettings, log *zap.Logger) (*listener, error) {
 	return out, nil
 }
 
-// bind opens an address. What a restart will not mend is a [usageError].
+// bind opens an address. A fault that a restart does not fix is a [usageError].
 func bind(network, address string) (net.Listener, error) {
 	if network == "tcp" {
 		if _, err := hostOf(address); err != nil {

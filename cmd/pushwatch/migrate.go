@@ -24,7 +24,7 @@ func newMigrate() *cobra.Command {
 one, which must be empty, from SQLite to PostgreSQL or back. Then it reads both
 again and compares every row. Stop the daemon first.
 
-Where it is interrupted, in whatever way, the same command goes on where it was.
+After an interruption of any kind the same command goes on where it was.
 Until then no daemon starts on the part that is there. The database that is copied
 keeps everything: it is what to return to.
 
@@ -134,8 +134,8 @@ func (u storeURL) inSettings() string {
 	return fmt.Sprintf("%q", shown)
 }
 
-// A progressLine tells how far something long has come: on a terminal in one line
-// that is written anew, and else in a line now and then.
+// A progressLine shows how far something long has come: on a terminal in one line that
+// is written again and again, and else in a line every ten seconds.
 type progressLine struct {
 	out   io.Writer
 	every time.Duration

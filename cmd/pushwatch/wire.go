@@ -183,10 +183,10 @@ func (s *settings) tokens() ([]web.Token, error) {
 	return all, nil
 }
 
-// buildInfo is the metric that tells the version.
+// buildInfo is the metric with the version.
 func buildInfo() prometheus.Collector {
 	release, commit := build()
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pushwatch_build_info", Help: "Always 1; its labels tell what runs."}, []string{"version", "commit", "go"})
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pushwatch_build_info", Help: "Always 1; its labels are the version, the commit and the Go version."}, []string{"version", "commit", "go"})
 	g.WithLabelValues(release, commit, runtime.Version()).Set(1)
 	return g
 }

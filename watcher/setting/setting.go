@@ -15,7 +15,7 @@ import (
 )
 
 // A Duration is a [time.Duration] written as text: "90s", "1h30m". A bare number
-// is refused, since nothing would tell its unit.
+// is refused, since its unit is not known.
 type Duration time.Duration
 
 // Std returns d as the standard library's type.
@@ -54,7 +54,7 @@ const Mask = "***"
 // file, an environment variable, or the settings themselves. It prints as ***
 // in every format, in JSON, in TOML and in logs.
 //
-// A file is read anew at each call of [Secret.Value], so that a secret can be
+// A file is read again at each call of [Secret.Value], so that a secret can be
 // changed under a running daemon.
 type Secret struct {
 	file, env, plain string
