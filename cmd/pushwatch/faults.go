@@ -99,7 +99,7 @@ func (h *httpSettings) check(d *document) {
 	if (h.TLSCertFile == "") != (h.TLSKeyFile == "") {
 		d.fault("http.tls_cert_file", "and http.tls_key_file: want both or neither")
 	} else if h.TLSCertFile != "" {
-		if _, err := h.certificate(); err != nil {
+		if _, err := setting.KeyPair(h.TLSCertFile, h.TLSKeyFile); err != nil {
 			d.fault("http.tls_cert_file", "and http.tls_key_file: %v", err)
 		}
 	}

@@ -34,25 +34,12 @@ type listener struct {
 // present reads the certificate that is shown from now on, and reports whether it
 // is another than before.
 func (l *listener) present(s httpSettings) (changed bool, err error) {
-	certificate, err := s.certificate()
+	certificate, err := setting.KeyPair(s.TLSCertFile, s.TLSKeyFile)
 	if err != nil {
 		return false, usagef("read certificate http.tls_cert_file and http.tls_key_file: %w", err)
 	}
 	before := l.certificate.Swap(&certificate)
 	return before == nil || !slices.EqualFunc(before.Certificate, certificate.Certificate, bytes.Equal), nil
-}
-
-// certificate reads the certificate and its key.
-func (h *httpSettings) certificate() (tls.Certificate, error) {
-	cert, err := setting.ReadFile(h.TLSCertFile)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	key, err := setting.ReadFile(h.TLSKeyFile)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair(cert, key)
 }
 
 // listen opens the address of the API.

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,8 +71,9 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	await(before, token, http.StatusOK)
-	write("cert", after.cert)
-	write("key", after.key)
+	fromWindows := func(text string) string { return "\ufeff" + strings.ReplaceAll(text, "\n", "\r\n") }
+	write("cert", fromWindows(after.cert))
+	write("key", fromWindows(after.key))
 	write("token", short)
 	await(after, token, http.StatusOK)
 	p.awaitLogged(t, 1, "error", "certificate or tokens rejected", "error", "http.tokens backend: want at least 16 characters, such as 32 random ones")

@@ -27,7 +27,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
@@ -254,7 +253,7 @@ func (c Config) authorities() ([]byte, error) {
 	if c.CAFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := setting.ReadFile(c.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)
 	}
@@ -285,7 +284,7 @@ func (c Config) tls(authorities []byte) (*tls.Config, error) {
 // clientCertificate reads the certificate that the receiver asks for. A
 // handshake costs far more than that, and so a new file needs no restart.
 func (c Config) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	certificate, err := tls.LoadX509KeyPair(c.ClientCertFile, c.ClientKeyFile)
+	certificate, err := setting.KeyPair(c.ClientCertFile, c.ClientKeyFile)
 	if err != nil {
 		return nil, settingsError{fmt.Errorf("client_cert_file, client_key_file: %w", err)}
 	}

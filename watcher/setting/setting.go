@@ -4,6 +4,7 @@ package setting
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding"
 	"errors"
 	"fmt"
@@ -122,8 +123,8 @@ func unquoted(text []byte, where string) (string, error) {
 	return v, nil
 }
 
-// maxFileBytes bounds what is read of a file.
-const maxFileBytes = 64 << 10
+// maxFileBytes bounds what is read of a file: a bundle of all authorities has 200 KiB.
+const maxFileBytes = 1 << 20
 
 // ReadFile reads a small text file, such as one with a secret or a certificate, without
 // the byte order mark that editors on Windows put first. UTF-16 is an error.
@@ -144,6 +145,19 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return text, nil
+}
+
+// KeyPair reads a certificate and its key, as [ReadFile] does.
+func KeyPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := ReadFile(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := ReadFile(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // withoutMark returns UTF-8 text without its byte order mark.

@@ -5,7 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
+	"pushwatch/watcher/setting"
 	"sync"
 )
 
@@ -23,7 +23,7 @@ type authorities struct {
 // transport returns base with the authorities in the file now. After a change of the
 // file, no connection that was opened before is used again.
 func (a *authorities) transport(base *http.Transport) (*http.Transport, error) {
-	pem, err := os.ReadFile(a.file)
+	pem, err := setting.ReadFile(a.file)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)
 	}
