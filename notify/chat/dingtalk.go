@@ -25,15 +25,19 @@ var dingTalk = &service{
 		}
 		return dingTalkPost(u.Host, query.Get("access_token"), query)
 	},
-	parse: func(u *url.URL) (*post, error) { // "dingtalk://TOKEN?secret=SECRET", or SECRET@TOKEN
+	parse: func(u *url.URL) (*post, error) { // "dingtalk://TOKEN?secret=SECRET", or SECRET@TOKEN, or TOKEN@dingtalk
 		query, err := parameters(u, "secret", "title")
-		if err != nil || u.Hostname() == "" || len(u.Path) > 1 {
+		token, user := u.Hostname(), u.User.Username()
+		if err != nil || token == "" || len(u.Path) > 1 {
 			return nil, errForm
 		}
-		if secret := u.User.Username(); secret != "" {
-			query.Set("secret", secret)
+		switch {
+		case user != "" && token == "dingtalk":
+			token = user
+		case user != "":
+			query.Set("secret", user)
 		}
-		p := dingTalkPost("oapi.dingtalk.com", u.Hostname(), query)
+		p := dingTalkPost("oapi.dingtalk.com", token, query)
 		p.title = query.Get("title")
 		return p, nil
 	},

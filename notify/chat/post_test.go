@@ -54,6 +54,7 @@ var forms = []struct{ url, name, host, path string }{
 	{"wecom://" + wecomKey + "?mentioned_list=a,b", "wecom", "qyapi.weixin.qq.com", "/cgi-bin/webhook/send?key=" + wecomKey},
 	{"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=" + wecomKey, "wecom", "qyapi.weixin.qq.com", "/cgi-bin/webhook/send?key=" + wecomKey},
 	{"dingtalk://acce55-t0ken", "dingtalk", "oapi.dingtalk.com", "/robot/send?access_token=acce55-t0ken"},
+	{"dingtalk://acce55-t0ken@dingtalk", "dingtalk", "oapi.dingtalk.com", "/robot/send?access_token=acce55-t0ken"},
 	{"https://oapi.dingtalk.com/robot/send?access_token=acce55-t0ken", "dingtalk", "oapi.dingtalk.com", "/robot/send?access_token=acce55-t0ken"},
 	{"lark://open.larksuite.com/t0ken-t0ken?title=Watch", "lark", "open.larksuite.com", "/open-apis/bot/v2/hook/t0ken-t0ken"},
 	{"feishu://open.feishu.cn/t0ken-t0ken", "lark", "open.feishu.cn", "/open-apis/bot/v2/hook/t0ken-t0ken"},
@@ -180,7 +181,7 @@ func TestSigned(t *testing.T) {
 	}
 	near := func(at time.Time) bool { return time.Since(at).Abs() < time.Minute }
 	for _, form := range []string{
-		"dingtalk://acce55-t0ken?secret=SECs3cret", "dingtalk://SECs3cret@acce55-t0ken",
+		"dingtalk://acce55-t0ken?secret=SECs3cret", "dingtalk://SECs3cret@acce55-t0ken", "dingtalk://acce55-t0ken@dingtalk?secret=SECs3cret",
 		"https://oapi.dingtalk.com/robot/send?access_token=acce55-t0ken&secret=SECs3cret",
 	} {
 		w := newWorld(t, says(200, `{"errcode":0,"errmsg":"ok"}`))
