@@ -157,7 +157,7 @@ func (f *activeFault) apiError() *APIError {
 		e.Message = cmp.Or(f.Message, e.Message)
 		return e
 	case FaultError:
-		return refuse(cmp.Or(f.Code, "InternalError"), "%s", cmp.Or(f.Message, "an internal error"))
+		return refuse(cmp.Or(f.Code, "InternalError"), "%s", cmp.Or(f.Message, "an error of the scenario"))
 	}
 	return nil
 }
