@@ -73,7 +73,7 @@ func clockSetEverywhere(t *testing.T, path string) {
 	if !maps.Equal(told, want) {
 		t.Errorf("told %v, want %v", told, want)
 	}
-	if n := strings.Count(p.log.String(), "the wall clock was set"); n != 4 {
+	if n := strings.Count(p.log.String(), "wall clock was set"); n != 4 {
 		t.Errorf("the log says %d times that the wall clock was set, want 4:\n%s", n, p.log)
 	}
 	attempts := make(map[string]time.Time)
