@@ -19,6 +19,10 @@ type sweepTable struct {
 	unneeded string    // the condition of rows r that nothing needs; each "?" is the age
 }
 
+// sweepStep is how many rows one transaction drops, and how many pages one statement
+// gives back: each keeps other writers waiting for a few milliseconds.
+const sweepStep = 128
+
 // taskOver is the condition of a task t that ended, or was removed, long ago.
 const taskOver = `COALESCE(t.removed_at, t.ended_at) < ? AND (t.ended_at IS NOT NULL OR t.removed_at IS NOT NULL)`
 
@@ -73,10 +77,11 @@ func (db *DB) Sweep(ctx context.Context, before time.Time, limit int) (int, erro
 		}
 	}
 	if !db.postgres && total > 0 {
-		// It gives back as many pages as rows were dropped, which is about all of
-		// them, and never holds up writers for long.
-		if _, err := db.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, total)); err != nil {
-			return total, fmt.Errorf("shrink the file: %w", err)
+		// It gives back as many pages as rows were dropped, which is about all of them.
+		for left := total; left > 0; left -= sweepStep {
+			if _, err := db.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, min(left, sweepStep))); err != nil {
+				return total, fmt.Errorf("shrink the file: %w", err)
+			}
 		}
 	}
 	return total, nil
@@ -94,18 +99,15 @@ func (db *DB) drop(ctx context.Context, t sweepTable, from *oldRow, before int64
 	if err != nil || len(found) == 0 {
 		return 0, err
 	}
-	err = db.write(ctx, func(tx transaction) error {
-		for chunk := range slices.Chunk(found, rowsPerStatement) {
+	for chunk := range slices.Chunk(found, sweepStep) {
+		err := db.write(ctx, func(tx transaction) error {
 			n, err := tx.drop(ctx, t, chunk, before)
-			if err != nil {
-				return err
-			}
 			total += int(n)
+			return err
+		})
+		if err != nil {
+			return 0, err
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
 	}
 	*from = found[len(found)-1]
 	return total, nil
