@@ -13,8 +13,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrDamaged: the SQLite file is no whole database. A restart does not change that: a
-// backup has to be restored.
+// ErrDamaged means that the SQLite file is no whole database. A restart does not change
+// that: a backup has to be restored.
 var ErrDamaged = errors.New("the database is damaged")
 
 // restoreSteps says how to go back to a backup.
