@@ -109,7 +109,9 @@ func folderFault(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w %s: it does not exist: create it, owned by the user that runs pushwatch", ErrFolder, folder)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w %s: its file system is read-only: mount it writable", ErrFolder, folder)
+	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w %s: it cannot be written: give it to the user that runs pushwatch", ErrFolder, folder)
 	default:
 		return err
