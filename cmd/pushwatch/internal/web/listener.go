@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -65,9 +64,8 @@ const phaseTime = 500 * time.Millisecond
 // NewListener returns a listener that accepts from l.
 func NewListener(l net.Listener, log *zap.Logger) *Listener {
 	limit := maxConnections
-	var files unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil {
-		limit = int(min(uint64(limit), max(1, files.Cur/2)))
+	if files := openFiles(); files > 0 {
+		limit = int(min(uint64(limit), max(1, files/2)))
 	}
 	return &Listener{
 		Listener: l, limit: limit, perAddress: max(1, limit*maxPerAddress/maxConnections),
