@@ -1,3 +1,13 @@
+// Package watcher is the domain: whiteboard pushes in Tencent's cloud, and what is known of
+// them.
+//
+// A [Task] is a push that is registered here. It moves through its [State] values as polls
+// of the [Cloud] show it: [Rules] are the state machine, a pure function from a task and an
+// [Observation] to the next task and the [Event]s that tell of the change. Both are saved in
+// one transaction of a [Store], so that a crash can neither lose nor repeat an event.
+//
+// There is no goroutine, lock or log here: package engine runs what this package decides.
+// Nothing is sent from here either: package notify delivers what is saved.
 package watcher
 
 import (
