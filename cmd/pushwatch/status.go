@@ -92,10 +92,10 @@ func printAccount(w, notes io.Writer, a api.AccountStatus) {
 		fmt.Fprintf(notes, "! %s: others use its quota too: %.1f of %g requests a second are granted\n", oneLine(a.Name), a.Granted, a.Limit)
 	}
 	if a.Unobserved > 0 {
-		fmt.Fprintf(notes, "! %s: %d tasks not observed yet\n", oneLine(a.Name), a.Unobserved)
+		fmt.Fprintf(notes, "! %s: tasks not observed yet: %d\n", oneLine(a.Name), a.Unobserved)
 	}
 	if a.BlindPushes > 0 {
-		fmt.Fprintf(notes, "! %s: %d tasks are blind by themselves: pushwatch task show says why\n", oneLine(a.Name), a.BlindPushes)
+		fmt.Fprintf(notes, "! %s: tasks that are blind by themselves: %d; pushwatch task show says why\n", oneLine(a.Name), a.BlindPushes)
 	}
 	if a.StoreFailingSince != nil {
 		fmt.Fprintf(notes, "! %s: the database has taken no writes since %s\n", oneLine(a.Name), ago(a.StoreFailingSince))

@@ -103,7 +103,7 @@ func (a *account) announcements(ctx context.Context) {
 			a.with(func(s *state) { s.pending = s.pending[1:] })
 			continue
 		}
-		if ctx.Err() == nil {
+		if attempt == 0 && ctx.Err() == nil { // once, however long the store fails
 			a.log.Error("event not saved", zap.String("event", next.ID), zap.Error(err))
 		}
 		if !loop.Sleep(ctx, retryAfter(attempt)) {

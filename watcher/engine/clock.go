@@ -16,7 +16,7 @@ type clock struct {
 const jumpOver = 5 * time.Second
 
 // jumped returns by how much the wall clock was set since the last call, 0 where
-// it was not. Many may ask, of whom one is told.
+// it was not. Of all that ask, one gets the answer.
 func (c *clock) jumped(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -94,9 +94,9 @@ var (
 	configuredDesc = prometheus.NewDesc("pushwatch_rate_limit_configured",
 		"Requests per second that the settings allow the account.", []string{"account"}, nil)
 	expectedDesc = prometheus.NewDesc("pushwatch_detection_expected_seconds",
-		"How late a change (start, stop) of a push is seen on average, as the schedule expects it of late.", []string{"account", "change"}, nil)
+		"How late a change (start, stop) of a push is seen on average, as the schedule expects it now.", []string{"account", "change"}, nil)
 	blindDesc = prometheus.NewDesc("pushwatch_blind",
-		"1 while the account, or an application of it, is told as blind.", []string{"account"}, nil)
+		"1 while the account, or an application of it, was reported as blind.", []string{"account"}, nil)
 	blindPushesDesc = prometheus.NewDesc("pushwatch_blind_pushes",
 		"Live tasks that are blind by themselves: push.blind was reported and push.sighted not yet.", []string{"account"}, nil)
 	unobservedDesc = prometheus.NewDesc("pushwatch_tasks_unobserved",

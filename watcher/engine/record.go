@@ -123,7 +123,7 @@ func (a *account) reload(ctx context.Context, e *task, attempt int) (saved watch
 }
 
 // reloaded refreshes e, which is being polled, and reports whether its task is live. Where
-// the task was registered again meanwhile another entry takes e's place, and the answer to
+// the task was registered again since, another entry takes e's place, and the answer to
 // e's poll does not count.
 func (s *state) reloaded(e *task, saved *watcher.Task, now time.Time) (live bool) {
 	if e.registeredAgain(saved) {

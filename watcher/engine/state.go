@@ -137,7 +137,7 @@ func earlier(a, b time.Time, known bool) time.Time {
 }
 
 // putBack makes a task that was polled wait for its next poll, unless it has ended or
-// gone. It reports false where the task was changed by somebody else meanwhile: then it
+// gone. It reports false where the task was changed by somebody else during the poll: then it
 // is to be read again first.
 func (s *state) putBack(e *task, now time.Time) bool {
 	if s.tasks[e.Key] != e {

@@ -63,8 +63,8 @@ func (t *Tracker) observePush(now time.Time, key watcher.Key) {
 	f.fresh = nil
 }
 
-// restartPushes begins to count anew how long pushes fail by themselves, where their
-// account or application was reported as blind until now: meanwhile nothing was learnt
+// restartPushes starts the count again of how long pushes fail by themselves, where their
+// account or application was reported as blind until now: nothing was learnt
 // of them, and the report covers them. It is called when a push of app is observed.
 func (t *Tracker) restartPushes(now time.Time, app int64) {
 	whole, v := t.account.reported, t.applications[app]
