@@ -64,23 +64,31 @@ func (a *attempts) failed(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // reserve returns after how long a wrong token of an address may be answered. It takes up
-// no turn where that is longer than anybody waits.
+// no turn where that is longer than anybody waits: the lock keeps others from reserving
+// behind a turn that is given back, and an address beyond its own pace takes none overall.
 func (a *attempts) reserve(from netip.Addr) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	now := time.Now()
-	here, overall := a.limiter(from, now).ReserveN(now, 1), a.overall.ReserveN(now, 1)
-	wait := max(here.DelayFrom(now), overall.DelayFrom(now))
-	if wait > attemptPatience {
-		here.CancelAt(now)
-		overall.CancelAt(now)
+	var wait time.Duration
+	for _, l := range []*rate.Limiter{a.limiter(from, now), a.overall} {
+		turn := l.ReserveN(now, 1)
+		defer func() {
+			if wait > attemptPatience {
+				turn.CancelAt(now)
+			}
+		}()
+		if wait = max(wait, turn.DelayFrom(now)); wait > attemptPatience {
+			break
+		}
 	}
 	return wait
 }
 
 // limiter returns the limiter of an address. Those of addresses that have been quiet are
-// dropped, or where there are none all, before there are too many.
+// dropped, or where there are none all, before there are too many. The caller of reserve
+// locks.
 func (a *attempts) limiter(from netip.Addr, now time.Time) *rate.Limiter {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if l, ok := a.addresses[from]; ok {
 		return l
 	}
