@@ -2,45 +2,46 @@ package watcher
 
 import "time"
 
-// AccountStatus tells how the watching of one account goes.
+// AccountStatus is how the polling of one account goes. Replicas share it as JSON through
+// the database: a tag keeps the name that other versions write.
 type AccountStatus struct {
-	Name        string
-	Member      string        // the process that watches it; empty where there is but this one
-	Unheard     time.Time     // since when that process is not heard of, by the database's clock, so all this is as it was then; zero: it is
-	Limit       float64       // requests a second that it may make
-	Granted     float64       // and is granted now: less while others use the quota
-	Used        float64       // requests a second that it made in the last minute
-	Tasks       map[State]int // live ones by state
-	Stalest     time.Duration // age of the oldest observation of a live task
-	Patience    time.Duration // how old that may get, while the account can be observed
-	LastSeen    time.Time     // the newest observation of a live task; zero: none yet
-	Unobserved  int           // live tasks that were never observed
-	BlindPushes int           // live tasks that are blind by themselves
-	Lap         time.Duration // time in which every live task could be polled once
-	MaxLap      time.Duration // what that must not exceed for watch.max_staleness to be kept
-	Overloaded  bool          // Lap is longer than that, and a warning was logged
-	Starts      Lateness      // of the starts of pushes
-	Stops       Lateness      // of their ends
-	Dark        []Darkness    // what cannot be observed now
-	StoreFailed time.Time     // since when nothing can be written, or read for it; zero: it can
+	Name              string
+	Member            string        // the process that owns the account; empty where no other process can
+	Unheard           time.Time     // last heartbeat of that process, by the database's clock, once it is late: the status is as old; zero: it is current
+	Limit             float64       // configured requests per second
+	Granted           float64       // requests per second granted now: less while others use the quota
+	Used              float64       // requests per second sent over the last minute
+	Tasks             map[State]int // live tasks by state
+	Staleness         time.Duration `json:"Stalest"`  // age of the oldest observation of a live task
+	PromisedStaleness time.Duration `json:"Patience"` // the most that it grows to while the account can be observed
+	LastObserved      time.Time     `json:"LastSeen"` // newest observation of a live task; zero: none yet
+	Unobserved        int           // live tasks that were never observed
+	BlindPushes       int           // live tasks that are blind by themselves
+	Round             time.Duration `json:"Lap"`    // time to poll every live task once
+	MaxStaleness      time.Duration `json:"MaxLap"` // watch.max_staleness
+	Overloaded        bool          // Round exceeds MaxStaleness, and a warning was logged
+	Starts            Lateness      // of the starts of pushes
+	Stops             Lateness      // of their ends
+	Outages           []Outage      `json:"Dark"` // what cannot be observed now
+	StoreFailed       time.Time     // since when the store cannot be written, or read to write to it; zero: it can
 }
 
-// A Darkness is an account or application of which the newest polls told nothing. It
-// is none without a live task, for then nobody asks.
-type Darkness struct {
-	SDKAppID int64 // 0: the whole account
-	Since    time.Time
-	LastSeen time.Time // the newest observation of a live task of it; zero: none yet
-	Cause    *APIError
-	Told     bool // as watcher.blind
-	Tasks    int
+// An Outage is an account or application whose latest polls observed nothing. One
+// without live tasks has none, since it is not polled.
+type Outage struct {
+	SDKAppID     int64 // 0: the whole account
+	Since        time.Time
+	LastObserved time.Time `json:"LastSeen"` // newest observation of a live task of it; zero: none yet
+	Cause        *APIError
+	Reported     bool `json:"Told"` // by watcher.blind
+	Tasks        int
 }
 
-// A Lateness tells how late a kind of change is seen, on average over the last
-// half hour or so. Where the expected one is more than you can bear, only a higher
-// limit or fewer pushes help; where the seen one is much above the expected, pushes
-// change at other times than the schedule has learnt.
+// A Lateness is how long after it happened a kind of change is seen, on average over about
+// the last half hour. If Expected is too much, only a higher limit or fewer pushes help;
+// if Seen is far above Expected, pushes change at other times than the schedule has
+// learned.
 type Lateness struct {
-	Expected time.Duration // by what was learnt, at the pace of the polls; 0: none was due
-	Seen     time.Duration // by the times that TIW tells, which are whole seconds; 0: none came
+	Expected time.Duration // by the learned hazards and the pace of the polls; 0: none was due
+	Seen     time.Duration // by TIW's times, which are whole seconds; 0: none was seen
 }

@@ -136,14 +136,14 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 				gauge(tasksDesc, float64(s.Tasks[state]), a.Name, string(state))
 			}
 		}
-		gauge(staleDesc, s.Stalest.Seconds(), a.Name)
-		gauge(promisedDesc, s.Patience.Seconds(), a.Name)
+		gauge(staleDesc, s.Staleness.Seconds(), a.Name)
+		gauge(promisedDesc, s.PromisedStaleness.Seconds(), a.Name)
 		gauge(rateDesc, s.Granted, a.Name)
 		gauge(configuredDesc, s.Limit, a.Name)
 		gauge(expectedDesc, s.Starts.Expected.Seconds(), a.Name, "start")
 		gauge(expectedDesc, s.Stops.Expected.Seconds(), a.Name, "stop")
 		gauge(overloadedDesc, truth(s.Overloaded), a.Name)
-		gauge(blindDesc, truth(slices.ContainsFunc(s.Dark, func(d watcher.Darkness) bool { return d.Told })), a.Name)
+		gauge(blindDesc, truth(slices.ContainsFunc(s.Outages, func(d watcher.Outage) bool { return d.Reported })), a.Name)
 		gauge(blindPushesDesc, float64(s.BlindPushes), a.Name)
 		gauge(unobservedDesc, float64(s.Unobserved), a.Name)
 		gauge(unsavedDesc, truth(!s.StoreFailed.IsZero()), a.Name)

@@ -24,7 +24,7 @@ func (w *Watcher) Status() []watcher.AccountStatus {
 
 func (a *account) status(now time.Time) (status watcher.AccountStatus) {
 	a.with(func(s *state) { status = s.status(now) })
-	status.Name, status.Limit, status.MaxLap = a.Name, a.RequestsPerSecond, a.plan.MaxStaleness
+	status.Name, status.Limit, status.MaxStaleness = a.Name, a.RequestsPerSecond, a.plan.MaxStaleness
 	return status
 }
 
@@ -32,19 +32,19 @@ func (a *account) status(now time.Time) (status watcher.AccountStatus) {
 func (s *state) status(now time.Time) watcher.AccountStatus {
 	status := watcher.AccountStatus{
 		Granted: s.limiter.Rate(), Used: s.sent.rate(now), Tasks: maps.Clone(s.tally.states), Unobserved: s.tally.unobserved,
-		Stalest: s.tally.stalest(now), LastSeen: s.tally.newestOfAll().Time(now),
-		Lap: s.round(), Patience: s.picker.shared.Patience(), Overloaded: !s.overloaded.Since().IsZero(),
+		Staleness: s.tally.stalest(now), LastObserved: s.tally.newestOfAll().Time(now),
+		Round: s.round(), PromisedStaleness: s.picker.shared.MaxWait(), Overloaded: !s.overloaded.Since().IsZero(),
 		Starts: s.lateness.Starts(), Stops: s.lateness.Stops(), StoreFailed: s.storeFailed(), BlindPushes: s.outages.BlindPushes(),
 	}
 	for _, o := range s.outages.Outages() {
-		d := watcher.Darkness{SDKAppID: o.SDKAppID, Since: o.Since, Told: o.Reported, LastSeen: status.LastSeen, Tasks: o.Tasks}
+		d := watcher.Outage{SDKAppID: o.SDKAppID, Since: o.Since, Reported: o.Reported, LastObserved: status.LastObserved, Tasks: o.Tasks}
 		if o.Level == outage.Application {
-			d.LastSeen = s.tally.newestOf(o.SDKAppID).Time(now)
+			d.LastObserved = s.tally.newestOf(o.SDKAppID).Time(now)
 		}
 		if o.Cause != nil {
 			d.Cause = o.Cause.API()
 		}
-		status.Dark = append(status.Dark, d)
+		status.Outages = append(status.Outages, d)
 	}
 	return status
 }

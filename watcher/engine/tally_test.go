@@ -41,8 +41,8 @@ func TestTally(t *testing.T) {
 				t.Fatalf("step %d: %d tasks are %s, want %d", step, got.Tasks[state], state, states[state])
 			}
 		}
-		if d := got.Stalest - stalest; got.Unobserved != unobserved || d.Abs() > ageStep {
-			t.Fatalf("step %d: unobserved %d, stalest %s, want %d, %s", step, got.Unobserved, got.Stalest, unobserved, stalest)
+		if d := got.Staleness - stalest; got.Unobserved != unobserved || d.Abs() > ageStep {
+			t.Fatalf("step %d: unobserved %d, stalest %s, want %d, %s", step, got.Unobserved, got.Staleness, unobserved, stalest)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (s *Scanning) Take(now time.Time, rate float64) *Entry {
 			best, most = i, w
 		}
 	}
-	if at.Since(s.entries[oldest].polled) >= s.Patience() {
+	if at.Since(s.entries[oldest].polled) >= s.MaxWait() {
 		best = oldest
 	}
 	e = s.entries[best]

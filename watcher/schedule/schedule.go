@@ -243,7 +243,7 @@ func (s *Schedule) pick(at watcher.Tick) *Entry {
 	switch {
 	case best == nil:
 		return nil
-	case at.Since(oldest.polled) >= s.Patience():
+	case at.Since(oldest.polled) >= s.MaxWait():
 		return oldest
 	case most >= s.least:
 		return best
@@ -254,8 +254,8 @@ func (s *Schedule) pick(at watcher.Tick) *Entry {
 	}
 }
 
-// Patience is how long a task waits at most while the others are worth more.
-func (s *Schedule) Patience() time.Duration {
+// MaxWait is how long a task waits at most while the others are worth more.
+func (s *Schedule) MaxWait() time.Duration {
 	return max(s.config.MaxStaleness, time.Duration(rounds*float64(s.round())))
 }
 
@@ -310,7 +310,7 @@ func (s *Schedule) Expected(e *Entry, now time.Time) time.Time {
 	case e.queue.curve == nil:
 		return now.Add(max(0, e.due.Since(at)))
 	}
-	soon, late := max(at, e.polled+watcher.Tick(s.config.MinInterval)), e.polled+watcher.Tick(s.Patience())
+	soon, late := max(at, e.polled+watcher.Tick(s.config.MinInterval)), e.polled+watcher.Tick(s.MaxWait())
 	return now.Add(s.ripe(e, e.queue.curve, soon, late).Since(at))
 }
 

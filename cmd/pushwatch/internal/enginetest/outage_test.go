@@ -92,7 +92,7 @@ func outageOnTheWire(t *testing.T, fault tiwsim.Fault) {
 	if got := s.count("push.stopped") + s.count("push.failed") + s.count("push.not_found"); got != 0 {
 		t.Errorf("%d ends were told during the outage", got)
 	}
-	if dark := s.Status()[0].Dark; len(dark) == 0 || dark[0].LastSeen.IsZero() || time.Since(dark[0].LastSeen) < outage-time.Second {
+	if dark := s.Status()[0].Outages; len(dark) == 0 || dark[0].LastObserved.IsZero() || time.Since(dark[0].LastObserved) < outage-time.Second {
 		t.Errorf("during the outage what cannot be observed is %+v, want it with the last good data from before", dark)
 	}
 	if fault.Kind == "" {

@@ -320,7 +320,7 @@ func TestStatus(t *testing.T) {
 			t.Fatalf("Status = %v, want one account", got)
 		}
 		a := got[0]
-		if a.Used < 19 || a.Used > 20 || a.Granted != 20 || a.Limit != 20 || a.Tasks[watcher.Pushing] != 2000 || a.Lap != 100*time.Second || a.Stalest < time.Minute || time.Since(a.LastSeen) > time.Second || a.MaxLap != time.Minute || a.Patience < 299*time.Second || a.Patience > 5*time.Minute || len(a.Dark) > 0 {
+		if a.Used < 19 || a.Used > 20 || a.Granted != 20 || a.Limit != 20 || a.Tasks[watcher.Pushing] != 2000 || a.Round != 100*time.Second || a.Staleness < time.Minute || time.Since(a.LastObserved) > time.Second || a.MaxStaleness != time.Minute || a.PromisedStaleness < 299*time.Second || a.PromisedStaleness > 5*time.Minute || len(a.Outages) > 0 {
 			t.Errorf("Status = %+v", a)
 		}
 		// What was just registered gets every second poll: all of it has waited up to 200 s.

@@ -231,7 +231,7 @@ func TestBlindWithoutTasks(t *testing.T) {
 						if got := gauge(t, metrics, "pushwatch_blind"); got != want {
 							t.Errorf("pushwatch_blind = %v, want %v", got, want)
 						}
-						if got := s.Status()[0].Dark; len(got) > 0 != (want == 1) {
+						if got := s.Status()[0].Outages; len(got) > 0 != (want == 1) {
 							t.Errorf("dark = %+v, want something: %v", got, want == 1)
 						}
 					}

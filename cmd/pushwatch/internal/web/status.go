@@ -52,18 +52,18 @@ func showAccount(s watcher.AccountStatus) api.AccountStatus {
 	out := api.AccountStatus{
 		Name: s.Name, Member: s.Member, Limit: s.Limit, Granted: s.Granted, Used: s.Used,
 		Tasks:      api.StateCounts{Registered: s.Tasks[watcher.Registered], Preparing: s.Tasks[watcher.Preparing], Pushing: s.Tasks[watcher.Pushing]},
-		Unobserved: s.Unobserved, BlindPushes: s.BlindPushes, StalenessSeconds: s.Stalest.Seconds(), LapSeconds: s.Lap.Seconds(), StoreFailingSince: timeOrNull(s.StoreFailed),
+		Unobserved: s.Unobserved, BlindPushes: s.BlindPushes, StalenessSeconds: s.Staleness.Seconds(), LapSeconds: s.Round.Seconds(), StoreFailingSince: timeOrNull(s.StoreFailed),
 		Starts:  api.Lateness{ExpectedSeconds: s.Starts.Expected.Seconds(), SeenSeconds: s.Starts.Seen.Seconds()},
 		Stops:   api.Lateness{ExpectedSeconds: s.Stops.Expected.Seconds(), SeenSeconds: s.Stops.Seen.Seconds()},
 		Outages: []api.Outage{},
 	}
-	for _, d := range s.Dark {
-		shown := api.Outage{Since: *timeOrNull(d.Since), Error: (*api.CloudError)(d.Cause), Announced: d.Told, Tasks: d.Tasks}
+	for _, d := range s.Outages {
+		shown := api.Outage{Since: *timeOrNull(d.Since), Error: (*api.CloudError)(d.Cause), Announced: d.Reported, Tasks: d.Tasks}
 		if d.SDKAppID != 0 {
 			shown.SDKAppID = &d.SDKAppID
 		}
 		out.Outages = append(out.Outages, shown)
-		out.Blind = out.Blind || d.Told
+		out.Blind = out.Blind || d.Reported
 	}
 	return out
 }

@@ -59,7 +59,7 @@ func testBanner(t *testing.T, c *chrome) {
 	slow := fine("college")
 	slow.Granted = 12
 	crowded := fine("college")
-	crowded.Lap, crowded.Overloaded = 2*time.Minute, true
+	crowded.Round, crowded.Overloaded = 2*time.Minute, true
 	full := fine("college")
 	full.StoreFailed = time.Now().Add(-time.Minute)
 	for i, step := range []struct {
@@ -136,11 +136,11 @@ func testLive(t *testing.T, c *chrome) {
 func testChart(t *testing.T, c *chrome) {
 	w := newWorld(t)
 	a := fine("school")
-	a.Stalest = 2 * time.Minute
+	a.Staleness = 2 * time.Minute
 	for ago := 39 * time.Minute; ago > 21*time.Minute; ago -= 15 * time.Second {
 		w.history.Sample(time.Now().Add(-ago), []watcher.AccountStatus{a})
 	}
-	a.Stalest, a.Starts.Seen = 30*time.Second, 0
+	a.Staleness, a.Starts.Seen = 30*time.Second, 0
 	w.show(a)
 	tb := c.browse(t, w)
 	tb.goTo("/accounts/school")
@@ -198,7 +198,7 @@ func testChart(t *testing.T, c *chrome) {
 		t.Errorf("in figures: %s", got)
 	}
 	drawn := tb.eval("document.querySelectorAll('.chart path.area')[1].getAttribute('d')")
-	a.Stalest = 4 * time.Minute
+	a.Staleness = 4 * time.Minute
 	w.show(a)
 	task := w.happen(w.register("math-3b", time.Minute, nil), seen{kind: watcher.PushPreparing}) // sooner than a view without news is asked for
 	tb.until(says(".chart", "4 m old"))

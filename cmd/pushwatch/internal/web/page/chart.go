@@ -93,7 +93,7 @@ func panelSpecs(l *locale, s watcher.AccountStatus) []panelSpec {
 	}
 	return []panelSpec{
 		{say("chart.polls"), []series{{made, say("chart.made"), "area"}, {granted, say("chart.granted"), "granted"}}, s.Limit, say("chart.allowed"), rateSteps, decimal},
-		{say("chart.oldest"), []series{{oldest, say("chart.old"), "area"}}, s.MaxLap.Seconds(), say("chart.promised"), ageSteps, l.seconds},
+		{say("chart.oldest"), []series{{oldest, say("chart.old"), "area"}}, s.MaxStaleness.Seconds(), say("chart.promised"), ageSteps, l.seconds},
 		delay("chart.starts", startsSeen, startsExpected),
 		delay("chart.stops", stopsSeen, stopsExpected),
 	}

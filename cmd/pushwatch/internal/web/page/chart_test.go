@@ -16,7 +16,7 @@ func sampleAgo(now time.Time, ago time.Duration, polls float64) sample {
 
 func TestChart(t *testing.T) {
 	now := time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC)
-	s := watcher.AccountStatus{Name: "school", Limit: 10, Granted: 5, Used: 5, MaxLap: time.Minute}
+	s := watcher.AccountStatus{Name: "school", Limit: 10, Granted: 5, Used: 5, MaxStaleness: time.Minute}
 	var past []sample
 	for _, ago := range []time.Duration{45, 30, 15} {
 		past = append(past, sampleAgo(now, ago*time.Second, 10))
@@ -119,7 +119,7 @@ func TestPath(t *testing.T) {
 func TestTicks(t *testing.T) {
 	now := time.Now()
 	for age := 500 * time.Millisecond; age < 10*24*time.Hour; age += age / 7 {
-		s := watcher.AccountStatus{Limit: 20, Granted: 20, MaxLap: age}
+		s := watcher.AccountStatus{Limit: 20, Granted: 20, MaxStaleness: age}
 		p := newChart(english, s, nil, now).Panels[1]
 		if n := len(p.Ticks); n < 1 || n > 3 {
 			t.Errorf("ticks up to %v = %v", age, p.Ticks)

@@ -90,12 +90,12 @@ func (s sample) value(m measure) (float64, bool) {
 }
 
 func sampleOf(s watcher.AccountStatus, now time.Time) sample {
-	of := sample{at: now, blind: len(s.Dark) > 0 || !s.StoreFailed.IsZero()}
+	of := sample{at: now, blind: len(s.Outages) > 0 || !s.StoreFailed.IsZero()}
 	of.values[made], of.values[granted] = float32(s.Used), float32(s.Granted)
 	of.values[oldest] = float32(math.NaN())
 	for _, n := range s.Tasks {
 		if n > 0 {
-			of.values[oldest] = float32(s.Stalest.Seconds())
+			of.values[oldest] = float32(s.Staleness.Seconds())
 		}
 	}
 	for m, d := range map[measure]time.Duration{

@@ -74,7 +74,7 @@ func TestHistoryIsBounded(t *testing.T) {
 
 // TestSample holds that what there is no figure of is none, and not zero.
 func TestSample(t *testing.T) {
-	none := sampleOf(watcher.AccountStatus{Granted: 20, Stalest: 0}, time.Now())
+	none := sampleOf(watcher.AccountStatus{Granted: 20, Staleness: 0}, time.Now())
 	for m := range measures {
 		_, ok := none.value(m)
 		if want := m == made || m == granted; ok != want {
@@ -82,7 +82,7 @@ func TestSample(t *testing.T) {
 		}
 	}
 	some := sampleOf(watcher.AccountStatus{
-		Granted: 20, Used: 2, Stalest: 3 * time.Second, Tasks: map[watcher.State]int{watcher.Pushing: 1},
+		Granted: 20, Used: 2, Staleness: 3 * time.Second, Tasks: map[watcher.State]int{watcher.Pushing: 1},
 		Starts: watcher.Lateness{Expected: 4 * time.Second, Seen: 5 * time.Second}, Stops: watcher.Lateness{Expected: 6 * time.Second, Seen: 7 * time.Second},
 	}, time.Now())
 	if want := [measures]float32{made: 2, granted: 20, oldest: 3, startsExpected: 4, startsSeen: 5, stopsExpected: 6, stopsSeen: 7}; some.values != want {

@@ -26,13 +26,13 @@ func (w *world) anHour() {
 		a := fine("school")
 		wave := math.Sin(s/700) + .25*math.Sin(s/41) + .15*math.Sin(s/23)
 		a.Used = 9 + 5*wave
-		a.Stalest = time.Duration((5 + 2*wave + math.Abs(math.Sin(s*s))) * float64(time.Second))
+		a.Staleness = time.Duration((5 + 2*wave + math.Abs(math.Sin(s*s))) * float64(time.Second))
 		crowd := math.Exp(-math.Pow((s-1700)/300, 2)) // how much the others are in the way
 		if s > 1500 && s < 2000 {
 			a.Granted = 11 + (2000-s)/62
 			a.Used = min(a.Used, a.Granted)
 		}
-		a.Stalest += time.Duration(32 * crowd * float64(time.Second))
+		a.Staleness += time.Duration(32 * crowd * float64(time.Second))
 		late := 1 + .1*math.Sin(s/600) + .6/(1+math.Exp((s-1700)/120))*math.Exp(-max(0, 1700-s)/1800)
 		for l, expected := range map[*watcher.Lateness]time.Duration{&a.Starts: 900 * time.Millisecond, &a.Stops: 2400 * time.Millisecond} {
 			l.Expected = time.Duration(float64(expected) * late)

@@ -153,7 +153,7 @@ func restless(history *page.History, accounts []watcher.AccountStatus) {
 		for i := range accounts {
 			a := &accounts[i]
 			a.Used, a.Granted = 20*random.Float64(), 20*random.Float64()
-			for _, d := range []*time.Duration{&a.Stalest, &a.Starts.Seen, &a.Starts.Expected, &a.Stops.Seen, &a.Stops.Expected} {
+			for _, d := range []*time.Duration{&a.Staleness, &a.Starts.Seen, &a.Starts.Expected, &a.Stops.Seen, &a.Stops.Expected} {
 				*d = time.Duration(1 + random.Int64N(int64(time.Minute)))
 			}
 		}
@@ -198,7 +198,7 @@ func TestManyAccounts(t *testing.T) {
 	for i := range 200 {
 		accounts = append(accounts, fine(fmt.Sprintf("school-%03d", i)))
 		if i >= 180 {
-			accounts[i].Dark = blindAccount("", 0, time.Hour, true).Dark
+			accounts[i].Outages = blindAccount("", 0, time.Hour, true).Outages
 		}
 	}
 	w.show(accounts...)
@@ -222,7 +222,7 @@ func TestManyAccounts(t *testing.T) {
 func TestHostileText(t *testing.T) {
 	w := newWorld(t)
 	blind := blindAccount("school", 0, 3*time.Minute, true)
-	blind.Dark[0].Cause.Message = hostile
+	blind.Outages[0].Cause.Message = hostile
 	w.show(blind)
 	push := ended(time.Minute, time.Second, hostile)
 	push.Backup, push.PushUserID = new(hostile), new(hostile)

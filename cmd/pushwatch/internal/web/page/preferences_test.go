@@ -52,7 +52,7 @@ func TestPreferences(t *testing.T) {
 func TestChineseViews(t *testing.T) {
 	w := newWorld(t)
 	blind := blindAccount("school", 0, 3*time.Minute, true)
-	blind.Dark[0].Cause.Message = hostile
+	blind.Outages[0].Cause.Message = hostile
 	w.show(blind)
 	task := w.happen(w.register("a", time.Minute, map[string]string{"course": hostile}), seen{kind: watcher.PushFailed, push: ended(time.Minute, time.Second, hostile)})
 	chosen := []*http.Cookie{{Name: "pushwatch_language", Value: "zh-CN"}, {Name: "pushwatch_zone", Value: "Asia/Shanghai:480"}}
@@ -63,7 +63,7 @@ func TestChineseViews(t *testing.T) {
 			t.Errorf("GET %s in Chinese = %d:\n%s", path, got.Code, text)
 		}
 	}
-	at := blind.Dark[0].Since
+	at := blind.Outages[0].Since
 	shanghai, err := time.LoadLocation("Asia/Shanghai")
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestAdvice(t *testing.T) {
 		"SomethingNew":                 "Check the credentials, the network",
 	} {
 		a := blindAccount("school", 0, time.Hour, true)
-		a.Dark[0].Cause.Code = code
+		a.Outages[0].Cause.Code = code
 		w.show(a)
 		if got := body(w.get("/accounts/school")); !strings.Contains(got, want) {
 			t.Errorf("after %s the account's page does not say %q:\n%s", code, want, got)

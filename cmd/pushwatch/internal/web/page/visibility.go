@@ -11,16 +11,16 @@ import (
 
 // A visibility says what can be observed, of one account or of all.
 type visibility struct {
-	Level    level
-	Idle     bool // this process watches no account
-	Accounts int
-	Live     int           // tasks
-	Stalest  time.Duration // age of the oldest observation of a live task
-	Waiting  int           // live tasks that were not observed yet
-	Since    time.Time     // when the oldest outage began; zero: there is none
-	LastSeen time.Time     // the newest observation of what is blind now; zero: none is known
-	Reasons  []reason      // the worst first
-	More     int           // reasons that are left out
+	Level        level
+	Idle         bool // this process watches no account
+	Accounts     int
+	Live         int           // tasks
+	Staleness    time.Duration // age of the oldest observation of a live task
+	Waiting      int           // live tasks that were not observed yet
+	Since        time.Time     // when the oldest outage began; zero: there is none
+	LastObserved time.Time     // the newest observation of what is blind now; zero: none is known
+	Reasons      []reason      // the worst first
+	More         int           // reasons that are left out
 }
 
 // maxReasons is how many reasons are listed.
@@ -28,16 +28,16 @@ const maxReasons = 6
 
 // A reason explains why something is not visible, or late.
 type reason struct {
-	Level    level
-	Account  string
-	SDKAppID int64 // 0: the whole account
-	What     message
-	Since    time.Time // zero: not known
-	LastSeen time.Time // zero: not known, or without meaning
-	Cause    *watcher.APIError
-	Tasks    int     // live ones that it concerns
-	Advice   message // what to do
-	Link     string  // address of what it concerns; empty: there is none
+	Level        level
+	Account      string
+	SDKAppID     int64 // 0: the whole account
+	What         message
+	Since        time.Time // zero: not known
+	LastObserved time.Time // zero: not known, or without meaning
+	Cause        *watcher.APIError
+	Tasks        int     // live ones that it concerns
+	Advice       message // what to do
+	Link         string  // address of what it concerns; empty: there is none
 }
 
 // Word is the visibility in a few words.
@@ -64,7 +64,7 @@ func visibilityOf(accounts []watcher.AccountStatus) visibility {
 		one := accountVisibility(a)
 		all.Reasons = append(all.Reasons, one.Reasons...)
 		all.Live += one.Live
-		all.Stalest = max(all.Stalest, one.Stalest)
+		all.Staleness = max(all.Staleness, one.Staleness)
 		all.Waiting += one.Waiting
 		if one.Level < blind {
 			all.Level = min(all.Level, one.Level)
@@ -87,13 +87,13 @@ func visibilityOf(accounts []watcher.AccountStatus) visibility {
 
 // accountVisibility returns the visibility of one account.
 func accountVisibility(a watcher.AccountStatus) visibility {
-	v := visibility{Accounts: 1, Stalest: a.Stalest, Waiting: a.Unobserved}
+	v := visibility{Accounts: 1, Staleness: a.Staleness, Waiting: a.Unobserved}
 	for _, n := range a.Tasks {
 		v.Live += n
 	}
 	var reasons []reason
 	if !a.Unheard.IsZero() { // the rest of its status is as old
-		reasons = []reason{{Level: blind, What: say("reason.unwatched", "Process", a.Member), Since: a.Unheard, LastSeen: a.LastSeen, Tasks: v.Live, Advice: say("advice.unwatched")}}
+		reasons = []reason{{Level: blind, What: say("reason.unwatched", "Process", a.Member), Since: a.Unheard, LastObserved: a.LastObserved, Tasks: v.Live, Advice: say("advice.unwatched")}}
 	} else {
 		reasons = slices.Concat(storeReasons(a, v.Live), outageReasons(a), pushReasons(a), speedReasons(a, v.Live))
 	}
@@ -116,13 +116,13 @@ func storeReasons(a watcher.AccountStatus, live int) []reason {
 
 // outageReasons says what of an account cannot be observed.
 func outageReasons(a watcher.AccountStatus) (reasons []reason) {
-	for _, d := range a.Dark {
-		if whole := a.Dark[0]; d.SDKAppID != 0 && whole.SDKAppID == 0 && (whole.Told || !d.Told) {
+	for _, d := range a.Outages {
+		if whole := a.Outages[0]; d.SDKAppID != 0 && whole.SDKAppID == 0 && (whole.Reported || !d.Reported) {
 			continue // the outage of the whole account covers it
 		}
-		r := reason{SDKAppID: d.SDKAppID, Since: d.Since, LastSeen: d.LastSeen, Cause: d.Cause, Tasks: d.Tasks, Advice: outageAdvice(d)}
+		r := reason{SDKAppID: d.SDKAppID, Since: d.Since, LastObserved: d.LastObserved, Cause: d.Cause, Tasks: d.Tasks, Advice: outageAdvice(d)}
 		switch {
-		case !d.Told:
+		case !d.Reported:
 			r.Level, r.What = warning, say("reason.polls_failed")
 		case d.SDKAppID != 0:
 			r.Level, r.What = failing, say("reason.unknown")
@@ -155,7 +155,7 @@ var advices = []struct{ code, id string }{
 }
 
 // outageAdvice says what to do about an outage.
-func outageAdvice(d watcher.Darkness) message {
+func outageAdvice(d watcher.Outage) message {
 	general := say("advice.account")
 	if d.SDKAppID != 0 {
 		general = say("advice.application")
@@ -192,7 +192,7 @@ func speedReasons(a watcher.AccountStatus, live int) (reasons []reason) {
 		reasons = append(reasons, reason{Level: warning, What: say("reason.quota", "Granted", a.Granted, "Limit", a.Limit), Advice: say("advice.quota")})
 	}
 	if a.Overloaded {
-		reasons = append(reasons, reason{Level: warning, What: say("reason.overload", "Lap", a.Lap, "Max", a.MaxLap), Tasks: live, Advice: say("advice.overload")})
+		reasons = append(reasons, reason{Level: warning, What: say("reason.overload", "Round", a.Round, "Max", a.MaxStaleness), Tasks: live, Advice: say("advice.overload")})
 	}
 	return reasons
 }
@@ -207,8 +207,8 @@ func (v *visibility) summarize() {
 		if v.Since.IsZero() || !r.Since.IsZero() && r.Since.Before(v.Since) {
 			v.Since = r.Since
 		}
-		if r.LastSeen.After(v.LastSeen) {
-			v.LastSeen = r.LastSeen
+		if r.LastObserved.After(v.LastObserved) {
+			v.LastObserved = r.LastObserved
 		}
 	}
 }

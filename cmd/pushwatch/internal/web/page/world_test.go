@@ -73,7 +73,7 @@ func (w *world) Target() string { return "https://classroom.example" }
 func fine(name string) watcher.AccountStatus {
 	now := time.Now()
 	return watcher.AccountStatus{
-		Name: name, Limit: 20, Granted: 20, Used: 12.4, Stalest: 4200 * time.Millisecond, LastSeen: now, Lap: 6 * time.Second, MaxLap: time.Minute,
+		Name: name, Limit: 20, Granted: 20, Used: 12.4, Staleness: 4200 * time.Millisecond, LastObserved: now, Round: 6 * time.Second, MaxStaleness: time.Minute,
 		Tasks:  map[watcher.State]int{watcher.Registered: 1, watcher.Preparing: 3, watcher.Pushing: 118},
 		Starts: watcher.Lateness{Expected: 900 * time.Millisecond, Seen: 1100 * time.Millisecond},
 		Stops:  watcher.Lateness{Expected: 2400 * time.Millisecond, Seen: 2100 * time.Millisecond},
@@ -225,9 +225,9 @@ func ended(since, until time.Duration, reason string) watcher.Push {
 func blindAccount(name string, application int64, since time.Duration, announced bool) watcher.AccountStatus {
 	a := fine(name)
 	at := time.Now().Add(-since)
-	a.Stalest = since + 5*time.Second
-	a.Dark = []watcher.Darkness{{
-		SDKAppID: application, Since: at, LastSeen: at.Add(-2 * time.Second), Told: announced, Tasks: 122,
+	a.Staleness = since + 5*time.Second
+	a.Outages = []watcher.Outage{{
+		SDKAppID: application, Since: at, LastObserved: at.Add(-2 * time.Second), Reported: announced, Tasks: 122,
 		Cause: &watcher.APIError{Code: "AuthFailure.SecretIdNotFound", Message: "The SecretId is not found, please ensure that your SecretId is correct."},
 	}}
 	return a
