@@ -77,13 +77,12 @@ type Blindness struct {
 // A Registry keeps the registrations of all accounts. Any process may use it,
 // the account's owner or not.
 type Registry interface {
-	// Register writes the tasks that do not exist yet, all or none, in one
-	// transaction, and returns, in the order asked for, every task as it now
-	// stands, and whether its watching begins with this call. A task that was
-	// removed is watched anew; one that has ended only where reopen says so. A live
-	// one of another account is given to the account that is asked for, which begins
-	// to watch it as it stands. All events go on counting from where they were.
-	Register(ctx context.Context, tasks []Task, reopen bool) ([]Task, []bool, error)
+	// Register saves the tasks that are not watched yet, all or none, in one transaction.
+	// It returns every task as saved, in the order asked for. A removed task is
+	// registered again; an ended one only with reopen. A live task of another account
+	// moves to the account asked for, with its state. Events go on counting from the
+	// task's Sequence.
+	Register(ctx context.Context, tasks []Task, reopen bool) ([]RegisteredTask, error)
 
 	// Rehome gives live tasks of an account that no process's settings name to the
 	// accounts of their applications: some of them, which it returns as they stand
@@ -109,6 +108,12 @@ type Registry interface {
 	// Hurry has a task polled soon by the process that owns its account, where
 	// that is another: see the engine's Notice.
 	Hurry(ctx context.Context, task Task) error
+}
+
+// A RegisteredTask is a task that [Registry.Register] was asked for.
+type RegisteredTask struct {
+	Task
+	Created bool // this call began its watching, in this account
 }
 
 // A TaskQuery selects tasks. Zero fields select all.

@@ -28,16 +28,16 @@ func (w *Watcher) Register(ctx context.Context, wanted []watcher.Registration, r
 	if err != nil {
 		return nil, err
 	}
-	saved, created, err := w.registry.Register(ctx, tasks, reopen)
+	saved, err := w.registry.Register(ctx, tasks, reopen)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
 	all := make([]Registered, len(saved))
 	for i, t := range saved {
-		if created[i] {
-			w.adopt(t)
+		if t.Created {
+			w.adopt(t.Task)
 		}
-		all[i] = Registered{w.view(t), created[i]}
+		all[i] = Registered{w.view(t.Task), t.Created}
 	}
 	return all, nil
 }

@@ -171,11 +171,11 @@ func (w *world) announceAll(n, subjects int, notifiers ...string) {
 func (w *world) push(task string, n int, notifiers ...string) (ids []string) {
 	w.Helper()
 	key := watcher.Key{SDKAppID: 1400000001, TaskID: task}
-	tasks, _, err := w.db.Register(w.Context(), []watcher.Task{{Key: key, Account: "school", RegisteredAt: time.Now()}}, false)
+	tasks, err := w.db.Register(w.Context(), []watcher.Task{{Key: key, Account: "school", RegisteredAt: time.Now()}}, false)
 	if err != nil {
 		w.Fatal(err)
 	}
-	change := watcher.Change{Task: tasks[0]}
+	change := watcher.Change{Task: tasks[0].Task}
 	change.Task.Version++
 	change.Task.Sequence = int64(n)
 	for i := range n {

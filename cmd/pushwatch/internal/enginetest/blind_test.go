@@ -280,9 +280,9 @@ func TestRegisteredAgainWhileBlind(t *testing.T) {
 				return err
 			}
 			asked := watcher.Task{Key: bad, Account: "school", State: watcher.Registered, RegisteredAt: time.Now(), Version: 1}
-			tasks, _, err := s.db.Register(t.Context(), []watcher.Task{asked}, false)
+			tasks, err := s.db.Register(t.Context(), []watcher.Task{asked}, false)
 			if err == nil {
-				s.Notice("school", []watcher.Note{{Key: bad, Task: &tasks[0]}})
+				s.Notice("school", []watcher.Note{{Key: bad, Task: &tasks[0].Task}})
 			}
 			return err
 		},

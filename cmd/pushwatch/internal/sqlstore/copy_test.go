@@ -51,7 +51,7 @@ func fillStore(t testing.TB, url string) {
 	tasks := register(t, db, 0, copyTasks)
 	odd := watcher.Task{Key: watcher.Key{SDKAppID: 1<<53 + 1, TaskID: "Zz_-0"}, Account: "school", RegisteredAt: time.Now(),
 		Labels: map[string]string{"quote": `'"\` + "\n\u202e\u00e9"}}
-	if _, _, err := db.Register(t.Context(), []watcher.Task{odd}, false); err != nil {
+	if _, err := db.Register(t.Context(), []watcher.Task{odd}, false); err != nil {
 		t.Fatal(err)
 	}
 	var moves sync.WaitGroup

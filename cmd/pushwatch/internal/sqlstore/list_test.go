@@ -31,7 +31,7 @@ func mix(t testing.TB, db *sqlstore.DB, n int) {
 				Labels: map[string]string{"course": fmt.Sprintf("math-%d", n%300), "group": group}, RegisteredAt: begin.Add(-time.Duration(n) * time.Second),
 			}
 		}
-		if _, _, err := db.Register(t.Context(), tasks, false); err != nil {
+		if _, err := db.Register(t.Context(), tasks, false); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -318,11 +318,11 @@ func TestNotes(t *testing.T) {
 	}
 	ask := func(db *sqlstore.DB, id string) watcher.Task {
 		t.Helper()
-		tasks, _, err := db.Register(t.Context(), []watcher.Task{{Key: watcher.Key{SDKAppID: 1, TaskID: id}, Account: "school", State: watcher.Registered, RegisteredAt: time.Now(), Version: 1}}, false)
+		tasks, err := db.Register(t.Context(), []watcher.Task{{Key: watcher.Key{SDKAppID: 1, TaskID: id}, Account: "school", State: watcher.Registered, RegisteredAt: time.Now(), Version: 1}}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return tasks[0]
+		return tasks[0].Task
 	}
 	check := func(err error) {
 		t.Helper()

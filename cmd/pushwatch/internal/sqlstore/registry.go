@@ -21,9 +21,9 @@ var errUnlocked = errors.New("the task is in another account")
 // Register implements [watcher.Registry]. Of each task it takes the key, the
 // account, the labels, the expected stop and the time of registration; the rest
 // is how a watching begins.
-func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) ([]watcher.Task, []bool, error) {
+func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) ([]watcher.RegisteredTask, error) {
 	if len(tasks) == 0 {
-		return nil, nil, nil
+		return nil, nil
 	}
 	var c registration
 	register := func(tx transaction) error {
@@ -60,14 +60,14 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		err = db.write(ctx, register)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("register tasks: %w", err)
+		return nil, fmt.Errorf("register tasks: %w", err)
 	}
 	db.notifyReplicas()
-	all := make([]watcher.Task, len(tasks))
+	all := make([]watcher.RegisteredTask, len(tasks))
 	for i, t := range tasks {
-		all[i] = c.now[t.Key]
+		all[i] = watcher.RegisteredTask{Task: c.now[t.Key], Created: c.created[i]}
 	}
-	return all, c.begun, nil
+	return all, nil
 }
 
 // addMovedTimes adds the times of checkpoints to those of the found tasks that are asked
@@ -88,8 +88,8 @@ func (db *DB) addMovedTimes(ctx context.Context, tx transaction, asked []watcher
 // A registration is what [DB.Register] does to the tasks that are there.
 type registration struct {
 	now       map[watcher.Key]watcher.Task // how each stands then
-	begun     []bool                       // for each that is asked for: its watching begins
-	fresh     []watcher.Task               // are written as begun
+	created   []bool                       // for each task asked for: its watching begins
+	fresh     []watcher.Task               // are inserted
 	before    []watcher.Task               // what stood in the place of fresh ones
 	moved     []watcher.Task               // go on in another account
 	elsewhere []watcher.Task               // are live in accounts whose rows are not locked
@@ -99,7 +99,7 @@ type registration struct {
 // planRegistration decides what to do with the tasks that are asked for, of which some were found, and some
 // of these hidden. The rows of accounts are locked.
 func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, accounts map[string]accountRow) registration {
-	c := registration{now: found, begun: make([]bool, len(asked)), notes: make(map[string][]watcher.Key)}
+	c := registration{now: found, created: make([]bool, len(asked)), notes: make(map[string][]watcher.Key)}
 	for i, t := range asked {
 		old, exists := c.now[t.Key]
 		_, locked := accounts[old.Account]
@@ -109,7 +109,7 @@ func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]w
 		case live && old.Account != t.Account && !locked:
 			c.elsewhere = append(c.elsewhere, old)
 		case live && old.Account != t.Account:
-			c.begun[i] = true
+			c.created[i] = true
 			c.notes[old.Account] = append(c.notes[old.Account], t.Key) // its owner drops it
 			c.notes[t.Account] = append(c.notes[t.Account], t.Key)
 			old.Account = t.Account
@@ -118,7 +118,7 @@ func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]w
 			c.moved = append(c.moved, old)
 		case live, visible && !reopen: // stays as it is
 		default:
-			c.begun[i] = true
+			c.created[i] = true
 			if exists {
 				c.before = append(c.before, old)
 			}

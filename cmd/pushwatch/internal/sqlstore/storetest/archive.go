@@ -396,8 +396,8 @@ func testSweepAmongOthers(t *testing.T, b *bench) {
 		case !errors.Is(err, notify.ErrNoDelivery):
 			t.Errorf("Replay() while old ones are dropped = %v", err)
 		}
-		if _, begun, err := b.db.Register(t.Context(), []watcher.Task{task(ids[n-1-i])}, true); err != nil || !begun[0] {
-			t.Errorf("Register(reopen) while old ones are dropped = %v, %v, want it to begin", begun, err)
+		if got, err := b.db.Register(t.Context(), []watcher.Task{task(ids[n-1-i])}, true); err != nil || !got[0].Created {
+			t.Errorf("Register(reopen) while old ones are dropped = %v, %v, want it created", got, err)
 		}
 	}
 	cancel()

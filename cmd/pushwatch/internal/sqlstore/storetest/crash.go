@@ -193,13 +193,13 @@ func crashChild(t *testing.T, b Backend, url string) {
 	for i := range crashTasks {
 		asked = append(asked, task(crashTask(i)))
 	}
-	tasks, _, err := db.Register(t.Context(), asked, false)
+	tasks, err := db.Register(t.Context(), asked, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, x := range tasks {
+	for _, registered := range tasks {
 		work.Go(func() {
-			for {
+			for x := registered.Task; ; {
 				kinds := []watcher.EventType{watcher.PushChanged, watcher.PushException}[:1+x.Version%2]
 				c := change(x, crashNotifiers, kinds...)
 				if err := a.Save(t.Context(), c); err != nil {

@@ -30,11 +30,11 @@ func (b *bench) registerWith(account, id string) watcher.Task {
 	b.Helper()
 	x := task(id)
 	x.Account = account
-	tasks, _, err := b.db.Register(b.Context(), []watcher.Task{x}, false)
+	tasks, err := b.db.Register(b.Context(), []watcher.Task{x}, false)
 	if err != nil {
 		b.Fatalf("Register(%s) = %v", id, err)
 	}
-	return tasks[0]
+	return tasks[0].Task
 }
 
 // history reads events page by page to the end, and returns their ids.

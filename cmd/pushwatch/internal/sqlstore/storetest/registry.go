@@ -19,16 +19,13 @@ func testRegister(t *testing.T, b *bench) {
 	asked.Labels = map[string]string{"course": "math-3b", "quote": `"<&>'\`}
 	asked.ExpectedStopAt = start.Add(time.Hour)
 	twin := task("b")
-	tasks, begun, err := b.db.Register(t.Context(), []watcher.Task{asked, twin, asked}, false)
+	registered, err := b.db.Register(t.Context(), []watcher.Task{asked, twin, asked}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []bool{true, true, false}; !slices.Equal(begun, want) {
-		t.Errorf("Register(a, b, a) begun = %v, want %v", begun, want)
-	}
 	asked.Version, twin.Version = 1, 1
-	if want := []watcher.Task{asked, twin, asked}; !reflect.DeepEqual(tasks, want) {
-		t.Errorf("Register(a, b, a) = %+v, want %+v", tasks, want)
+	if want := []watcher.RegisteredTask{{Task: asked, Created: true}, {Task: twin, Created: true}, {Task: asked}}; !reflect.DeepEqual(registered, want) {
+		t.Errorf("Register(a, b, a) = %+v, want %+v", registered, want)
 	}
 	if got, err := b.db.Task(t.Context(), asked.Key); err != nil || !reflect.DeepEqual(got, asked) {
 		t.Errorf("Task(a) = %+v, %v, want %+v", got, err, asked)
@@ -36,9 +33,9 @@ func testRegister(t *testing.T, b *bench) {
 
 	other := task("b")
 	other.Labels = map[string]string{"course": "art"}
-	tasks, begun, err = b.db.Register(t.Context(), []watcher.Task{task("c"), other}, true)
-	if err != nil || !slices.Equal(begun, []bool{true, false}) || !reflect.DeepEqual(tasks[1], twin) {
-		t.Errorf("Register(c, b) = %+v, %v, %v, want b as it was, and c to begin", tasks, begun, err)
+	registered, err = b.db.Register(t.Context(), []watcher.Task{task("c"), other}, true)
+	if err != nil || !registered[0].Created || !reflect.DeepEqual(registered[1], watcher.RegisteredTask{Task: twin}) {
+		t.Errorf("Register(c, b) = %+v, %v, want b as it was, and c created", registered, err)
 	}
 	if _, err := b.db.Task(t.Context(), key("none")); !errors.Is(err, watcher.ErrNoTask) {
 		t.Errorf("Task(none) = %v, want %v", err, watcher.ErrNoTask)
@@ -61,29 +58,29 @@ func testRegisterAnew(t *testing.T, b *bench) {
 	for i := range asked {
 		asked[i].RegisteredAt = start.Add(24 * time.Hour)
 	}
-	tasks, begun, err := b.db.Register(t.Context(), asked, false)
-	if err != nil || !slices.Equal(begun, []bool{false, true}) {
-		t.Fatalf("Register(ended, removed) = %v, %v, want only the removed one to begin", begun, err)
+	tasks, err := b.db.Register(t.Context(), asked, false)
+	if err != nil || tasks[0].Created || !tasks[1].Created {
+		t.Fatalf("Register(ended, removed) = %v, %v, want only the removed one created", tasks, err)
 	}
 	if got := tasks[0]; got.State != watcher.Stopped || got.Version != ended.Task.Version {
 		t.Errorf("ended task = %+v, want it as it was", got)
 	}
 	want := asked[1]
 	want.Version, want.Sequence = removed.Version+2, removed.Sequence
-	if !reflect.DeepEqual(tasks[1], want) {
+	if !reflect.DeepEqual(tasks[1].Task, want) {
 		t.Errorf("removed task = %+v, want %+v", tasks[1], want)
 	}
 
-	tasks, begun, err = b.db.Register(t.Context(), asked, true)
-	if err != nil || !slices.Equal(begun, []bool{true, false}) {
-		t.Fatalf("Register(ended, removed, reopen) = %v, %v, want only the ended one to begin", begun, err)
+	tasks, err = b.db.Register(t.Context(), asked, true)
+	if err != nil || !tasks[0].Created || tasks[1].Created {
+		t.Fatalf("Register(ended, removed, reopen) = %v, %v, want only the ended one created", tasks, err)
 	}
 	want = asked[0]
 	want.Version, want.Sequence = ended.Task.Version+1, ended.Task.Sequence
-	if got, err := b.db.Task(t.Context(), want.Key); err != nil || !reflect.DeepEqual(got, want) || !reflect.DeepEqual(tasks[0], want) {
+	if got, err := b.db.Task(t.Context(), want.Key); err != nil || !reflect.DeepEqual(got, want) || !reflect.DeepEqual(tasks[0].Task, want) {
 		t.Errorf("reopened task = %+v, %v, want %+v", got, err, want)
 	}
-	b.save(a, change(tasks[0], nil, watcher.PushStarted)) // counts on: else the event exists already
+	b.save(a, change(tasks[0].Task, nil, watcher.PushStarted)) // counts on: else the event exists already
 }
 
 func testRegisterAllOrNone(t *testing.T, b *bench) {
@@ -92,7 +89,7 @@ func testRegisterAllOrNone(t *testing.T, b *bench) {
 		tasks[i] = task(fmt.Sprintf("t%d", i))
 	}
 	tasks[900].TaskID = "zero\x00byte\xff" // refused by one database, which must then hold none of them
-	_, begun, err := b.db.Register(t.Context(), tasks, false)
+	registered, err := b.db.Register(t.Context(), tasks, false)
 	got, listErr := b.db.Tasks(t.Context(), watcher.TaskQuery{Limit: 2000})
 	if listErr != nil {
 		t.Fatal(listErr)
@@ -101,8 +98,8 @@ func testRegisterAllOrNone(t *testing.T, b *bench) {
 	if err != nil {
 		want = 0
 	}
-	if len(got) != want || len(begun) != want {
-		t.Errorf("after Register(1000 tasks) = %v there are %d, %d begun, want %d", err, len(got), len(begun), want)
+	if len(got) != want || len(registered) != want {
+		t.Errorf("after Register(1000 tasks) = %v there are %d, %d returned, want %d", err, len(got), len(registered), want)
 	}
 }
 
@@ -124,16 +121,16 @@ func testRegisterTogether(t *testing.T, b *bench) {
 			for j := range ids {
 				asked = append(asked, task(ids[(i*7+j*3)%len(ids)]))
 			}
-			_, fresh, err := b.db.Register(t.Context(), asked, true)
+			registered, err := b.db.Register(t.Context(), asked, true)
 			if err != nil {
 				t.Errorf("Register(50 tasks) = %v", err)
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for j, is := range fresh {
-				if is {
-					begun[asked[j].TaskID]++
+			for _, x := range registered {
+				if x.Created {
+					begun[x.TaskID]++
 				}
 			}
 		})
@@ -223,14 +220,14 @@ func testTasks(t *testing.T, b *bench) {
 		asked = append(asked, x)
 	}
 	asked[7].Account = "college"
-	tasks, _, err := b.db.Register(t.Context(), asked, false)
+	tasks, err := b.db.Register(t.Context(), asked, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pushing := change(tasks[9], nil, watcher.PushStarted)
+	pushing := change(tasks[9].Task, nil, watcher.PushStarted)
 	pushing.Task.State = watcher.Pushing
 	b.save(a, pushing)
-	blind := change(tasks[11], nil, watcher.PushBlind)
+	blind := change(tasks[11].Task, nil, watcher.PushBlind)
 	blind.Task.Memory.Blind = &watcher.Blind{Since: start, Alone: start, Error: watcher.PollError{Code: "unreadable", Message: "an answer"}}
 	b.save(a, blind)
 
@@ -278,7 +275,7 @@ func testLabels(t *testing.T, b *bench) {
 		}
 		return x
 	}
-	tasks, _, err := b.db.Register(t.Context(), []watcher.Task{
+	tasks, err := b.db.Register(t.Context(), []watcher.Task{
 		labelled("amended", "1", "2"), labelled("again", "1"), labelled("removed", "1"), labelled("dropped", "1"), labelled("stays", "1", "3"), task("none"),
 	}, false)
 	if err != nil {
@@ -311,7 +308,7 @@ func testLabels(t *testing.T, b *bench) {
 	}
 	check("registered", map[string][]string{"1": {"again", "amended", "dropped", "removed", "stays"}, "12": {"amended"}, "3": {"stays"}, "23": nil})
 
-	amended := tasks[0]
+	amended := tasks[0].Task
 	amended.Version++
 	amended.Labels = labelled("", "2", "4").Labels
 	if err := b.db.Amend(t.Context(), amended); err != nil {
@@ -322,11 +319,11 @@ func testLabels(t *testing.T, b *bench) {
 		c.Task.State, c.Task.EndedAt = watcher.Stopped, start
 		b.save(a, c)
 	}
-	end(tasks[1])
-	end(tasks[3])
+	end(tasks[1].Task)
+	end(tasks[3].Task)
 	again := labelled("again", "5")
 	again.RegisteredAt = start.Add(time.Hour)
-	if _, _, err := b.db.Register(t.Context(), []watcher.Task{again}, true); err != nil {
+	if _, err := b.db.Register(t.Context(), []watcher.Task{again}, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.db.Remove(t.Context(), tasks[2].Key); err != nil {
@@ -335,7 +332,7 @@ func testLabels(t *testing.T, b *bench) {
 	b.sweep(start.Add(time.Minute)) // "dropped" goes
 	check("changed", map[string][]string{"1": {"stays"}, "2": {"amended"}, "4": {"amended"}, "24": {"amended"}, "12": nil, "5": {"again"}})
 
-	if _, _, err := b.db.Register(t.Context(), []watcher.Task{labelled("dropped", "1"), labelled("removed", "3")}, false); err != nil {
+	if _, err := b.db.Register(t.Context(), []watcher.Task{labelled("dropped", "1"), labelled("removed", "3")}, false); err != nil {
 		t.Fatal(err)
 	}
 	check("registered again", map[string][]string{"1": {"dropped", "stays"}, "3": {"removed", "stays"}})

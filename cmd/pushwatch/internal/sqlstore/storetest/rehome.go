@@ -16,11 +16,11 @@ func testRegisterElsewhere(t *testing.T, b *bench) {
 	x := b.save(school, change(b.register("a")[0], nil, watcher.PushStarted))
 	asked := task("a")
 	asked.Account = "college"
-	tasks, begun, err := b.db.Register(t.Context(), []watcher.Task{asked, asked}, false)
+	tasks, err := b.db.Register(t.Context(), []watcher.Task{asked, asked}, false)
 	want := x
 	want.Account, want.Version = "college", x.Version+1
-	if err != nil || !begun[0] || begun[1] || !reflect.DeepEqual(tasks[0], want) {
-		t.Errorf("Register() with another account = %+v, %v, %v, want %+v, begun once", tasks, begun, err, want)
+	if err != nil || !tasks[0].Created || tasks[1].Created || !reflect.DeepEqual(tasks[0].Task, want) {
+		t.Errorf("Register() with another account = %+v, %v, want %+v, created once", tasks, err, want)
 	}
 	b.checkMoved(x, want, school, college)
 }
@@ -40,7 +40,7 @@ func testRehome(t *testing.T, b *bench) {
 	b.save(school, ended)
 	other := task("other") // of an application that no account has
 	other.SDKAppID++
-	if _, _, err := b.db.Register(t.Context(), []watcher.Task{other}, false); err != nil {
+	if _, err := b.db.Register(t.Context(), []watcher.Task{other}, false); err != nil {
 		t.Fatal(err)
 	}
 

@@ -154,9 +154,13 @@ func (b *bench) register(ids ...string) []watcher.Task {
 	for _, id := range ids {
 		asked = append(asked, task(id))
 	}
-	tasks, _, err := b.db.Register(b.Context(), asked, false)
+	registered, err := b.db.Register(b.Context(), asked, false)
 	if err != nil {
 		b.Fatalf("Register(%v) = %v", ids, err)
+	}
+	tasks := make([]watcher.Task, len(registered))
+	for i, x := range registered {
+		tasks[i] = x.Task
 	}
 	return tasks
 }

@@ -23,12 +23,12 @@ func (w *world) crowd() {
 				Labels: map[string]string{"course": fmt.Sprintf("math-%d", n%1000), "room": fmt.Sprint(n)}, RegisteredAt: time.Now().Add(-time.Duration(n) * time.Second),
 			}
 		}
-		saved, _, err := w.db.Register(w.Context(), tasks, false)
+		saved, err := w.db.Register(w.Context(), tasks, false)
 		if err != nil {
 			w.Fatal(err)
 		}
 		for i := 0; i < len(saved); i += 100 {
-			w.happen(saved[i], seen{kind: watcher.PushStopped, push: ended(time.Hour, 0, "AUTO")})
+			w.happen(saved[i].Task, seen{kind: watcher.PushStopped, push: ended(time.Hour, 0, "AUTO")})
 		}
 	}
 }

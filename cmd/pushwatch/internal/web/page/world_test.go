@@ -129,13 +129,13 @@ func (w *world) show(accounts ...watcher.AccountStatus) {
 // register registers a push that began to be watched some time ago.
 func (w *world) register(id string, ago time.Duration, labels map[string]string) watcher.Task {
 	w.Helper()
-	tasks, _, err := w.db.Register(w.Context(), []watcher.Task{{
+	tasks, err := w.db.Register(w.Context(), []watcher.Task{{
 		Key: watcher.Key{SDKAppID: app, TaskID: id}, Account: "school", State: watcher.Registered, Labels: labels, RegisteredAt: time.Now().Add(-ago),
 	}}, false)
 	if err != nil {
 		w.Fatal(err)
 	}
-	return tasks[0]
+	return tasks[0].Task
 }
 
 // plan has a push be planned to end some time from now.
