@@ -6,12 +6,12 @@ import (
 )
 
 // stuckAfter is how long one turn of a channel's loop may take, and the saving of an
-// outcome after an attempt: longer than any statement on the database may.
+// outcome after an attempt. It is longer than any database statement may take.
 const stuckAfter = 45 * time.Second
 
-// Alive returns an error that names a notifier whose delivery is stuck: its loop no
-// longer turns, or its attempts outlast their time limit and keep others from starting.
-// A notifier that fails, is paused or gone is not stuck.
+// Alive returns an error that names a notifier whose delivery is stuck: its loop has
+// stopped turning, or its attempts exceed their timeout and keep others from starting.
+// A notifier that fails, is paused or is gone is not stuck.
 func (d *Dispatcher) Alive(now time.Time) error {
 	for _, c := range d.registry.all() {
 		if err := c.alive(now); err != nil {

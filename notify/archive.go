@@ -13,13 +13,12 @@ import (
 var (
 	// ErrNoDelivery: no delivery has that id.
 	ErrNoDelivery = errors.New("no such delivery")
-	// ErrNoAccount: no process owns an account at the moment, and so nothing can be
-	// sent.
+	// ErrNoAccount: no process owns an account at the moment, so nothing can be sent.
 	ErrNoAccount = errors.New("no process owns an account")
 )
 
-// An Archive keeps the deliveries of all accounts, and the records of the notifiers.
-// Any process may use it, an account's owner or not.
+// An Archive stores the deliveries of all accounts and the records of the notifiers.
+// Any process may use it, whether it owns an account or not.
 type Archive interface {
 	// Deliveries reads a page of deliveries: those of one account newest first,
 	// account by account.
@@ -29,31 +28,31 @@ type Archive interface {
 	// [ErrNoDelivery] where there is none.
 	Delivery(ctx context.Context, id DeliveryID) (Record, []Attempt, error)
 
-	// Attempts reads those of some deliveries, of each the oldest first. It has no
-	// entry for a delivery that is not there or had none yet.
+	// Attempts reads the attempts of some deliveries, oldest first for each. A
+	// delivery that does not exist or had no attempt yet has no entry.
 	Attempts(ctx context.Context, ids []DeliveryID) (map[DeliveryID][]Attempt, error)
 
-	// Ahead finds the pending ones among some deliveries that wait for another of the
-	// same task and notifier: for each, the first of these.
+	// Ahead maps each pending delivery that waits behind others of the same task and
+	// notifier to the first of these.
 	Ahead(ctx context.Context, ids []DeliveryID) (map[DeliveryID]DeliveryID, error)
 
-	// Replay makes settled deliveries pending again, in steps of bounded size,
-	// and returns how many. Their attempts and their age start again from zero; their
-	// events stay as they are. The accounts' owners get them through their outboxes.
+	// Replay makes settled deliveries pending again, in steps of bounded size, and
+	// returns how many. Their attempts and age restart from zero; their events stay the
+	// same. The accounts' owners get them through their outboxes.
 	Replay(ctx context.Context, which Selection) (int, error)
 
-	// Announce writes an event of no task, and its deliveries, under any account that
-	// some process owns; that process delivers it. [ErrNoAccount] where none is owned.
+	// Announce writes an event that belongs to no task, with its deliveries, under any
+	// account that a process owns; that process delivers it. [ErrNoAccount] if none is owned.
 	Announce(ctx context.Context, event watcher.Event) error
 
 	// Tallies counts the deliveries of each notifier that has any.
 	Tallies(ctx context.Context) (map[string]Tally, error)
 
-	// NotifierRecords reads the records that were saved.
+	// NotifierRecords reads all saved records.
 	NotifierRecords(ctx context.Context) ([]NotifierRecord, error)
 
-	// SaveNotifier saves a record over the one with the version before; 0: over
-	// none. [watcher.ErrConflict] where another is saved.
+	// SaveNotifier replaces the record that has the version before; 0: there is none
+	// yet. [watcher.ErrConflict] if the saved version is another.
 	SaveNotifier(ctx context.Context, r NotifierRecord, before int64) error
 }
 
@@ -75,7 +74,7 @@ func ParseDeliveryID(s string) (DeliveryID, error) {
 	return id, nil
 }
 
-// A Record is a delivery as the archive has it.
+// A Record is a delivery as the archive stores it.
 type Record struct {
 	ID            DeliveryID
 	EventID       string
@@ -83,10 +82,10 @@ type Record struct {
 	Subject       string
 	Notifier      string
 	State         State
-	Attempts      int       // that count, since it was made or last replayed
+	Attempts      int       // the counted ones, since it was made or last replayed
 	NextAttemptAt time.Time // zero: at once, or never again
-	LastError     string    // of the last attempt; empty where it did not fail
-	WaitsFor      string    // why a pending one is not on its way, in words; set by [Dispatcher]
+	LastError     string    // of the last attempt; empty if it succeeded
+	WaitsFor      string    // why a pending one is not being sent, in words; set by [Dispatcher]
 	CreatedAt     time.Time
 	SettledAt     time.Time // zero while it is pending
 }
@@ -96,13 +95,13 @@ type Query struct {
 	State    State
 	Notifier string
 	EventID  string
-	Task     watcher.Key // of whose events
-	After    DeliveryID  // the last of the page before; zero: the first page
+	Task     watcher.Key // whose events
+	After    DeliveryID  // the last of the previous page; zero: the first page
 	Limit    int         // at most this many; 0: 100
 }
 
-// A Selection says which deliveries to replay: one by its ID, settled in either
-// way, or the dead ones of a notifier.
+// A Selection says which deliveries to replay: one by its ID, whether delivered or
+// dead, or the dead ones of a notifier.
 type Selection struct {
 	ID DeliveryID // zero: by the fields below
 
@@ -115,13 +114,13 @@ type Selection struct {
 type Tally struct {
 	Pending int
 	Dead    int
-	Oldest  time.Time // since when the oldest pending one waits; zero: none does
+	Oldest  time.Time // since when the oldest pending one waits; zero: none is pending
 }
 
-// waiting is for how long the oldest pending delivery has waited; 0: none does.
+// waiting returns how long the oldest pending delivery has waited; 0: none is pending.
 func (t Tally) waiting(now time.Time) time.Duration {
 	if t.Oldest.IsZero() {
 		return 0
 	}
-	return max(0, now.Sub(t.Oldest)) // less where the wall clock was set back
+	return max(0, now.Sub(t.Oldest)) // negative if the wall clock was set back
 }

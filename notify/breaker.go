@@ -6,33 +6,33 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// A breaker limits the attempts on one notifier: while the notifier is down, to one
-// probe now and then; after it has come back, to few at first; otherwise to as many
-// as the settings allow.
+// A breaker is a circuit breaker around one notifier. While the notifier is down it
+// allows a single probe at growing intervals; after recovery, a few attempts that
+// double with each success; otherwise as many as the settings allow.
 //
-// The notifier counts as down after some failures in a row that are its own and not
-// the event's ([SendError.outage]); any other answer ends the row. Where the receiver
-// was reached, the failures must be of more than one lane, because one event may be
-// more than it can handle. A failed probe does not count against its delivery: the delivery's schedule
-// is for faults that concern it, and an outage must not use it up.
+// The notifier counts as down after downAfter consecutive failures that are its own
+// and not the event's ([SendError.outage]); any other answer resets the count. Where
+// the receiver was reached, the failures must come from more than one lane, because a
+// single event may be more than it can handle. A failed probe does not count against
+// its delivery, so that an outage does not use up the delivery's retries.
 type breaker struct {
-	limit       int   // attempts at the same time, by the settings
-	ramp        int   // the limit for now, after an outage; 0: none but limit
-	failures    int   // in a row
-	failing     *lane // of the last of them
-	beyondEvent bool  // the event cannot be the reason for all of them
+	limit       int   // concurrent attempts, from the settings
+	ramp        int   // a lower limit during recovery; 0: none
+	failures    int   // consecutive
+	failing     *lane // the lane of the last failure
+	beyondEvent bool  // the failures cannot all be the fault of one event
 	probeAt     time.Time
 	probing     bool
 	backoff     *backoff.ExponentialBackOff // between probes; nil: not down
 }
 
 const (
-	downAfter  = 5 // failures in a row
+	downAfter  = 5 // consecutive failures
 	firstProbe = 2 * time.Second
 	lastProbe  = time.Minute
 )
 
-// A transition is a change of a breaker that is worth a log line.
+// A transition is a change of a breaker's state.
 type transition int
 
 const (
@@ -43,7 +43,7 @@ const (
 
 func (b *breaker) down() bool { return b.backoff != nil }
 
-// allows reports whether another attempt may start beside those in flight.
+// allows reports whether another attempt may start while inFlight are running.
 func (b *breaker) allows(now time.Time, inFlight int) bool {
 	switch {
 	case b.down():
@@ -55,7 +55,7 @@ func (b *breaker) allows(now time.Time, inFlight int) bool {
 	}
 }
 
-// trip makes the notifier count as down.
+// trip marks the notifier as down.
 func (b *breaker) trip(probeAt time.Time) {
 	b.backoff = backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(firstProbe), backoff.WithMaxInterval(lastProbe),
@@ -63,8 +63,8 @@ func (b *breaker) trip(probeAt time.Time) {
 	b.probeAt = probeAt
 }
 
-// nextProbe returns when the next probe may start; zero where that does not depend on
-// time.
+// nextProbe returns when the next probe may start; zero if the notifier is not down or
+// a probe is running.
 func (b *breaker) nextProbe() time.Time {
 	if b.down() && !b.probing {
 		return b.probeAt
@@ -72,13 +72,13 @@ func (b *breaker) nextProbe() time.Time {
 	return time.Time{}
 }
 
-// begin records the start of an attempt, and reports whether it is a probe.
+// begin records that an attempt starts, and reports whether it is a probe.
 func (b *breaker) begin() (probe bool) {
 	b.probing = b.down()
 	return b.probing
 }
 
-// record records how an attempt on the head of a lane ended; failure is nil where it
+// record records the result of an attempt on the head of a lane; failure is nil if it
 // succeeded.
 func (b *breaker) record(now time.Time, l *lane, failure *SendError, probe bool) transition {
 	if probe {

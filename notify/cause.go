@@ -2,15 +2,15 @@ package notify
 
 import "net/http"
 
-// A Cause is what kept an attempt from succeeding. The breaker's decision, what the
-// attempt costs its delivery and the label in the metrics all follow from it.
+// A Cause is why an attempt failed. It determines whether the breaker opens, whether the
+// attempt counts against its delivery, and the label in the metrics.
 type Cause int
 
 // The causes. Those with a status are answers of the receiver.
 const (
-	CauseOther     Cause = iota // nothing below fits: an answer that is not HTTP, for one
+	CauseOther     Cause = iota // none of those below, such as an answer that is not HTTP
 	CauseRedirect               // 3xx, which is never followed
-	CauseRefused                // 4xx: the receiver works and does not want this event
+	CauseRefused                // 4xx: the receiver works and refuses this event
 	CauseGone                   // 410
 	CauseThrottled              // 429
 	CauseServer                 // 5xx
@@ -19,12 +19,12 @@ const (
 	CauseConnect                // no connection to the receiver
 	CauseTLS                    // no TLS session with it
 	CauseBlocked                // its address must not be dialled
-	CauseProxy                  // the proxy before it failed
-	CauseSettings               // the notifier's settings cannot be used, such as a file that is not there
-	CauseInternal               // the fault is this process's own: it stops, or cannot read the event
+	CauseProxy                  // the proxy in front of it failed
+	CauseSettings               // the notifier's settings cannot be used, such as a missing file
+	CauseInternal               // this process's own fault: it is stopping, or cannot read the event
 )
 
-// causeLabels are the causes as the metrics show them, on which users build alerts.
+// causeLabels are the causes in the metrics. Users build alerts on them.
 var causeLabels = [...]string{
 	CauseOther: "other", CauseRedirect: "3xx", CauseRefused: "4xx", CauseGone: "410", CauseThrottled: "429", CauseServer: "5xx",
 	CauseTimeout: "timeout", CauseDNS: "dns", CauseConnect: "connect", CauseTLS: "tls", CauseBlocked: "blocked",
@@ -34,8 +34,8 @@ var causeLabels = [...]string{
 // String returns the cause's label in the metrics.
 func (c Cause) String() string { return causeLabels[c] }
 
-// Counts reports whether an attempt that failed so counts against its delivery. It
-// does not where the receiver was not reached for a reason that is not its own.
+// Counts reports whether an attempt with this cause counts against its delivery. It does
+// not if the receiver was not reached for a reason other than its own.
 func (c Cause) Counts() bool {
 	switch c {
 	case CauseBlocked, CauseProxy, CauseSettings, CauseInternal:
@@ -44,7 +44,7 @@ func (c Cause) Counts() bool {
 	return true
 }
 
-// Sent reports whether the receiver may have got the request.
+// Sent reports whether the receiver may have received the request.
 func (c Cause) Sent() bool {
 	switch c {
 	case CauseDNS, CauseConnect, CauseTLS:
@@ -53,12 +53,12 @@ func (c Cause) Sent() bool {
 	return c.Counts()
 }
 
-// answered reports whether the receiver works and has judged what it was sent.
+// answered reports whether the receiver works and has refused this event.
 func (c Cause) answered() bool {
 	return c == CauseRedirect || c == CauseRefused || c == CauseGone
 }
 
-// StatusCause returns the cause of an HTTP status that is no success.
+// StatusCause returns the cause for an HTTP status other than 2xx.
 func StatusCause(status int) Cause {
 	switch {
 	case status == http.StatusGone:

@@ -18,29 +18,29 @@ type Notifier struct {
 	Filter      Filter
 	Sender      Sender
 	Timeout     time.Duration // of one attempt; default 15 s
-	MaxInFlight int           // attempts at the same time; default 8
-	MaxAge      time.Duration // of a delivery, from its event or its replay; older ones go to dead letter; default 72 h
-	Fallback    string        // the notifier that gets what this one cannot deliver; empty: none
+	MaxInFlight int           // concurrent attempts; default 8
+	MaxAge      time.Duration // of a delivery, since its event or replay; older ones go to dead letter; default 72 h
+	Fallback    string        // the notifier that is notified of this one's dead letters; empty: none
 }
 
-// A channel delivers to one notifier. Everything in it is its own, so that a
-// notifier that is slow, dead or hostile slows no other.
+// A channel delivers to one notifier. It shares nothing with other channels, so that a
+// slow, dead or hostile notifier slows no other.
 type channel struct {
 	Name       string
-	current    atomic.Pointer[Notifier] // as the settings have it now
+	current    atomic.Pointer[Notifier] // its settings
 	log        *zap.Logger
 	metrics    *channelMetrics
 	deadLetter deadLetterEvent
 	work       loop.Signal        // an attempt may be possible
-	closed     context.Context    // ends when the settings no longer name the notifier
-	cancel     context.CancelFunc // ends it
-	running    bool               // see [registry.run], which alone uses it
+	closed     context.Context    // ends when the notifier is removed from the settings
+	cancel     context.CancelFunc // ends closed
+	running    bool               // used by [registry.run] only
 
 	mu        sync.Mutex
 	lanes     lanes
 	cursors   map[*Feed]*cursor
 	inFlight  int
-	detached  int // attempts in flight of lanes that were dropped
+	detached  int // attempts in flight whose lanes were dropped
 	breaker   breaker
 	record    NotifierRecord
 	lastError string // of the last attempt that failed; empty once one has succeeded
@@ -51,7 +51,7 @@ type channel struct {
 
 const (
 	stopGrace  = 5 * time.Second
-	turnEvery  = 15 * time.Second // at least, so that [Dispatcher.Alive] can distinguish a stuck loop from an idle one
+	turnEvery  = 15 * time.Second // at least this often, so that [Dispatcher.Alive] can tell a stuck loop from an idle one
 	sweepEvery = time.Minute      // for deliveries that are too old
 )
 
@@ -70,10 +70,10 @@ func newChannel(n Notifier, log *zap.Logger, m *channelMetrics) *channel {
 	return c
 }
 
-// settings returns the notifier as the settings have it now.
+// settings returns the notifier's current settings.
 func (c *channel) settings() *Notifier { return c.current.Load() }
 
-// apply replaces the settings. An attempt in flight is not cut off.
+// apply replaces the settings. Attempts in flight continue.
 func (c *channel) apply(n Notifier) {
 	c.current.Store(&n)
 	c.mu.Lock()
@@ -82,8 +82,8 @@ func (c *channel) apply(n Notifier) {
 	c.work.Notify()
 }
 
-// run sends what is due until ctx ends, and then waits for what is in flight, for
-// stopGrace at most.
+// run sends due deliveries until ctx ends, and then waits up to stopGrace for the
+// attempts in flight.
 func (c *channel) run(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -103,7 +103,7 @@ func (c *channel) run(ctx context.Context) {
 	}
 }
 
-// resumeOutage opens the breaker where the notifier was down when the process before
+// resumeOutage opens the breaker if the notifier was down when the previous process
 // stopped: a restart must not use up attempts.
 func (c *channel) resumeOutage() {
 	c.mu.Lock()
@@ -113,17 +113,17 @@ func (c *channel) resumeOutage() {
 	}
 }
 
-// outlive returns a context that ends a grace period after ctx, or when it is cut off.
+// outlive returns a context that ends a grace period after ctx, or when cut is called.
 func outlive(ctx context.Context, grace time.Duration) (longer context.Context, cut context.CancelFunc) {
 	longer, end := context.WithCancel(context.WithoutCancel(ctx))
-	forget := context.AfterFunc(ctx, func() { time.AfterFunc(grace, end) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, end) })
 	return longer, func() {
-		forget()
+		stop()
 		end()
 	}
 }
 
-// turn starts every attempt that may start now, and returns when to look again;
+// turn starts every attempt that may start now, and returns when the next turn is due;
 // zero: when there is new work.
 func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Time) {
 	c.mu.Lock()
@@ -153,7 +153,7 @@ func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Ti
 			c.attempt(ctx, l, probe)
 		})
 	}
-	if c.lanes.ready() && c.record.State == Active { // else a change of the state wakes the loop
+	if c.lanes.ready() && c.record.State == Active { // otherwise a change of the state wakes the loop
 		if until := c.record.PausedUntil; until.After(now) {
 			next = earlier(next, until)
 		} else {
@@ -166,7 +166,7 @@ func (c *channel) turn(ctx context.Context, sends *sync.WaitGroup) (next time.Ti
 	return next
 }
 
-// earlier is the earlier of two times, of which a zero one is none.
+// earlier returns the earlier of two times, ignoring zero ones.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -174,8 +174,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// attempt sends the head of a busy lane once and records the outcome. The head is
-// this goroutine's until the lane is put back; others only add behind it.
+// attempt sends the head of a busy lane once and records the outcome. Only this
+// goroutine touches the head until the lane is put back; others only add behind it.
 func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	c.mu.Lock()
 	d := l.queue[0]
@@ -185,7 +185,7 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	status, err := c.send(ctx, l.feed, &d)
 	now := time.Now()
 	if ctx.Err() != nil && err != nil {
-		return // the process stops: the attempt is repeated after its start
+		return // the process is stopping: the attempt is repeated after its next start
 	}
 	v := c.judge(now, l, &d, Attempt{At: start, Status: status, Duration: now.Sub(start)}, err, probe)
 	l.feed.settle(ctx, v.Outcome)
@@ -196,7 +196,7 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	c.inFlight--
 	c.lastEnd = now
 	switch {
-	case !c.lanes.owns(l): // it was dropped with its account, or with the notifier
+	case !c.lanes.owns(l): // it was dropped together with its account or the notifier
 		c.detached--
 	case v.State == Pending:
 		head := &l.queue[0]
@@ -209,13 +209,13 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 	default:
 		c.lanes.done(l)
 	}
-	if v.transition != unchanged { // what failed because of the outage is what to probe with, and first after it
+	if v.transition != unchanged { // deliveries that failed in the outage are the probes, and go first after it
 		c.lanes.releaseDown(now)
 	}
 	c.refill()
 }
 
-// send makes the attempt, and reads the body first where it is not in memory.
+// send makes the attempt. It first reads the body if it is not in memory.
 func (c *channel) send(ctx context.Context, f *Feed, d *Delivery) (int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.settings().Timeout, errTimeout)
 	defer cancel()

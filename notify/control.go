@@ -14,24 +14,24 @@ import (
 	"pushwatch/watcher"
 )
 
-// ErrNoNotifier means that the settings name no such notifier.
+// ErrNoNotifier means that no notifier in the settings has that name.
 var ErrNoNotifier = errors.New("no such notifier")
 
-// Status is how a notifier is, for people.
+// Status describes a notifier for people.
 type Status struct {
 	Name, Type  string
-	URL         string // where it is, without secrets; empty where it is nowhere
+	URL         string // without secrets; empty if it has none
 	State       NotifierState
-	PausedUntil time.Time // while the notifier itself has asked for a pause; else zero
-	NextProbeAt time.Time // while it is down; else zero
+	PausedUntil time.Time // the end of a pause that the notifier itself asked for; zero: none
+	NextProbeAt time.Time // while it is down; zero otherwise
 	Pending     int
 	Dead        int
-	Waiting     time.Duration // for how long the oldest pending delivery has waited; 0: none does
-	LastError   string        // of the last attempt that failed; empty once a delivery has succeeded
+	Waiting     time.Duration // of the oldest pending delivery; 0: none is pending
+	LastError   string        // of the last failed attempt; empty once a delivery succeeded
 }
 
-// Notifiers returns how the notifiers are, in the order of the settings. The counts
-// may be some seconds old. A notifier that has asked for a pause is shown as [Paused].
+// Notifiers returns the status of all notifiers, in the order of the settings. The
+// counts may be some seconds old. A notifier that asked for a pause is shown as [Paused].
 func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	tallies, err := d.tallies.get(ctx)
 	if err != nil {
@@ -62,8 +62,8 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	return list, nil
 }
 
-// Pause makes a notifier's deliveries wait until it is resumed, also after a restart.
-// What is in flight is not cut off. A notifier that is gone stays so.
+// Pause stops delivery to a notifier until it is resumed, even across restarts. Attempts
+// in flight continue. A notifier that is gone stays gone.
 func (d *Dispatcher) Pause(ctx context.Context, notifier string) error {
 	return d.changeRecord(ctx, notifier, "pause", "notifier paused", func(r *NotifierRecord) {
 		if r.State != Gone {
@@ -72,8 +72,8 @@ func (d *Dispatcher) Pause(ctx context.Context, notifier string) error {
 	})
 }
 
-// Resume makes a notifier active that is paused or gone. What went to dead letter
-// meanwhile stays there: see [Dispatcher.RetryAll].
+// Resume makes a paused or gone notifier active again. Its dead letters stay dead: see
+// [Dispatcher.RetryAll].
 func (d *Dispatcher) Resume(ctx context.Context, notifier string) error {
 	return d.changeRecord(ctx, notifier, "resume", "notifier resumed", func(r *NotifierRecord) {
 		r.change(time.Now(), Active)
@@ -81,14 +81,14 @@ func (d *Dispatcher) Resume(ctx context.Context, notifier string) error {
 	})
 }
 
-// changeRecord changes the saved record of a notifier, and logs that it is done.
+// changeRecord changes the saved record of a notifier and logs done.
 func (d *Dispatcher) changeRecord(ctx context.Context, notifier, what, done string, change func(*NotifierRecord)) error {
 	c, err := d.channel(notifier)
 	for err == nil {
 		if err = d.tryChange(ctx, c, change); !errors.Is(err, watcher.ErrConflict) {
 			break
 		}
-		err = context.Cause(ctx) // again: an attempt, or somebody elsewhere, has changed it meanwhile
+		err = context.Cause(ctx) // try again: an attempt or another process changed it first
 	}
 	if err != nil {
 		return fmt.Errorf("%s notifier %s: %w", what, notifier, err)
@@ -97,7 +97,7 @@ func (d *Dispatcher) changeRecord(ctx context.Context, notifier, what, done stri
 	return nil
 }
 
-// tryChange is one turn of changeRecord.
+// tryChange is one try of changeRecord.
 func (d *Dispatcher) tryChange(ctx context.Context, c *channel, change func(*NotifierRecord)) error {
 	records, err := d.archive.NotifierRecords(ctx)
 	if err != nil {
@@ -108,7 +108,7 @@ func (d *Dispatcher) tryChange(ctx context.Context, c *channel, change func(*Not
 		r = records[i]
 	}
 	saved := r.Version
-	r.Version = max(saved, c.copyRecord().Version) // the channel's may not be written yet
+	r.Version = max(saved, c.copyRecord().Version) // the channel's may not be saved yet
 	was := r.Version
 	change(&r)
 	if r.Version > was {
@@ -149,7 +149,7 @@ func (c *channel) adopt(r NotifierRecord) {
 	was := c.record.State
 	c.record = r
 	if r.State == Gone || was == Gone {
-		c.dropLanes() // what waits is made dead, or read again
+		c.dropLanes() // pending deliveries become dead, or are read again
 	}
 	c.work.Notify()
 }
@@ -157,8 +157,8 @@ func (c *channel) adopt(r NotifierRecord) {
 // refreshEvery is how often [Dispatcher.Run] calls [Dispatcher.Refresh].
 const refreshEvery = 30 * time.Second
 
-// Refresh reads the saved records of the notifiers, which other processes may have
-// changed.
+// Refresh reads the notifiers' saved records again: other processes may have changed
+// them.
 func (d *Dispatcher) Refresh(ctx context.Context) error {
 	records, err := d.archive.NotifierRecords(ctx)
 	if err != nil {
@@ -172,9 +172,9 @@ func (d *Dispatcher) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// Test makes a webhook.test event for one notifier, under an account that this process
-// owns or, where it owns none, that another does, and returns the event's id once it is
-// saved. It is delivered like any other: after a pause, for one.
+// Test makes a webhook.test event for one notifier and returns its id once it is saved.
+// The event belongs to an account that this process owns or, if it owns none, that
+// another does. It is delivered like any other: a paused notifier gets it after the pause.
 func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string, err error) {
 	if _, err := d.channel(notifier); err != nil {
 		return "", fmt.Errorf("test notifier %s: %w", notifier, err)
@@ -196,16 +196,16 @@ func (d *Dispatcher) Test(ctx context.Context, notifier string) (eventID string,
 	return e.ID, nil
 }
 
-// Retry replays one delivery that is delivered or dead: the same event, byte for byte,
-// while its attempts and its age start from zero. A pending one stays as it is. It
-// returns how many it replays, and [ErrNoDelivery] where there is none.
+// Retry replays one delivery that is delivered or dead: it sends the same event, byte
+// for byte, and attempts and age restart from zero. A pending one is left alone. It
+// returns how many it replays, and [ErrNoDelivery] if there is no such delivery.
 func (d *Dispatcher) Retry(ctx context.Context, id DeliveryID) (int, error) {
 	defer d.tallies.expire()
 	return d.archive.Replay(ctx, Selection{ID: id})
 }
 
-// RetryAll replays the dead deliveries of a notifier that were created from since
-// on and before until, and returns how many. A zero time is no bound.
+// RetryAll replays the dead deliveries of a notifier that were created at or after since
+// and before until, and returns how many. A zero time is no bound.
 func (d *Dispatcher) RetryAll(ctx context.Context, notifier string, since, until time.Time) (int, error) {
 	if _, err := d.channel(notifier); err != nil {
 		return 0, fmt.Errorf("retry deliveries to %s: %w", notifier, err)
@@ -219,7 +219,7 @@ func (d *Dispatcher) RetryAll(ctx context.Context, notifier string, since, until
 	return n, nil
 }
 
-// Deliveries reads a page of deliveries, and what the pending ones wait for.
+// Deliveries reads a page of deliveries, with what each pending one waits for.
 func (d *Dispatcher) Deliveries(ctx context.Context, q Query) ([]Record, error) {
 	records, err := d.archive.Deliveries(ctx, q)
 	if err == nil {
@@ -238,7 +238,7 @@ func (d *Dispatcher) Delivery(ctx context.Context, id DeliveryID) (Record, []Att
 	return records[0], attempts, err
 }
 
-// Attempts reads those of some deliveries: see [Archive].
+// Attempts reads the attempts of some deliveries: see [Archive].
 func (d *Dispatcher) Attempts(ctx context.Context, ids []DeliveryID) (map[DeliveryID][]Attempt, error) {
 	return d.archive.Attempts(ctx, ids)
 }

@@ -11,12 +11,11 @@ import (
 	"pushwatch/watcher"
 )
 
-// Exhausted is the data of a delivery.exhausted event: a delivery to a notifier is a
-// dead letter now.
+// Exhausted is the data of a delivery.exhausted event, which reports a dead letter.
 type Exhausted struct {
 	Account   string            `json:"account"`
 	Notifier  string            `json:"notifier"`
-	Gone      bool              `json:"gone"` // the notifier answered 410 to this one: all its deliveries are dead letters
+	Gone      bool              `json:"gone"` // the notifier answered 410: all its deliveries are dead letters
 	EventID   string            `json:"event_id"`
 	EventType watcher.EventType `json:"event_type"`
 	Subject   string            `json:"subject"`
@@ -24,13 +23,13 @@ type Exhausted struct {
 	LastError string            `json:"last_error"`
 }
 
-// A deadLetterEvent makes the event that reports a dead letter. gone means that the
-// notifier is gone by this attempt, which its record in the outcome says.
+// A deadLetterEvent makes the event that reports a dead letter. gone means that this
+// attempt was answered 410; the outcome then holds the notifier's record.
 type deadLetterEvent func(d *Delivery, o *Outcome, gone bool) *watcher.Event
 
-// deadLetter is the dispatcher's deadLetterEvent. The event's id follows from the
-// delivery and its last replay, so that the same dead letter after a crash makes no
-// second event.
+// deadLetter is the dispatcher's deadLetterEvent. It derives the event's id from the
+// delivery and its last replay, so that the same dead letter makes no second event after
+// a crash.
 func (d *Dispatcher) deadLetter(dead *Delivery, o *Outcome, gone bool) *watcher.Event {
 	fact := fmt.Sprintf("exhausted|%s|%s|%d", dead.Notifier, dead.EventID, dead.Since.UnixMicro())
 	subject := dead.Subject
@@ -44,7 +43,7 @@ func (d *Dispatcher) deadLetter(dead *Delivery, o *Outcome, gone bool) *watcher.
 	})
 }
 
-// event makes an event of no task.
+// event makes an event that belongs to no task.
 func (d *Dispatcher) event(kind watcher.EventType, id, subject, account string, at time.Time, notifiers []string, data any) *watcher.Event {
 	return &watcher.Event{
 		ID: id, Type: kind, Account: account, ObservedAt: at, Notifiers: notifiers,
@@ -52,8 +51,8 @@ func (d *Dispatcher) event(kind watcher.EventType, id, subject, account string, 
 	}
 }
 
-// deadLetterNotifiers names who gets the event that reports a notifier's dead letter:
-// its fallback, whatever that one's own events, and every log.
+// deadLetterNotifiers names the notifiers that get the event about a notifier's dead
+// letter: its fallback, even if that one's own events exclude it, and every log notifier.
 func (d *Dispatcher) deadLetterNotifiers(notifier string) []string {
 	var names []string
 	if c := d.registry.named(notifier); c != nil && c.settings().Fallback != "" {
@@ -67,9 +66,9 @@ func (d *Dispatcher) deadLetterNotifiers(notifier string) []string {
 	return names
 }
 
-// recordDead completes the outcome of a dead delivery with the event that reports it.
-// There is one event, and one line in the log, for all that dies together with a gone
-// notifier, and no event for a delivery that itself reports a dead letter.
+// recordDead counts and logs a dead letter, and adds the event about it to the outcome.
+// A gone notifier gets one event and one log line for all its deliveries; a delivery that
+// itself reports a dead letter gets no event.
 func (c *channel) recordDead(d *Delivery, o *Outcome, answeredGone bool) {
 	c.metrics.dead(1)
 	gone := answeredGone && o.Notifier != nil
@@ -85,7 +84,7 @@ func (c *channel) recordDead(d *Delivery, o *Outcome, answeredGone bool) {
 	}
 }
 
-// expire makes dead the heads of busy lanes, which are too old, and the deliveries
+// expire marks as dead the heads of busy lanes, which are too old, and the deliveries
 // behind them that are too old as well.
 func (c *channel) expire(ctx context.Context, old []*lane) {
 	for _, l := range old {
@@ -95,8 +94,8 @@ func (c *channel) expire(ctx context.Context, old []*lane) {
 	c.work.Notify()
 }
 
-// expireHead makes the head of a busy lane dead, and reports whether the next one is
-// too old as well: then the lane is still busy.
+// expireHead marks the head of a busy lane as dead, and reports whether the next one is
+// too old as well: then the lane stays busy.
 func (c *channel) expireHead(ctx context.Context, l *lane) bool {
 	c.mu.Lock()
 	d := l.queue[0]

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// CheckFallbacks finds what is wrong with the fallbacks of notifiers, given by
-// the notifiers' names; an empty one is none. It returns a fault for each name
-// whose fallback is no notifier, or leads back to the name.
+// CheckFallbacks returns the faults in fallbacks, which maps each notifier to its
+// fallback; an empty one is none. A fault is a fallback that is not a notifier, or a
+// chain of them that leads back to its start.
 func CheckFallbacks(fallbacks map[string]string) map[string]error {
 	faults := make(map[string]error)
 	for name, fallback := range fallbacks {
@@ -22,7 +22,7 @@ func CheckFallbacks(fallbacks map[string]string) map[string]error {
 		seen := []string{name}
 		for next := fallback; next != ""; next = fallbacks[next] {
 			if next == name {
-				faults[name] = fmt.Errorf("fallback = %q: goes in a circle: %s", fallback, strings.Join(append(seen, name), " → "))
+				faults[name] = fmt.Errorf("fallback = %q: is a cycle: %s", fallback, strings.Join(append(seen, name), " → "))
 			}
 			if slices.Contains(seen, next) {
 				break

@@ -13,9 +13,9 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// A Feed brings the deliveries of one account into the channels, from the commits as
-// they happen and from the table where memory is short, and writes the outcomes back
-// to the table.
+// A Feed passes the deliveries of one account to the channels and writes their outcomes
+// to the table. New deliveries come straight from the commits; those that a channel had
+// no room for are read from the table later.
 type Feed struct {
 	account  string
 	box      Outbox
@@ -23,23 +23,22 @@ type Feed struct {
 	registry *registry
 	events   *prometheus.CounterVec
 	outcomes chan Outcome
-	gone     chan *channel // whose pending deliveries are to be made dead
-	wanted   loop.Signal   // some channel has room for what waits in the table
+	gone     chan *channel // whose pending deliveries become dead letters
+	wanted   loop.Signal   // a channel has room for deliveries that wait in the table
 	closed   chan struct{}
 	sends    sync.WaitGroup // attempts in flight
 	forget   func()         // removes the feed from the dispatcher
 }
 
 const (
-	settleBatch = 512 // outcomes written at a time, and deliveries made dead
+	settleBatch = 512 // outcomes written, and deliveries marked dead, per transaction
 
-	// settleWait is how long an outcome waits for others to be written with. A crash
-	// before repeats the delivery.
+	// settleWait is how long an outcome waits to be written together with others. A
+	// crash in that time repeats the delivery.
 	settleWait = 5 * time.Millisecond
 
-	// retryWait is the same for one that only counts an attempt. So those of
-	// notifiers that fail are written with those of the others, and not between
-	// the events that the others wait for.
+	// retryWait is the same for an outcome that only counts an attempt. It is longer so
+	// that failing notifiers cause no transactions of their own, which would delay others.
 	retryWait = 250 * time.Millisecond
 )
 
@@ -54,19 +53,20 @@ func newFeed(account string, box Outbox, r *registry, log *zap.Logger, events *p
 	return f
 }
 
-// offer adds deliveries that were just committed. It is the outbox's subscriber.
+// offer passes deliveries that were just committed to the channels. It is the outbox's
+// subscriber.
 func (f *Feed) offer(deliveries []Delivery) {
 	for _, d := range deliveries {
-		if c := f.registry.named(d.Notifier); c != nil { // else it left the settings
+		if c := f.registry.named(d.Notifier); c != nil { // otherwise it was removed from the settings
 			c.offer(f, d)
 		}
 	}
 }
 
-// Run brings deliveries and settles outcomes until ctx ends, when it returns nil,
+// Run passes on deliveries and settles outcomes until ctx ends, when it returns nil,
 // or until the account has another owner: then it returns [watcher.ErrFenced].
-// When ctx ends nothing more is sent, and what is in flight is awaited, for some
-// seconds at most, and settled.
+// When ctx ends nothing more is sent; attempts in flight are awaited for some seconds
+// and settled.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.close()
 	var reading sync.WaitGroup
@@ -77,14 +77,14 @@ func (f *Feed) Run(ctx context.Context) error {
 	return f.write(ctx)
 }
 
-// close takes the account's lanes out of the channels.
+// close removes the account's lanes from the channels.
 func (f *Feed) close() {
 	f.forget()
 	close(f.closed)
 	f.registry.removeFeed(f)
 }
 
-// read fills the channels from the table, as they have room.
+// read fills the channels from the table whenever they have room.
 func (f *Feed) read(ctx context.Context) {
 	var failing loop.Condition
 	for {
@@ -113,8 +113,8 @@ func (f *Feed) read(ctx context.Context) {
 	}
 }
 
-// fill reads page by page until the channel is full or has all there is. What waits
-// for a notifier that is gone goes to dead letter instead.
+// fill reads pages until the channel is full or has everything. The deliveries to a gone
+// notifier become dead letters instead.
 func (f *Feed) fill(ctx context.Context, c *channel) error {
 	for {
 		after, newest, what := c.demands(f)
@@ -136,8 +136,8 @@ func (f *Feed) fill(ctx context.Context, c *channel) error {
 	}
 }
 
-// settle queues an outcome to be written. It blocks while the database is slow, which
-// slows the sending and keeps memory bounded.
+// settle queues an outcome to be written. It blocks while the database is slow: this
+// slows sending and bounds memory.
 func (f *Feed) settle(ctx context.Context, o Outcome) {
 	select {
 	case f.outcomes <- o:

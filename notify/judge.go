@@ -12,22 +12,22 @@ const (
 	// uncountedWait is how long a delivery waits after an attempt that does not count.
 	uncountedWait = 15 * time.Second
 
-	// keepUncounted is how many attempts that do not count are kept of a delivery, so
-	// that its row does not grow with an outage.
+	// keepUncounted is how many uncounted attempts are kept per delivery, so that its
+	// row does not grow during an outage.
 	keepUncounted = 5
 
 	// MaxPause is the longest pause that a receiver can ask for.
 	MaxPause = 24 * time.Hour
 )
 
-// errTimeout is why an attempt ends that takes too long.
+// errTimeout is the cause with which an attempt's context ends at its timeout.
 var errTimeout error = timeoutError{}
 
 type timeoutError struct{}
 
 func (timeoutError) Error() string { return "no answer within the notifier's timeout" }
 
-// Timeout marks it as a timeout for senders, which ask errors for this method.
+// Timeout marks the error as a timeout, as package net does.
 func (timeoutError) Timeout() bool { return true }
 
 // A verdict is what an attempt means.
@@ -37,7 +37,7 @@ type verdict struct {
 	transition transition // of the breaker
 }
 
-// judge says what an attempt on the head of a lane means for the delivery, and records
+// judge returns what an attempt on the head of a lane means for the delivery, and records
 // what it means for the notifier.
 func (c *channel) judge(now time.Time, l *lane, d *Delivery, a Attempt, err error, probe bool) verdict {
 	v := verdict{Outcome: Outcome{
@@ -80,7 +80,7 @@ func (c *channel) judge(now time.Time, l *lane, d *Delivery, a Attempt, err erro
 	return v
 }
 
-// doNotCount keeps the attempt apart from those that count against the delivery.
+// doNotCount makes the attempt one that does not count against the delivery.
 func (v *verdict) doNotCount(d *Delivery) {
 	v.Attempts--
 	v.Attempt.Uncounted = true
@@ -88,9 +88,9 @@ func (v *verdict) doNotCount(d *Delivery) {
 	v.Uncounted = append(slices.Clone(recent), v.Attempt)
 }
 
-// observe records what an attempt showed of the notifier as a whole: a failure for
-// people to see, the breaker's transition, and the notifier's record where it has
-// changed. It returns when the next probe may start, where the notifier is down.
+// observe records what an attempt shows about the notifier as a whole: its last error,
+// the breaker's transition, and the notifier's record if it changed. It returns when the
+// next probe may start; zero if the notifier is not down.
 func (c *channel) observe(now time.Time, l *lane, v *verdict, probe bool) (nextProbe time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,8 +117,8 @@ func (c *channel) observe(now time.Time, l *lane, v *verdict, probe bool) (nextP
 	return c.breaker.nextProbe()
 }
 
-// dropLanes forgets all lanes, and makes the feeds read the table again. The caller
-// holds c.mu.
+// dropLanes drops all lanes and makes the feeds read the table again. The caller holds
+// c.mu.
 func (c *channel) dropLanes() {
 	c.detached += c.lanes.drop(nil)
 	for f, at := range c.cursors {

@@ -14,8 +14,8 @@ type lane struct {
 	feed  *Feed
 	queue []Delivery
 	due   time.Time // when the head may be tried; zero: at once
-	down  bool      // the head failed because the receiver is down, not because of what it is
-	busy  bool      // the head is being sent or made dead; the lane is in no list
+	down  bool      // the head failed because the receiver is down
+	busy  bool      // the head is being sent or marked dead; the lane is in no list
 	line  *list.List
 	place *list.Element // in line; nil: in none
 	index int           // in the heap of waiting lanes; -1: not there
@@ -24,20 +24,20 @@ type lane struct {
 // A laneKey names a lane of one notifier.
 type laneKey struct{ account, subject string }
 
-// lanes are what a channel holds in memory. A lane whose head may be sent is in one of
-// two lines, one whose head has to wait is in a heap.
+// lanes are all lanes that a channel holds in memory. A lane whose head may be sent is
+// in one of two lists, one whose head has to wait is in a heap.
 type lanes struct {
 	all     map[laneKey]*lane
 	held    int       // deliveries
 	loaded  int       // deliveries with their bodies
-	fresh   list.List // of lanes whose heads were never sent
-	retries list.List // of lanes whose heads were sent before
+	fresh   list.List // lanes whose heads were never sent
+	retries list.List // lanes whose heads were sent before
 	waiting waiting
-	picks   int // of next
+	picks   int // by next
 }
 
-// add puts a delivery into its lane: at the end, or, where it is replayed, before
-// those that were made after it. One that cannot be sent soon loses its body.
+// add inserts a delivery into its lane: at the end or, if it is replayed, before newer
+// ones. One that cannot be sent soon loses its body.
 func (ls *lanes) add(f *Feed, d Delivery) {
 	key := laneKey{d.Account, d.Subject}
 	l := ls.all[key]
@@ -69,12 +69,11 @@ func (ls *lanes) add(f *Feed, d Delivery) {
 	}
 }
 
-// owns reports whether the lane is one of these: it may have been dropped while
-// it was busy.
+// owns reports whether the lane is still held: it may have been dropped while it was
+// busy.
 func (ls *lanes) owns(l *lane) bool { return ls.all[l.key] == l }
 
-// put adds a lane that is in no list to the one where it belongs; due is when its head
-// may be sent.
+// put adds a lane that is in no list to the right one; due is when its head may be sent.
 func (ls *lanes) put(l *lane, due time.Time) {
 	l.due = due
 	switch {
@@ -90,7 +89,7 @@ func (ls *lanes) put(l *lane, due time.Time) {
 	}
 }
 
-// take takes a lane out of the list it is in.
+// take removes a lane from the list it is in.
 func (ls *lanes) take(l *lane) {
 	if l.place != nil {
 		l.line.Remove(l.place)
@@ -101,7 +100,7 @@ func (ls *lanes) take(l *lane) {
 	}
 }
 
-// unload drops the body of a delivery, which is read again when it is sent.
+// unload drops the body of a delivery. It is read again when the delivery is sent.
 func (ls *lanes) unload(l *lane, i int) {
 	if d := &l.queue[i]; d.Body != nil {
 		d.Body = nil
@@ -109,8 +108,8 @@ func (ls *lanes) unload(l *lane, i int) {
 	}
 }
 
-// release moves the lanes that are due from the heap to their lines, and returns when
-// the next is due.
+// release moves lanes that are due from the heap to the lists, and returns when the next
+// one is due.
 func (ls *lanes) release(now time.Time) (next time.Time) {
 	for len(ls.waiting) > 0 {
 		l := ls.waiting[0]
@@ -123,7 +122,7 @@ func (ls *lanes) release(now time.Time) (next time.Time) {
 	return time.Time{}
 }
 
-// releaseDown makes due at once the heads that wait because the receiver was down.
+// releaseDown makes the heads that wait because the receiver was down due at once.
 func (ls *lanes) releaseDown(now time.Time) {
 	for _, l := range slices.Clone(ls.waiting) {
 		if l.down {
@@ -137,12 +136,11 @@ func (ls *lanes) releaseDown(now time.Time) {
 // ready reports whether a head may be sent now.
 func (ls *lanes) ready() bool { return ls.fresh.Len()+ls.retries.Len() > 0 }
 
-// freshPicks of allPicks go to heads that were never sent, where there are both: new
-// events come before those that have failed already.
+// freshPicks out of allPicks go to heads that were never sent, where there are both: new
+// events take precedence over ones that failed before.
 const freshPicks, allPicks = 4, 5
 
-// next takes the lane whose head is to be sent, nil where there is none. The lane
-// is busy then.
+// next takes the lane whose head is sent next and makes it busy; nil: there is none.
 func (ls *lanes) next() *lane {
 	line := &ls.retries
 	if ls.fresh.Len() > 0 && (ls.retries.Len() == 0 || ls.picks%allPicks < freshPicks) {
@@ -159,8 +157,7 @@ func (ls *lanes) next() *lane {
 	return l
 }
 
-// expired takes the lanes whose heads have waited for longer than maxAge. They
-// are busy then.
+// expired takes the lanes whose heads have waited longer than maxAge and makes them busy.
 func (ls *lanes) expired(now time.Time, maxAge time.Duration) []*lane {
 	var old []*lane
 	for _, l := range ls.all {
@@ -176,12 +173,12 @@ func (ls *lanes) expired(now time.Time, maxAge time.Duration) []*lane {
 // postpone keeps the head of a busy lane for another attempt.
 func (ls *lanes) postpone(l *lane, due time.Time) {
 	l.busy = false
-	ls.unload(l, 0) // what is large is read again
+	ls.unload(l, 0)
 	ls.put(l, due)
 }
 
-// done removes the settled head of a busy lane, and puts the lane where its next one
-// belongs; an empty lane is forgotten.
+// done removes the settled head of a busy lane, and puts the lane where its next
+// delivery belongs; an empty lane is dropped.
 func (ls *lanes) done(l *lane) {
 	ls.unload(l, 0)
 	l.queue[0] = Delivery{}
@@ -195,8 +192,8 @@ func (ls *lanes) done(l *lane) {
 	ls.put(l, l.queue[0].NextAttemptAt)
 }
 
-// drop forgets the lanes of a feed, or all where it is nil. It returns how many
-// of them are busy.
+// drop drops the lanes of a feed, or all lanes if f is nil. It returns how many of them
+// are busy.
 func (ls *lanes) drop(f *Feed) (busy int) {
 	for key, l := range ls.all {
 		if f != nil && l.feed != f {
@@ -215,7 +212,7 @@ func (ls *lanes) drop(f *Feed) (busy int) {
 	return busy
 }
 
-// waiting is a heap of the lanes whose heads have to wait, the first due on top.
+// waiting is a heap of lanes whose heads have to wait, the earliest due on top.
 type waiting []*lane
 
 func (w waiting) Len() int           { return len(w) }

@@ -20,7 +20,8 @@ func (l Log) Send(_ context.Context, d *Delivery) (int, error) {
 	return 0, nil
 }
 
-// about is what an event is about, as a log field: a task, or another subject.
+// about returns the log field that names what an event is about: its task or other
+// subject.
 func (d *Delivery) about() zap.Field {
 	if d.Task.TaskID != "" {
 		return zap.Stringer("task", d.Task)
@@ -28,9 +29,9 @@ func (d *Delivery) about() zap.Field {
 	return zap.String("subject", d.Subject)
 }
 
-// level is how serious an event is: an error where a class has lost its whiteboard or
-// nobody would notice, a warning where that may follow. A dead letter is logged as an
-// error when it dies: once is enough.
+// level returns how serious an event is: an error if a class has lost its whiteboard or
+// its loss would go unnoticed, a warning if that may follow. A dead letter is only a
+// warning here, because it was logged as an error before.
 func level(t watcher.EventType) zapcore.Level {
 	switch t {
 	case watcher.PushFailed, watcher.PushNotFound, watcher.PushBlind, watcher.PushAbandoned, watcher.WatcherBlind:
@@ -43,7 +44,7 @@ func level(t watcher.EventType) zapcore.Level {
 	}
 }
 
-// rawJSON is JSON that a log line holds as it is.
+// rawJSON is JSON that is logged unchanged.
 type rawJSON []byte
 
 // MarshalJSON implements [json.Marshaler].

@@ -8,14 +8,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// metrics are those of delivery. No URL, secret or task id is ever a label.
+// metrics are the delivery metrics. No URL, secret or task id is ever a label.
 type metrics struct {
 	attempts  *prometheus.CounterVec
 	outcomes  *prometheus.CounterVec
 	delivered *prometheus.HistogramVec
 }
 
-// channelMetrics are those of one notifier, looked up once.
+// channelMetrics are the metrics of one notifier.
 type channelMetrics struct {
 	attempts  *prometheus.CounterVec // by result
 	success   prometheus.Counter
@@ -27,13 +27,13 @@ type channelMetrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_delivery_attempts_total", Help: "Attempts to deliver an event, by what came of them.",
+			Name: "pushwatch_delivery_attempts_total", Help: "Attempts to deliver an event, by result.",
 		}, []string{"notifier", "result"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_deliveries_total", Help: "Deliveries that were settled: delivered or dead.",
+			Name: "pushwatch_deliveries_total", Help: "Settled deliveries, by outcome: delivered or dead.",
 		}, []string{"notifier", "outcome"}),
 		delivered: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pushwatch_delivery_seconds", Help: "From the event, or its replay, to its receiver's 2xx.",
+			Name: "pushwatch_delivery_seconds", Help: "Time from an event, or its replay, to the receiver's 2xx.",
 			Buckets: []float64{.005, .01, .02, .05, .1, .5, 1, 5, 30, 120, 600, 3600, 6 * 3600, 24 * 3600},
 		}, []string{"notifier"}),
 	}
@@ -51,8 +51,8 @@ func (m *metrics) channel(notifier string) *channelMetrics {
 	}
 }
 
-// succeeded counts a delivery and how long it took, which is negative where the wall
-// clock was set back meanwhile.
+// succeeded counts a delivery and how long it took. That is negative if the wall clock
+// was set back, and counts as zero.
 func (m *channelMetrics) succeeded(after time.Duration) {
 	m.success.Inc()
 	m.delivered.Inc()
@@ -65,16 +65,16 @@ func (m *channelMetrics) failed(why Cause) { m.attempts.WithLabelValues(why.Stri
 // dead counts dead letters.
 func (m *channelMetrics) dead(n int) { m.died.Add(float64(n)) }
 
-// Descriptions of what is counted at each scrape.
+// The gauges that are computed at each scrape.
 var (
 	stateDesc = prometheus.NewDesc("pushwatch_notifier_state",
-		"1 for the state that a notifier is in: active, down (it does not answer, and is probed), paused (by somebody, or as it has asked itself), gone.", []string{"notifier", "state"}, nil)
+		"1 for a notifier's current state: active, down (it does not answer and is probed), paused (by an operator or at its own request), gone (it answered 410).", []string{"notifier", "state"}, nil)
 	oldestDesc = prometheus.NewDesc("pushwatch_oldest_pending_seconds",
-		"Age of the oldest pending delivery to a notifier; 0 without one.", []string{"notifier"}, nil)
+		"Age of the oldest pending delivery to a notifier; 0 if none is pending.", []string{"notifier"}, nil)
 	pendingDesc = prometheus.NewDesc("pushwatch_deliveries_pending",
 		"Deliveries to a notifier that are neither delivered nor dead.", []string{"notifier"}, nil)
 	deadDesc = prometheus.NewDesc("pushwatch_deliveries_dead",
-		"Deliveries in dead letter.", []string{"notifier"}, nil)
+		"Dead letters of a notifier.", []string{"notifier"}, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -85,8 +85,8 @@ func (d *Dispatcher) Describe(descs chan<- *prometheus.Desc) {
 	descs <- deadDesc
 }
 
-// Collect implements [prometheus.Collector]. Where the archive cannot be read, no
-// counts are shown rather than old ones.
+// Collect implements [prometheus.Collector]. If the archive cannot be read, the counts
+// are left out: old ones would mislead.
 func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)

@@ -3,43 +3,43 @@
 //
 // # Lanes
 //
-// What has to be delivered is read from an [Outbox], a table that is written in
-// the same transaction as the event itself. A [Dispatcher] has one channel per
-// notifier; in it the deliveries of one task form a lane, and only the head of a
-// lane is ever sent. So one task's events arrive in order, different tasks' in
-// parallel, and a delivery that fails holds up its own lane and nothing else.
-// Channels share nothing but the writing of outcomes.
+// Deliveries are read from an [Outbox], a table that is written in the same transaction
+// as the event itself. A [Dispatcher] has one channel per notifier; in it the deliveries
+// of one task form a lane, and only the head of a lane is sent. So the events of one task
+// arrive in order, those of different tasks in parallel, and a failing delivery blocks
+// its own lane and nothing else. Channels share nothing but the writing of outcomes.
 //
 // # The window
 //
-// The table is the truth and memory only a window on it. A [Feed] per account offers
-// each channel what is committed, in the order of positions, until the channel is
-// full; from then on the channel is behind, and reads pages of the table as it
-// empties, until it has caught up. Bodies take the space, so a delivery that waits for
-// its next attempt is held without: many events that their receiver refuses do not
+// The table is the source of truth, and memory a window on it. A [Feed] per account
+// offers each channel the committed deliveries, in the order of their positions, until
+// the channel is full. From then on the channel is behind: it reads pages of the table as
+// it empties, until it has caught up. Bodies take most of the memory, so a delivery that
+// waits for a retry is held without its body: events that their receiver refuses do not
 // keep new ones out.
 //
-// A replayed delivery gets a new position at the end, so it reaches the channel as a
-// new one does, and takes its place in its lane by its id.
+// A replayed delivery gets a new position at the end, so it reaches the channel like a
+// new one, and takes its place in its lane by its id.
 //
-// # When it fails
+// # Failures
 //
-// A failure may concern the delivery, the notifier, or neither ([SendError]). The
-// first is retried by a schedule until the delivery is too old. The second opens the
-// channel's breaker, which allows one probe at a time that does not count against its
-// delivery, and few attempts at first when the notifier is back; or it changes the
-// [NotifierRecord]: the notifier asked for a pause, or is gone. A dead delivery is
-// kept, and the same transaction saves the delivery.exhausted event that reports it.
+// A failure may concern the delivery, the notifier, or neither ([SendError]). A
+// delivery's failure is retried on a schedule until the delivery is too old. A notifier's
+// failure opens the channel's breaker, which allows one probe at a time and after
+// recovery only a few attempts at first; probes do not count against their delivery. Or
+// it changes the [NotifierRecord]: the notifier asked for a pause, or is gone. A dead
+// delivery is kept, and the same transaction saves the delivery.exhausted event that
+// reports it.
 //
-// Every attempt leaves its reason with the delivery. Those that do not count may go on
-// for as long as an outage, so only the last few of them are kept.
+// The reason of every failed attempt is kept with the delivery. Uncounted attempts may go
+// on for as long as an outage, so only the last few of them are kept.
 //
-// # What holds
+// # Guarantees
 //
-// A delivery is settled after its receiver has accepted it, so a crash between the two
-// repeats the end of a lane and never skips any of it. Every write is fenced: a process
-// that was frozen, and replaced, sends what it had in flight and can settle nothing. A
-// receiver that wants each event once drops ids it has seen.
+// A delivery is settled after its receiver accepted it, so a crash in between repeats the
+// end of a lane and skips nothing. Every write is fenced: a process that was frozen and
+// replaced can finish the attempts it had in flight, but settle nothing. A receiver that
+// must process each event once drops the ids it has seen.
 package notify
 
 import (
@@ -56,8 +56,8 @@ import (
 
 // Config describes a [Dispatcher]. A zero field is its default.
 type Config struct {
-	Instance  string                // names this installation in the events made here
-	Notifiers []Notifier            // names differ; see also [CheckFallbacks]
+	Instance  string                // names this installation in its events
+	Notifiers []Notifier            // with distinct names; see also [CheckFallbacks]
 	Archive   Archive               // required
 	Log       *zap.Logger           // default: none
 	Metrics   prometheus.Registerer // default: none
@@ -71,11 +71,11 @@ type Dispatcher struct {
 	log      *zap.Logger
 	registry *registry
 	tallies  *tallies
-	events   *prometheus.CounterVec // saved, by type
-	warned   map[string]int         // the orphans that were logged, by notifier; Run's own
+	events   *prometheus.CounterVec // saved events, by type
+	warned   map[string]int         // orphans that were logged, by notifier; used by Run only
 
 	mu    sync.Mutex
-	boxes map[string]Outbox // of the accounts that this process owns now, by name
+	boxes map[string]Outbox // by account that this process owns
 }
 
 // New returns a dispatcher that delivers nothing yet: see [Dispatcher.Run] and
@@ -101,14 +101,14 @@ func New(cfg Config) *Dispatcher {
 }
 
 // Reconfigure replaces the notifiers. One that stays keeps its pending deliveries and
-// its state, and uses its new Sender from the next attempt on; pass the Sender it had
-// where its settings are the same. What waits for one that left stays in the table,
-// with a warning in the log, and goes on if it comes back.
+// state, and uses its new Sender from the next attempt on; pass the previous Sender if its
+// settings are the same. The deliveries to a removed notifier stay in the table, with a
+// warning in the log, and continue if it returns.
 func (d *Dispatcher) Reconfigure(notifiers []Notifier) { d.registry.set(notifiers) }
 
-// Run sends until ctx ends. What is in flight then may go on for some seconds. It
-// sends nothing before it has read the notifiers' records: one that is paused or gone
-// must not be called.
+// Run delivers until ctx ends; attempts in flight may then take some more seconds. It
+// sends nothing before it has read the notifiers' records, because a paused or gone
+// notifier must not be called.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -122,7 +122,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			d.registry.run(ctx, &running)
 			d.warnOfOrphans(ctx)
 		} else if ctx.Err() == nil && failing.Begin(time.Now()) {
-			d.log.Error("reading states of notifiers fails", zap.Error(err))
+			d.log.Error("reading notifiers fails", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -133,8 +133,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 }
 
-// Feed connects an account that this process owns: it subscribes to the outbox,
-// before the account's first write, and delivers while [Feed.Run] runs.
+// Feed connects an account that this process owns. Call it before the account's first
+// write: it subscribes to the outbox. Deliveries are sent while [Feed.Run] runs.
 func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
 	d.mu.Lock()
 	d.boxes[account] = box
@@ -150,7 +150,7 @@ func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
 	return f
 }
 
-// anyAccount returns an account that this process owns now, nil where there is none.
+// anyAccount returns an account that this process owns; a nil outbox: it owns none.
 func (d *Dispatcher) anyAccount() (string, Outbox) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// orphans counts the pending deliveries of each notifier that the settings do not name,
-// perhaps because it was renamed: they go nowhere.
+// orphans counts the pending deliveries of each notifier that is not in the settings,
+// perhaps because it was renamed. Nothing delivers them.
 func (d *Dispatcher) orphans(tallies map[string]Tally) map[string]int {
 	pending := make(map[string]int)
 	for name, t := range tallies {
@@ -18,17 +18,17 @@ func (d *Dispatcher) orphans(tallies map[string]Tally) map[string]int {
 	return pending
 }
 
-// warnOfOrphans logs once for each notifier that it has orphans.
+// warnOfOrphans logs each notifier with orphans once.
 func (d *Dispatcher) warnOfOrphans(ctx context.Context) {
 	tallies, err := d.tallies.get(ctx)
 	if err != nil {
-		return // whoever asks for the counts gets the error
+		return // callers that need the counts report the error
 	}
 	orphans := d.orphans(tallies)
 	for name, pending := range orphans {
 		if d.warned[name] == 0 {
 			d.log.Warn("deliveries without notifier", zap.String("notifier", name), zap.Int("deliveries", pending),
-				zap.String("hint", "the settings do not name this notifier: they go on once it has its old name again"))
+				zap.String("hint", "the settings have no notifier of this name; restore it to deliver them"))
 		}
 	}
 	d.warned = orphans

@@ -11,16 +11,16 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// A registry holds the channels of the notifiers that the settings name now, and the
-// feeds that fill them.
+// A registry holds the channels of the notifiers in the settings, and the feeds that
+// fill them.
 type registry struct {
 	log        *zap.Logger
 	metrics    *metrics
 	deadLetter deadLetterEvent
-	added      loop.Signal // a channel was added that does not run yet
+	added      loop.Signal // a channel was added and does not run yet
 
-	mu       sync.RWMutex // taken before that of a channel, never while one is held
-	channels []*channel   // in the order of the settings; the slice is never changed, only replaced
+	mu       sync.RWMutex // locked before a channel's mutex, never while one is held
+	channels []*channel   // in the order of the settings; the slice is replaced, never modified
 	feeds    map[*Feed]bool
 }
 
@@ -31,7 +31,7 @@ func (r *registry) all() []*channel {
 	return r.channels
 }
 
-// named returns the channel of a notifier, nil where the settings name none.
+// named returns the channel of a notifier; nil: it is not in the settings.
 func (r *registry) named(name string) *channel {
 	for _, c := range r.all() {
 		if c.Name == name {
@@ -41,8 +41,8 @@ func (r *registry) named(name string) *channel {
 	return nil
 }
 
-// set replaces the notifiers. A channel whose notifier stays keeps its lanes; what
-// waits for a notifier that left the settings stays in the table.
+// set replaces the notifiers. A notifier that stays keeps its channel and lanes; the
+// deliveries to one that was removed stay in the table.
 func (r *registry) set(notifiers []Notifier) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,7 +79,7 @@ func (r *registry) set(notifiers []Notifier) {
 	r.added.Notify()
 }
 
-// addFeed lets a feed fill the channels, future ones too.
+// addFeed connects a feed to all channels, present and future.
 func (r *registry) addFeed(f *Feed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -89,7 +89,7 @@ func (r *registry) addFeed(f *Feed) {
 	}
 }
 
-// removeFeed takes a feed and its lanes out of the channels.
+// removeFeed removes a feed and its lanes from the channels.
 func (r *registry) removeFeed(f *Feed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,7 +99,7 @@ func (r *registry) removeFeed(f *Feed) {
 	}
 }
 
-// run runs the channels that do not run yet.
+// run starts the channels that do not run yet.
 func (r *registry) run(ctx context.Context, running *sync.WaitGroup) {
 	for _, c := range r.all() {
 		if !c.running {

@@ -12,10 +12,10 @@ import (
 // A Filter selects the events that a notifier gets.
 type Filter struct {
 	Events []string          // types, such as "push.stopped", or patterns: "push.*", "*"
-	Match  map[string]string // shell patterns on task labels; all must match. An event of no task needs none
+	Match  map[string]string // shell patterns on task labels; all must match. Events that belong to no task match any
 }
 
-// Validate returns the filter's faults.
+// Validate returns all faults of the filter.
 func (f Filter) Validate() []error {
 	var errs []error
 	if len(f.Events) == 0 {
@@ -23,7 +23,7 @@ func (f Filter) Validate() []error {
 	}
 	for _, pattern := range f.Events {
 		if !slices.ContainsFunc(watcher.EventTypes, func(t watcher.EventType) bool { return matches(pattern, t) }) {
-			errs = append(errs, fmt.Errorf(`events: %q is no type of event: want one of %s, or a pattern such as "push.*" or "*"`, pattern, typeList()))
+			errs = append(errs, fmt.Errorf(`events: %q is not an event type: want one of %s, or a pattern such as "push.*" or "*"`, pattern, typeList()))
 		}
 	}
 	for label, pattern := range f.Match {
@@ -34,7 +34,7 @@ func (f Filter) Validate() []error {
 	return errs
 }
 
-// typeList lists the types of events for an error's text.
+// typeList lists the event types for an error message.
 func typeList() string {
 	var names []string
 	for _, t := range watcher.EventTypes {
@@ -53,7 +53,7 @@ func matches(pattern string, t watcher.EventType) bool {
 	return pattern == "*" || strings.HasSuffix(group, ".") && strings.HasPrefix(string(t), group)
 }
 
-// Wants reports whether the filter lets an event through.
+// Wants reports whether the filter selects an event.
 func (f Filter) Wants(t watcher.EventType, labels map[string]string) bool {
 	if !slices.ContainsFunc(f.Events, func(pattern string) bool { return matches(pattern, t) }) {
 		return false

@@ -45,7 +45,7 @@ func TestFilterValidate(t *testing.T) {
 		{notify.Filter{Events: []string{"push.*", "watcher.blind", "*"}, Match: map[string]string{"course": "math-[1-3]*"}}, nil},
 		{notify.Filter{}, []string{"events = []"}},
 		{notify.Filter{Events: []string{"push.done", "push", "push*", "*.failed", "pull.*", ""}}, []string{
-			`"push.done" is no type`, `"push" is no type`, `"push*" is no type`, `"*.failed" is no type`, `"pull.*" is no type`, `"" is no type`,
+			`"push.done" is not an event type`, `"push" is not an event type`, `"push*" is not an event type`, `"*.failed" is not an event type`, `"pull.*" is not an event type`, `"" is not an event type`,
 		}},
 		{notify.Filter{Events: []string{"*"}, Match: map[string]string{"course": "math-["}}, []string{`match.course = "math-["`}},
 	} {

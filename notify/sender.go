@@ -12,33 +12,32 @@ type Sender interface {
 	// accepted the event; any other outcome is a [*SendError]. status is the HTTP
 	// status of the answer, 0 where there was none.
 	//
-	// It ends with ctx at the latest, and reads a bounded part of any answer.
-	// No error of it shows a secret or the credentials in a URL. It may be
-	// called by many goroutines at once.
+	// It returns when ctx ends at the latest, and reads a bounded part of any answer.
+	// Its errors show no secret and no credentials of a URL. It is safe for concurrent
+	// use.
 	Send(ctx context.Context, d *Delivery) (status int, err error)
 }
 
-// A SendError is an attempt that failed: why, and what follows.
+// A SendError is a failed attempt: why it failed, and what follows.
 type SendError struct {
 	Cause  Cause
 	Reason string // for people and for the delivery's log, without secrets
 	// Final: another attempt will not help. The delivery goes to dead letter.
 	Final bool
-	// Gone: the receiver wants nothing more, ever. All its deliveries go to dead
-	// letter until somebody resumes the notifier.
+	// Gone: the receiver wants no more events. All its deliveries go to dead letter
+	// until an operator resumes the notifier.
 	Gone bool
-	// RetryAfter is the earliest time at which the receiver wants to hear from
-	// this notifier again, about anything; zero where it did not say. No more
-	// than a day of it is kept to.
+	// RetryAfter is until when the receiver asks for a pause, for all deliveries; zero:
+	// it does not. It is honoured for a day at most.
 	RetryAfter time.Time
-	Err        error // the error below, where there is one
+	Err        error // the underlying error, if any
 }
 
 func (e *SendError) Error() string { return e.Reason }
 func (e *SendError) Unwrap() error { return e.Err }
 
-// pause returns until when the receiver wants a pause: [MaxPause] from now at most, and
-// the zero time where it wants none.
+// pause returns until when the receiver asks for a pause: at most [MaxPause] from now;
+// zero: it does not.
 func (e *SendError) pause(now time.Time) time.Time {
 	if latest := now.Add(MaxPause); e.RetryAfter.After(latest) {
 		return latest
@@ -46,6 +45,6 @@ func (e *SendError) pause(now time.Time) time.Time {
 	return e.RetryAfter
 }
 
-// outage reports whether the receiver as a whole, or the way to it, failed rather
-// than what was sent to it.
+// outage reports whether the fault lies with the receiver as a whole, or the path to it,
+// rather than with this event.
 func (e *SendError) outage() bool { return !e.Final && !e.Cause.answered() }

@@ -11,13 +11,12 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// write writes outcomes in batches: nobody waits for a single one. What is not written
-// when ctx ends is written after it.
+// write writes outcomes in batches. When ctx ends it writes what is left and returns.
 func (f *Feed) write(ctx context.Context) error {
 	saving, cut := outlive(ctx, 2*stopGrace)
 	defer cut()
 	var batch []Outcome
-	var due time.Time // of the batch
+	var due time.Time // when the batch must be written
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -36,7 +35,7 @@ func (f *Feed) write(ctx context.Context) error {
 			err = f.save(saving, batch)
 		case <-timer.C:
 			err = f.save(saving, batch)
-		case c := <-f.gone: // after the last outcomes of its attempts
+		case c := <-f.gone: // the outcomes of its attempts come first
 			if err = f.flush(saving, batch); err == nil {
 				err = f.markDead(ctx, c)
 			}
@@ -50,10 +49,10 @@ func (f *Feed) write(ctx context.Context) error {
 	}
 }
 
-// drain awaits the attempts in flight and writes their outcomes, and the batch before
-// them, so that the next sender repeats none of them.
+// drain awaits the attempts in flight, and writes the batch and their outcomes, so that
+// the next process repeats none of them.
 func (f *Feed) drain(ctx context.Context, batch []Outcome) error {
-	f.registry.removeFeed(f) // from here on no attempt begins
+	f.registry.removeFeed(f) // no attempt starts after this
 	waiting, sent := context.WithTimeout(ctx, stopGrace)
 	defer sent()
 	go func() {
@@ -86,7 +85,7 @@ func (f *Feed) flush(ctx context.Context, batch []Outcome) error {
 	return nil
 }
 
-// maxWait is how long an outcome may wait for others to be written with.
+// maxWait is how long an outcome may wait to be written together with others.
 func (o *Outcome) maxWait() time.Duration {
 	if o.State == Pending && o.Notifier == nil && o.Announce == nil {
 		return retryWait
@@ -94,7 +93,7 @@ func (o *Outcome) maxWait() time.Duration {
 	return settleWait
 }
 
-// gather adds the outcomes that are queued already to a batch.
+// gather adds queued outcomes to a batch, as far as there is room.
 func (f *Feed) gather(batch []Outcome) []Outcome {
 	for len(batch) < settleBatch {
 		select {
@@ -107,8 +106,8 @@ func (f *Feed) gather(batch []Outcome) []Outcome {
 	return batch
 }
 
-// save writes a batch, and repeats it while the store fails. It returns an error only
-// where the account has another owner.
+// save writes a batch, and retries while the store fails. It returns an error only if
+// the account has another owner.
 func (f *Feed) save(ctx context.Context, batch []Outcome) error {
 	var failing loop.Condition
 	for attempt := 0; len(batch) > 0; attempt++ {
@@ -123,7 +122,7 @@ func (f *Feed) save(ctx context.Context, batch []Outcome) error {
 		case errors.Is(err, watcher.ErrFenced):
 			return err
 		case ctx.Err() != nil:
-			return nil // they are sent again after the next start
+			return nil // these deliveries are sent again after the next start
 		}
 		if failing.Begin(time.Now()) {
 			f.log.Error("settling deliveries fails", zap.Int("deliveries", len(batch)), zap.Error(err))
@@ -142,8 +141,8 @@ func (f *Feed) countEvents(batch []Outcome) {
 	}
 }
 
-// markDead makes dead all that waits for a notifier that is gone, in steps between
-// which others write.
+// markDead marks all pending deliveries to a gone notifier as dead, in steps so that
+// other writes get their turn.
 func (f *Feed) markDead(ctx context.Context, c *channel) error {
 	for n := settleBatch; n == settleBatch && c.isGone() && ctx.Err() == nil; {
 		var err error

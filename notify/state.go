@@ -2,16 +2,15 @@ package notify
 
 import "time"
 
-// A NotifierRecord is what is known of a notifier beyond its settings. It is saved,
-// so that a restart changes nothing about it.
+// A NotifierRecord is the persisted state of a notifier. It survives restarts.
 type NotifierRecord struct {
 	Notifier    string
 	Version     int64 // rises with every change
 	State       NotifierState
-	PausedUntil time.Time // the notifier asked for a pause until then (Retry-After); zero: it did not
-	DownSince   time.Time // its breaker is open since then; zero: it is not
+	PausedUntil time.Time // the end of a pause that the notifier asked for (Retry-After); zero: none
+	DownSince   time.Time // since when its breaker is open; zero: it is closed
 	NextProbeAt time.Time // while it is down
-	Reason      string    // the failure behind its state; empty once a delivery succeeded
+	Reason      string    // the failure that led to the state; empty once a delivery succeeded
 	ChangedAt   time.Time
 }
 
@@ -22,10 +21,10 @@ type NotifierState string
 const (
 	// Active: events are delivered.
 	Active NotifierState = "active"
-	// Paused: somebody has paused it. Its deliveries wait, and grow older.
+	// Paused: an operator paused it. Its deliveries wait, and continue to age.
 	Paused NotifierState = "paused"
-	// Down: it does not answer, and is probed. A saved record is never Down: it has
-	// DownSince.
+	// Down: it does not answer and is probed. A saved record has DownSince instead, and
+	// is never Down.
 	Down NotifierState = "down"
 	// Gone: it has answered 410. Its deliveries go to dead letter.
 	Gone NotifierState = "gone"
@@ -36,8 +35,8 @@ func (r *NotifierRecord) allows(now time.Time) bool {
 	return r.State == Active && !now.Before(r.PausedUntil)
 }
 
-// shown is the state as people see it: a notifier that has asked for a pause is
-// [Paused].
+// shown returns the state as people see it: a notifier that asked for a pause is
+// [Paused], one whose breaker is open is [Down].
 func (r *NotifierRecord) shown(now time.Time) NotifierState {
 	switch {
 	case r.State != Active:
@@ -50,14 +49,15 @@ func (r *NotifierRecord) shown(now time.Time) NotifierState {
 	return Active
 }
 
-// change makes the next version of the record.
+// change sets the state and makes a new version of the record.
 func (r *NotifierRecord) change(now time.Time, to NotifierState) {
 	r.Version++
 	r.State, r.ChangedAt = to, stored(now)
 }
 
-// observe records what an attempt showed of the notifier, after its breaker did, and
-// reports whether the record has changed. failure is nil where the attempt succeeded.
+// observe records what an attempt shows about the notifier, after its breaker has
+// recorded it, and reports whether the record changed. failure is nil if the attempt
+// succeeded.
 func (r *NotifierRecord) observe(now time.Time, b *breaker, failure *SendError, probe bool) (changed bool) {
 	state := r.State
 	switch {
@@ -91,8 +91,7 @@ func (r *NotifierRecord) observe(now time.Time, b *breaker, failure *SendError, 
 	return changed
 }
 
-// stored is a time as it comes back from the database, whose precision is a
-// microsecond, and never earlier.
+// stored rounds a time up to the microsecond, the precision of the database.
 func stored(t time.Time) time.Time {
 	cut := t.Truncate(time.Microsecond)
 	if cut.Before(t) {

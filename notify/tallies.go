@@ -8,15 +8,15 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// tallies are those of the archive, kept for a while: scrapes come often, and counting
-// a large backlog takes its time.
+// tallies caches the archive's tallies: scrapes come often, and counting a large backlog
+// is slow.
 type tallies struct {
 	archive Archive
 	stale   atomic.Bool // the next call of get counts
-	free    loop.Signal // whoever receives it may use what follows, and notifies it after
+	free    loop.Signal // locks the fields below; unlike a mutex, waiting for it ends with a context
 
 	last    map[string]Tally // by notifier
-	err     error            // of the last counting
+	err     error            // of the last count
 	counted time.Time
 	took    time.Duration
 }
@@ -31,10 +31,11 @@ const (
 	countEvery   = 100 * time.Millisecond
 	countAgain   = 10 * time.Second // after a failure
 	countTimeout = 5 * time.Second
-	countShare   = 20 // counting takes at most this part of the time, as its denominator
+	countShare   = 20 // counting takes at most one part in countShare of the time
 )
 
-// get returns tallies that are a moment old at most, or more where counting takes long. A failure is kept as well: while the database hangs few wait for it.
+// get returns tallies that are at most a moment old, or older if counting is slow.
+// Failures are cached too, so that few callers wait for a database that hangs.
 func (t *tallies) get(ctx context.Context) (map[string]Tally, error) {
 	select {
 	case <-t.free:
@@ -49,7 +50,7 @@ func (t *tallies) get(ctx context.Context) (map[string]Tally, error) {
 	counting, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
 	last, err := t.archive.Tallies(counting)
-	if ctx.Err() != nil { // the caller has no time: the next one may have
+	if ctx.Err() != nil { // the caller's time was too short: keep this from the next one
 		return nil, context.Cause(ctx)
 	}
 	t.last, t.err, t.counted = last, err, time.Now()
@@ -57,11 +58,11 @@ func (t *tallies) get(ctx context.Context) (map[string]Tally, error) {
 	return last, err
 }
 
-// expire makes the next call of get count. Call it after a change that people look for
-// at once.
+// expire makes the next call of get count again. Call it after a change that people
+// expect to see at once.
 func (t *tallies) expire() { t.stale.Store(true) }
 
-// keep is for how long the last counting is good.
+// keep is how long the last count is reused.
 func (t *tallies) keep() time.Duration {
 	if t.err != nil {
 		return countAgain

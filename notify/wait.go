@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// explain says of the pending ones among some records what they wait for.
+// explain sets WaitsFor in the pending ones among some records.
 func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
 	now := time.Now()
-	var open []DeliveryID // whose notifier is not the reason
+	var open []DeliveryID // those that do not wait for their notifier
 	for i := range records {
 		r := &records[i]
 		if r.State != Pending {
@@ -48,12 +48,12 @@ func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
 	return nil
 }
 
-// laneHead returns the delivery at the head of a record's lane, where that is another,
-// and this process holds both in memory. The archive finds it for the events of tasks
-// alone: among the others it would have to look at all.
+// laneHead returns the delivery at the head of a record's lane, if that is another one
+// and this process holds both in memory. It is for events that belong to no task, among
+// which [Archive.Ahead] does not search: it would have to read all of them.
 func (d *Dispatcher) laneHead(r *Record) (DeliveryID, bool) {
 	c := d.registry.named(r.Notifier)
-	if c == nil { // it left the settings just now
+	if c == nil { // it was just removed from the settings
 		return DeliveryID{}, false
 	}
 	c.mu.Lock()
@@ -67,7 +67,8 @@ func (d *Dispatcher) laneHead(r *Record) (DeliveryID, bool) {
 	return DeliveryID{}, false
 }
 
-// waitsForNotifier says why nothing is sent to a notifier now; empty: it is.
+// waitsForNotifier returns why nothing is sent to a notifier now; empty: it receives
+// deliveries.
 func (d *Dispatcher) waitsForNotifier(now time.Time, notifier string) string {
 	c := d.registry.named(notifier)
 	if c == nil {

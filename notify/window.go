@@ -1,19 +1,19 @@
 package notify
 
-// A channel holds a window of the table in memory. Deliveries that wait for another
-// attempt are held without their bodies, so that many failing ones leave room for new
+// The size of the window of the table that a channel holds in memory. Deliveries that
+// wait for a retry are held without their bodies, so that failing ones leave room for new
 // ones.
 const (
 	windowSize = 4096    // deliveries with their bodies
-	maxHeld    = 1 << 17 // deliveries, and at most a page more
+	maxHeld    = 1 << 17 // deliveries, exceeded by a page at most
 	pageSize   = 512     // deliveries read from the table at a time
 )
 
-// A cursor says how far a channel has read the deliveries of an account.
+// A cursor is how far a channel has read the deliveries of an account.
 type cursor struct {
-	read   int64 // the highest position that was read
-	newest int64 // the highest position that was seen
-	behind bool  // some between them wait in the table
+	read   int64 // the highest position that was taken into memory
+	newest int64 // the highest position that was committed
+	behind bool  // deliveries between the two wait in the table
 }
 
 // A demand is what a channel needs from a feed.
@@ -22,17 +22,17 @@ type demand int
 const (
 	nothing     demand = iota
 	nextPage           // the next page of the table
-	deadLetters        // its pending deliveries made dead: it is gone
+	deadLetters        // that its pending deliveries are marked dead: it is gone
 )
 
-// addFeed adds a feed, of which everything is still to be read.
+// addFeed adds a feed whose deliveries are all still to be read.
 func (c *channel) addFeed(f *Feed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cursors[f] = &cursor{behind: true}
 }
 
-// removeFeed forgets a feed and its lanes, which may make room for the others.
+// removeFeed drops a feed and its lanes, which may make room for others.
 func (c *channel) removeFeed(f *Feed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,8 +41,8 @@ func (c *channel) removeFeed(f *Feed) {
 	c.refill()
 }
 
-// offer adds a delivery that was just committed, where there is room and none before
-// it waits in the table.
+// offer adds a delivery that was just committed, if there is room and no earlier one
+// waits in the table.
 func (c *channel) offer(f *Feed, d Delivery) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,17 +62,17 @@ func (c *channel) offer(f *Feed, d Delivery) {
 	c.work.Notify()
 }
 
-// full reports whether n more deliveries are too many.
+// full reports whether there is no room for n more deliveries.
 func (c *channel) full(n int) bool { return c.lanes.loaded+n > windowSize || c.lanes.held+n > maxHeld }
 
-// demands returns what the channel needs from a feed now: of a page, after which
-// position, and what the newest one is.
+// demands returns what the channel needs from a feed now; for a page, also the position
+// after which it starts and the newest one.
 func (c *channel) demands(f *Feed) (after, newest int64, what demand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := c.cursors[f]
 	switch {
-	case at == nil || !at.behind || c.detached > 0: // what is in flight would be read again
+	case at == nil || !at.behind || c.detached > 0: // detached attempts would be read again
 		return 0, 0, nothing
 	case c.record.State == Gone:
 		return 0, 0, deadLetters
@@ -82,14 +82,14 @@ func (c *channel) demands(f *Feed) (after, newest int64, what demand) {
 	return at.read, at.newest, nextPage
 }
 
-// addPage adds the page of deliveries after a position, which was read when the newest
-// was as given.
+// addPage adds a page of deliveries that starts after a position. newest is the newest
+// position when it was read.
 func (c *channel) addPage(f *Feed, deliveries []Delivery, after, newest int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := c.cursors[f]
 	if at == nil || at.read != after || c.record.State == Gone {
-		return // the page is out of date
+		return // the page is outdated
 	}
 	for _, d := range deliveries {
 		c.lanes.add(f, d)
@@ -102,8 +102,8 @@ func (c *channel) addPage(f *Feed, deliveries []Delivery, after, newest int64) {
 	c.work.Notify()
 }
 
-// refill makes the feeds that are behind read on, once there is room for some bodies.
-// The caller holds c.mu.
+// refill wakes the feeds that are behind once there is room for bodies. The caller holds
+// c.mu.
 func (c *channel) refill() {
 	if (c.lanes.loaded > windowSize/2 || c.full(1)) && c.record.State != Gone {
 		return

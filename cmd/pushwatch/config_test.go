@@ -193,7 +193,7 @@ func TestFaults(t *testing.T) {
 		{`url = "https://classroom.example/hooks/push"`, `url = "classroom.example"`, `config.toml:22:1: notifiers[0].url: in the settings: want "https://" (or "http://") and a host`},
 		{`secrets = [{ file = "hook" }]`, `secrets = [{ file = "key" }]`, `config.toml:23:12: notifiers[0].secrets[0]: file FOLDER/key: parse webhook secret: not base64: want "whsec_" and standard base64 with its padding, on one line`},
 		{`secrets = [{ file = "hook" }]`, ``, `config.toml:19:3: notifiers[0].secrets: 0 are set: want 1 to 16`},
-		{`events = ["push.*"]`, `events = ["push.moved"]`, `config.toml:24:1: notifiers[0].events: "push.moved" is no type of event: want one of ` + eventTypes + `, or a pattern such as "push.*" or "*"`},
+		{`events = ["push.*"]`, `events = ["push.moved"]`, `config.toml:24:1: notifiers[0].events: "push.moved" is not an event type: want one of ` + eventTypes + `, or a pattern such as "push.*" or "*"`},
 		{`events = ["push.*"]`, ``, `config.toml:19:3: notifiers[0].events = []: want at least one type or pattern, such as ["push.stopped", "push.failed"] or ["*"]`},
 		{`timeout = "15s"`, `timeout = "0s"`, `config.toml:25:1: notifiers[0].timeout = "0s": want at least "100ms"`},
 		{`timeout = "15s"`, `max_age = "1ns"`, `config.toml:25:1: notifiers[0].max_age = "1ns": want at least "1s"`},
@@ -206,7 +206,7 @@ func TestFaults(t *testing.T) {
 		{`timeout = "15s"`, `match = { course = "[" }`, `config.toml:25:11: notifiers[0].match.course = "[": want a shell pattern, such as "math-*"`},
 		{`timeout = "15s"`, `final_status = [200]`, `config.toml:25:1: notifiers[0].final_status: 200: want statuses from 300 to 599, other than 410, which ends all deliveries as it is`},
 		{`timeout = "15s"`, `fallback = "oncall"`, `config.toml:25:1: notifiers[0].fallback = "oncall": want the name of another notifier`},
-		{`timeout = "15s"`, `fallback = "classroom"`, `config.toml:25:1: notifiers[0].fallback = "classroom": goes in a circle: classroom → classroom`},
+		{`timeout = "15s"`, `fallback = "classroom"`, `config.toml:25:1: notifiers[0].fallback = "classroom": is a cycle: classroom → classroom`},
 		{`timeout = "15s"`, "[[notifiers]]\nname = \"classroom\"\ntype = \"log\"\nevents = [\"*\"]", `config.toml:26:1: notifiers[1].name = "classroom": is used before: want a name of its own`},
 	} {
 		if strings.Count(sound, c.line+"\n") != 1 {
@@ -328,7 +328,7 @@ tasks = [7]
 		`:4:23: accounts[1].secret_id is no secret: want`,
 		`:4:66: accounts[1].region = 7: want text in quotes`,
 		`:4:3: accounts[1].sdk_app_ids is missing`,
-		`:6:44: notifiers[0].events: "push.moved" is no type of event`,
+		`:6:44: notifiers[0].events: "push.moved" is not an event type`,
 		`:6:74: notifiers[0].match.course is a table: want text in quotes`,
 		`:7:10: tasks[0] is a number: want a table`,
 	} {

@@ -11,8 +11,8 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// contain runs code of a service, and makes an error of a panic in it. What it
-// panicked with may hold anything, and is dropped.
+// contain runs code of a service and turns a panic into an error. The panic's value may
+// hold secrets, and is dropped.
 func contain(f func() error) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -22,28 +22,28 @@ func contain(f func() error) (err error) {
 	return f()
 }
 
-// The library gives no context to its requests and lets nobody choose their transport:
-// most of its services use [http.DefaultTransport]. So that is the carrier, which has to
-// know whose request it is given. It is that of the attempt whose code runs: one runs at
-// a time, and none while a request of its own is on its way, so that none waits for
-// another's receiver.
+// The library's requests carry no context, and most of its services use
+// [http.DefaultTransport]. The carrier therefore replaces that one, and must know which
+// attempt a request belongs to: the one whose code is running. Only one runs at a time,
+// but its lock is released during its requests, so that no attempt waits for another's
+// receiver.
 var (
-	libraryCode sync.Mutex      // held by the attempt whose code runs
-	running     *libraryAttempt // which that is
+	libraryCode sync.Mutex      // held by the attempt whose code is running
+	running     *libraryAttempt // that attempt; guarded by libraryCode
 )
 
-// A libraryAttempt is one attempt that the library makes.
+// A libraryAttempt is one attempt through the library.
 type libraryAttempt struct {
 	ctx       context.Context
 	transport *transport.Transport
 	alias     string
 	hidden    []string
 
-	answer *transport.Answer // the last
-	failed error             // of the last request, which had no answer
+	answer *transport.Answer // to the last request
+	failed error             // why the last request had no answer
 }
 
-// run runs code of the library, whose requests are the attempt's.
+// run runs code of the library. The requests that it makes belong to the attempt.
 func (a *libraryAttempt) run(f func() error) error {
 	installCarrier()
 	libraryCode.Lock()
@@ -53,16 +53,15 @@ func (a *libraryAttempt) run(f func() error) error {
 	return contain(f)
 }
 
-// installCarrier puts the carrier in the place of [http.DefaultTransport]. Nothing else
-// in the process uses that.
+// installCarrier replaces [http.DefaultTransport], which nothing else in the process uses.
 var installCarrier = sync.OnceFunc(func() { http.DefaultTransport = theCarrier })
 
-// A carrier is the transport of the library's requests.
+// A carrier is the [http.RoundTripper] of the library's requests.
 type carrier struct{ others http.RoundTripper }
 
 var theCarrier = carrier{http.DefaultTransport}
 
-// errRedirect ends a request that was answered by a redirect, which is not followed.
+// errRedirect is the error of a request that was answered with a redirect.
 var errRedirect = errors.New("redirects are not followed")
 
 // RoundTrip implements [http.RoundTripper].

@@ -1,21 +1,20 @@
-// Package chat sends people short texts of events, by chat, mail or push message.
+// Package chat sends people short texts about events, by chat, mail or push message.
 //
-// Where to is a URL that names the service. Three kinds of code take it there:
+// The destination is a URL that names the service. There are three ways to send:
 //
 //   - Slack, Teams, Discord, Telegram, WeCom, DingTalk, Lark (Feishu) and Google Chat
-//     have a row each in the table services: which URLs are theirs, what is posted, and
-//     which answer means what. A service's own https URL is taken as it is.
+//     have an entry each in the table services: which URLs are theirs, what is posted,
+//     and what their answers mean. The https URL that such a service issues is accepted.
 //   - "smtp://…" is mail.
-//   - Every other service is written to by the library shoutrrr, whose URLs
+//   - All other services use the library shoutrrr, whose URLs
 //     https://shoutrrr.nickfedor.com describes.
 //
-// All of them go through package transport, with its guard of addresses, proxy,
-// certificate authorities and limits. A text counts as delivered when the answer is the
-// success that the service documents: a status alone does not do, since many services
-// refuse with 200.
+// All of them use package transport, with its address guard, proxy, certificate
+// authorities and limits. A text counts as delivered when the answer is the success that
+// the service documents; a status is not enough, because many services refuse with 200.
 //
-// One notifier writes to one recipient. A URL that names several is refused: when one
-// of them refuses a text, a retry would send it to the others again.
+// A notifier writes to one recipient. A URL that names several is refused: if one of them
+// refused a text, a retry would send it to the others again.
 //
 // The whole URL is a secret: no error shows more of it than the service's name.
 package chat
@@ -25,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -34,18 +34,18 @@ import (
 	"pushwatch/watcher/setting"
 )
 
-// Config describes one place to write to. A zero field is its default.
+// Config describes one destination. A zero field is its default.
 type Config struct {
 	transport.Config
 	Name string // of the notifier
-	// URL is where to write to. It is read at each attempt.
+	// URL names the service and the recipient. It is read at each attempt.
 	URL setting.Secret
 	// Language is one of [Languages]; default [DefaultLanguage].
 	Language string
 }
 
-// Validate returns all that is wrong with c, each with the setting's name and what
-// would be right. Files and variables are read; nothing is sent.
+// Validate returns all faults of c, each with the setting's name and what would be right.
+// It reads files and variables, and sends nothing.
 func (c Config) Validate() []error {
 	faults := c.Config.Validate()
 	if _, err := readURL(c.URL); err != nil {
@@ -57,35 +57,30 @@ func (c Config) Validate() []error {
 	return faults
 }
 
-// A Sender writes to one place. It is a [notify.Sender].
+// A Sender writes to one destination. It is a [notify.Sender].
 type Sender struct {
 	config    Config
 	language  *language
 	transport *transport.Transport
 
-	mu   sync.Mutex
-	last *place // the last that was written to
+	mu      sync.Mutex
+	to      destination
+	lastURL string // of to
 }
 
-// A place is what a URL leads to.
-type place struct {
-	url string
-	destination
-}
-
-// A destination is somebody that a service reaches.
+// A destination is one recipient at a service.
 type destination interface {
-	// name is the service's.
+	// name returns the service's name.
 	name() string
-	// style is how the service takes texts.
+	// style returns how the service accepts texts.
 	style() style
-	// send makes one attempt, as [notify.Sender] has it.
+	// send makes one attempt, as in [notify.Sender].
 	send(ctx context.Context, t *transport.Transport, m message) (status int, err error)
-	// check reports whether the service can be reached, without writing to anybody.
+	// check reports whether the service can be reached. It sends no text.
 	check(ctx context.Context, t *transport.Transport) error
 }
 
-// A message is an event as a service takes it.
+// A message is the text of an event for a service.
 type message struct {
 	id   string // of the event
 	text string
@@ -106,68 +101,68 @@ func New(c Config) (*Sender, error) {
 	return &Sender{config: c, language: languages[cmp.Or(c.Language, DefaultLanguage)], transport: carrier}, nil
 }
 
-// Target returns what may be shown of where the sender writes to: the service's
-// name, such as "slack". It is empty while the URL cannot be read.
+// Target returns the service's name, such as "slack": the part of the URL that is not
+// secret. It is empty while the URL cannot be read.
 func (s *Sender) Target() string {
-	p, err := s.place()
+	to, err := s.destination()
 	if err != nil {
 		return ""
 	}
-	return p.name()
+	return to.name()
 }
 
 // Send implements [notify.Sender].
 func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err error) {
-	p, err := s.place()
+	to, err := s.destination()
 	if err != nil {
 		return 0, transport.SettingsError(err)
 	}
-	style := p.style()
+	style := to.style()
 	text, err := s.language.text(d.Body, &style)
 	if err != nil {
 		return 0, &notify.SendError{Reason: err.Error(), Final: true, Err: err}
 	}
-	return p.send(ctx, s.transport, message{id: d.EventID, text: text})
+	return to.send(ctx, s.transport, message{id: d.EventID, text: text})
 }
 
-// Check reports whether the service can be reached, under the rules of an attempt.
-// Nothing is written to anybody. [ErrUnknownHost]: neither the service nor its URL
-// says which host that is.
+// Check reports whether the service can be reached, under the rules of an attempt. It
+// sends no text. The error is [ErrUnknownHost] if neither the service nor its URL names
+// a host.
 func (s *Sender) Check(ctx context.Context) error {
-	p, err := s.place()
+	to, err := s.destination()
 	if err != nil {
 		return transport.SettingsError(err)
 	}
-	return p.check(ctx, s.transport)
+	return to.check(ctx, s.transport)
 }
 
-// place reads the URL. What it leads to is kept while the URL stays the same: some
-// services have to be logged in to.
-func (s *Sender) place() (*place, error) {
+// destination reads the URL. The destination is kept while the URL stays the same,
+// because some services need a login.
+func (s *Sender) destination() (destination, error) {
 	text, err := s.config.URL.Value()
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last == nil || s.last.url != text {
+	if s.to == nil || s.lastURL != text {
 		to, err := readURL(s.config.URL)
 		if err != nil {
 			return nil, fmt.Errorf("url: %w", err)
 		}
-		s.last = &place{url: text, destination: to}
+		s.to, s.lastURL = to, text
 	}
-	return s.last, nil
+	return s.to, nil
 }
 
-// words are what may be secret of a service's URL: the whole and each part of it.
+// words returns what may be secret in a service's URL: the whole and each part of it.
 func words(text string) []string {
 	return append([]string{text}, strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune("/?&=:@,;#%+", c) })...)
 }
 
-// serviceNames are all that a URL can name.
+// serviceNames returns the names of all services, sorted.
 func serviceNames() []string {
-	names := append(libraryNames(), mailName)
+	names := slices.AppendSeq([]string{mailName}, maps.Keys(libraryServices))
 	for _, s := range services {
 		names = append(names, s.names...)
 	}

@@ -4,19 +4,16 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
-
-	"pushwatch/notify/transport"
 )
 
-// dingTalk is DingTalk by a group's custom bot (https://open.dingtalk.com/document/robots/custom-robot-access).
+// dingTalk is DingTalk through a group's custom bot
+// (https://open.dingtalk.com/document/robots/custom-robot-access).
 var dingTalk = &service{
 	names: []string{"dingtalk"},
-	style: style{limit: 15_000, length: inBytes}, // of 20,000 for all that is posted
+	style: style{limit: 15_000, length: inBytes}, // out of 20,000 for the whole request
 	own: func(u *url.URL) *post {
 		query := u.Query()
 		known := u.Host == "oapi.dingtalk.com" || u.Host == "oapi.dingtalk.io"
@@ -41,10 +38,10 @@ var dingTalk = &service{
 		p.title = query.Get("title")
 		return p, nil
 	},
-	judge: judgeDingTalk,
+	judge: dingTalkCodes.judge,
 }
 
-// dingTalkPost signs each request where the query has the bot's secret.
+// dingTalkPost returns a post that signs its requests if the query has the bot's secret.
 func dingTalkPost(host, token string, query url.Values) *post {
 	to := url.URL{Scheme: "https", Host: host, Path: "/robot/send", RawQuery: url.Values{"access_token": {token}}.Encode()}
 	secret := query.Get("secret")
@@ -66,33 +63,14 @@ func dingTalkPost(host, token string, query url.Values) *post {
 	return p
 }
 
-// The codes are of https://open.dingtalk.com/document/robots/custom-robot-access.
-var (
-	dingTalkThrottled = []int64{90018, 90030, 130101, 130102, 410100}
-	dingTalkFinal     = []int64{
-		40014, 40035, 43004, 300001, 300005, 310000, // what was sent, keywords and signature among it
+// dingTalkCodes are documented at
+// https://open.dingtalk.com/document/robots/custom-robot-access.
+var dingTalkCodes = codes{
+	throttled: []int64{90018, 90030, 130101, 130102, 410100},
+	pause:     10 * time.Minute, // after more than 20 messages within a minute
+	final: []int64{
+		40014, 40035, 43004, 300001, 300005, 310000, // the request, such as its signature or a missing keyword
 		400013, 400101, 400102, 400105, 400106, // the group or the bot is gone
 		430101, 430102, 430103, 430104, // the content
-	}
-)
-
-// dingTalkPause is how long DingTalk takes nothing from a bot that has sent more than 20
-// messages within a minute.
-const dingTalkPause = 10 * time.Minute
-
-// judgeDingTalk: "errcode" 0 is success.
-func judgeDingTalk(a *transport.Answer) verdict {
-	o := readObject(a.Body)
-	code, ok := o.code("errcode")
-	switch {
-	case !ok:
-		return verdict{}
-	case code == 0 && a.Status == http.StatusOK:
-		return verdict{accepted: true}
-	}
-	v := byCode(code, o.text("errmsg"), dingTalkThrottled, dingTalkFinal)
-	if slices.Contains(dingTalkThrottled, code) {
-		v.wait = dingTalkPause
-	}
-	return v
+	},
 }

@@ -13,7 +13,8 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// discord is Discord by webhook (https://docs.discord.com/developers/resources/webhook#execute-webhook).
+// discord is Discord through a webhook
+// (https://docs.discord.com/developers/resources/webhook#execute-webhook).
 var discord = &service{
 	names: []string{"discord"},
 	style: style{limit: 2000, length: inUTF16, markup: markdown},
@@ -33,7 +34,7 @@ var discordPath = regexp.MustCompile(`^/api(/v[0-9]+)?/webhooks/[^/]+/[^/]+$`)
 // parseDiscord reads "discord://TOKEN@ID".
 func parseDiscord(u *url.URL) (*post, error) {
 	query, err := parameters(u, "title", "username", "avatar", "avatarurl", "thread_id",
-		"color", "colorerror", "colorwarn", "colorinfo", "colordebug", "splitlines", "json") // these are of no use for a text
+		"color", "colorerror", "colorwarn", "colorinfo", "colordebug", "splitlines", "json") // those in this line have no effect
 	token := u.User.Username()
 	if err != nil || u.Host == "" || token == "" || u.Path != "" {
 		return nil, errForm
@@ -48,7 +49,7 @@ func parseDiscord(u *url.URL) (*post, error) {
 func discordPost(u *url.URL, query url.Values) *post {
 	to := *u
 	parameters := to.Query()
-	parameters.Set("wait", "true") // else a message that is not saved is no error
+	parameters.Set("wait", "true") // otherwise Discord reports no error for a message that it did not save
 	to.RawQuery = parameters.Encode()
 	return &post{url: &to, title: query.Get("title"), hidden: words(u.String()), payload: func(text string, _ time.Time) any {
 		const suppressEmbeds = 1 << 2
@@ -63,8 +64,8 @@ func discordPost(u *url.URL, query url.Values) *post {
 	}}
 }
 
-// judgeDiscord: 200 with the message, or 204 where it was not waited for. Refusals have
-// "code" and "message"; 429 says in "retry_after" how long to wait, as its header may
+// judgeDiscord: success is 200 with the message, or 204. Refusals have "code" and
+// "message"; 429 has the pause in "retry_after" or a header
 // (https://docs.discord.com/developers/topics/rate-limits).
 func judgeDiscord(a *transport.Answer) verdict {
 	o := readObject(a.Body)
@@ -83,15 +84,14 @@ func judgeDiscord(a *transport.Answer) verdict {
 	case o.has("retry_after"):
 		v.cause = notify.CauseThrottled
 	case a.Status <= 299:
-		v.cause, v.final = notify.CauseRefused, true // Discord's codes are of what was sent
+		v.cause, v.final = notify.CauseRefused, true // Discord's codes concern the request
 	default:
 		v.final = permanent(a.Status)
 	}
 	return v
 }
 
-// resetAfter reads how many seconds a header wants a client to wait that was refused
-// for being too fast.
+// resetAfter reads the pause in seconds from a header of a 429 answer.
 func resetAfter(a *transport.Answer, header string) time.Duration {
 	if a.Status != http.StatusTooManyRequests {
 		return 0

@@ -12,19 +12,19 @@ import (
 	"pushwatch/watcher"
 )
 
-// maxForeign is how much is shown of a text from elsewhere, in bytes.
+// maxForeign is how many bytes of a text from elsewhere are shown.
 const maxForeign = 300
 
-// An event is what the texts are made of: the event as JSON, as far as they use
-// it. Its methods return what is known, fit to be shown to the service at hand, and
-// nothing for what is not known.
+// An event is the data of the text templates. Its methods return what is known, escaped
+// for the service; the zero value if it is not known.
 type event struct {
 	content
 	language *language
 	style    *style
-	most     int // bytes that are shown of a text from elsewhere
+	most     int // bytes of a text from elsewhere that are shown
 }
 
+// content is the part of an event's JSON that the texts use.
 type content struct {
 	Type    watcher.EventType `json:"type"`
 	Source  string            `json:"source"`
@@ -33,7 +33,7 @@ type content struct {
 	Data    struct {
 		watcher.TaskData
 
-		// Of push.blind and the like, and of watcher.*
+		// Of push.blind, push.sighted, push.abandoned and watcher.*
 		Since watcher.Timestamp `json:"since"`
 		Tasks int64             `json:"tasks"`
 
@@ -67,7 +67,7 @@ func (e *event) Class() string {
 // TaskID is the id of the push.
 func (e *event) TaskID() string { return e.foreign(e.Data.TaskID) }
 
-// About is the event's subject: application and id of the push, for one.
+// About is the event's subject, such as application and id of the push.
 func (e *event) About() string { return e.foreign(e.Subject) }
 
 // Account is the account that the event is about.
@@ -86,10 +86,10 @@ func (e *event) Instance() string {
 	return e.foreign(strings.TrimPrefix(e.Source, "urn:pushwatch:"))
 }
 
-// SeenAt is when a task's event was noticed.
+// SeenAt is when a task's event was observed.
 func (e *event) SeenAt() string { return clock(e.Data.ObservedAt) }
 
-// SinceStart is how long before it was noticed the push started.
+// SinceStart is the time from the start of the push to its observation.
 func (e *event) SinceStart() string {
 	if e.Type != watcher.PushStarted {
 		return ""
@@ -97,7 +97,7 @@ func (e *event) SinceStart() string {
 	return e.ago(e.Data.Push.PushStartTime)
 }
 
-// SinceEnd is how long before it was noticed the push ended.
+// SinceEnd is the time from the end of the push to its observation.
 func (e *event) SinceEnd() string {
 	if e.Type != watcher.PushStopped && e.Type != watcher.PushFailed {
 		return ""
@@ -105,7 +105,7 @@ func (e *event) SinceEnd() string {
 	return e.ago(e.Data.Push.PushStopTime)
 }
 
-// SinceLastPoll is how long before that the task was polled.
+// SinceLastPoll is the time from the previous observation to this one.
 func (e *event) SinceLastPoll() string {
 	if e.Data.LastObservedAt.IsZero() {
 		return ""
@@ -123,10 +123,10 @@ func (e *event) ago(seconds *int64) string {
 // StartedAt is when the push began.
 func (e *event) StartedAt() string { return unix(e.Data.Push.PushStartTime) }
 
-// A run is when a push ran.
+// A run is the start, end and duration of a push.
 type run struct{ From, To, For string }
 
-// Ran is when the push ran, once start and end are known.
+// Ran is the run of the push, once start and end are known.
 func (e *event) Ran() *run {
 	start, stop := e.Data.Push.PushStartTime, e.Data.Push.PushStopTime
 	if unix(start) == "" || unix(stop) == "" {
@@ -143,14 +143,14 @@ func (e *event) Exceptions() int64 {
 	return 0
 }
 
-// ExceptionsAdded is by how much that number rose.
+// ExceptionsAdded is by how much that number has risen.
 func (e *event) ExceptionsAdded() int64 { return e.Data.ExceptionsAdded }
 
-// Status is the API's word for where the push is.
+// Status is the API's status of the push.
 func (e *event) Status() string { return e.word(e.Data.Push.Status) }
 
-// OldStatus is the API's word for where the push was before. An event that does not
-// name it has the state before, from which it may follow.
+// OldStatus is the API's previous status of the push. If the event does not name it, it
+// follows from the previous state.
 func (e *event) OldStatus() string {
 	if status := e.Data.PreviousStatus; status != "" {
 		return e.foreign(status)
@@ -164,10 +164,10 @@ func (e *event) OldStatus() string {
 	return ""
 }
 
-// Backup is what the API says of the backup push.
+// Backup is the API's result of the backup push.
 func (e *event) Backup() string { return e.word(e.Data.Push.Backup) }
 
-// FinishReason is the API's word for why the push ended.
+// FinishReason is the API's reason for the end of the push.
 func (e *event) FinishReason() string { return e.word(e.Data.Push.FinishReason) }
 
 // Fault is the API's error: its code and message.
@@ -185,7 +185,7 @@ func (e *event) Fault() string {
 	return code + ": " + e.foreign(message)
 }
 
-// Since is when what cannot be observed was last observed.
+// Since is when the push, application or account was last observed.
 func (e *event) Since() string { return clock(e.Data.Since) }
 
 // BlindFor is how long that is.
@@ -194,7 +194,7 @@ func (e *event) BlindFor() string { return e.span(e.Time.Sub(e.Data.Since.Time))
 // Tasks is how many tasks the event concerns.
 func (e *event) Tasks() int64 { return e.Data.Tasks }
 
-// Notifier is who did not get an event.
+// Notifier is the notifier that did not get an event.
 func (e *event) Notifier() string { return e.foreign(e.Data.Notifier) }
 
 // EventType is the type of the event that was not delivered.
@@ -209,7 +209,7 @@ func (e *event) Attempts() int64 { return e.Data.Attempts }
 // LastError is why the last attempt of a delivery failed.
 func (e *event) LastError() string { return e.foreign(sentence(e.Data.LastError)) }
 
-// clock shows a time to the second, with its day, since people read late.
+// clock formats a time with its date, because people may read the text later.
 func clock(t watcher.Timestamp) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 func unix(seconds *int64) string {
@@ -219,7 +219,7 @@ func unix(seconds *int64) string {
 	return clock(watcher.Timestamp{Time: time.Unix(*seconds, 0)})
 }
 
-// span shows a duration as coarse as people need it: "1h30m", "45s", "6.1s".
+// span formats a duration as precisely as people need: "1h30m", "45s", "6.1s".
 func (e *event) span(d time.Duration) string {
 	precision := 100 * time.Millisecond
 	if d >= 10*time.Second {
@@ -246,21 +246,21 @@ func (e *event) word(s *string) string {
 	return e.foreign(*s)
 }
 
-// foreign makes a text from elsewhere one short line that the service shows as it
-// is: nothing in it is markup, a link or a mention.
+// foreign makes a text from elsewhere one short line that the service shows literally:
+// nothing in it is markup, a link or a mention.
 func (e *event) foreign(s string) string {
 	s = strings.Join(strings.FieldsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
 	for more := ""; ; more = "…" {
-		escaped := e.style.escape(s[:min(len(s), e.most+1)]) // an escape makes nothing shorter
+		escaped := e.style.escape(s[:min(len(s), e.most+1)]) // escaping never shortens
 		if len(s) <= e.most && len(escaped) <= e.most {
 			return escaped + more
 		}
-		keep := min(e.most, len(s)*e.most/len(escaped), len(s)-1) // as if all characters took the same
+		keep := min(e.most, len(s)*e.most/len(escaped), len(s)-1) // an estimate: as if all characters escaped alike
 		if s = strings.ToValidUTF8(s[:keep], ""); s == "" {
 			return "…"
 		}
 	}
 }
 
-// sentence is a text from elsewhere without what ends it.
+// sentence removes the punctuation at the end of a text from elsewhere.
 func sentence(s string) string { return strings.TrimRight(s, ".: \n") }

@@ -11,7 +11,8 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// googleChat is Google Chat by a space's webhook (https://developers.google.com/workspace/chat/quickstart/webhooks).
+// googleChat is Google Chat through a space's webhook
+// (https://developers.google.com/workspace/chat/quickstart/webhooks).
 var googleChat = &service{
 	names: []string{"googlechat", "hangouts"},
 	style: style{limit: 4096, length: inCharacters, markup: lookAlike},
@@ -39,8 +40,9 @@ func googlePost(u *url.URL) *post {
 	}}
 }
 
-// judgeGoogle: 200 with the message. A refusal is {"error":{"code","message","status"}},
-// in whose details may stand how long to wait (https://cloud.google.com/apis/design/errors).
+// judgeGoogle: success is 200 with the message. A refusal is
+// {"error":{"code","message","status"}}, whose details may have a pause
+// (https://cloud.google.com/apis/design/errors).
 func judgeGoogle(a *transport.Answer) verdict {
 	o := readObject(a.Body)
 	switch {
@@ -56,7 +58,7 @@ func judgeGoogle(a *transport.Answer) verdict {
 	}
 	v := verdict{
 		says: strings.TrimSpace(fmt.Sprintf("%s %s", e.text("status"), e.text("message"))),
-		// An error that breaks off is one that is refused for now.
+		// An error object that breaks off is a refusal that is retried.
 		cause: notify.CauseRefused, final: permanent(int(code)), wait: retryDelay(e),
 	}
 	if code >= 300 {

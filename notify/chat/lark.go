@@ -14,11 +14,11 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// lark is Lark, and Feishu, by a group's custom bot
+// lark is Lark (Feishu) through a group's custom bot
 // (https://open.larksuite.com/document/client-docs/bot-v3/add-custom-bot).
 var lark = &service{
 	names: []string{"lark", "feishu"},
-	style: style{limit: 15_000, length: inBytes, markup: lookAlike}, // of 20 KB for all that is posted
+	style: style{limit: 15_000, length: inBytes, markup: lookAlike}, // out of 20 KB for the whole request
 	own: func(u *url.URL) *post {
 		token, ok := strings.CutPrefix(u.Path, larkPath)
 		if !ok || !larkHost(u.Host) || token == "" || strings.ContainsRune(token, '/') {
@@ -43,7 +43,7 @@ const larkPath = "/open-apis/bot/v2/hook/"
 
 func larkHost(host string) bool { return host == "open.larksuite.com" || host == "open.feishu.cn" }
 
-// larkPost signs each request where the query has the bot's secret.
+// larkPost returns a post that signs its requests if the query has the bot's secret.
 func larkPost(host, token string, query url.Values) *post {
 	secret := query.Get("secret")
 	to := &url.URL{Scheme: "https", Host: host, Path: larkPath + token}
@@ -51,20 +51,21 @@ func larkPost(host, token string, query url.Values) *post {
 		m := map[string]any{"msg_type": "text", "content": map[string]string{"text": text}}
 		if secret != "" {
 			at := strconv.FormatInt(now.Unix(), 10)
-			mac := hmac.New(sha256.New, []byte(at+"\n"+secret)) // the key; nothing is signed with it
+			mac := hmac.New(sha256.New, []byte(at+"\n"+secret)) // this is the key; the signed message is empty
 			m["timestamp"], m["sign"] = at, base64.StdEncoding.EncodeToString(mac.Sum(nil))
 		}
 		return m
 	}}
 }
 
-var (
-	larkThrottled = []int64{11232, 11233, 230020, 99991400}
-	larkFinal     = []int64{9499, 19001, 19002, 19003, 19005, 19006, 19007, 19021, 19022, 19024, 19036}
-)
+var larkCodes = codes{
+	throttled: []int64{11232, 11233, 230020, 99991400},
+	final:     []int64{9499, 19001, 19002, 19003, 19005, 19006, 19007, 19021, 19022, 19024, 19036},
+}
 
-// judgeLark: "code" 0 is success, and of old "StatusCode" 0. Of a refusal for
-// being too fast, a header says when to go on (https://open.larksuite.com/document/server-docs/api-call-guide/frequency-control).
+// judgeLark: success is "code" 0 or, in older versions, "StatusCode" 0. A header of a
+// throttled answer has the pause
+// (https://open.larksuite.com/document/server-docs/api-call-guide/frequency-control).
 func judgeLark(a *transport.Answer) verdict {
 	o := readObject(a.Body)
 	code, ok := o.code("code")
@@ -81,8 +82,8 @@ func judgeLark(a *transport.Answer) verdict {
 	case code == 0 && a.Status == http.StatusOK:
 		return verdict{accepted: true}
 	}
-	v := byCode(code, says, larkThrottled, larkFinal)
-	if strings.Contains(strings.ToLower(says), "too many request") { // 9499, which is any bad request too
+	v := larkCodes.refusal(code, says)
+	if strings.Contains(strings.ToLower(says), "too many request") { // 9499, which also stands for any bad request
 		v.cause, v.final = notify.CauseThrottled, false
 	}
 	if v.cause == notify.CauseThrottled {

@@ -31,23 +31,23 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// ErrUnknownHost is returned by [Sender.Check]: nothing was tried.
+// ErrUnknownHost is returned by [Sender.Check] if it could not try to connect.
 var ErrUnknownHost = errors.New("not tried: the host that the service answers at is not known")
 
-// maxLibraryAnswer is how much of an answer the library gets to see.
+// maxLibraryAnswer is how much of an answer the library can read.
 const maxLibraryAnswer = 64 << 10
 
-// A libraryService is a service that the library writes to.
+// A libraryService is a service that is sent to through the library.
 type libraryService struct {
 	open func() types.Service
-	// host is where it answers; own: at the host of its URL.
+	// host is the service's host; own: the one in its URL.
 	host string
-	// recipients returns whom a URL names, where it can name several.
+	// recipients returns the recipients that a URL names; nil: it can name only one.
 	recipients func(types.Service) []string
 	style      style
 }
 
-// own stands for the host in the service's URL.
+// own means the host in the service's URL.
 const own = ""
 
 var (
@@ -57,8 +57,8 @@ var (
 	shortStyle    = style{limit: 1024, length: inCharacters}
 )
 
-// libraryServices are those that reach somebody. The library's "logger" does not: it
-// would drop what the log notifier is there to keep.
+// libraryServices are the library's services, except for those in services, mail, and
+// "logger", which reaches nobody: the log notifier does that better.
 var libraryServices = map[string]libraryService{
 	"bark":    {open: func() types.Service { return new(bark.Service) }, host: own, style: plainStyle},
 	"generic": {open: func() types.Service { return new(generic.Service) }, host: own, style: plainStyle},
@@ -84,36 +84,28 @@ var libraryServices = map[string]libraryService{
 	"zulip": {open: func() types.Service { return new(zulip.Service) }, host: own, style: lookStyle},
 }
 
-func libraryNames() []string {
-	var names []string
-	for name := range libraryServices {
-		names = append(names, name)
-	}
-	return names
-}
-
-// A library is the way to one recipient by the library.
+// A library is a [destination] of a libraryService.
 type library struct {
 	service libraryService
 	scheme  string
 	url     *url.URL
 
-	turn chan struct{} // full while an attempt uses open, which is for one at a time
+	turn chan struct{} // a lock over open: full while an attempt uses it
 	open types.Service // nil before the first attempt
 }
 
-// parseLibrary reads the URL of a service of the library. No request is made.
+// parseLibrary reads the URL of a library service. It makes no request.
 func parseLibrary(u *url.URL) (destination, error) {
 	name, _, _ := strings.Cut(u.Scheme, "+")
 	l := &library{service: libraryServices[name], scheme: name, url: u, turn: make(chan struct{}, 1)}
 	var recipients []string
 	err := contain(func() error {
-		if name == matrix.Scheme { // which would log in
+		if name == matrix.Scheme { // initialize would log in
 			config := new(matrix.Config)
 			err := config.SetURL(u)
 			recipients = config.Rooms
 			if err == nil && len(recipients) == 0 {
-				return errSeveral // it is for all rooms that the user has joined
+				return errSeveral // all rooms that the user has joined
 			}
 			return err
 		}
@@ -132,8 +124,8 @@ func parseLibrary(u *url.URL) (destination, error) {
 	return l, nil
 }
 
-// initialize makes the service of the URL. It does by hand what the library's router
-// does, which drops the cause of a failure.
+// initialize makes the service of the URL. It replaces the library's router, which drops
+// the cause of a failure.
 func (l *library) initialize() (types.Service, error) {
 	service, u := l.service.open(), l.url
 	if u.Scheme != l.scheme {
@@ -149,7 +141,7 @@ func (l *library) initialize() (types.Service, error) {
 	if err := service.Initialize(u, nil); err != nil {
 		return nil, err
 	}
-	// Those that bring a transport of their own are given the carrier in its place.
+	// These services have a transport of their own.
 	switch s := service.(type) {
 	case *mattermost.Service:
 		s.GetHTTPClient().Transport = theCarrier
@@ -165,9 +157,9 @@ func (l *library) name() string { return l.scheme }
 
 func (l *library) style() style { return l.service.style }
 
-// send has the library write to the recipient. It goes by the library's word for a
-// success, and by the status for a failure: what the library says of one may hold the
-// URL.
+// send sends a text through the library. The library's result decides whether it
+// succeeded. A failure is described by the status only, because the library's error may
+// contain the URL.
 func (l *library) send(ctx context.Context, t *transport.Transport, m message) (status int, err error) {
 	parent := ctx
 	ctx, cancel := t.Bounded(ctx)
@@ -205,7 +197,7 @@ func (l *library) send(ctx context.Context, t *transport.Transport, m message) (
 		return a.answer.Status, nil
 	}
 	if l.scheme == matrix.Scheme {
-		l.open = nil // perhaps its login has run out
+		l.open = nil // its login may have expired
 	}
 	return status, err
 }
@@ -218,7 +210,7 @@ func (l *library) check(ctx context.Context, t *transport.Transport) error {
 	return t.Check(ctx, to, l.name(), words(l.url.String())...)
 }
 
-// address is where the service answers; nil: that is not known.
+// address returns the scheme and host of the service; nil: not known.
 func (l *library) address() *url.URL {
 	_, scheme, custom := strings.Cut(l.url.Scheme, "+")
 	to := &url.URL{Scheme: "https", Host: l.service.host}
@@ -240,8 +232,8 @@ func (l *library) address() *url.URL {
 	return to
 }
 
-// unencrypted reports whether the URL asks for HTTP without TLS, as the services
-// have it: by disabletls=yes, in whatever case, or by scheme=http.
+// unencrypted reports whether the URL asks for HTTP without TLS: with disabletls=yes, in
+// upper or lower case, or scheme=http.
 func unencrypted(u *url.URL) bool {
 	for key, values := range u.Query() {
 		switch key, value := strings.ToLower(key), strings.ToLower(values[0]); {

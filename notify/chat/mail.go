@@ -25,25 +25,25 @@ import (
 
 const mailName = "smtp"
 
-// A mailbox is the way to one recipient by mail.
+// A mailbox is a [destination] for mail.
 type mailbox struct {
 	host, port     string
 	from, to       *netmail.Address
 	subject        string // empty: the first line of the text
 	user, password string
 	auth           mail.SMTPAuthType
-	implicitTLS    bool // from the first byte
+	implicitTLS    bool // TLS from the first byte
 	starttls       mail.TLSPolicy
 	skipVerify     bool
 	helo           string
 	hidden         []string
 }
 
-// parseMail reads "smtp://USER:PASSWORD@HOST:PORT/?from=ADDRESS&to=ADDRESS". The port
-// is 25 where none is named.
+// parseMail reads "smtp://USER:PASSWORD@HOST:PORT/?from=ADDRESS&to=ADDRESS". The default
+// port is 25.
 func parseMail(u *url.URL) (destination, error) {
 	query, err := parameters(u, "fromaddress", "from", "fromname", "toaddresses", "to", "subject", "title", "auth", "encryption",
-		"usestarttls", "starttls", "requirestarttls", "skiptlsverify", "clienthost", "timeout", "usehtml") // the last two are of no use
+		"usestarttls", "starttls", "requirestarttls", "skiptlsverify", "clienthost", "timeout", "usehtml") // the last two have no effect
 	if err != nil || u.Hostname() == "" {
 		return nil, errForm
 	}
@@ -58,7 +58,7 @@ func parseMail(u *url.URL) (destination, error) {
 			m.helo = "localhost"
 		}
 	}
-	plus := func(address string) string { return strings.ReplaceAll(strings.TrimSpace(address), " ", "+") } // as URLs have it
+	plus := func(address string) string { return strings.ReplaceAll(strings.TrimSpace(address), " ", "+") } // a query decodes "+" as a space
 	if m.from, err = netmail.ParseAddress(plus(cmp.Or(query.Get("fromaddress"), query.Get("from")))); err != nil {
 		return nil, errForm
 	}
@@ -75,7 +75,7 @@ func parseMail(u *url.URL) (destination, error) {
 	return m, m.secure(query)
 }
 
-// secure reads how the connection is encrypted and the user shown to be the user.
+// secure reads how the connection is encrypted and how the user authenticates.
 func (m *mailbox) secure(query url.Values) error {
 	switch strings.ToLower(query.Get("encryption")) {
 	case "", "auto":
@@ -119,11 +119,11 @@ func (m *mailbox) name() string { return mailName }
 
 func (m *mailbox) style() style { return style{} }
 
-// maxSubject is how long a subject is, in characters.
+// maxSubject is the longest subject, in characters.
 const maxSubject = 120
 
-// compose makes the mail. Its id follows from the event's, so that one that was sent
-// twice can be seen to be the same.
+// compose makes the mail. Its id is derived from the event's, so that mail programs can
+// recognise one that was sent twice.
 func (m *mailbox) compose(text message) (*mail.Msg, error) {
 	out := mail.NewMsg()
 	subject := m.subject
@@ -136,7 +136,7 @@ func (m *mailbox) compose(text message) (*mail.Msg, error) {
 	out.Subject(subject)
 	out.SetDate()
 	out.SetMessageIDWithValue(text.id + "@" + domain)
-	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody is to answer
+	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: asks for no automatic replies
 	out.SetBodyString(mail.TypeTextPlain, text.text+"\n")
 	return out, errors.Join(out.FromFormat(m.from.Name, m.from.Address), out.To(m.to.Address))
 }
@@ -154,12 +154,12 @@ func (m *mailbox) send(ctx context.Context, t *transport.Transport, text message
 	if err == nil {
 		err = contain(func() error { return client.DialAndSendWithContext(ctx, out) })
 	}
-	// Once the server has taken the mail, how the session ends makes no difference.
+	// Once the server has accepted the mail, it does not matter how the session ends.
 	if err == nil || out.IsDelivered() {
 		return 0, nil
 	}
 	if code, _ := mailReply(err); code == 0 && conn.broken != nil {
-		err = conn.broken // which the library does not wrap
+		err = conn.broken // the library does not wrap it
 	}
 	return 0, m.failure(t, parent, ctx, err)
 }
@@ -174,7 +174,7 @@ func (m *mailbox) client(ctx context.Context, t *transport.Transport, conn *boun
 	if err != nil {
 		return nil, err
 	}
-	options := []mail.Option{ // of the times, that of ctx is up first
+	options := []mail.Option{ // the timeout of ctx comes before the library's
 		mail.WithPort(port), mail.WithTimeout(2 * t.Timeout()), mail.WithHELO(m.helo), mail.WithTLSConfig(config), mail.WithTLSPolicy(m.starttls),
 		mail.WithUsername(m.user), mail.WithPassword(m.password), mail.WithoutNoop(),
 		mail.WithDialContextFunc(func(dialing context.Context, _, _ string) (_ net.Conn, err error) {
@@ -194,15 +194,15 @@ func (m *mailbox) client(ctx context.Context, t *transport.Transport, conn *boun
 func (m *mailbox) tls(t *transport.Transport) (*tls.Config, error) {
 	config, err := t.TLS(m.host)
 	if err == nil && m.skipVerify {
-		config.InsecureSkipVerify = true // as the URL asks for
+		config.InsecureSkipVerify = true // the URL asks for it
 	}
 	return config, err
 }
 
-// maxSession is how much is read of a mail server in one session.
+// maxSession is how many bytes are read from a mail server in one session.
 const maxSession = 256 << 10
 
-// dial opens the connection.
+// dial opens the connection, with the TLS handshake if it begins with one.
 func (m *mailbox) dial(ctx context.Context, t *transport.Transport, config *tls.Config) (net.Conn, error) {
 	conn, err := t.Dial(ctx, net.JoinHostPort(m.host, m.port))
 	if err != nil || !m.implicitTLS {
@@ -216,14 +216,14 @@ func (m *mailbox) dial(ctx context.Context, t *transport.Transport, config *tls.
 	return secured, nil
 }
 
-// A boundedConn ends when more is read of it than a session takes.
+// A boundedConn is a connection that fails once a number of bytes was read.
 type boundedConn struct {
 	net.Conn
-	rest   int   // bytes
+	rest   int   // bytes left to read
 	broken error // why the last read failed
 }
 
-var errTalkative = errors.New("the server sends without end")
+var errTalkative = errors.New("the server sent too much")
 
 func (c *boundedConn) Read(p []byte) (n int, err error) {
 	if c.rest <= 0 {
@@ -236,8 +236,8 @@ func (c *boundedConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// failure says what the end of a session means. A reply of the server begins with its
-// code (RFC 5321, 4.2.1): one from 500 on is for good.
+// failure returns the failure of a session. A server's reply begins with a code (RFC 5321,
+// 4.2.1); from 500 on it is permanent.
 func (m *mailbox) failure(t *transport.Transport, parent, session context.Context, err error) *notify.SendError {
 	code, says := mailReply(err)
 	switch {
@@ -257,8 +257,7 @@ func (m *mailbox) failure(t *transport.Transport, parent, session context.Contex
 	}
 }
 
-// check opens a connection to the server, with the TLS handshake where it begins with
-// one, and sends nothing over it.
+// check opens a connection to the server and closes it.
 func (m *mailbox) check(ctx context.Context, t *transport.Transport) error {
 	parent := ctx
 	ctx, cancel := t.Bounded(ctx)
@@ -274,10 +273,10 @@ func (m *mailbox) check(ctx context.Context, t *transport.Transport) error {
 	return conn.Close()
 }
 
-// replyPattern finds a mail server's reply where the library has it as text alone.
+// replyPattern finds a mail server's reply in the library's error text.
 var replyPattern = regexp.MustCompile(`\b([45][0-9]{2}) (.*)`)
 
-// mailReply is the reply of the server that an error quotes; 0: it is none.
+// mailReply returns the server's reply that an error contains; code 0: none.
 func mailReply(err error) (code int, says string) {
 	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		return reply.Code, reply.Msg

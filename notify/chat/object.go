@@ -9,12 +9,12 @@ import (
 	"pushwatch/notify"
 )
 
-// An object is the outermost level of a JSON object, as far as it came: what a service
-// says stands there, and often first, while an answer may break off or be longer than
-// what is read of it.
+// An object is the outermost level of a JSON object, as far as it was received. An answer
+// may break off, or be longer than what is read of it, and still begin with what the
+// service says.
 type object map[string]json.RawMessage
 
-// readObject returns nil where body is no JSON object.
+// readObject returns nil if body is not a JSON object.
 func readObject(body []byte) object {
 	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
@@ -29,7 +29,7 @@ func readObject(body []byte) object {
 		}
 		var value json.RawMessage
 		err = decoder.Decode(&value)
-		o[name] = value // nil: it is there, but not whole
+		o[name] = value // nil: it is incomplete
 		if err != nil {
 			break
 		}
@@ -39,7 +39,7 @@ func readObject(body []byte) object {
 
 func (o object) has(name string) bool { _, ok := o[name]; return ok }
 
-// text is a member's value as text.
+// text returns a member as text.
 func (o object) text(name string) string {
 	var s string
 	if json.Unmarshal(o[name], &s) != nil {
@@ -48,7 +48,7 @@ func (o object) text(name string) string {
 	return s
 }
 
-// number is a member's value as a number, which some services send as text.
+// number returns a member as a number, which some services send as text.
 func (o object) number(name string) (float64, error) {
 	raw := bytes.Trim(o[name], `"`)
 	var n float64
@@ -59,13 +59,13 @@ func (o object) number(name string) (float64, error) {
 	return n, err
 }
 
-// code is a member's value as a whole number.
+// code returns a member as a whole number.
 func (o object) code(name string) (code int64, ok bool) {
 	n, err := o.number(name)
 	return int64(n), err == nil && n == float64(int64(n))
 }
 
-// seconds is a member's value as a duration.
+// seconds returns a member, a number of seconds, as a duration.
 func (o object) seconds(name string) time.Duration {
 	n, err := o.number(name)
 	if err != nil || n <= 0 {
@@ -74,13 +74,13 @@ func (o object) seconds(name string) time.Duration {
 	return time.Duration(min(n, notify.MaxPause.Seconds()) * float64(time.Second))
 }
 
-// object is a member's value as an object.
+// object returns a member as an object.
 func (o object) object(name string) object { return readObject(o[name]) }
 
 // isTrue reports whether a member is true.
 func (o object) isTrue(name string) bool { return string(o[name]) == "true" }
 
-// holds reports whether a member is there and says something, if only in part.
+// holds reports whether a member is there and not empty, complete or not.
 func (o object) holds(name string) bool {
 	value, ok := o[name]
 	return ok && string(value) != "null" && string(value) != `""`

@@ -7,49 +7,48 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"pushwatch/notify"
 	"pushwatch/notify/transport"
 )
 
-// A service is a chat service to which a small JSON is posted, and which answers with
-// a small one.
+// A service is a chat service that accepts a text as a JSON object by HTTP POST.
 type service struct {
-	names []string // of its URLs: NAME://…
+	names []string // the schemes of its URLs: NAME://…
 	style style
-	// own reads an https URL as the service gives it to its users; nil: it is none.
+	// own reads an https URL that the service issued; nil: it is not one.
 	own func(u *url.URL) *post
 	// parse reads a NAME:// URL.
 	parse func(u *url.URL) (*post, error)
-	// judge says what an answer means that is neither a redirect nor of the server's
-	// own failure (5xx).
+	// judge returns what an answer means, except for redirects and server errors (5xx).
 	judge func(a *transport.Answer) verdict
 }
 
-// services are the chat services with a row of their own.
+// services are the chat services that are not left to the library.
 var services = []*service{slack, teams, teamsWorkflow, discord, telegram, wecom, dingTalk, lark, googleChat}
 
-// A verdict is what a service's answer means. The zero verdict is an answer in which
-// the service does not speak, such as the page of some proxy.
+// A verdict is what a service's answer means. The zero verdict is an answer that does not
+// come from the service, such as a proxy's error page.
 type verdict struct {
 	accepted bool
 	says     string        // the reason of a refusal, in the service's words
-	cause    notify.Cause  // of a refusal, where the status does not say it; 0: the status's own
-	final    bool          // the service will refuse it again
-	wait     time.Duration // how long the service wants to hear nothing
+	cause    notify.Cause  // of a refusal; 0: the one that the status implies
+	final    bool          // a retry would be refused too
+	wait     time.Duration // the pause that the service asks for
 }
 
-// A post is the way to one recipient by a [service].
+// A post is the [destination] of a [service].
 type post struct {
-	service *service // set by who has read the URL
+	service *service // set by the reader of the URL
 	url     *url.URL
-	header  http.Header // sent along; nil: none
-	title   string      // before each text, as the operator wrote it
-	hidden  []string    // of the URL in the settings
-	// payload is what is posted of a text.
+	header  http.Header // of each request; nil: none
+	title   string      // put before each text; from the operator
+	hidden  []string    // secrets of the URL in the settings
+	// payload returns the JSON to post for a text.
 	payload func(text string, now time.Time) any
-	// sign returns the URL for one request; nil: it is url.
+	// sign returns the URL for one request; nil: url is used unsigned.
 	sign func(now time.Time) *url.URL
 }
 
@@ -101,13 +100,14 @@ func (p *post) send(ctx context.Context, t *transport.Transport, m message) (sta
 
 const userAgent = "pushwatch-chat/1"
 
-// publicWords stand in the URLs of all users of a service, and in its reasons too.
+// publicWords are parts of the services' URLs that are the same for all users. They are
+// not masked, because reasons contain them too.
 var publicWords = []string{
 	"services", "webhook", "webhooks", "webhookb2", "IncomingWebhook", "workflows", "triggers", "manual", "invoke", "messages", "spaces",
 	"sendMessage", "access_token", "channel", "timestamp", "secret", "thread_id",
 }
 
-// outcome says what an answer means; nil: the text is delivered.
+// outcome returns the failure that an answer means; nil: the text is delivered.
 func (p *post) outcome(a *transport.Answer) *notify.SendError {
 	failed := a.Failure()
 	v := p.service.judge(a)
@@ -130,7 +130,7 @@ func (p *post) outcome(a *transport.Answer) *notify.SendError {
 		failed.Reason = a.StatusLine() + ": the answer breaks off"
 	}
 	failed.Reason = p.name() + " " + failed.Reason
-	// A chat service may ask for patience with any refusal.
+	// A chat service may ask for a pause with any refusal.
 	earliest := transport.RetryAfter(a.Header.Get("Retry-After"), time.Now())
 	if at := time.Now().Add(min(max(v.wait, 0), notify.MaxPause)); v.wait > 0 && at.After(earliest) {
 		earliest = at
@@ -141,7 +141,7 @@ func (p *post) outcome(a *transport.Answer) *notify.SendError {
 	return failed
 }
 
-// permanent reports whether a status says that a request will not do better later.
+// permanent reports whether a status means that a retry would be refused too.
 func permanent(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusPreconditionFailed, http.StatusMisdirectedRequest,
@@ -151,16 +151,31 @@ func permanent(status int) bool {
 	return status >= 400 && status <= 499
 }
 
-// A refusal by a code in the body.
-func byCode(code int64, says string, throttled, final []int64) verdict {
-	v := verdict{says: fmt.Sprintf("%d %s", code, says), cause: notify.CauseRefused}
-	for _, known := range throttled {
-		if code == known {
-			v.cause = notify.CauseThrottled
-		}
+// codes are the error codes of a service that puts them into the answer's body.
+type codes struct {
+	throttled []int64
+	pause     time.Duration // after a throttled one
+	final     []int64       // those that a retry would get again
+}
+
+// judge reads "errcode", of which 0 is success, and "errmsg".
+func (c *codes) judge(a *transport.Answer) verdict {
+	o := readObject(a.Body)
+	code, ok := o.code("errcode")
+	switch {
+	case !ok:
+		return verdict{}
+	case code == 0 && a.Status == http.StatusOK:
+		return verdict{accepted: true}
 	}
-	for _, known := range final {
-		v.final = v.final || code == known
+	return c.refusal(code, o.text("errmsg"))
+}
+
+// refusal returns the verdict for a code other than success.
+func (c *codes) refusal(code int64, says string) verdict {
+	v := verdict{says: fmt.Sprintf("%d %s", code, says), cause: notify.CauseRefused, final: slices.Contains(c.final, code)}
+	if slices.Contains(c.throttled, code) {
+		v.cause, v.wait = notify.CauseThrottled, c.pause
 	}
 	return v
 }

@@ -133,7 +133,7 @@ func TestForms(t *testing.T) {
 		if err := json.Unmarshal([]byte(got[0].body), &posted); err != nil {
 			t.Errorf("body for %s = %s: %v", tt.url, got[0].body, err)
 		}
-		p, err := s.place()
+		p, err := s.destination()
 		if err != nil {
 			t.Fatal(err)
 		}

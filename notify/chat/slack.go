@@ -12,12 +12,12 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// slack is Slack, by incoming webhook
-// (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks) or by a
-// bot's or user's token (https://docs.slack.dev/reference/methods/chat.postMessage).
+// slack is Slack through an incoming webhook
+// (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks) or a bot's
+// or user's token (https://docs.slack.dev/reference/methods/chat.postMessage).
 var slack = &service{
 	names: []string{"slack"},
-	style: style{limit: 4000, length: inCharacters, markup: slackEntities}, // of 40,000 the rest is cut; 4,000 are advised
+	style: style{limit: 4000, length: inCharacters, markup: slackEntities}, // as Slack advises; it cuts at 40,000
 	own: func(u *url.URL) *post {
 		known := u.Host == "hooks.slack.com" || u.Host == "hooks.slack-gov.com"
 		if !known || !strings.HasPrefix(u.Path, "/services/") || strings.Count(u.Path, "/") != 4 {
@@ -61,11 +61,11 @@ func parseSlack(u *url.URL) (*post, error) {
 	return slackPost(&url.URL{Scheme: "https", Host: "hooks.slack.com", Path: "/services/" + parts[2] + "/" + parts[4] + "/" + parts[6]}, query, nil), nil
 }
 
-// A slackUser writes to a channel in its own name, instead of by a webhook.
+// A slackUser writes to a channel with a token, instead of through a webhook.
 type slackUser struct{ token, channel string }
 
-// A slackMessage is what both ways take. Formatting is off, and so is the making of
-// links out of names.
+// A slackMessage is the JSON for webhooks and tokens alike. It turns off formatting, and
+// links made of names.
 type slackMessage struct {
 	Text        string            `json:"text,omitempty"`
 	Markdown    bool              `json:"mrkdwn"`
@@ -115,11 +115,11 @@ func slackPost(u *url.URL, query url.Values, user *slackUser) *post {
 	return p
 }
 
-// slackWord is the form of a refusal: "channel_not_found", and of old "No service".
+// slackWord is the form of a refusal, such as "channel_not_found" or the older "No service".
 var slackWord = regexp.MustCompile(`^[A-Za-z_ ]{1,60}$`)
 
-// slackFinal are the refusals of the API, which come with status 200, that another
-// attempt will not change.
+// slackFinal are the API's refusals, which come with status 200, that a retry would get
+// again.
 var slackFinal = []string{
 	"access_denied", "account_inactive", "as_user_not_supported", "cannot_reply_to_message", "channel_is_archived", "channel_not_found",
 	"duplicate_channel_not_found", "ekm_access_denied", "enterprise_is_restricted", "invalid_arguments", "invalid_auth", "invalid_blocks",
@@ -128,8 +128,8 @@ var slackFinal = []string{
 	"team_access_not_granted", "team_disabled", "team_not_found", "token_expired", "token_revoked", "user_not_found",
 }
 
-// judgeSlack: the webhook answers "ok" or a word, the API {"ok":true} or a word in
-// "error".
+// judgeSlack: a webhook answers "ok" or the word of a refusal, the API {"ok":true} or the
+// word in "error".
 func judgeSlack(a *transport.Answer) verdict {
 	word, o := strings.TrimSpace(string(a.Body)), readObject(a.Body)
 	if a.Status == http.StatusOK && (word == "ok" || o.isTrue("ok")) {

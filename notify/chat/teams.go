@@ -12,11 +12,10 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// teamsBytes is how large a message to Teams may be, with room for what is around the
-// text; the limit is 28 KB.
+// teamsBytes is the longest text for Teams. The limit is 28 KB for the whole message.
 const teamsBytes = 20_000
 
-// teams is Microsoft Teams by the older connectors, "Incoming Webhook"
+// teams is Microsoft Teams through the older connectors, "Incoming Webhook"
 // (https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using).
 var teams = &service{
 	names: []string{"teams"},
@@ -57,7 +56,7 @@ func parseTeams(u *url.URL) (*post, error) {
 	return teamsPost(to, query), nil
 }
 
-// teamsPost writes a MessageCard, in which Markdown is off.
+// teamsPost returns a post of a MessageCard with Markdown turned off.
 func teamsPost(u *url.URL, query url.Values) *post {
 	type section struct {
 		Text     string `json:"text"`
@@ -80,11 +79,11 @@ func teamsPost(u *url.URL, query url.Values) *post {
 	}}
 }
 
-// teamsFailure finds the status with which Teams itself answered the connector, which
-// passes it on with a status of 200.
+// teamsFailure finds the status that Teams returned to the connector. The connector passes
+// it on in the body, with status 200.
 var teamsFailure = regexp.MustCompile(`HTTP error (\d{3})`)
 
-// judgeTeams: the connector answers 200 and "1". All other text is a refusal.
+// judgeTeams: success is 200 and "1". Any other text is a refusal.
 func judgeTeams(a *transport.Answer) verdict {
 	text := strings.TrimSpace(string(a.Body))
 	if a.Status == http.StatusOK && text == "1" {
@@ -93,7 +92,7 @@ func judgeTeams(a *transport.Answer) verdict {
 	return teamsRefusal(a, text)
 }
 
-// teamsRefusal is what a text says that is no success.
+// teamsRefusal returns the verdict for a text other than success.
 func teamsRefusal(a *transport.Answer, text string) verdict {
 	if isPage(a.Body) {
 		return verdict{}
@@ -106,7 +105,7 @@ func teamsRefusal(a *transport.Answer, text string) verdict {
 	return v
 }
 
-// teamsWorkflow is Microsoft Teams by a workflow, "Post to a channel when a webhook
+// teamsWorkflow is Microsoft Teams through a workflow, "Post to a channel when a webhook
 // request is received" (https://support.microsoft.com/office/8ae491c7-0394-4861-ba59-055e33f75498).
 var teamsWorkflow = &service{
 	names: []string{"teams"},
@@ -123,8 +122,8 @@ var teamsWorkflow = &service{
 	judge: judgeWorkflow,
 }
 
-// adaptiveCard is a text as an Adaptive Card of runs, which unlike its text blocks are
-// never Markdown (https://adaptivecards.io/explorer/TextRun.html).
+// adaptiveCard returns a text as an Adaptive Card made of text runs, which unlike text
+// blocks are never Markdown (https://adaptivecards.io/explorer/TextRun.html).
 func adaptiveCard(text string, _ time.Time) any {
 	type run struct {
 		Type string `json:"type"`
@@ -152,8 +151,8 @@ func adaptiveCard(text string, _ time.Time) any {
 	}
 }
 
-// judgeWorkflow: a workflow answers 202, or what its own action "Response" says, where it
-// has one. A body that reports an error is a refusal with any status.
+// judgeWorkflow: success is 202, or another 2xx if the workflow has an action "Response".
+// A body that reports an error is a refusal with any status.
 func judgeWorkflow(a *transport.Answer) verdict {
 	text, o := strings.TrimSpace(string(a.Body)), readObject(a.Body)
 	if o.holds("error") {

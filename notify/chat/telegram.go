@@ -13,7 +13,7 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// telegram is Telegram by a bot (https://core.telegram.org/bots/api#sendmessage).
+// telegram is Telegram through a bot (https://core.telegram.org/bots/api#sendmessage).
 var telegram = &service{
 	names: []string{"telegram"},
 	style: style{limit: 4096, length: inUTF16, markup: telegramEntities},
@@ -37,7 +37,7 @@ var (
 )
 
 // parseTelegram reads "telegram://TOKEN@telegram?chats=CHAT", where CHAT is "@name" or a
-// number, and ":THREAD" may follow.
+// number, optionally with ":THREAD" after it.
 func parseTelegram(u *url.URL) (*post, error) {
 	query, err := parameters(u, "chats", "channels", "preview", "notification", "title", "parsemode") // texts are plain
 	password, _ := u.User.Password()
@@ -77,8 +77,8 @@ func telegramPost(token string, m telegramMessage) *post {
 	}}
 }
 
-// judgeTelegram: "ok" says it; a refusal has "error_code" and "description", and
-// "parameters.retry_after" where it was too fast.
+// judgeTelegram: success has "ok" true. A refusal has "error_code" and "description", and
+// "parameters.retry_after" if it was throttled.
 func judgeTelegram(a *transport.Answer) verdict {
 	o := readObject(a.Body)
 	if a.Status == http.StatusOK && o.isTrue("ok") {

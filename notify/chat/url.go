@@ -10,15 +10,15 @@ import (
 	"pushwatch/watcher/setting"
 )
 
-// errSeveral is why a URL is refused that names more than one recipient.
+// errSeveral is the error of a URL that names more than one recipient.
 var errSeveral = errors.New("it names several recipients: want one, and a notifier of its own for each of the others; " +
-	"where one of them refuses a text, the others would get it again")
+	"if one of them refused a text, the others would get it again")
 
-// errForm is that a URL has not the form that the service's have.
+// errForm is the error of a URL whose form is not the service's.
 var errForm = errors.New("not of that form")
 
-// readURL reads where a URL leads to, without a request to anybody. Its errors show
-// nothing of the URL but the name of a service that exists.
+// readURL reads a service URL and makes no request. Its errors show nothing of the URL but
+// the name of a known service.
 func readURL(secret setting.Secret) (destination, error) {
 	text, err := secret.Value()
 	if err != nil {
@@ -40,12 +40,11 @@ func readURL(secret setting.Secret) (destination, error) {
 	var to destination
 	service := serviceNamed(name)
 	switch {
-	case service != nil && custom:
+	case service != nil && custom: // NAME+https://…
 		own := *u
-		if own.Scheme = scheme; scheme != "https" || readOwn(&own, name) == nil {
+		own.Scheme = scheme
+		if to = readOwn(&own, name); scheme != "https" || to == nil {
 			err = errForm
-		} else {
-			to = readOwn(&own, name)
 		}
 	case service != nil:
 		var p *post
@@ -71,8 +70,8 @@ func unknownService(secret setting.Secret) error {
 		secret.Where(), strings.Join(ownNames(), ", "), strings.Join(serviceNames(), ", "))
 }
 
-// readOwn reads an https URL as a service gives it to its users. It returns nil where
-// it is no such URL of the service of that name, or of any where the name is empty.
+// readOwn reads an https URL that a service issued: the service of that name, or any if
+// the name is empty. It returns nil if it is no such URL.
 func readOwn(u *url.URL, name string) destination {
 	for _, s := range services {
 		if name == "" || slices.Contains(s.names, name) {
@@ -85,7 +84,7 @@ func readOwn(u *url.URL, name string) destination {
 	return nil
 }
 
-// serviceNamed returns the first service with a name, nil where there is none.
+// serviceNamed returns the first service with a name; nil: there is none.
 func serviceNamed(name string) *service {
 	for _, s := range services {
 		if slices.Contains(s.names, name) {
@@ -95,7 +94,7 @@ func serviceNamed(name string) *service {
 	return nil
 }
 
-// ownNames are the services whose own URLs are taken.
+// ownNames returns the names of the services whose own https URLs are accepted.
 func ownNames() []string {
 	var names []string
 	for _, s := range services {
@@ -104,8 +103,8 @@ func ownNames() []string {
 	return slices.Compact(names)
 }
 
-// parameters reads a URL's query. Keys are in lower case, as any is taken; one that is
-// not known is refused, as a setting would be.
+// parameters reads a URL's query. Keys are case-insensitive, and lower case in the result;
+// unknown ones are refused, as unknown settings are.
 func parameters(u *url.URL, known ...string) (url.Values, error) {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -144,7 +143,7 @@ func single(recipients []string) (string, error) {
 	return "", errSeveral
 }
 
-// yes reads a value such as "yes", "no", "true" or "1"; byDefault where there is none.
+// yes reads a boolean such as "yes", "no", "true" or "1"; byDefault if there is none.
 func yes(query url.Values, key string, byDefault bool) bool {
 	switch strings.ToLower(query.Get(key)) {
 	case "yes", "true", "1":

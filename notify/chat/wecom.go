@@ -1,16 +1,13 @@
 package chat
 
 import (
-	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
-
-	"pushwatch/notify/transport"
 )
 
-// wecom is WeCom (WeChat Work) by a group's bot (https://developer.work.weixin.qq.com/document/path/91770).
+// wecom is WeCom (WeChat Work) through a group's bot
+// (https://developer.work.weixin.qq.com/document/path/91770).
 var wecom = &service{
 	names: []string{"wecom"},
 	style: style{limit: 2048, length: inBytes},
@@ -28,7 +25,7 @@ var wecom = &service{
 		}
 		return wecomPost(u.Host, query), nil
 	},
-	judge: judgeWeCom,
+	judge: wecomCodes.judge,
 }
 
 func wecomPost(key string, query url.Values) *post {
@@ -44,33 +41,13 @@ func wecomPost(key string, query url.Values) *post {
 	}}
 }
 
-// The codes are of https://developer.work.weixin.qq.com/document/path/90313.
-var (
-	wecomThrottled = []int64{45009, 45033}
-	wecomFinal     = []int64{
-		40001, 40008, 40014, 40033, 40035, 40058, 41001, 44004, 45002, // what was sent
+// wecomCodes are documented at https://developer.work.weixin.qq.com/document/path/90313.
+var wecomCodes = codes{
+	throttled: []int64{45009, 45033},
+	pause:     time.Minute, // WeCom counts messages per minute; it does not say how long to wait
+	final: []int64{
+		40001, 40008, 40014, 40033, 40035, 40058, 41001, 44004, 45002, // the request
 		60020,                             // this machine's address is not on the bot's list
-		93000, 93004, 93008, 93016, 93017, // the bot is unknown, disabled or no longer of the group
-	}
-)
-
-// wecomPause is how long WeCom is left alone that finds the bot too fast: it counts the
-// messages of a minute, and says no more.
-const wecomPause = time.Minute
-
-// judgeWeCom: "errcode" 0 is success.
-func judgeWeCom(a *transport.Answer) verdict {
-	o := readObject(a.Body)
-	code, ok := o.code("errcode")
-	switch {
-	case !ok:
-		return verdict{}
-	case code == 0 && a.Status == http.StatusOK:
-		return verdict{accepted: true}
-	}
-	v := byCode(code, o.text("errmsg"), wecomThrottled, wecomFinal)
-	if slices.Contains(wecomThrottled, code) {
-		v.wait = wecomPause
-	}
-	return v
+		93000, 93004, 93008, 93016, 93017, // the bot is unknown, disabled or no longer in the group
+	},
 }

@@ -10,8 +10,8 @@ import (
 	"text/template"
 )
 
-// A language is one file: a text for each type of event, and the parts that the
-// texts share.
+// languageFiles holds a file per language: a template for each event type, and the parts
+// that they share.
 //
 //go:embed lang/*.tmpl
 var languageFiles embed.FS
@@ -19,19 +19,19 @@ var languageFiles embed.FS
 // DefaultLanguage is the language of a [Config] without one.
 const DefaultLanguage = "en"
 
-// A language puts events into words.
+// A language turns events into texts.
 type language struct {
-	texts *template.Template // by type of event; they are made of an [event]
+	texts *template.Template // by event type; their data is an [event]
 	units [3]string          // of hours, minutes and seconds
 }
 
-// languages are all that there is a file for, by the file's name.
+// languages are all languages with a file, by the file's name.
 var languages = readLanguages()
 
 func readLanguages() map[string]*language {
 	files, err := languageFiles.ReadDir("lang")
 	if err != nil {
-		panic(err) // it is part of the binary
+		panic(err) // the files are part of the binary
 	}
 	all := make(map[string]*language)
 	for _, file := range files {
@@ -49,10 +49,10 @@ func readLanguages() map[string]*language {
 // Languages returns the languages that a [Config] can name.
 func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
 
-// text puts an event into words, for a service that takes texts in this style.
+// text returns the text of an event, in a service's style.
 func (l *language) text(body []byte, style *style) (string, error) {
-	// What is foreign is shortened first: a cut of the whole would take the end, which
-	// says what it is about, and could go through the middle of an escape.
+	// Shorten texts from elsewhere first: cutting the whole would lose its end, which
+	// names the push, and could cut through an escape.
 	for most := maxForeign; ; most /= 2 {
 		e, err := readEvent(body, l, style, most)
 		if err != nil {

@@ -8,30 +8,30 @@ import (
 	"time"
 )
 
-// Answer is how a delivery is answered. The zero Answer is 204, or 401 where
-// the receiver has keys and none of them verifies the delivery.
+// Answer is how the receiver answers a delivery. The zero Answer is 204, or 401 if the
+// receiver has keys and none of them verifies the delivery.
 type Answer struct {
-	// Status is the HTTP status; zero as above. One that allows no body, such
-	// as 204, goes out without Body.
+	// Status is the HTTP status; zero as above. One that allows no body, such as 204, is
+	// sent without Body.
 	Status int
-	// Header is sent along, such as Retry-After.
+	// Header holds headers of the answer, such as Retry-After.
 	Header http.Header
-	// Body is sent behind it.
+	// Body is the answer's body.
 	Body string
 
-	// Delay passes before the answer begins.
+	// Delay is the time before the answer begins.
 	Delay time.Duration
-	// Drip, if not zero, sends Body a byte at a time and passes before each.
+	// Drip, if not zero, sends Body byte by byte, each after this time.
 	Drip time.Duration
-	// Hang answers nothing until the sender gives up, and then drops the
-	// connection. A sender that never gives up is held for good.
+	// Hang sends nothing until the sender gives up, however long that takes, and then
+	// drops the connection.
 	Hang bool
-	// Drop closes the connection without an answer, after Delay. It does so by
-	// a panic with [http.ErrAbortHandler], which net/http's server expects.
+	// Drop closes the connection without an answer, after Delay. It panics with
+	// [http.ErrAbortHandler], which net/http's server expects.
 	Drop bool
 }
 
-// write answers req. If the sender goes away first, the rest is left out.
+// write answers req. It stops if the sender goes away.
 func (a Answer) write(w http.ResponseWriter, req *http.Request) {
 	ctx := req.Context()
 	if a.Hang {
@@ -55,7 +55,7 @@ func (a Answer) write(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// sleep returns false at once when ctx has ended or ends before d has passed.
+// sleep waits for d. It returns false as soon as ctx ends.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

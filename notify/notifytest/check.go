@@ -6,35 +6,35 @@ import (
 	"fmt"
 )
 
-// maxFaults is how many faults an error of [Check] spells out: one cause often
-// makes thousands.
+// maxFaults is how many faults an error of [Check] lists: one cause often makes
+// thousands.
 const maxFaults = 10
 
-// Summary is what a run of deliveries comes to.
+// Summary counts the deliveries that [Check] has seen.
 type Summary struct {
-	// Deliveries counts all, the repeated and the faulty ones too.
+	// Deliveries counts all, including repeated and faulty ones.
 	Deliveries int
-	// Events counts the ids among those that have no Err.
+	// Events counts the distinct ids among those without an Err.
 	Events int
-	// Repeats counts the deliveries of an id that was there before. Delivery is
-	// at least once, so they are no fault.
+	// Repeats counts the deliveries of an id that came before. Delivery is at least
+	// once, so they are no fault.
 	Repeats int
-	// Last is the highest sequence that came of each subject. Compared with
-	// what was to be sent, it shows what is missing at the end.
+	// Last is the highest sequence of each subject. Compared with what was sent, it
+	// shows what is missing at the end.
 	Last map[string]int64
 }
 
-// Check judges deliveries, in the order in which they came, by what consumers
-// are promised:
+// Check verifies that deliveries, in the order of their arrival, keep the promises made
+// to consumers:
 //
 //   - each has no Err;
 //   - an id always comes with the same body;
 //   - a sequence of a subject always comes with the same id;
-//   - of each subject, sequences come for the first time as 1, 2, 3 … without
-//     a gap. This holds for a notifier that is sent every type of event.
+//   - the sequences of a subject arrive first as 1, 2, 3 … without a gap. This holds
+//     for a notifier that gets every type of event.
 //
-// A delivery with an Err counts for nothing else. The error joins the first
-// faults and counts the others; the summary is right in any case.
+// A delivery with an Err is not checked further. The error joins the first faults and
+// counts the others; the summary is valid with or without an error.
 func Check(deliveries []Delivery) (Summary, error) {
 	type fact struct {
 		subject  string
@@ -58,7 +58,7 @@ func Check(deliveries []Delivery) (Summary, error) {
 		if repeated {
 			sum.Repeats++
 			if !bytes.Equal(body, d.Body) {
-				fault("another body than before")
+				fault("its body differs from before")
 			}
 			continue
 		}

@@ -37,7 +37,7 @@ func TestCheck(t *testing.T) {
 		{"gap", []notifytest.Delivery{came("msg_1", "a", 1), came("msg_3", "a", 3), came("msg_4", "a", 4)}, []string{"delivery 2, msg_3: a: sequence 3, want 2"}},
 		{"start lost", []notifytest.Delivery{came("msg_2", "a", 2)}, []string{"sequence 2, want 1"}},
 		{"order", []notifytest.Delivery{came("msg_2", "a", 2), came("msg_1", "a", 1)}, []string{"sequence 2, want 1", "sequence 1, want 3"}},
-		{"two bodies", []notifytest.Delivery{came("msg_1", "a", 1), altered}, []string{"delivery 2, msg_1: another body"}},
+		{"two bodies", []notifytest.Delivery{came("msg_1", "a", 1), altered}, []string{"delivery 2, msg_1: its body differs"}},
 		{"two ids", []notifytest.Delivery{came("msg_1", "a", 1), came("msg_x", "a", 1)}, []string{"delivery 2, msg_x: msg_1 was a, sequence 1, already"}},
 		{"forged", []notifytest.Delivery{forged, altered}, []string{"delivery 1, msg_1: not genuine"}},
 	}

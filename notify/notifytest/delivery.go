@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Delivery is one webhook as it came: one attempt, however it was answered.
+// Delivery is one received webhook request, however it was answered.
 type Delivery struct {
 	// At is when its body had arrived.
 	At time.Time
@@ -16,20 +16,19 @@ type Delivery struct {
 	ID string
 	// Attempt is its webhook-attempt, counted from 1; 0 if it has none.
 	Attempt int
-	// Verified: one of the receiver's keys signed it, just now.
+	// Verified: one of the receiver's keys signed it, within [signing.Tolerance].
 	Verified bool
-	// Err is what is wrong with it: with the signature, where the receiver has
-	// keys, or else with the body, which must be an event that bears the same
-	// id as the header.
+	// Err is its fault: of the signature, if the receiver has keys, or else of the
+	// body, which must be an event with the same id as the header.
 	Err error
 
 	Header http.Header
 	Body   []byte
-	// Event is what the body says; believe it only where Verified is set.
+	// Event is the decoded body; trust it only if Verified is set.
 	Event Event
 }
 
-// Event is the envelope of an event, with what its data says of the task.
+// Event is the envelope of an event, with the task of its data.
 type Event struct {
 	ID      string          `json:"id"`
 	Source  string          `json:"source"`

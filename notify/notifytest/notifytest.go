@@ -1,8 +1,7 @@
-// Package notifytest receives webhooks as a consumer would: its [Receiver]
-// verifies them, keeps them, and answers as its [Config] says, however badly.
+// Package notifytest provides a [Receiver] of webhooks for tests. It verifies deliveries,
+// keeps them, and answers as its [Config] says: with any status, slowly, or not at all.
 //
-// Tests of delivery run against it, and so may tests of other people's
-// senders. What came in is judged by [Check].
+// [Check] verifies that the received deliveries are complete and in order.
 package notifytest
 
 import (
@@ -22,40 +21,39 @@ import (
 // defaultMaxBody is well above the largest event.
 const defaultMaxBody = 1 << 20
 
-// Config says how a [Receiver] behaves. The zero Config keeps all, checks no
+// Config says how a [Receiver] behaves. The zero Config keeps all deliveries, verifies no
 // signature, and answers 204.
 type Config struct {
-	// Keys verify the deliveries. Without keys, signatures are not looked at:
-	// no delivery is Verified, and none is refused for it.
+	// Keys verify the deliveries. Without keys signatures are ignored: no delivery is
+	// Verified, and none is refused for its signature.
 	Keys []signing.Key
 
 	// OnDelivery is called with each delivery before it is answered, one at a time
 	// and in the order in which they are kept. It may be nil.
 	OnDelivery func(Delivery)
 
-	// Fail decides how a delivery is answered, after OnDelivery. Deliveries may
-	// be asked about at the same time. Nil stands for the zero Answer.
+	// Fail decides how a delivery is answered, after OnDelivery. It may be called
+	// concurrently. Nil: always the zero Answer.
 	Fail func(Delivery) Answer
 
-	// MaxBody is the largest body accepted, in bytes; larger ones are answered
-	// 413 and not kept. Zero stands for 1 MiB.
+	// MaxBody is the largest accepted body, in bytes; larger ones are answered 413 and
+	// not kept. Default 1 MiB.
 	MaxBody int64
 
-	// Keep is how many deliveries are kept, the newest ones. Zero keeps all,
-	// which suits a test; what runs for long should set it.
+	// Keep is how many deliveries are kept, the newest ones. Zero keeps all, which suits
+	// a test; a long-running receiver should set it.
 	Keep int
 }
 
-// Receiver is an [http.Handler] that takes webhooks on any path. Only a POST
-// whose body arrives whole is a delivery; what else comes is refused and not
-// kept.
+// Receiver is an [http.Handler] that accepts webhooks on any path. Only a POST whose body
+// arrives whole is a delivery; other requests are refused and not kept.
 type Receiver struct {
 	config Config
 
 	recording sync.Mutex // held over keep and OnDelivery, so that both have one order
 
 	mu      sync.Mutex
-	kept    []Delivery    // only appended to and cut at the front: snapshots share it
+	kept    []Delivery    // appended to and cut at the front, never modified: snapshots share it
 	dropped int           // deliveries no longer in kept
 	arrived chan struct{} // closed, and replaced, when kept changes
 }
@@ -99,7 +97,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	answer.write(w, req)
 }
 
-// read makes a delivery of a request that came whole.
+// read returns the delivery of a complete request.
 func (r *Receiver) read(h http.Header, body []byte) Delivery {
 	d := Delivery{
 		At:     time.Now(),
@@ -121,7 +119,7 @@ func (r *Receiver) read(h http.Header, body []byte) Delivery {
 	return d
 }
 
-// record keeps d, wakes those who wait, and calls OnDelivery.
+// record keeps d, wakes the waiting callers, and calls OnDelivery.
 func (r *Receiver) record(d Delivery) {
 	r.recording.Lock()
 	defer r.recording.Unlock()
@@ -143,8 +141,8 @@ func (r *Receiver) keep(d Delivery) {
 	r.arrived = make(chan struct{})
 }
 
-// Deliveries returns what is kept, oldest first. The slice is shared with
-// others: it must not be changed.
+// Deliveries returns the kept deliveries, oldest first. The slice is shared: it must not
+// be modified.
 func (r *Receiver) Deliveries() []Delivery {
 	kept, _, _ := r.snapshot()
 	return kept
@@ -156,9 +154,8 @@ func (r *Receiver) snapshot() (kept []Delivery, dropped int, arrived <-chan stru
 	return r.kept[:len(r.kept):len(r.kept)], r.dropped, r.arrived
 }
 
-// Wait returns nil once done says true of what is kept, and the cause of ctx's
-// end if that comes first. It asks at once, and again whenever something
-// arrived.
+// Wait returns nil once done returns true for the kept deliveries, or an error that wraps
+// the cause if ctx ends first. It calls done at once and after each arrival.
 func (r *Receiver) Wait(ctx context.Context, done func([]Delivery) bool) error {
 	for {
 		kept, dropped, arrived := r.snapshot()
@@ -173,9 +170,8 @@ func (r *Receiver) Wait(ctx context.Context, done func([]Delivery) bool) error {
 	}
 }
 
-// Check calls [Check] on all that came. As nothing can be said of what is
-// no longer there, it is an error if deliveries were dropped because of
-// Config.Keep.
+// Check calls [Check] on all received deliveries. It is an error if some were dropped
+// because of Config.Keep.
 func (r *Receiver) Check() (Summary, error) {
 	kept, dropped, _ := r.snapshot()
 	if dropped > 0 {

@@ -11,30 +11,28 @@ import (
 
 const (
 	secretPrefix = "whsec_"
-	minSecret    = 24 // bytes, as the specification has it
+	minSecret    = 24 // bytes, as the specification requires
 	maxSecret    = 64
-	newSecret    = 32 // as many as SHA-256 puts out: more would add nothing
+	newSecret    = 32 // the size of a SHA-256 sum: more would add nothing
 	mask         = "***"
 )
 
-// Key signs and verifies. [ParseKey] makes one; the zero Key is not a key, and
-// is refused by all that take one. However it is printed, logged or marshalled,
-// a Key shows as "***".
+// Key is a secret that signs and verifies. [ParseKey] makes one; the zero Key is invalid,
+// and every function refuses it. Printed, logged or marshalled, a Key shows as "***".
 type Key struct {
-	// A pointer, since fmt cannot call the methods of a Key that is in an
-	// unexported field; and one to a string, since fmt follows a pointer to a
-	// slice, array, struct or map, but shows of this one the address only.
+	// A pointer, because fmt cannot call the methods of a Key in an unexported field;
+	// and one to a string, because fmt follows pointers to slices, arrays, structs and
+	// maps, but prints only the address of this one.
 	secret *string
 }
 
-// ParseKey reads a secret as Standard Webhooks writes it: "whsec_", which may
-// be left out, and 24 to 64 bytes in base64 with its padding. White space
-// around it, such as a file's last line break, is dropped. Errors say what
-// would be right and never hold the secret or a part of it.
+// ParseKey reads a secret in the form of Standard Webhooks: "whsec_", which is optional,
+// and 24 to 64 bytes in padded base64. White space around it, such as a file's last line
+// break, is ignored. Errors say what would be right and hold no part of the secret.
 func ParseKey(secret string) (Key, error) {
 	text := strings.TrimPrefix(strings.TrimSpace(secret), secretPrefix)
 	decoded, err := base64.StdEncoding.DecodeString(text)
-	// Go's decoder passes over line breaks, and would so take two secrets for one.
+	// Go's decoder ignores line breaks, and would read two secrets as one.
 	if err != nil || strings.ContainsAny(text, "\r\n") {
 		return Key{}, errors.New(`parse webhook secret: not base64: want "whsec_" and standard base64 with its padding, on one line`)
 	}
@@ -44,8 +42,8 @@ func ParseKey(secret string) (Key, error) {
 	return Key{secret: new(string(decoded))}, nil
 }
 
-// GenerateSecret returns a new secret of 32 random bytes, in the form that
-// [ParseKey] reads, with its prefix.
+// GenerateSecret returns a new secret of 32 random bytes, in the form that [ParseKey]
+// reads, with the prefix.
 func GenerateSecret() string {
 	secret := make([]byte, newSecret)
 	rand.Read(secret) // never fails: https://pkg.go.dev/crypto/rand#Read
@@ -58,5 +56,5 @@ func (Key) String() string { return mask }
 // Format writes "***" for every verb.
 func (Key) Format(f fmt.State, _ rune) { io.WriteString(f, mask) }
 
-// MarshalText returns "***"; JSON, TOML and loggers use it too.
+// MarshalText returns "***". JSON, TOML and loggers use it.
 func (Key) MarshalText() ([]byte, error) { return []byte(mask), nil }

@@ -1,17 +1,16 @@
-// Package signing makes and checks the signatures that pushwatch's webhooks
-// carry: the symmetric scheme "v1" of Standard Webhooks, as written down at
+// Package signing makes and verifies the signatures of pushwatch's webhooks: the
+// symmetric scheme "v1" of Standard Webhooks, specified at
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
 //
-// A signature covers the message's id, the time of the attempt and the body,
-// and nothing else: what another header says is to be believed no more than
-// what a stranger says. The sender signs with [Sign]; a consumer reads its
-// secret once with [ParseKey] and calls [Verify] with the body exactly as it
-// came, before parsing it. As a delivery may come more than once, the consumer
-// then keeps [HeaderID] and drops what it already has.
+// A signature covers the message's id, the time of the attempt and the body. No other
+// header is signed, so none can be trusted. The sender signs with [Sign]; a consumer
+// reads its secret once with [ParseKey] and calls [Verify] with the raw body, before
+// parsing it. A delivery may arrive more than once, so the consumer then stores
+// [HeaderID] and drops the ids it already has.
 //
-// Several keys may be in use at a time. To change a secret without losing a
-// message, let the sender sign with the new and the old one, move the
-// consumers to the new one, then drop the old one.
+// Several keys may be in use at a time. To change a secret without losing a message, let
+// the sender sign with the new and the old one, move the consumers to the new one, then
+// drop the old one.
 //
 // The package needs the standard library only.
 package signing
@@ -30,7 +29,7 @@ import (
 
 // The headers of a delivery.
 const (
-	// HeaderID names the message, the same in every attempt. See [ValidID].
+	// HeaderID is the message's id, the same in every attempt. See [ValidID].
 	HeaderID = "webhook-id"
 	// HeaderTimestamp is when this attempt was signed, in Unix seconds.
 	HeaderTimestamp = "webhook-timestamp"
@@ -41,12 +40,12 @@ const (
 )
 
 const (
-	// Tolerance is how far the time of an attempt may lie from the consumer's
-	// clock, either way. It bounds how long a recorded request can be replayed.
+	// Tolerance is how far the time of an attempt may differ from the consumer's clock.
+	// It limits how long a recorded request can be replayed.
 	Tolerance = 5 * time.Minute
 
-	// MaxKeys is how many keys one message may be signed with, and so how many
-	// signatures [Verify] reads.
+	// MaxKeys is how many keys may sign a message, and so how many signatures [Verify]
+	// reads.
 	MaxKeys = 16
 
 	version  = "v1,"
@@ -54,32 +53,30 @@ const (
 	maxID    = len(idPrefix) + 60
 )
 
-// What [Verify] returns, perhaps wrapped. The first is the consumer's own
-// fault, the others the request's.
+// The errors of [Verify], which wraps them. The first is the consumer's own fault, the
+// others are the request's.
 var (
 	// ErrBadKeys means that there are no keys, more than [MaxKeys], or a zero one.
 	ErrBadKeys = errors.New("unusable keys")
 	// ErrNoSignature means that one of the three signed headers is missing.
 	ErrNoSignature = errors.New("not signed")
-	// ErrBadID means that the id is not one for which [ValidID] holds.
+	// ErrBadID means that the id is not valid; see [ValidID].
 	ErrBadID = errors.New("malformed id")
 	// ErrBadTimestamp means that the time is not a number of Unix seconds.
 	ErrBadTimestamp = errors.New("malformed timestamp")
-	// ErrTooOld means signed more than [Tolerance] ago: a replay, or a clock
-	// that is wrong here or there.
+	// ErrTooOld means signed more than [Tolerance] ago: a replay, or a wrong clock on
+	// either side.
 	ErrTooOld = errors.New("timestamp too old")
-	// ErrTooNew means signed more than [Tolerance] ahead: a clock that is wrong
-	// here or there.
+	// ErrTooNew means signed more than [Tolerance] ahead: a wrong clock on either side.
 	ErrTooNew = errors.New("timestamp too far ahead")
-	// ErrBadSignature means that no signature is of any of the keys: another
-	// secret, or an id, time or body that was changed on the way.
+	// ErrBadSignature means that none of the keys made any of the signatures: the
+	// secret is another, or the id, time or body was changed on the way.
 	ErrBadSignature = errors.New("no signature matches")
 )
 
-// ValidID reports whether id can name a message: "msg_" and 1 to 60 of the
-// characters A-Z, a-z, 0-9, "_" and "-". A dot separates the signed fields;
-// in an id, it would let two different messages share one
-// signature.
+// ValidID reports whether id is a message id: "msg_" and 1 to 60 of the characters A-Z,
+// a-z, 0-9, "_" and "-". A dot separates the signed fields; in an id, it would let two
+// different messages share one signature.
 func ValidID(id string) bool {
 	if !strings.HasPrefix(id, idPrefix) || len(id) == len(idPrefix) || len(id) > maxID {
 		return false
@@ -98,8 +95,8 @@ func ValidID(id string) bool {
 // at, whose [HeaderTimestamp] must then be at.Unix(): a signature for each key,
 // in the order of keys, separated by spaces. The current key is first.
 //
-// Where nothing safe can be signed it returns "", which no consumer accepts:
-// when keys are such as [ErrBadKeys] describes, or id is not a [ValidID].
+// With unusable keys (see [ErrBadKeys]) or an invalid id (see [ValidID]) it returns "",
+// which no consumer accepts.
 func Sign(keys []Key, id string, at time.Time, body []byte) string {
 	if !usable(keys) || !ValidID(id) {
 		return ""
@@ -112,11 +109,10 @@ func Sign(keys []Key, id string, at time.Time, body []byte) string {
 	return strings.Join(signatures, " ")
 }
 
-// Verify returns nil if one of the keys signed this body and the headers h
-// that came with it, at most [Tolerance] from now; else an error that wraps
-// one of this package's Err values. Signatures of versions other than v1 are
-// ignored. Where a header has several lines, the first counts, as it does
-// for [http.Header.Get].
+// Verify returns nil if one of the keys signed this body and its headers h, at most
+// [Tolerance] from now; otherwise an error that wraps one of this package's Err values.
+// Signatures of versions other than v1 are ignored. If a header has several lines, the
+// first counts, as with [http.Header.Get].
 func Verify(keys []Key, h http.Header, body []byte, now time.Time) error {
 	if !usable(keys) {
 		return fmt.Errorf("verify webhook: %w: want 1 to %d, each from ParseKey", ErrBadKeys, MaxKeys)
@@ -131,7 +127,7 @@ func Verify(keys []Key, h http.Header, body []byte, now time.Time) error {
 	if !ValidID(id) {
 		return fmt.Errorf("verify webhook: %w", ErrBadID)
 	}
-	// 40 bits reach beyond the year 36000 and keep time.Unix from overflowing.
+	// 40 bits reach past the year 36000 and keep time.Unix from overflowing.
 	seconds, err := strconv.ParseUint(timestamp, 10, 40)
 	if err != nil {
 		return fmt.Errorf("verify webhook: %w", ErrBadTimestamp)
@@ -158,8 +154,8 @@ func Verify(keys []Key, h http.Header, body []byte, now time.Time) error {
 	return fmt.Errorf("verify webhook: %w", ErrBadSignature)
 }
 
-// usable reports whether keys can sign. A zero Key is refused rather than ignored: it
-// is an empty secret, which everybody knows.
+// usable reports whether keys can sign. A zero Key is refused rather than ignored: it is
+// an empty secret, which anyone can guess.
 func usable(keys []Key) bool {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return false
@@ -172,7 +168,7 @@ func usable(keys []Key) bool {
 	return true
 }
 
-// sign returns the one signature of k.
+// sign returns the signature of k.
 func (k Key) sign(id, timestamp string, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(*k.secret))
 	mac.Write([]byte(id + "." + timestamp + "."))

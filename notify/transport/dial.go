@@ -14,9 +14,9 @@ import (
 	"pushwatch/notify"
 )
 
-// Dial opens a connection to a host and port under the rules of an attempt, through
-// the proxy that is configured, if any: that of the environment is for HTTP alone. Its
-// error is for [Transport.Failed].
+// Dial opens a connection to a host and port under the rules of an attempt, through the
+// configured proxy, if any; a proxy from the environment is for HTTP only. Pass its error
+// to [Transport.Failed].
 func (t *Transport) Dial(ctx context.Context, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err == nil {
@@ -32,7 +32,7 @@ func (t *Transport) Dial(ctx context.Context, address string) (net.Conn, error) 
 	return t.through(ctx, proxy, address)
 }
 
-// through opens a connection to address through a proxy, or without one where it is nil.
+// through opens a connection to address, through a proxy unless it is nil.
 func (t *Transport) through(ctx context.Context, proxy *url.URL, address string) (net.Conn, error) {
 	if proxy == nil {
 		return t.dialer.DialContext(ctx, "tcp", address)
@@ -47,13 +47,13 @@ func (t *Transport) through(ctx context.Context, proxy *url.URL, address string)
 	return conn, nil
 }
 
-// TLS returns how connections to host are secured.
+// TLS returns the TLS settings for connections to host.
 func (t *Transport) TLS(host string) (*tls.Config, error) {
-	way, err := t.current()
+	client, err := t.current()
 	if err != nil {
 		return nil, err
 	}
-	config := way.tls.Clone()
+	config := client.tls.Clone()
 	config.ServerName = host
 	return config, nil
 }
@@ -71,8 +71,8 @@ func (t *Transport) dialProxy(ctx context.Context, proxy *url.URL) (net.Conn, er
 	return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", hostPort(proxy))
 }
 
-// tunnel has the proxy at the other end of conn connect it to address. It closes
-// conn where that fails.
+// tunnel asks the proxy at the other end of conn to connect it to address (HTTP
+// CONNECT). If that fails it closes conn.
 func tunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -85,7 +85,7 @@ func tunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string) 
 	reader := bufio.NewReader(conn)
 	var response *http.Response
 	if err == nil {
-		// What follows the header may be the receiver's already, and stays in reader.
+		// What follows the header may come from the receiver already, and stays in reader.
 		response, err = http.ReadResponse(bufio.NewReader(io.LimitReader(byByte{reader}, maxAnswerHeader)), request)
 	}
 	if err == nil {
@@ -101,13 +101,13 @@ func tunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string) 
 	return &buffered{conn, reader}, nil
 }
 
-// byByte hands out single bytes, so that whoever buffers them holds none that it
-// did not ask for.
+// byByte returns single bytes, so that a buffered reader over it reads no further than
+// it has to.
 type byByte struct{ io.Reader }
 
 func (r byByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
 
-// A buffered connection has been read ahead.
+// A buffered connection is one of which some bytes were read ahead.
 type buffered struct {
 	net.Conn
 	reader *bufio.Reader
@@ -115,10 +115,10 @@ type buffered struct {
 
 func (c *buffered) Read(p []byte) (int, error) { return c.reader.Read(p) }
 
-// Check reports whether the receiver at u can be reached: it opens a connection
-// under the rules of an attempt, through the proxy where one is set, with the TLS
-// handshake where u is https, and sends nothing over it. alias and hidden are those
-// of a [Request]. The error is a [*notify.SendError].
+// Check reports whether the receiver at u can be reached. It opens a connection under the
+// rules of an attempt, through the proxy if one is set, with the TLS handshake if u is
+// https, and sends nothing over it. alias and hidden are as in a [Request]. The error is a
+// [*notify.SendError].
 func (t *Transport) Check(ctx context.Context, u *url.URL, alias string, hidden ...string) error {
 	parent := ctx
 	ctx, cancel := t.Bounded(ctx)
@@ -129,8 +129,8 @@ func (t *Transport) Check(ctx context.Context, u *url.URL, alias string, hidden 
 	return nil
 }
 
-// reach opens a connection to u's host and closes it. A request without TLS goes
-// through no tunnel: of such a way it is the proxy that is reached for.
+// reach opens a connection to u's host and closes it. A request without TLS uses no
+// tunnel, so for a proxied one reach connects to the proxy only.
 func (t *Transport) reach(ctx context.Context, u *url.URL) error {
 	proxy, err := t.proxy(u)
 	if err == nil {
@@ -161,9 +161,9 @@ func (t *Transport) reach(ctx context.Context, u *url.URL) error {
 	return tls.Client(conn, config).HandshakeContext(ctx)
 }
 
-// Failed says what an error of a connection means for an attempt. ctx is the
-// attempt's without its timeout, host what stands for the receiver. hidden must not
-// be seen.
+// Failed turns an error of a connection into the failure of an attempt. ctx is the
+// attempt's context without its timeout, host what the error calls the receiver; hidden
+// texts are masked.
 func (t *Transport) Failed(ctx context.Context, err error, host string, hidden ...string) *notify.SendError {
-	return failure{parent: ctx, err: err, host: host, connected: true, hide: mask(hidden, nil)}.sorted()
+	return failure{parent: ctx, err: err, host: host, connected: true, hide: mask(hidden, nil)}.classify()
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,41 +16,40 @@ import (
 	"pushwatch/notify"
 )
 
-// MaxAnswer is how many bytes are read of an answer's body.
+// MaxAnswer is how many bytes of an answer's body are read.
 const MaxAnswer = 16 << 10
 
-// A Request is an HTTP request with what an error may not show of it.
+// A Request is an HTTP request, with what its errors must not show.
 type Request struct {
 	*http.Request
-	// Alias stands for the receiver's host in errors; empty: the host is shown.
+	// Alias replaces the receiver's host in errors; empty: the host is shown.
 	Alias string
-	// Hidden must not be seen in errors. URL, user and headers of the request are
-	// hidden without standing here.
+	// Hidden is masked in errors. URL, user and headers of the request are masked in
+	// any case.
 	Hidden []string
-	// Shown are words of the URL and of Hidden that are no secret.
+	// Shown are words of the URL and of Hidden that are not secret.
 	Shown []string
-	// BodyTimeout bounds the reading of the answer's body; zero: only the attempt's
-	// own timeout does.
+	// BodyTimeout bounds the reading of the answer's body; zero: the attempt's timeout.
 	BodyTimeout time.Duration
 	// MaxAnswer is how much of the answer's body is read; zero: [MaxAnswer].
 	MaxAnswer int64
 }
 
-// An Answer is what a receiver said.
+// An Answer is a receiver's HTTP response.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte // its first bytes
-	// BodyErr is why the body is not as long as it should be, such as a connection
-	// that was cut. It is nil where the body was longer than what is read of it.
+	// BodyErr is why the body breaks off, such as a lost connection. It is nil if the
+	// body is only longer than what is read of it.
 	BodyErr error
 
 	hide *strings.Replacer
 }
 
-// Do sends a request and reads the answer, whatever its status, within the
-// transport's timeout. A body with more to come than is read costs its connection;
-// over HTTP/2, that stream of it. The error is a [*notify.SendError].
+// Do sends a request and reads the answer, of any status, within the transport's timeout.
+// A body that is longer than what is read costs its connection, or its stream with HTTP/2.
+// The error is a [*notify.SendError].
 func (t *Transport) Do(ctx context.Context, r *Request) (*Answer, error) {
 	f := failure{parent: ctx, host: r.Alias}
 	ctx, cancel := t.Bounded(ctx)
@@ -60,7 +60,7 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Answer, error) {
 		f.host = r.URL.Host
 	}
 
-	way, err := t.current()
+	client, err := t.current()
 	if err == nil {
 		err = t.judge(r.URL.Hostname())
 	}
@@ -71,18 +71,18 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Answer, error) {
 	}
 	if err != nil {
 		f.err = err
-		return nil, f.sorted()
+		return nil, f.classify()
 	}
-	// The transport itself, without an http.Client around it, follows no
-	// redirect, keeps no cookies, and puts no URL into its errors.
-	response, err := way.http.RoundTrip(r.Request.WithContext(ctx))
+	// A bare transport, unlike an http.Client, follows no redirects, keeps no cookies,
+	// and puts no URL into its errors.
+	response, err := client.http.RoundTrip(r.Request.WithContext(ctx))
 	if err == nil && f.proxied && r.URL.Scheme == "http" && response.StatusCode == http.StatusProxyAuthRequired {
 		response.Body.Close()
-		err = &proxyRefusal{response.StatusCode} // of a request without a tunnel
+		err = &proxyRefusal{response.StatusCode} // a request without a tunnel
 	}
 	if err != nil {
 		f.err, f.connected, f.hide = err, connected.Load(), r.hide()
-		return nil, f.sorted()
+		return nil, f.classify()
 	}
 	if r.BodyTimeout > 0 {
 		bounded := time.AfterFunc(r.BodyTimeout, cancel)
@@ -91,17 +91,13 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Answer, error) {
 	defer response.Body.Close()
 	answer := &Answer{Status: response.StatusCode, Header: response.Header, hide: r.hide()}
 	if answer.Status >= 200 { // the body of a 101 is the bare connection, which has no deadline
-		limit := r.MaxAnswer
-		if limit == 0 {
-			limit = MaxAnswer
-		}
-		answer.Body, answer.BodyErr = io.ReadAll(io.LimitReader(response.Body, limit))
+		answer.Body, answer.BodyErr = io.ReadAll(io.LimitReader(response.Body, cmp.Or(r.MaxAnswer, MaxAnswer)))
 	}
 	return answer, nil
 }
 
-// Failure returns what a status that is no success means: the attempt failed, and
-// the receiver may have said how long to wait.
+// Failure returns the failure of an attempt whose answer is not a success, with the
+// pause that the receiver asks for.
 func (a *Answer) Failure() *notify.SendError {
 	failed := &notify.SendError{Cause: notify.StatusCause(a.Status), Reason: a.reason()}
 	if a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable {
@@ -110,24 +106,23 @@ func (a *Answer) Failure() *notify.SendError {
 	return failed
 }
 
-// StatusLine puts the status into words: "answered 404 Not Found".
+// StatusLine returns the status as text: "answered 404 Not Found".
 func (a *Answer) StatusLine() string {
 	return strings.TrimSpace(fmt.Sprintf("answered %d %s", a.Status, http.StatusText(a.Status)))
 }
 
-// Excerpt returns the first line of what the receiver said, fit to be shown: short,
-// and without a secret of the request.
+// Excerpt returns the first line of a text from the receiver, shortened and with the
+// request's secrets masked.
 func (a *Answer) Excerpt(text string) string { return excerpt(text, a.hide) }
 
-// reason puts an answer into words: the status, and the body's first line where
-// it is text.
+// reason describes an answer: its status, and the first line of its body if that is text.
 func (a *Answer) reason() string {
 	text := a.StatusLine()
 	if a.Status >= 300 && a.Status <= 399 {
 		return text + ": redirects are not followed"
 	}
 	if a.Header.Get("Content-Encoding") != "" {
-		return text // packed, and not to be unpacked
+		return text // compressed, and not decompressed here
 	}
 	if line := a.Excerpt(string(a.Body)); line != "" {
 		text += ": " + line
@@ -136,8 +131,8 @@ func (a *Answer) reason() string {
 }
 
 // RetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or
-// a date in any of HTTP's three formats. It returns the zero time where that says
-// nothing or lies in the past, and at most a day from now.
+// a date in any of HTTP's three formats. It returns at most a day from now, and the zero
+// time if the header is invalid or lies in the past.
 func RetryAfter(value string, now time.Time) time.Time {
 	value = strings.TrimSpace(value)
 	latest := now.Add(notify.MaxPause)
@@ -161,10 +156,10 @@ func RetryAfter(value string, now time.Time) time.Time {
 	return at
 }
 
-// A lateError is the cause with which an attempt's time is up.
+// A lateError is the cause with which an attempt's context ends at its timeout.
 type lateError time.Duration
 
 func (e lateError) Error() string { return fmt.Sprintf("nothing within %s", time.Duration(e)) }
 
-// Timeout makes it a timeout as those of package net are.
+// Timeout marks the error as a timeout, as package net does.
 func (lateError) Timeout() bool { return true }

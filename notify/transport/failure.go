@@ -11,18 +11,18 @@ import (
 	"pushwatch/notify"
 )
 
-// SettingsError returns the failure of an attempt for which a setting cannot be
-// used, such as a file that is not there. err shows no secret.
+// SettingsError returns the failure of an attempt because a setting cannot be used, such
+// as a missing file. err must show no secret.
 func SettingsError(err error) *notify.SendError {
 	return &notify.SendError{Cause: notify.CauseSettings, Reason: err.Error(), Err: err}
 }
 
-// A settingsError is a setting that could not be used at the time of an attempt.
+// A settingsError is the error of a setting that cannot be used.
 type settingsError struct{ error }
 
 func (e settingsError) Unwrap() error { return e.error }
 
-// A proxyRefusal is a status with which a proxy itself answered.
+// A proxyRefusal is an error status from a proxy itself.
 type proxyRefusal struct{ status int }
 
 func (e *proxyRefusal) Error() string {
@@ -31,16 +31,16 @@ func (e *proxyRefusal) Error() string {
 
 // A failure is an attempt that got no answer.
 type failure struct {
-	parent    context.Context // of the caller, without the attempt's own timeout
+	parent    context.Context // the caller's, without the attempt's timeout
 	err       error
 	host      string
 	proxied   bool
-	connected bool              // as far as the receiver, where there is a proxy
-	hide      *strings.Replacer // nil: there is nothing to hide yet
+	connected bool              // to the receiver, not only to the proxy
+	hide      *strings.Replacer // masks secrets; nil: there are none yet
 }
 
-// sorted says what the failure means.
-func (f failure) sorted() *notify.SendError {
+// classify returns the failure with its cause.
+func (f failure) classify() *notify.SendError {
 	if errors.Is(f.parent.Err(), context.Canceled) {
 		return &notify.SendError{Cause: notify.CauseInternal, Reason: "interrupted", Err: context.Cause(f.parent)}
 	}
@@ -54,7 +54,7 @@ func (f failure) sorted() *notify.SendError {
 		return f.as(notify.CauseProxy, "reach "+f.host+" through the proxy")
 	}
 	if dns, ok := errors.AsType[*net.DNSError](f.err); ok {
-		f.err = errors.New(dns.Err) // without the name server's address
+		f.err = errors.New(dns.Err) // omits the name server's address
 		return f.as(notify.CauseDNS, "resolve "+f.host)
 	}
 	if late, ok := errors.AsType[interface {
@@ -72,14 +72,14 @@ func (f failure) sorted() *notify.SendError {
 	return f.as(notify.CauseOther, "post to "+f.host)
 }
 
-// as returns the failure of an operation. The error is quoted, not wrapped: it may
-// hold what the receiver sent.
+// as returns the failure of an operation. It quotes the error instead of wrapping it,
+// because the error may contain text from the receiver.
 func (f failure) as(cause notify.Cause, operation string) *notify.SendError {
 	return &notify.SendError{Cause: cause, Reason: operation + ": " + excerpt(f.err.Error(), f.hide)}
 }
 
-// ofProxy tells whether the failure is the proxy's. Up to the TLS handshake with
-// the receiver all of them are, as far as can be seen from here.
+// ofProxy reports whether the failure is the proxy's. Until the TLS handshake with the
+// receiver every failure counts as the proxy's: they cannot be distinguished.
 func (f failure) ofProxy() bool {
 	if _, ok := errors.AsType[*proxyRefusal](f.err); ok {
 		return true
@@ -90,8 +90,8 @@ func (f failure) ofProxy() bool {
 	return f.proxied && !f.connected && !ofTLS(f.err)
 }
 
-// ofTLS tells whether an error is TLS's own or an alert of the other side. Most
-// have no type of their own, but all say "tls: ".
+// ofTLS reports whether an error comes from TLS, on this side or the other. Most such
+// errors have no type, but their texts begin with "tls: ".
 func ofTLS(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Op == "remote error" || op.Op == "local error"

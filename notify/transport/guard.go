@@ -9,8 +9,8 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// metadata lists where clouds tell a machine its credentials. None of these can
-// be a receiver, whatever range an operator opens.
+// metadata lists the metadata services of clouds, which give a machine its credentials.
+// None of them can be a receiver, even if an operator allows its range.
 var metadata = []netip.Addr{
 	netip.MustParseAddr("169.254.169.254"), // most clouds
 	netip.MustParseAddr("169.254.0.23"),    // Tencent Cloud, metadata.tencentyun.com
@@ -28,8 +28,8 @@ var metadata = []netip.Addr{
 	netip.MustParseAddr("fe80::a9fe:a9fe"), // OpenStack
 }
 
-// A guard says which addresses may be dialled: all of the public internet, what
-// is opened by name, and never the metadata service of a cloud.
+// A guard decides which addresses may be dialled: the public internet and the ranges that
+// the settings allow, never the metadata service of a cloud.
 type guard struct {
 	public *ssrf.Guardian
 }
@@ -46,19 +46,19 @@ func newGuard(open []netip.Prefix) *guard {
 	return &guard{ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))}
 }
 
-// control is for [net.Dialer]: it is called with each address right before it is
-// dialled, which leaves a name no time to lead elsewhere.
+// control is the Control function of a [net.Dialer]. It is called with the concrete
+// address right before dialling, so a second DNS answer cannot bypass it.
 func (g *guard) control(_, address string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("judge address: %w", err)
+		return fmt.Errorf("check address: %w", err)
 	}
 	return g.check(target.Addr())
 }
 
 // check returns a [*refusal] for an address that may not be dialled. An IPv4-mapped
-// address is judged as the IPv4 address, and so is one for NAT64 (RFC 6052), through
-// which networks without IPv4 reach the rest. A zone does not change what an address is.
+// address is checked as the IPv4 address, and so is a NAT64 one (RFC 6052), through which
+// networks without IPv4 reach the rest. A zone makes no difference.
 func (g *guard) check(addr netip.Addr) error {
 	judged := addr.WithZone("").Unmap()
 	carried := embedded(judged)
@@ -78,8 +78,8 @@ func isMetadata(addr netip.Addr) bool { return slices.Contains(metadata, addr) }
 
 var teredo = netip.MustParsePrefix("2001::/32") // RFC 4380
 
-// carriers are the IPv6 ranges whose addresses carry an IPv4 address, to which a
-// packet may be sent on, and at which bytes.
+// carriers are the IPv6 ranges whose addresses embed an IPv4 address, to which a packet
+// may be forwarded, and the bytes that hold it.
 var carriers = []struct {
 	prefix netip.Prefix
 	at     [][4]int
@@ -87,14 +87,14 @@ var carriers = []struct {
 	{netip.MustParsePrefix("::/96"), [][4]int{{12, 13, 14, 15}}},           // IPv4-compatible (RFC 4291, 2.5.5.1)
 	{netip.MustParsePrefix("::ffff:0:0:0/96"), [][4]int{{12, 13, 14, 15}}}, // IPv4-translated (RFC 2765)
 	{ssrf.IPv6NAT64Prefix, [][4]int{{12, 13, 14, 15}}},                     // NAT64 (RFC 6052)
-	// NAT64 of a network's own (RFC 8215): the prefix may be of any of RFC 6052's
-	// lengths, 48, 56, 64 or 96, of which all but the last leave byte 8 out.
+	// Local-use NAT64 (RFC 8215): the prefix has any of RFC 6052's lengths 48, 56, 64
+	// and 96, of which all but the last leave out byte 8.
 	{netip.MustParsePrefix("64:ff9b:1::/48"), [][4]int{{6, 7, 9, 10}, {7, 9, 10, 11}, {9, 10, 11, 12}, {12, 13, 14, 15}}},
 	{netip.MustParsePrefix("2002::/16"), [][4]int{{2, 3, 4, 5}}}, // 6to4 (RFC 3056)
-	{teredo, [][4]int{{4, 5, 6, 7}}}, // of Teredo's server; see embedded for its client
+	{teredo, [][4]int{{4, 5, 6, 7}}}, // the Teredo server; see embedded for the client
 }
 
-// embedded returns the IPv4 addresses that an IPv6 address carries.
+// embedded returns the IPv4 addresses that an IPv6 address embeds.
 func embedded(addr netip.Addr) []netip.Addr {
 	if !addr.Is6() {
 		return nil
@@ -109,16 +109,16 @@ func embedded(addr netip.Addr) []netip.Addr {
 			carried = append(carried, netip.AddrFrom4([4]byte{b[at[0]], b[at[1]], b[at[2]], b[at[3]]}))
 		}
 	}
-	if teredo.Contains(addr) { // the client's bits are turned over
+	if teredo.Contains(addr) { // the client's bits are inverted
 		carried = append(carried, netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}))
 	}
 	return carried
 }
 
-// A refusal is an address that may not be dialled.
+// A refusal is the error of an address that may not be dialled.
 type refusal struct {
 	addr   netip.Addr
-	opened netip.Prefix // what would have to be opened for it; zero: nothing helps
+	opened netip.Prefix // the range to allow for it; zero: none helps
 }
 
 func (r *refusal) Error() string {

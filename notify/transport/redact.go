@@ -12,13 +12,13 @@ import (
 
 const (
 	maxExcerpt = 200 // bytes of foreign text in a reason
-	// minHidden is the length in bytes from which a part of a request is hidden.
-	// Shorter ones guard nothing, and masking them would garble any text.
+	// minHidden is the length in bytes from which a part of a request is masked.
+	// Shorter parts protect nothing, and masking them would garble any text.
 	minHidden = 6
 )
 
-// hide returns what masks the secrets of a request in foreign text: receivers
-// like to repeat the path in their error pages, and some all headers.
+// hide returns a replacer that masks the request's secrets in foreign text: receivers
+// often repeat the path in their error pages, and some all headers.
 func (r *Request) hide() *strings.Replacer {
 	hidden := append(secrets(r.URL), r.Hidden...)
 	for name, values := range r.Header {
@@ -29,7 +29,7 @@ func (r *Request) hide() *strings.Replacer {
 	return mask(hidden, r.Shown)
 }
 
-// secrets returns what may be secret of a URL: all but scheme and host.
+// secrets returns the parts of a URL that may be secret: all but scheme and host.
 func secrets(u *url.URL) []string {
 	query, _ := url.QueryUnescape(u.RawQuery)
 	hidden := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, query}
@@ -40,16 +40,15 @@ func secrets(u *url.URL) []string {
 	return hidden
 }
 
-// mask returns what masks secrets in foreign text. Masked is what is secret as a
-// whole, and each word in it: text that is cut somewhere may hold less than the
-// whole. Words that are shown are not.
+// mask returns a replacer that masks secrets in foreign text: each hidden text as a whole
+// and, because the text may be cut, each of its words, except those in shown.
 func mask(hidden, shown []string) *strings.Replacer {
 	parts := slices.Clone(hidden)
 	for _, whole := range hidden {
 		parts = append(parts, strings.FieldsFunc(whole, func(c rune) bool { return strings.ContainsRune(" /?&=:@,;", c) })...)
 	}
 	parts = slices.DeleteFunc(parts, func(part string) bool { return len(part) < minHidden || slices.Contains(shown, part) })
-	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) }) // the first that fits is masked
+	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) }) // the replacer takes the first match
 	pairs := make([]string, 0, 2*len(parts))
 	for _, part := range parts {
 		pairs = append(pairs, part, setting.Mask)
@@ -57,8 +56,8 @@ func mask(hidden, shown []string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// excerpt returns the first line of foreign text, fit to be shown: what hide
-// masks is masked, what cannot be printed is dropped, and the rest is cut short.
+// excerpt returns the first line of foreign text, shortened, with secrets masked by hide
+// and without unprintable characters.
 func excerpt(text string, hide *strings.Replacer) string {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
 	text = strings.Map(func(c rune) rune {

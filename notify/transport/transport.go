@@ -1,17 +1,16 @@
-// Package transport carries the requests of the senders.
+// Package transport sends the HTTP requests, and opens the connections, of the senders.
 //
-//   - The receiver may be hostile or broken. Every part of an exchange is bounded
-//     in time, every part of an answer in size, and a redirect is an answer like
-//     any other.
-//   - The receiver's name may lead anywhere. Each address is judged at the moment
-//     of dialling, after the name was looked up, so that no answer of a name
-//     server can lead into the network that pushwatch runs in.
-//   - URLs and headers may hold secrets. An error shows none of them, and a
-//     receiver that repeats what it was sent does not get it into an error either.
-//   - Settings change under a running daemon. Proxy and certificates are read when
-//     they are used.
+//   - The receiver may be hostile or broken. Every part of an exchange is bounded in
+//     time, every part of an answer in size, and redirects are not followed.
+//   - The receiver's name may resolve to any address. Each address is checked right
+//     before it is dialled, so that no DNS answer leads into the network that pushwatch
+//     runs in.
+//   - URLs and headers may hold secrets. No error shows them, even if the receiver
+//     repeats them in its answer.
+//   - Files change under a running daemon. Proxy URL and certificates are read when they
+//     are used.
 //
-// A proxy of the environment (HTTPS_PROXY and the like) is used only where the
+// A proxy from the environment (HTTPS_PROXY and the like) is used only if the
 // configuration says so.
 package transport
 
@@ -43,7 +42,7 @@ const (
 
 	openTimeout = 5 * time.Second  // for a dial, and then for a TLS handshake
 	idleTimeout = 30 * time.Second // below the minute after which servers commonly close a connection
-	pingAfter   = 10 * time.Second // of silence on an HTTP/2 connection: does it still stand?
+	pingAfter   = 10 * time.Second // of silence on an HTTP/2 connection: a health check
 	pingTimeout = 5 * time.Second
 
 	maxAnswerHeader = 64 << 10 // bytes
@@ -51,37 +50,35 @@ const (
 
 // Config says how a receiver is reached. A zero field is its default.
 type Config struct {
-	// Timeout bounds an attempt, the reading of its answer included; default 15 s.
+	// Timeout bounds an attempt, including the reading of its answer; default 15 s.
 	Timeout time.Duration
-	// MaxInFlight is how many attempts are made at a time, and so how many
-	// connections are kept open between them; default 8.
+	// MaxInFlight is how many attempts are made concurrently, and so how many idle
+	// connections are kept; default 8.
 	MaxInFlight int
 
-	// AllowCIDRs opens address ranges that are refused otherwise: private and
-	// other special ones, loopback too. Metadata services of clouds stay closed.
+	// AllowCIDRs allows address ranges that are refused otherwise: private and other
+	// special ones, including loopback. Metadata services of clouds are always refused.
 	AllowCIDRs []netip.Prefix
 
-	// CAFile holds the certificates of those who may vouch for the receiver, in
-	// PEM: they alone, the system's then have no say. It is read again for each
-	// attempt.
+	// CAFile holds the certificate authorities for the receiver, in PEM, in place of the
+	// system's. It is read again for each attempt.
 	CAFile string
-	// ClientCertFile and ClientKeyFile hold the certificate to show to the
-	// receiver, in PEM. They are read again for each connection.
+	// ClientCertFile and ClientKeyFile hold the client certificate for the receiver, in
+	// PEM. They are read again for each connection.
 	ClientCertFile string
 	ClientKeyFile  string
 
-	// ProxyURL names a forward proxy, http or https, perhaps with a user and
-	// password. Its own address is not judged, as it was named on purpose; where
-	// the receiver's name leads is then for the proxy to judge. An https proxy
-	// must satisfy CAFile too.
+	// ProxyURL is a forward proxy, http or https, with an optional user and password.
+	// Its own address is not checked, because the operator chose it; the receiver's
+	// address is then for the proxy to check. CAFile applies to an https proxy too.
 	ProxyURL setting.Secret
-	// Environment has HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment obeyed
-	// where ProxyURL names none.
+	// Environment uses HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment if
+	// ProxyURL is empty.
 	Environment bool
 }
 
-// Validate returns all that is wrong with c, each with the setting's name, its
-// value unless that is secret, and what would be right. Files are read.
+// Validate returns all faults of c, each with the setting's name, its value unless that
+// is secret, and what would be right. It reads files.
 func (c Config) Validate() []error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -112,25 +109,24 @@ func (c Config) Validate() []error {
 	return faults
 }
 
-// A Transport reaches the receivers of one notifier. It may be used by many
-// goroutines at once.
+// A Transport reaches the receivers of one notifier. It is safe for concurrent use.
 type Transport struct {
 	config Config
 	guard  *guard
-	dialer *net.Dialer // judges each address
+	dialer *net.Dialer // checks each address
 
-	mu  sync.Mutex
-	way *way // the last that was taken
+	mu   sync.Mutex
+	last *client // the last that was used
 }
 
-// A way is how receivers are reached, for as long as CAFile stays as it is.
-type way struct {
-	authorities []byte // what stands in CAFile
+// A client is an HTTP transport and its TLS settings, for as long as CAFile is unchanged.
+type client struct {
+	authorities []byte // the contents of CAFile
 	tls         *tls.Config
 	http        *http.Transport
 }
 
-// New returns a transport for c, which has no faults.
+// New returns a transport for a valid c.
 func New(c Config) (*Transport, error) {
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
@@ -140,35 +136,35 @@ func New(c Config) (*Transport, error) {
 	return t, err
 }
 
-// Timeout is how long an attempt may take.
+// Timeout returns how long an attempt may take.
 func (t *Transport) Timeout() time.Duration { return t.config.Timeout }
 
-// Bounded returns a context that ends with the time of an attempt. Its cause is a
-// timeout that says how long that was.
+// Bounded returns a context that ends when an attempt started now reaches its timeout.
+// Its cause then is a timeout that says how long that was.
 func (t *Transport) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, t.config.Timeout, lateError(t.config.Timeout))
 }
 
-// current returns the way by which receivers are reached now. Where CAFile has
-// changed that is a new one, and no connection that was opened before is used again.
-func (t *Transport) current() (*way, error) {
+// current returns the client to use now. If CAFile changed it is a new one, and earlier
+// connections are not used again.
+func (t *Transport) current() (*client, error) {
 	authorities, err := t.config.authorities()
 	if err != nil {
 		return nil, settingsError{err}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.way != nil && bytes.Equal(authorities, t.way.authorities) {
-		return t.way, nil
+	if t.last != nil && bytes.Equal(authorities, t.last.authorities) {
+		return t.last, nil
 	}
 	config, err := t.config.tls(authorities)
 	if err != nil {
 		return nil, settingsError{err}
 	}
-	if t.way != nil {
-		t.way.http.CloseIdleConnections()
+	if t.last != nil {
+		t.last.http.CloseIdleConnections()
 	}
-	t.way = &way{authorities: authorities, tls: config, http: &http.Transport{
+	t.last = &client{authorities: authorities, tls: config, http: &http.Transport{
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return t.proxy(r.URL) },
 		OnProxyConnectResponse: checkConnect,
 		DialContext:            t.dial,
@@ -182,10 +178,10 @@ func (t *Transport) current() (*way, error) {
 		MaxIdleConnsPerHost:    t.config.MaxInFlight,
 		IdleConnTimeout:        idleTimeout,
 	}}
-	return t.way, nil
+	return t.last, nil
 }
 
-// proxy returns the proxy before u; nil where there is none.
+// proxy returns the proxy for u; nil: none.
 func (t *Transport) proxy(u *url.URL) (*url.URL, error) {
 	switch {
 	case !t.config.ProxyURL.IsZero():
@@ -196,16 +192,16 @@ func (t *Transport) proxy(u *url.URL) (*url.URL, error) {
 		return proxy, nil
 	case t.config.Environment:
 		proxy, err := httpproxy.FromEnvironment().ProxyFunc()(u)
-		if err != nil { // which would show its password
-			return nil, settingsError{errors.New("the proxy of the environment (HTTPS_PROXY, HTTP_PROXY) is no URL of one")}
+		if err != nil { // its text would show the proxy's password
+			return nil, settingsError{errors.New("the proxy of the environment (HTTPS_PROXY, HTTP_PROXY) is not a proxy URL")}
 		}
 		return proxy, nil
 	}
 	return nil, nil
 }
 
-// dial opens a connection to a receiver or to the proxy before it. The context says
-// which: see [Transport.towards].
+// dial opens a connection to a receiver or to its proxy. The context says which: see
+// [Transport.towards].
 func (t *Transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if ctx.Value(proxyKey{}) == address {
 		return (&net.Dialer{Timeout: openTimeout}).DialContext(ctx, network, address)
@@ -213,11 +209,11 @@ func (t *Transport) dial(ctx context.Context, network, address string) (net.Conn
 	return t.dialer.DialContext(ctx, network, address)
 }
 
-// A proxyKey is the key of a context's value that is the proxy's address, which is not
-// judged.
+// A proxyKey is the key of the context value that holds the proxy's address, which is
+// dialled unchecked.
 type proxyKey struct{}
 
-// towards returns the proxy before u, and a context in which that may be dialled.
+// towards returns the proxy for u, and a context in which it may be dialled.
 func (t *Transport) towards(ctx context.Context, u *url.URL) (context.Context, *url.URL, error) {
 	proxy, err := t.proxy(u)
 	if proxy != nil {
@@ -226,13 +222,13 @@ func (t *Transport) towards(ctx context.Context, u *url.URL) (context.Context, *
 	return ctx, proxy, err
 }
 
-// hostPort is where the server of a URL is dialled.
+// hostPort returns the address to dial for a URL.
 func hostPort(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPorts[u.Scheme]))
 }
 
-// judge refuses a host that is an address which may not be dialled, since a proxy
-// would dial it by itself.
+// judge refuses a host that is a literal address which may not be dialled. This is for
+// proxies, which would dial it themselves.
 func (t *Transport) judge(host string) error {
 	if addr, err := netip.ParseAddr(host); err == nil { // else a name
 		return t.guard.check(addr)
@@ -240,7 +236,7 @@ func (t *Transport) judge(host string) error {
 	return nil
 }
 
-// checkConnect looks at a proxy's answer to CONNECT.
+// checkConnect returns an error if a proxy refused CONNECT.
 func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
 	if response.StatusCode != http.StatusOK {
 		return &proxyRefusal{response.StatusCode}
@@ -248,7 +244,7 @@ func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, response *http
 	return nil
 }
 
-// authorities reads CAFile; nil where none is set.
+// authorities reads CAFile; nil: none is set.
 func (c Config) authorities() ([]byte, error) {
 	if c.CAFile == "" {
 		return nil, nil
@@ -260,7 +256,7 @@ func (c Config) authorities() ([]byte, error) {
 	return pem, nil
 }
 
-// tls returns how connections are secured, with what stands in CAFile.
+// tls returns the TLS settings, given the contents of CAFile.
 func (c Config) tls(authorities []byte) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
@@ -281,8 +277,8 @@ func (c Config) tls(authorities []byte) (*tls.Config, error) {
 	return config, nil
 }
 
-// clientCertificate reads the certificate that the receiver asks for. A
-// handshake costs far more than that, and so a new file needs no restart.
+// clientCertificate reads the client certificate when the receiver asks for it, so that
+// a new file needs no restart. A handshake costs far more than reading it.
 func (c Config) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	certificate, err := setting.KeyPair(c.ClientCertFile, c.ClientKeyFile)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // defaultPorts also lists the schemes that are known.
 var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
-// ReadURL reads a URL of a receiver or proxy, http or https. Its errors show no
-// more of it than scheme and host; those of package net/url would show parts of it.
+// ReadURL reads the URL of a receiver or proxy, http or https. Its errors show nothing
+// but scheme and host; those of package net/url would show more.
 func ReadURL(secret setting.Secret) (*url.URL, error) {
 	text, err := secret.Value()
 	if err != nil {
@@ -38,5 +38,5 @@ func ReadURL(secret setting.Secret) (*url.URL, error) {
 	return u, nil
 }
 
-// Origin is the part of a receiver's URL that may be shown: scheme, host and port.
+// Origin returns the part of a URL that is not secret: scheme, host and port.
 func Origin(u *url.URL) string { return u.Scheme + "://" + u.Host }

@@ -14,8 +14,8 @@ import (
 	"pushwatch/notify/transport"
 )
 
-// userAgent never changes within version 1 of what is sent: receivers let it
-// through their firewalls by name.
+// userAgent never changes within version 1 of the wire format: receivers allow it by
+// name in their firewalls.
 const userAgent = "pushwatch-webhook/1"
 
 // bodyTimeout bounds the reading of an answer's body.
@@ -23,9 +23,8 @@ const bodyTimeout = time.Second
 
 // Send implements [notify.Sender].
 //
-// The answer's header decides. The body, at most 16 KiB of it, is then read for
-// another second at most: for the reason of a failure, and so that the connection
-// can be used again.
+// The status decides. The body is then read for at most another second and up to 16 KiB:
+// for the reason of a failure, and so that the connection can be reused.
 func (s *Sender) Send(ctx context.Context, d *notify.Delivery) (status int, err error) {
 	if !signing.ValidID(d.EventID) {
 		return 0, &notify.SendError{Reason: fmt.Sprintf("event id %q cannot be signed", d.EventID), Final: true}
@@ -72,13 +71,13 @@ func (s *Sender) request(d *notify.Delivery) (*http.Request, error) {
 		}
 		header.Set(name, value)
 	}
-	// Written to the map as they are, and so sent in lower case over HTTP/1 too.
+	// Set bypassing http.Header.Set, so that HTTP/1 sends them in lower case too.
 	header[signing.HeaderID] = []string{d.EventID}
 	header[signing.HeaderTimestamp] = []string{strconv.FormatInt(now.Unix(), 10)}
 	header[signing.HeaderSignature] = []string{signing.Sign(keys, d.EventID, now, d.Body)}
 	header[signing.HeaderAttempt] = []string{strconv.Itoa(d.Requests + 1)}
-	// Without a value it is not sent. It tells the transport that a request may
-	// be repeated where a connection kept from before proves to be closed.
+	// A header without values is not sent. This one lets net/http repeat the request
+	// if a kept connection turns out to be closed.
 	header["Idempotency-Key"] = nil
 	request.Header = header
 	if user := target.User; user != nil && header.Get("Authorization") == "" {

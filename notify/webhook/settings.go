@@ -13,9 +13,9 @@ import (
 
 var contentTypes = []string{defaultContentType, "application/cloudevents+json"}
 
-// Validate returns all that is wrong with c, each with the setting's name, its
-// value unless that is secret, and what would be right. Files and variables that
-// secrets are kept in are read, those of certificates too.
+// Validate returns all faults of c, each with the setting's name, its value unless that
+// is secret, and what would be right. It reads the files and variables that hold secrets
+// and certificates.
 func (c Config) Validate() []error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -36,22 +36,22 @@ func (c Config) Validate() []error {
 	}
 	for _, status := range c.FinalStatus {
 		if status < 300 || status > 599 || status == http.StatusGone {
-			fault("final_status: %d: want statuses from 300 to 599, other than 410, which ends all deliveries as it is", status)
+			fault("final_status: %d: want statuses from 300 to 599, except 410, which ends all deliveries anyway", status)
 		}
 	}
 	return slices.Concat(faults, c.Config.Validate(), headerFaults(c.Headers))
 }
 
-// Warnings returns what is allowed in c but should be known.
+// Warnings returns what is allowed in c but risky.
 func (c Config) Warnings() []string {
 	target, err := transport.ReadURL(c.URL)
 	if err != nil || target.Scheme == "https" {
 		return nil
 	}
-	return []string{fmt.Sprintf("url: %s is not encrypted: the signature guards what is said, not who reads it", transport.Origin(target))}
+	return []string{fmt.Sprintf("url: %s is not encrypted: the signature protects the content from changes, not from readers", transport.Origin(target))}
 }
 
-// headerFaults checks the headers that are sent along.
+// headerFaults returns the faults of the configured headers.
 func headerFaults(headers map[string]setting.Secret) []error {
 	var faults []error
 	seen := make(map[string]bool, len(headers))
@@ -64,7 +64,7 @@ func headerFaults(headers map[string]setting.Secret) []error {
 		case reserved(name):
 			faults = append(faults, fmt.Errorf("headers: %q is set by pushwatch or by HTTP itself: want another", name))
 		case seen[canonical]:
-			faults = append(faults, fmt.Errorf("headers: %q stands there twice: case makes no difference", canonical))
+			faults = append(faults, fmt.Errorf("headers: %q is set twice: case makes no difference", canonical))
 		case err != nil:
 			faults = append(faults, fmt.Errorf("headers: %w", err))
 		}
@@ -89,7 +89,7 @@ func readHeader(name string, secret setting.Secret) (string, error) {
 	return value, nil
 }
 
-// isToken tells whether name can name a header (RFC 9110, section 5.6.2).
+// isToken reports whether name is a valid header name (RFC 9110, section 5.6.2).
 func isToken(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
 		return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
@@ -98,9 +98,9 @@ func isToken(name string) bool {
 
 func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
-// reserved tells whether a header is not for the settings to set: it is signed
-// or promised, belongs to the connection (RFC 9110, section 7.6.1), or would
-// seem to describe the event without being signed, as CloudEvents' ce-* do.
+// reserved reports whether the settings must not set a header: it is part of the wire
+// format, belongs to the connection (RFC 9110, section 7.6.1), or would seem to describe
+// the event without being signed, as CloudEvents' ce-* do.
 func reserved(name string) bool {
 	name = strings.ToLower(name)
 	switch name {

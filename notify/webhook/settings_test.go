@@ -73,7 +73,7 @@ func TestValidate(t *testing.T) {
 		{"header's file", func(c *webhook.Config) { c.Headers = map[string]setting.Secret{"x-a": setting.File("/none")} }, `headers: the value of "x-a": read secret: open /none`},
 		{"header twice", func(c *webhook.Config) {
 			c.Headers = map[string]setting.Secret{"x-a": setting.Plain("HUSH"), "X-A": setting.Plain("HUSH")}
-		}, `headers: "X-A" stands there twice`},
+		}, `headers: "X-A" is set twice`},
 	}
 	for _, name := range []string{"Host", "content-type", "Content-Encoding", "Connection", "te", "Transfer-Encoding", "Upgrade",
 		"proxy-authorization", "User-Agent", "Webhook-Signature", "webhook-id", "ce-type", "Expect", "Idempotency-Key"} {

@@ -1,10 +1,9 @@
-// Package webhook sends events to a receiver over HTTP, signed as Standard
-// Webhooks has it.
+// Package webhook sends events to a receiver over HTTP, signed as Standard Webhooks
+// specifies.
 //
-// A [Sender] makes one attempt at a time and says what came of it; package
-// notify decides when the next one is due. Package transport carries the request
-// and bounds what a hostile or broken receiver can do. URL, signing secrets and
-// headers are read at each attempt.
+// A [Sender] makes single attempts and returns their result; package notify decides when
+// the next one is due. Package transport sends the request and limits what a hostile or
+// broken receiver can do. URL, signing secrets and headers are read at each attempt.
 package webhook
 
 import (
@@ -28,22 +27,22 @@ type Config struct {
 	transport.Config
 	Name string // of the notifier
 
-	// URL is where to post: https, or http for a receiver that is near. A user
-	// and password in it go out as basic authentication.
+	// URL is where to post: https, or http within a trusted network. A user and
+	// password in it are sent as basic authentication.
 	URL setting.Secret
-	// Secrets sign each attempt, at most [signing.MaxKeys] of them, in the form
-	// that [signing.ParseKey] reads. The first is the current one; the others
-	// sign along, so that a receiver can move from one to the next.
+	// Secrets sign each attempt, at most [signing.MaxKeys] of them, in the form that
+	// [signing.ParseKey] reads. The first is the current one; the others sign too, so
+	// that a receiver can move from one to the next.
 	Secrets []setting.Secret
 
 	// ContentType is "application/json" (the default) or
-	// "application/cloudevents+json". The body is both.
+	// "application/cloudevents+json". The body is valid as both.
 	ContentType string
-	// Headers are sent along. None may be one that pushwatch or HTTP itself sets.
-	// An Authorization here stands before a user in URL.
+	// Headers are sent with each attempt. None may be one that pushwatch or HTTP itself
+	// sets. An Authorization here takes precedence over a user in URL.
 	Headers map[string]setting.Secret
 
-	// FinalStatus lists statuses after which no other attempt is made.
+	// FinalStatus lists the statuses after which a delivery is not retried.
 	FinalStatus []int
 }
 
@@ -71,9 +70,8 @@ func New(c Config) (*Sender, error) {
 	return s, nil
 }
 
-// Target returns where the sender posts to as it may be shown: scheme, host and
-// port, such as "https://classroom.example". It is empty while the URL cannot
-// be read.
+// Target returns the part of the URL that is not secret, such as
+// "https://classroom.example". It is empty while the URL cannot be read.
 func (s *Sender) Target() string {
 	target, err := s.target()
 	if err != nil {
@@ -91,7 +89,7 @@ func (s *Sender) target() (*url.URL, error) {
 	return target, nil
 }
 
-// keys reads what attempts are signed with.
+// keys reads the signing secrets.
 func (s *Sender) keys() ([]signing.Key, error) {
 	keys := make([]signing.Key, len(s.config.Secrets))
 	for i, secret := range s.config.Secrets {
@@ -103,8 +101,8 @@ func (s *Sender) keys() ([]signing.Key, error) {
 	return keys, nil
 }
 
-// Check reports whether the receiver can be reached; see [transport.Transport.Check].
-// The signing secrets have to be there too. The error is a [*notify.SendError].
+// Check reports whether the receiver can be reached and the signing secrets can be read;
+// see [transport.Transport.Check]. The error is a [*notify.SendError].
 func (s *Sender) Check(ctx context.Context) error {
 	target, err := s.target()
 	if err == nil {

@@ -41,7 +41,7 @@ func TestMetrics(t *testing.T) {
 		rest(100 * time.Second)
 
 		const want = `
-			# HELP pushwatch_deliveries_dead Deliveries in dead letter.
+			# HELP pushwatch_deliveries_dead Dead letters of a notifier.
 			# TYPE pushwatch_deliveries_dead gauge
 			pushwatch_deliveries_dead{notifier="n"} 1
 			pushwatch_deliveries_dead{notifier="paused"} 0
@@ -49,18 +49,18 @@ func TestMetrics(t *testing.T) {
 			# TYPE pushwatch_deliveries_pending gauge
 			pushwatch_deliveries_pending{notifier="n"} 0
 			pushwatch_deliveries_pending{notifier="paused"} 1
-			# HELP pushwatch_deliveries_total Deliveries that were settled: delivered or dead.
+			# HELP pushwatch_deliveries_total Settled deliveries, by outcome: delivered or dead.
 			# TYPE pushwatch_deliveries_total counter
 			pushwatch_deliveries_total{notifier="n",outcome="dead"} 1
 			pushwatch_deliveries_total{notifier="n",outcome="delivered"} 1
 			pushwatch_deliveries_total{notifier="paused",outcome="dead"} 0
 			pushwatch_deliveries_total{notifier="paused",outcome="delivered"} 0
-			# HELP pushwatch_delivery_attempts_total Attempts to deliver an event, by what came of them.
+			# HELP pushwatch_delivery_attempts_total Attempts to deliver an event, by result.
 			# TYPE pushwatch_delivery_attempts_total counter
 			pushwatch_delivery_attempts_total{notifier="n",result="2xx"} 1
 			pushwatch_delivery_attempts_total{notifier="n",result="4xx"} 2
 			pushwatch_delivery_attempts_total{notifier="paused",result="2xx"} 0
-			# HELP pushwatch_notifier_state 1 for the state that a notifier is in: active, down (it does not answer, and is probed), paused (by somebody, or as it has asked itself), gone.
+			# HELP pushwatch_notifier_state 1 for a notifier's current state: active, down (it does not answer and is probed), paused (by an operator or at its own request), gone (it answered 410).
 			# TYPE pushwatch_notifier_state gauge
 			pushwatch_notifier_state{notifier="n",state="active"} 1
 			pushwatch_notifier_state{notifier="n",state="down"} 0
@@ -70,7 +70,7 @@ func TestMetrics(t *testing.T) {
 			pushwatch_notifier_state{notifier="paused",state="down"} 0
 			pushwatch_notifier_state{notifier="paused",state="gone"} 0
 			pushwatch_notifier_state{notifier="paused",state="paused"} 1
-			# HELP pushwatch_oldest_pending_seconds Age of the oldest pending delivery to a notifier; 0 without one.
+			# HELP pushwatch_oldest_pending_seconds Age of the oldest pending delivery to a notifier; 0 if none is pending.
 			# TYPE pushwatch_oldest_pending_seconds gauge
 			pushwatch_oldest_pending_seconds{notifier="n"} 0
 			pushwatch_oldest_pending_seconds{notifier="paused"} 100
@@ -140,7 +140,7 @@ func TestTimeoutResult(t *testing.T) {
 	}
 }
 
-// resultsOf counts the attempts by what came of them; 2xx is always there.
+// resultsOf counts the attempts by result; 2xx is always there.
 func resultsOf(t *testing.T, w *world) map[string]float64 {
 	t.Helper()
 	families, err := w.metrics.Gather()
