@@ -205,7 +205,7 @@ func openFiles(t *testing.T, p *process) int {
 }
 
 // residentMemory is the memory of a process, in bytes.
-func residentMemory(t *testing.T, p *process) int {
+func residentMemory(t testing.TB, p *process) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pushwatch/notify/notifytest"
 	"pushwatch/watcher"
 	"pushwatch/watcher/setting"
 	"pushwatch/watcher/tiwsim"
@@ -176,6 +177,51 @@ func firstPoll(t *testing.T, tasks, most int) {
 			t.Errorf("%s is polled by poll %d after it is registered, want at most %d", key, polls, most)
 		}
 	}
+}
+
+// BenchmarkHundredThousand registers 100,000 live pushes with a daemon in a process of its
+// own, in batches of 10,000. It reports its resident memory after that and 10 s after a kill
+// and a restart, and how long /v1/status and /metrics take.
+func BenchmarkHundredThousand(b *testing.B) {
+	const batches, size = 10, 10_000
+	s := newScene(b, tiwsim.Config{Tasks: []tiwsim.Life{{
+		SDKAppID: 1400000001, TaskID: "class-{n}", Count: batches * size, PreparedFor: tiwsim.Duration(time.Nanosecond),
+	}}}, notifytest.Config{})
+	megabytes := func(p *process) float64 { return float64(residentMemory(b, p)) / (1 << 20) }
+	for b.Loop() {
+		store := sqliteURL(b)
+		p, address := s.serve(b, store)
+		for batch := range batches {
+			var tasks strings.Builder
+			for i := range size {
+				fmt.Fprintf(&tasks, `,{"sdk_app_id":1400000001,"task_id":"class-%d"}`, batch*size+i+1)
+			}
+			answer, err := http.Post("http://"+address+"/v1/tasks/batch", "application/json", strings.NewReader(`{"tasks":[`+tasks.String()[1:]+`]}`))
+			if err != nil {
+				b.Fatal(err)
+			}
+			answer.Body.Close()
+			if answer.StatusCode != http.StatusOK {
+				b.Fatalf("register a batch: %s", answer.Status)
+			}
+		}
+		b.ReportMetric(megabytes(p), "MB-registered")
+		for _, path := range []string{"/v1/status", "/metrics"} {
+			const times = 50
+			fetch(b, address, path)
+			start := time.Now()
+			for range times {
+				fetch(b, address, path)
+			}
+			b.ReportMetric(time.Since(start).Seconds()*1000/times, "ms"+strings.ReplaceAll(path, "/", "-"))
+		}
+		p.kill()
+		p, _ = s.serve(b, store)
+		time.Sleep(10 * time.Second) // all are read and watched again
+		b.ReportMetric(megabytes(p), "MB-restarted")
+		p.kill()
+	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkMixedRequests sends 1,000 requests a second to a daemon that polls 2,000

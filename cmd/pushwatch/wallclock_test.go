@@ -232,7 +232,7 @@ func noNonsense(t *testing.T, address string) {
 }
 
 // fetch gets a page of a daemon.
-func fetch(t *testing.T, address, path string) string {
+func fetch(t testing.TB, address, path string) string {
 	t.Helper()
 	answer, err := http.Get("http://" + address + path)
 	if err != nil {
