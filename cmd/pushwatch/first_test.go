@@ -65,14 +65,8 @@ func TestFirstFiveMinutes(t *testing.T) {
 // firstCommands are the commands of the README's first five minutes, one a line.
 func firstCommands(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, chapter, _ := strings.Cut(string(text), "\n## The first five minutes\n")
-	_, commands, _ := strings.Cut(chapter, "\n```sh\n")
-	commands, _, found := strings.Cut(commands, "\n```\n")
-	if !found || strings.Count(commands, "terminal") != 3 {
+	commands := blockWith(t, readme, "sh", "--settings config.toml").text
+	if strings.Count(commands, "terminal") != 3 {
 		t.Fatalf("the README's first five minutes have other commands than this test expects:\n%s", commands)
 	}
 	return commands

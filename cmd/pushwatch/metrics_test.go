@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -66,6 +67,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 	}
+	holdDocuments(t, scraped)
 	for file, queries := range map[string][]string{
 		"alerts.yaml": alertQueries(t), "pushwatch.json": dashboardQueries(t),
 	} {
@@ -73,6 +75,40 @@ func TestMetrics(t *testing.T) {
 			for _, use := range regexp.MustCompile(`(pushwatch_[a-z_]+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(query, -1) {
 				holdUse(t, file, scraped, use[1], use[2])
 			}
+		}
+	}
+}
+
+// holdDocuments holds that the metrics that the documents name exist, with the labels they
+// show, and that the handbook lists all there are.
+func holdDocuments(t *testing.T, scraped map[string][]map[string]string) {
+	t.Helper()
+	named := regexp.MustCompile(`^(pushwatch_[a-z_]+)(?:\{([a-z_,]+)\})?$`)
+	listed := make(map[string]bool)
+	for _, document := range documents {
+		for _, span := range spansOf(t, document) {
+			m := named.FindStringSubmatch(span)
+			if m == nil {
+				continue
+			}
+			if document == operateDoc {
+				listed[m[1]] = true
+			}
+			family := scraped[m[1]]
+			if len(family) == 0 {
+				t.Errorf("%s names %s, which does not exist", document, m[1])
+				continue
+			}
+			if want := strings.Split(m[2], ","); m[2] != "" && !slices.ContainsFunc(family, func(series map[string]string) bool {
+				return !slices.ContainsFunc(want, func(label string) bool { _, ok := series[label]; return !ok })
+			}) {
+				t.Errorf("%s names %s, whose labels are %v", document, span, slices.Sorted(maps.Keys(family[0])))
+			}
+		}
+	}
+	for name := range scraped {
+		if !listed[name] {
+			t.Errorf("%s does not list %s", operateDoc, name)
 		}
 	}
 }
@@ -100,11 +136,17 @@ func holdUse(t *testing.T, file string, scraped map[string][]map[string]string, 
 func scrape(t *testing.T) map[string][]map[string]string {
 	s := newScene(t, tiwsim.Config{
 		Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDhush", SecretKey: "hush", SDKAppIDs: []int64{1400000001}}},
-		Tasks:    []tiwsim.Life{{SDKAppID: 1400000001, TaskID: "lesson", PreparedFor: tiwsim.Duration(time.Nanosecond), PushingFor: tiwsim.Duration(time.Second)}},
+		Tasks: []tiwsim.Life{{SDKAppID: 1400000001, TaskID: "lesson", PreparedFor: tiwsim.Duration(time.Nanosecond), PushingFor: tiwsim.Duration(time.Second),
+			Faults: []tiwsim.Fault{{Kind: "fields", Fields: map[string]string{"RoomId": `"odd"`}}}}},
 	}, notifytest.Config{})
 	s.settings = strings.NewReplacer(s.webhook, s.webhook+"/hush", `["*"]`, `["push.stopped"]`).Replace(s.settings) + taskTables(s.scenario.Tasks...)
 	p, address := s.serve(t, sqliteURL(t))
 	awaitEvents(t, p, s.receiver, 1)
+	answer, err := http.Post("http://"+address+"/v1/callbacks/tiw/1400000001", "application/json", strings.NewReader(`{"SdkAppId":1400000001,"EventType":"WhiteboardPushStopped","EventData":{"TaskId":"lesson"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
 	all := make(map[string][]map[string]string)
 	for _, line := range regexp.MustCompile(`(?m)^(pushwatch_\w+)(?:\{(.*)\})? `).FindAllStringSubmatch(fetch(t, address, "/metrics"), -1) {
 		labels := make(map[string]string)
@@ -195,11 +237,8 @@ func dashboardQueries(t *testing.T) []string {
 // TestRunbook holds that each alert leads to an entry of its own, with what it
 // means, what to look at and what to do, and that there are no others.
 func TestRunbook(t *testing.T) {
-	text, err := os.ReadFile("../../deploy/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, runbook, found := strings.Cut(string(text), "\n## When an alert is raised\n")
+	_, text := readDocument(t, operateDoc)
+	_, runbook, found := strings.Cut(text, "\n## When an alert is raised\n")
 	if !found {
 		t.Fatal("deploy/README.md has no chapter on alerts")
 	}

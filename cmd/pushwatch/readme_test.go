@@ -22,15 +22,15 @@ import (
 	"pushwatch/watcher/tiwsim"
 )
 
-// TestConsumers runs the consumers that the README shows: each must take what
+// TestConsumers runs the receivers that the documents show: each must take what
 // verifies, refuse what does not, and refuse to start without a secret.
 func TestConsumers(t *testing.T) {
-	inEachLanguage(t, consuming, consume)
+	inEachLanguage(t, receiveDoc, consume)
 }
 
-// TestRegistering runs the README's code that registers a push, against the API.
+// TestRegistering runs the documents' code that registers a push, against the API.
 func TestRegistering(t *testing.T) {
-	inEachLanguage(t, registering, func(t *testing.T, program string, args []string) {
+	inEachLanguage(t, useDoc, func(t *testing.T, program string, args []string) {
 		s := newScene(t, tiwsim.Config{}, notifytest.Config{})
 		s.settings += `
 [[http.tokens]]
@@ -75,8 +75,8 @@ role = "write"
 	})
 }
 
-// inEachLanguage runs a test with each program of the README.
-func inEachLanguage(t *testing.T, n int, test func(t *testing.T, program string, args []string)) {
+// inEachLanguage runs a test with each program of a document.
+func inEachLanguage(t *testing.T, document string, test func(t *testing.T, program string, args []string)) {
 	for _, c := range []struct {
 		language, file string
 		run            []string
@@ -92,10 +92,10 @@ func inEachLanguage(t *testing.T, n int, test func(t *testing.T, program string,
 				if os.Getenv("CI") != "" {
 					t.Fatal(err)
 				}
-				t.Skipf("%v: install it to test the README's code in it", err)
+				t.Skipf("%v: install it to test the documents' code in it", err)
 			}
 			file := filepath.Join(t.TempDir(), c.file)
-			if err := os.WriteFile(file, []byte(block(t, c.language, n)), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte(blockWith(t, document, c.language, "").text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			args := append(append([]string{}, c.run[1:]...), file)
@@ -112,27 +112,6 @@ func inEachLanguage(t *testing.T, n int, test func(t *testing.T, program string,
 			test(t, program, args)
 		})
 	}
-}
-
-// The README's code in each language: first what registers, then what consumes.
-const (
-	registering = iota
-	consuming
-)
-
-// block is the README's n-th code in a language; there must be one.
-func block(t *testing.T, language string, n int) string {
-	t.Helper()
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := strings.Split(string(text), "\n```"+language+"\n")
-	if len(blocks) != 3 {
-		t.Fatalf("the README has %d blocks of code in %s, want 2", len(blocks)-1, language)
-	}
-	code, _, _ := strings.Cut(blocks[n+1], "\n```\n")
-	return code
 }
 
 func consume(t *testing.T, program string, args []string) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,16 +8,10 @@ import (
 	"pushwatch/watcher/tiwsim"
 )
 
-// The scenarios that the help and the README show can be played.
+// The scenarios that the help and the documents show can be played.
 func TestDocumentedScenarios(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, fromReadme, _ := strings.Cut(string(readme), "`pushwatch sim --help` documents the file:\n\n```toml\n")
-	fromReadme, _, _ = strings.Cut(fromReadme, "```")
 	_, fromHelp, _ := strings.Cut(newSim().Example, "# classes.toml\n")
-	for name, text := range map[string]string{"README": fromReadme, "help": fromHelp} {
+	for name, text := range map[string]string{useDoc: blockWith(t, useDoc, "toml", "prepared_for").text, "help": fromHelp} {
 		var config tiwsim.Config
 		if doc := decode(name, []byte(text), &config); len(doc.faults) > 0 {
 			t.Errorf("scenario of the %s has faults: %v", name, doc.faults)
