@@ -26,19 +26,19 @@ func (r Rules) Elapse(t Task, b Blackout) (Task, []Event) {
 			since = t.RegisteredAt
 		}
 		m.task.Memory.Blind = &Blind{Since: since, Alone: b.Alone, Error: b.Error}
-		m.tellBlind(PushBlind, b)
+		m.emitBlind(PushBlind, b)
 	}
 	m.late()
 	if blind := m.task.Memory.Blind; m.rules.AbandonAfter > 0 && m.at.Sub(blind.Alone) >= m.rules.AbandonAfter {
 		m.task.State, m.task.EndedAt = Abandoned, m.at
-		m.tellBlind(PushAbandoned, b)
+		m.emitBlind(PushAbandoned, b)
 	}
 	return m.task, m.events
 }
 
-// tellBlind adds an event of a push that is blind, with the reason.
-func (m *move) tellBlind(kind EventType, b Blackout) {
-	e := m.tell(kind)
+// emitBlind adds an event of a push that is blind, with the reason.
+func (m *move) emitBlind(kind EventType, b Blackout) {
+	e := m.emit(kind)
 	e.Since = m.task.Memory.Blind.Since
 	e.Error = &APIError{Code: b.Error.Code, Message: b.Error.Message}
 	e.ID = eventID(&m.task, e)

@@ -105,7 +105,7 @@ func (m *move) sighted() {
 		return
 	}
 	m.task.Memory.Blind = nil
-	m.tell(PushSighted).Since = blind.Since
+	m.emit(PushSighted).Since = blind.Since
 }
 
 // status takes an answer with a Status.
@@ -135,7 +135,7 @@ func (m *move) status(status string) {
 		case t.State == Registered:
 			t.State = Preparing
 			t.Memory.PreparedSince = m.at
-			m.tell(PushPreparing)
+			m.emit(PushPreparing)
 		case seenBefore != status:
 			t.State = Preparing
 			t.Memory.PreparedSince = m.at
@@ -151,7 +151,7 @@ func (m *move) status(status string) {
 	m.late()
 }
 
-func (m *move) changed(from string) { m.tell(PushChanged).PreviousStatus = from }
+func (m *move) changed(from string) { m.emit(PushChanged).PreviousStatus = from }
 
 // stopped takes the end that TIW reports as a Status. A push whose PUSHING was
 // never seen but which has a start time has started: that is told first.
@@ -171,7 +171,7 @@ func (m *move) stopped() {
 func (m *move) started() {
 	m.task.State = Pushing
 	m.task.Memory.Started = true
-	m.tell(PushStarted)
+	m.emit(PushStarted)
 }
 
 // end closes the task. Exceptions that first show with the end are told in the
@@ -181,14 +181,14 @@ func (m *move) end(state State, kind EventType) {
 	m.task.EndedAt = m.at
 	m.task.Memory.Doubt = Doubt{}
 	added := m.addedExceptions()
-	m.tell(kind).ExceptionsAdded = added
+	m.emit(kind).ExceptionsAdded = added
 }
 
 // exceptions tells a risen ExceptionCnt. A count that falls is not believed: it
 // cannot unhappen, and the same rise must not be told twice.
 func (m *move) exceptions() {
 	if added := m.addedExceptions(); added > 0 {
-		m.tell(PushException).ExceptionsAdded = added
+		m.emit(PushException).ExceptionsAdded = added
 	}
 }
 
@@ -209,7 +209,7 @@ func (m *move) backup() {
 	}
 	m.task.Memory.Backup = now
 	if known != "" {
-		m.tell(PushBackupChanged)
+		m.emit(PushBackupChanged)
 	}
 }
 
@@ -219,10 +219,10 @@ func (m *move) late() {
 	switch {
 	case m.rules.stallable(t) && m.at.Sub(t.Memory.PreparedSince) > m.rules.StalledAfter:
 		t.Memory.Stalled = true
-		m.tell(PushStalled)
+		m.emit(PushStalled)
 	case m.rules.overdueable(t) && m.at.Sub(t.ExpectedStopAt) > m.rules.OverdueAfter:
 		t.Memory.Overdue = true
-		m.tell(PushOverdue)
+		m.emit(PushOverdue)
 	}
 }
 
@@ -242,9 +242,9 @@ func (m *move) confirmed(about Doubtful, apart time.Duration, needed int) bool {
 	return m.task.Memory.Doubt.again(about, TickOf(m.at), apart) >= needed
 }
 
-// tell adds the event of what has just changed. The previous state is the one
+// emit adds the event of what has just changed. The previous state is the one
 // before this event: where one poll finds a start and a stop, the stop's is pushing.
-func (m *move) tell(kind EventType) *Event {
+func (m *move) emit(kind EventType) *Event {
 	t := &m.task
 	t.Sequence++
 	previous := m.before.State

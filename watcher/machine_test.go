@@ -48,7 +48,7 @@ var (
 // step is one poll, so long after the one before.
 type step struct {
 	after time.Duration
-	o     func(time.Time) Observation // nil: the poll told nothing, and the push is blind by itself
+	o     func(time.Time) Observation // nil: the poll observed nothing, and the push is blind by itself
 }
 
 // nothing is a poll of a push that is blind by itself since a time.
@@ -62,7 +62,7 @@ func TestApply(t *testing.T) {
 	const s, m = time.Second, time.Minute
 	for _, c := range []struct {
 		name  string
-		stop  time.Duration // planned, after registration; 0: not told
+		stop  time.Duration // planned, after registration; 0: not known
 		steps []step
 		want  string
 		state State
@@ -231,23 +231,23 @@ func FuzzApply(f *testing.F) {
 		}
 		steady, crashing := newTask(), newTask()
 		steady.ExpectedStopAt, crashing.ExpectedStopAt = began.Add(time.Minute), began.Add(time.Minute)
-		told := make(map[string]bool)
+		emitted := make(map[string]bool)
 		at := began
 		for _, b := range script {
 			at = at.Add(time.Duration(b%7) * 20 * time.Second)
 			if b%11 == 9 {
-				steady = checkMove(t, steady, Observation{At: at}, told)
+				steady = checkMove(t, steady, Observation{At: at}, emitted)
 				crashing = checkMove(t, crashing, Observation{At: at}, nil)
 				continue
 			}
 			o := answer(b)(at)
-			steady = checkMove(t, steady, o, told)
+			steady = checkMove(t, steady, o, emitted)
 
 			crashing = checkMove(t, crashing, o, nil)
 			crashing.Memory.Doubt = Doubt{}
 			again, events := Rules{}.Apply(crashing, o)
 			if len(events) > 0 && crashing.Memory.Status != "" && value(o.Push.statusOrNil()) == crashing.Memory.Status {
-				t.Fatalf("answer %d seen twice told %s again", b, events[0].Type)
+				t.Fatalf("answer %d seen twice emits %s again", b, events[0].Type)
 			}
 			_ = again
 		}
@@ -293,9 +293,9 @@ func answer(b byte) func(time.Time) Observation {
 // once are the events of which a watching has at most one.
 var once = []EventType{PushPreparing, PushStarted, PushStalled, PushOverdue, PushStopped, PushFailed, PushNotFound, PushAbandoned}
 
-// checkMove applies o, or, where it is none, that a poll told nothing of a push that is
+// checkMove applies o, or, where it is none, that a poll observed nothing of a push that is
 // blind by itself. It holds what must be true of every move.
-func checkMove(t *testing.T, before Task, o Observation, told map[string]bool) Task {
+func checkMove(t *testing.T, before Task, o Observation, emitted map[string]bool) Task {
 	t.Helper()
 	rules := Rules{AbandonAfter: 10 * time.Minute}
 	after, events := before, []Event(nil)
@@ -326,18 +326,18 @@ func checkMove(t *testing.T, before Task, o Observation, told map[string]bool) T
 		if e.State.Ended() && i != len(events)-1 {
 			t.Fatalf("%s ends the task, and %s follows", e.Type, events[i+1].Type)
 		}
-		if told == nil {
+		if emitted == nil {
 			continue
 		}
-		if told[e.ID] {
-			t.Fatalf("id %s was told twice", e.ID)
+		if emitted[e.ID] {
+			t.Fatalf("id %s was emitted twice", e.ID)
 		}
-		told[e.ID] = true
+		emitted[e.ID] = true
 		if slices.Contains(once, e.Type) {
-			if told[string(e.Type)] {
-				t.Fatalf("%s was told twice", e.Type)
+			if emitted[string(e.Type)] {
+				t.Fatalf("%s was emitted twice", e.Type)
 			}
-			told[string(e.Type)] = true
+			emitted[string(e.Type)] = true
 		}
 	}
 	var spell []EventType

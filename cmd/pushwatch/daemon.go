@@ -118,8 +118,8 @@ func (d *daemon) accountConfigs(s settings) (map[string]engine.AccountConfig, er
 	configs := make(map[string]engine.AccountConfig)
 	for _, a := range s.Accounts {
 		before, known := d.accounts[a.Name]
-		inForce := d.settings.account(a.Name)
-		if known && reflect.DeepEqual(a, inForce) {
+		current := d.settings.account(a.Name)
+		if known && reflect.DeepEqual(a, current) {
 			configs[a.Name] = before
 			continue
 		}
@@ -127,7 +127,7 @@ func (d *daemon) accountConfigs(s settings) (map[string]engine.AccountConfig, er
 		if err != nil {
 			return nil, err
 		}
-		if known && a.sameClient(inForce) {
+		if known && a.sameClient(current) {
 			config.Cloud = before.Cloud
 		}
 		configs[a.Name] = config

@@ -66,8 +66,8 @@ func databaseFailing(t *testing.T, address string) bool {
 func TestDatabaseFileGone(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		spoil func(path string) error
-		mend  func(path string) error // nil: only a restart mends it
+		spoil  func(path string) error
+		repair func(path string) error // nil: only a restart repairs it
 	}{
 		"removed": {spoil: func(path string) error {
 			files, err := filepath.Glob(path + "*")
@@ -83,8 +83,8 @@ func TestDatabaseFileGone(t *testing.T) {
 			return os.Rename(path+".new", path)
 		}},
 		"moved and moved back": {
-			spoil: func(path string) error { return os.Rename(path, path+".old") },
-			mend:  func(path string) error { return os.Rename(path+".old", path) },
+			spoil:  func(path string) error { return os.Rename(path, path+".old") },
+			repair: func(path string) error { return os.Rename(path+".old", path) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,10 +108,10 @@ func TestDatabaseFileGone(t *testing.T) {
 			if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]["hint"]), "restore a backup") {
 				t.Errorf("logged %v, want one line with a hint\n%s", lines, p.log)
 			}
-			if test.mend == nil {
+			if test.repair == nil {
 				return
 			}
-			if err := test.mend(path); err != nil {
+			if err := test.repair(path); err != nil {
 				t.Fatal(err)
 			}
 			awaitReady(t, p, address)

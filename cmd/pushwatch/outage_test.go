@@ -35,7 +35,7 @@ func TestDatabaseOutage(t *testing.T) {
 	})
 }
 
-func databaseOutage(t *testing.T, store string, fail, mend func(*process)) {
+func databaseOutage(t *testing.T, store string, fail, repair func(*process)) {
 	const app, tasks = 1400000001, 60
 	var scenario tiwsim.Config
 	random := rand.New(rand.NewPCG(5, 6))
@@ -62,8 +62,8 @@ watch.not_found_grace = "10m"
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	mended := time.Now()
-	mend(p)
+	repaired := time.Now()
+	repair(p)
 	awaitReady(t, p, address)
 
 	want := make(map[string]bool) // the subjects whose end is still to be told
@@ -71,7 +71,7 @@ watch.not_found_grace = "10m"
 	for _, life := range scenario.Tasks {
 		want[fmt.Sprintf("%d/%s", app, life.TaskID)] = true
 		for _, c := range s.tiw.Truth(app, life.TaskID) {
-			if c.At.After(failed) && c.At.Before(mended) {
+			if c.At.After(failed) && c.At.Before(repaired) {
 				missed++
 			}
 		}

@@ -11,22 +11,22 @@ import (
 	"pushwatch/watcher/tiwsim"
 )
 
-// TestRename renames an account over a restart of the daemon: its pushes are watched
-// on, and what waited to be told is told.
+// TestRename renames an account over a restart of the daemon: its pushes are still watched,
+// and what was pending is delivered.
 func TestRename(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { rename(t, sqliteURL(t), true) })
 	t.Run("postgres", func(t *testing.T) { rename(t, storetest.Postgres(t), false) })
 }
 
-func rename(t *testing.T, store string, toldOn bool) {
+func rename(t *testing.T, store string, backlog bool) {
 	t.Parallel()
 	const pushes = 20
 	life := tiwsim.Life{SDKAppID: 1400000001, TaskID: "class-{n}", Count: pushes, PreparedFor: tiwsim.Duration(time.Nanosecond), PushingFor: tiwsim.Duration(12 * time.Second)}
 	s := newScene(t, tiwsim.Config{Tasks: []tiwsim.Life{life}}, notifytest.Config{})
-	told := s.settings
-	s.settings = strings.Replace(told, s.webhook, "http://127.0.0.1:1", 1) // nobody is there
-	if !toldOn {
-		s.settings = told
+	healthy := s.settings
+	s.settings = strings.Replace(healthy, s.webhook, "http://127.0.0.1:1", 1) // nobody is there
+	if !backlog {
+		s.settings = healthy
 	}
 	s.settings += taskTables(life)
 	p, address := s.serve(t, store)
@@ -35,7 +35,7 @@ func rename(t *testing.T, store string, toldOn bool) {
 			t.Fatalf("the pushes are not seen:\n%s", p.log)
 		}
 	}
-	if !toldOn {
+	if !backlog {
 		awaitEvents(t, p, s.receiver, pushes)
 	}
 	p.Process.Signal(os.Interrupt)
@@ -43,7 +43,7 @@ func rename(t *testing.T, store string, toldOn bool) {
 		t.Fatalf("%v\n%s", err, p.log)
 	}
 
-	s.settings = strings.Replace(told, `name = "school"`, `name = "academy"`, 1)
+	s.settings = strings.Replace(healthy, `name = "school"`, `name = "academy"`, 1)
 	p = launch(t, "serve", "--config", s.file(t, address, store))
 	awaitReady(t, p, address)
 	awaitEvents(t, p, s.receiver, 2*pushes) // each start and each stop

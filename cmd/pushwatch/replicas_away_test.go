@@ -68,7 +68,7 @@ func TestStoreTroubled(t *testing.T) {
 }
 
 // TestStoreRefuses has settings that PostgreSQL does not accept: a restart will not
-// mend that.
+// repair that.
 func TestStoreRefuses(t *testing.T) {
 	s := changingScene(t, 1, 1, notifytest.Config{})
 	store := strings.Replace(storetest.Postgres(t), "/test", "/none", 1)

@@ -16,14 +16,14 @@ import (
 // the account's live tasks within the account's limit and saves what changes.
 type account struct {
 	AccountConfig
-	watcher *Watcher
-	plan    *plan                   // the settings that it was started with
-	leave   context.CancelCauseFunc // ends it
-	store   watcher.Store
-	log     *zap.Logger
-	metrics *accountMetrics
-	wake    loop.Signal // the loop has something to do that it had not before
-	say     loop.Signal // there is an announcement to save
+	watcher   *Watcher
+	plan      *plan                   // the settings that it was started with
+	leave     context.CancelCauseFunc // ends it
+	store     watcher.Store
+	log       *zap.Logger
+	metrics   *accountMetrics
+	wake      loop.Signal // the loop has something to do that it had not before
+	announced loop.Signal // an announcement waits to be saved
 
 	mu    sync.Mutex
 	state state // see with
@@ -33,7 +33,7 @@ func newAccount(w *Watcher, p *plan, cfg AccountConfig, store watcher.Store) *ac
 	return &account{
 		AccountConfig: cfg, watcher: w, plan: p, store: store,
 		log: w.log.With(zap.String("account", cfg.Name)), metrics: w.metrics.account(cfg.Name),
-		wake: loop.NewSignal(), say: loop.NewSignal(),
+		wake: loop.NewSignal(), announced: loop.NewSignal(),
 		state: newState(p, cfg.RequestsPerSecond),
 	}
 }

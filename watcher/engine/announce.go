@@ -38,7 +38,7 @@ func (a *account) apply(s *state, now time.Time, changes []outage.Transition) {
 				continue // an event of its task reports it: see state.unobserved
 			}
 			s.pending = append(s.pending, a.announce(log, now, c))
-			a.say.Notify()
+			a.announced.Notify()
 		}
 	}
 }
@@ -90,7 +90,7 @@ func (a *account) announcements(ctx context.Context) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-a.say:
+			case <-a.announced:
 			}
 			continue
 		}

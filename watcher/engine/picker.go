@@ -22,9 +22,9 @@ type picker struct {
 	shared   *schedule.Schedule
 	isolated map[int64]*isolated // applications whose tasks are kept apart
 
-	minorAt time.Time           // when a minor one of these was polled last
-	yields  bool                // that was the last poll, so the next is for another
-	probed  map[int64]time.Time // when an application was last asked whether the account can be observed again
+	rationedAt    time.Time           // when a rationed one of these was polled last
+	afterRationed bool                // that was the last poll, so the next is for another
+	probed        map[int64]time.Time // when an application was last asked whether the account can be observed again
 }
 
 // An isolated is an application whose tasks have a schedule of their own.
@@ -109,11 +109,11 @@ func (p *picker) take(now time.Time) *task {
 }
 
 // choose takes a task from where it waits. Those of isolated applications go first, for
-// they are few or bounded; but after a minor one the next poll is for one that is not
+// they are few or bounded; but after a rationed one the next poll is for one that is not
 // isolated.
 func (p *picker) choose(now time.Time) *task {
-	if p.yields {
-		p.yields = false
+	if p.afterRationed {
+		p.afterRationed = false
 		if t := p.takeShared(now); t != nil {
 			return t
 		}
@@ -192,14 +192,14 @@ func (p *picker) rate(s *schedule.Schedule) float64 {
 
 // A turn is when an isolated application may be polled next.
 type turn struct {
-	of    *isolated
-	at    time.Time
-	since time.Time // from when on it could have been, but for the other applications
-	minor bool      // it has no slot for itself alone
+	of       *isolated
+	at       time.Time
+	since    time.Time // from when on it could have been, but for the other applications
+	rationed bool      // it has no slot for itself alone
 }
 
 // turnOfIsolated returns the isolated application that is to be polled next, if any.
-// One whose share of the slots is less than one, or that is probed, is minor. The minor
+// One whose share of the slots is less than one, or that is probed, is rationed. The rationed
 // ones are polled in turn, the one first that has waited longest, and have together
 // what their shares make, or a poll every [outage.FirstProbe] where that is more. So
 // where more than thirty are probed, or the limit is low, each is probed less often
@@ -215,7 +215,7 @@ func (p *picker) turnOfIsolated(now time.Time) (next turn) {
 		}
 		return int(p.limiter.Limit() * float64(x.schedule.Waiting()) / float64(sharing))
 	}
-	every := p.minorInterval(sharing, share)
+	every := p.rationedInterval(sharing, share)
 	account := p.outages.Permission(now)
 	for app, x := range p.isolated {
 		permission := p.outages.ApplicationPermission(now, app)
@@ -232,13 +232,13 @@ func (p *picker) turnOfIsolated(now time.Time) (next turn) {
 			}
 			free = later(free, at)
 		}
-		t := turn{of: x, since: x.asked, minor: share(x, permission.Open) == 0}
+		t := turn{of: x, since: x.asked, rationed: share(x, permission.Open) == 0}
 		if permission.Open {
 			t.since = permission.At
 		}
 		t.at = later(t.since, free)
-		if t.minor {
-			t.at = later(t.at, p.minorAt.Add(every))
+		if t.rationed {
+			t.at = later(t.at, p.rationedAt.Add(every))
 		}
 		if next.of == nil || t.at.Before(next.at) || t.at.Equal(next.at) && t.since.Before(next.since) {
 			next = t
@@ -247,18 +247,18 @@ func (p *picker) turnOfIsolated(now time.Time) (next turn) {
 	return next
 }
 
-// minorInterval is the time between two polls of minor applications.
-func (p *picker) minorInterval(sharing int, share func(x *isolated, open bool) int) time.Duration {
-	minors := 0
+// rationedInterval is the time between two polls of rationed applications.
+func (p *picker) rationedInterval(sharing int, share func(x *isolated, open bool) int) time.Duration {
+	waiting := 0
 	for app, x := range p.isolated {
 		if open := p.open(app); !open && share(x, open) == 0 {
-			minors += x.schedule.Waiting()
+			waiting += x.schedule.Waiting()
 		}
 	}
-	if minors == 0 {
+	if waiting == 0 {
 		return outage.FirstProbe
 	}
-	return min(outage.FirstProbe, time.Duration(float64(time.Second)*float64(sharing)/float64(minors)/p.limiter.Rate()))
+	return min(outage.FirstProbe, time.Duration(float64(time.Second)*float64(sharing)/float64(waiting)/p.limiter.Rate()))
 }
 
 // takeIsolated takes a task of an isolated application whose turn it is; nil: it is
@@ -269,8 +269,8 @@ func (p *picker) takeIsolated(now time.Time) *task {
 		return nil
 	}
 	t := p.taskOf(turn.of.schedule.Take(now, p.rate(turn.of.schedule)))
-	if t != nil && turn.minor {
-		p.minorAt, p.yields = now, true
+	if t != nil && turn.rationed {
+		p.rationedAt, p.afterRationed = now, true
 	}
 	return t
 }

@@ -21,15 +21,15 @@ func TestReconfigure(t *testing.T) {
 		w.announce("msg_1", "x", "stays", "changes", "goes")
 		rest(3 * time.Second)
 
-		mended := &receiver{}
-		w.dispatcher.Reconfigure([]notify.Notifier{to("comes", comes), to("stays", stays), to("changes", mended)})
+		repaired := &receiver{}
+		w.dispatcher.Reconfigure([]notify.Notifier{to("comes", comes), to("stays", stays), to("changes", repaired)})
 		w.announce("msg_2", "x", "stays", "changes", "goes", "comes")
 		rest(10 * time.Minute)
 		for name, c := range map[string]struct {
 			r    *receiver
 			want []string
 		}{
-			"stays": {stays, []string{"msg_1", "msg_2"}}, "changes": {mended, []string{"msg_1", "msg_2"}},
+			"stays": {stays, []string{"msg_1", "msg_2"}}, "changes": {repaired, []string{"msg_1", "msg_2"}},
 			"goes": {goes, nil}, "comes": {comes, []string{"msg_2"}},
 		} {
 			if got := c.r.accepted(); !slices.Equal(got, c.want) {

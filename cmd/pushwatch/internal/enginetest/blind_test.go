@@ -74,7 +74,7 @@ func TestWhoIsBlind(t *testing.T) {
 							want = c.want
 						}
 						for _, subject := range append([]string{"school", "school/1400000001", "school/1400000002"}, names(keys)...) {
-							got := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(s.toldOf(subject)), "push.started"))
+							got := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(s.eventTypesOf(subject)), "push.started"))
 							if got != want[subject] {
 								t.Errorf("%s: events = %q, want %q", subject, got, want[subject])
 							}
@@ -129,7 +129,7 @@ func TestUnreadablePushesDisturbNobody(t *testing.T) {
 		dead, live := s.register(bad, "bad"), s.register(good, "good")
 		time.Sleep(2 * time.Minute)
 		for _, key := range dead {
-			if got := s.told(key); got != "push.blind" {
+			if got := s.eventTypes(key); got != "push.blind" {
 				t.Errorf("%s: events = %q, want push.blind", key, got)
 			}
 			view, err := s.Task(t.Context(), key)
@@ -143,7 +143,7 @@ func TestUnreadablePushesDisturbNobody(t *testing.T) {
 		if got := gauge(t, metrics, "pushwatch_tasks_unobserved"); got != bad {
 			t.Errorf("pushwatch_tasks_unobserved = %v, want %d", got, bad)
 		}
-		if got := s.toldOf("school") + s.toldOf("school/1400000001"); got != "" {
+		if got := s.eventTypesOf("school") + s.eventTypesOf("school/1400000001"); got != "" {
 			t.Errorf("events of the account and the application =%s, want none", got)
 		}
 		from := time.Now()
@@ -190,7 +190,7 @@ func TestOverdueWhileBlind(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(29 * time.Minute)
-		if got := s.told(key); got != "push.started push.blind" {
+		if got := s.eventTypes(key); got != "push.started push.blind" {
 			t.Errorf("before it is overdue: events = %q, want push.started push.blind", got)
 		}
 		stop() // a restart in between reports nothing twice
@@ -201,11 +201,11 @@ func TestOverdueWhileBlind(t *testing.T) {
 		s.events = append(before, s.events...)
 		s.mu.Unlock()
 		time.Sleep(2 * time.Minute)
-		if got := s.told(key); got != "push.started push.blind push.overdue" {
+		if got := s.eventTypes(key); got != "push.started push.blind push.overdue" {
 			t.Errorf("a minute after it is overdue: events = %q, want push.overdue added", got)
 		}
 		time.Sleep(time.Until(began.Add(2*time.Hour + 5*time.Minute)))
-		if got := s.told(key); got != "push.started push.blind push.overdue push.abandoned" {
+		if got := s.eventTypes(key); got != "push.started push.blind push.overdue push.abandoned" {
 			t.Errorf("after two hours: events = %q, want push.abandoned added", got)
 		}
 		view, err := s.Task(t.Context(), key)
@@ -217,7 +217,7 @@ func TestOverdueWhileBlind(t *testing.T) {
 			t.Fatalf("reopened: %+v, %v, want it watched again", got, err)
 		}
 		time.Sleep(10 * time.Second)
-		if got := s.told(key); !strings.HasSuffix(got, "push.abandoned push.started") {
+		if got := s.eventTypes(key); !strings.HasSuffix(got, "push.abandoned push.started") {
 			t.Errorf("after it was reopened: events = %q, want push.started last", got)
 		}
 	})
@@ -241,10 +241,10 @@ func TestDeniedPushDisturbsNobody(t *testing.T) {
 				s.registerKeys(bad)
 				from := time.Now().Add(10 * time.Second)
 				time.Sleep(2 * time.Minute)
-				if got := s.told(bad); got != "push.blind" {
+				if got := s.eventTypes(bad); got != "push.blind" {
 					t.Errorf("events = %q, want push.blind", got)
 				}
-				if got := s.toldOf("school") + s.toldOf("school/1400000001"); got != "" {
+				if got := s.eventTypesOf("school") + s.eventTypesOf("school/1400000001"); got != "" {
 					t.Errorf("events of the account and the application =%s, want none", got)
 				}
 				if n := c.pollsOf(bad, from); n > 20 {
@@ -308,21 +308,21 @@ func TestRegisteredAgainWhileBlind(t *testing.T) {
 				s.register(1, "good")
 				s.registerKeys(bad)
 				time.Sleep(50 * time.Minute)
-				if got := s.told(bad); got != "push.blind" {
+				if got := s.eventTypes(bad); got != "push.blind" {
 					t.Fatalf("events = %q, want push.blind", got)
 				}
 				if err := again(t, s); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(30 * time.Second)
-				if got := s.told(bad); got != "push.blind" {
+				if got := s.eventTypes(bad); got != "push.blind" {
 					t.Errorf("30 s after it was registered again: events = %q, want no other", got)
 				}
 				if view, err := s.Task(t.Context(), bad); err != nil || view.PollError == nil || time.Since(view.PollError.Since) > 31*time.Second {
 					t.Errorf("30 s after it was registered again: poll error %+v, %v, want one since then", view.PollError, err)
 				}
 				time.Sleep(30 * time.Minute)
-				if got := s.told(bad); got != "push.blind push.blind" {
+				if got := s.eventTypes(bad); got != "push.blind push.blind" {
 					t.Errorf("30 m after it was registered again: events = %q, want push.blind twice", got)
 				}
 				if tasks := s.Status()[0].Tasks[watcher.Registered]; tasks != 1 {
@@ -355,11 +355,11 @@ func TestAmendWhileBlind(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(30 * time.Second)
-		if got := s.told(bad); got != "push.started push.blind" {
+		if got := s.eventTypes(bad); got != "push.started push.blind" {
 			t.Errorf("half a minute before it is overdue: events = %q, want push.started push.blind", got)
 		}
 		time.Sleep(time.Minute)
-		if got := s.told(bad); got != "push.started push.blind push.overdue" {
+		if got := s.eventTypes(bad); got != "push.started push.blind push.overdue" {
 			t.Errorf("half a minute after it was overdue: events = %q, want push.overdue added", got)
 		}
 	})

@@ -247,8 +247,8 @@ func (s *scene) register(n int, name string) []watcher.Key {
 	return keys
 }
 
-// told returns the types of a task's events, in order.
-func (s *scene) told(key watcher.Key) string {
+// eventTypes returns the types of a task's events, in order.
+func (s *scene) eventTypes(key watcher.Key) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var types []string
@@ -279,7 +279,7 @@ func TestWatchesAPush(t *testing.T) {
 		key := s.register(1, "class")[0]
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
-		if got, want := s.told(key), "push.preparing push.started push.stopped"; got != want {
+		if got, want := s.eventTypes(key), "push.preparing push.started push.stopped"; got != want {
 			t.Errorf("events = %s, want %s", got, want)
 		}
 		if got := s.store.count(); got != 3 {
@@ -369,7 +369,7 @@ func TestHang(t *testing.T) {
 			t.Errorf("%d requests in the minute after, want at least %d", got, 60*19)
 		}
 		for _, key := range keys {
-			if got := s.told(key); got != "push.started" {
+			if got := s.eventTypes(key); got != "push.started" {
 				t.Errorf("task %s: events = %s, want push.started alone", key, got)
 			}
 		}
@@ -377,7 +377,7 @@ func TestHang(t *testing.T) {
 }
 
 // TestOutage has the service fail in each way for three minutes while half of the
-// pushes stop. Nothing false is told of any of them; the outage is told once, and
+// pushes stop. Nothing false is reported of any of them; the outage is reported once, and
 // once its end; then every stop is.
 func TestOutage(t *testing.T) {
 	for name, fault := range map[string]error{
@@ -415,16 +415,16 @@ func TestOutage(t *testing.T) {
 				time.Sleep(5 * time.Minute)
 				synctest.Wait()
 				for _, key := range stay {
-					if got := s.told(key); got != "push.started" {
+					if got := s.eventTypes(key); got != "push.started" {
 						t.Fatalf("task %s: events = %s, want push.started alone", key, got)
 					}
 				}
 				for _, key := range stop {
-					if got := s.told(key); got != "push.started push.stopped" {
+					if got := s.eventTypes(key); got != "push.started push.stopped" {
 						t.Fatalf("task %s: events = %s, want push.started push.stopped", key, got)
 					}
 				}
-				if got, want := s.told(watcher.Key{}), "watcher.blind watcher.sighted"; got != want {
+				if got, want := s.eventTypes(watcher.Key{}), "watcher.blind watcher.sighted"; got != want {
 					t.Errorf("of the account: events = %s, want %s", got, want)
 				}
 				if normal := 170 * 19; during*2 > normal {
@@ -450,19 +450,19 @@ func TestBlindAcrossRestart(t *testing.T) {
 			}
 			return pushOf("PUSHING"), nil
 		})
-		var told []string
+		var types []string
 		for range 3 {
 			s, stop := start(t, path, c)
 			s.register(3, "class")
 			time.Sleep(5 * time.Minute)
 			stop()
-			told = append(told, s.told(watcher.Key{}))
-			if len(told) == 2 {
+			types = append(types, s.eventTypes(watcher.Key{}))
+			if len(types) == 2 {
 				down = false
 			}
 		}
-		if want := []string{"watcher.blind", "", "watcher.sighted"}; !slices.Equal(told, want) {
-			t.Errorf("events of three runs = %q, want %q", told, want)
+		if want := []string{"watcher.blind", "", "watcher.sighted"}; !slices.Equal(types, want) {
+			t.Errorf("events of three runs = %q, want %q", types, want)
 		}
 	})
 }
@@ -506,10 +506,10 @@ func TestDeniedApplication(t *testing.T) {
 		if got := count(denied, func(at time.Time) bool { return at.After(to.Add(20 * time.Second)) }); got < 10 {
 			t.Errorf("the application was polled %d times after it was allowed again", got)
 		}
-		if got := s.told(denied); got != "push.started" {
+		if got := s.eventTypes(denied); got != "push.started" {
 			t.Errorf("events = %s, want push.started alone", got)
 		}
-		if got, want := s.told(watcher.Key{}), "watcher.blind watcher.sighted"; got != want {
+		if got, want := s.eventTypes(watcher.Key{}), "watcher.blind watcher.sighted"; got != want {
 			t.Errorf("of the application: events = %s, want %s", got, want)
 		}
 		s.mu.Lock()
@@ -566,7 +566,7 @@ func TestStale(t *testing.T) {
 		time.Sleep(2 * time.Second) // a new owner is silent at first
 		key := s.register(1, "class")[0]
 		time.Sleep(500 * time.Millisecond)
-		if got := s.told(key); got != "push.started" {
+		if got := s.eventTypes(key); got != "push.started" {
 			t.Errorf("events = %s, want push.started at once", got)
 		}
 		if got := len(c.polls[key]); got != 2 {
@@ -590,7 +590,7 @@ pushwatch_polls_total{account="school",result="transient"} 1
 }
 
 // TestStoreFails has saves fail before and after their commit: each change is
-// told once all the same.
+// reported once all the same.
 func TestStoreFails(t *testing.T) {
 	began := time.Now()
 	c := newCloud(0, 0, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
@@ -608,7 +608,7 @@ func TestStoreFails(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		for _, key := range keys {
-			if got := s.told(key); got != "push.preparing push.started" {
+			if got := s.eventTypes(key); got != "push.preparing push.started" {
 				t.Errorf("task %s: events = %s, want push.preparing push.started", key, got)
 			}
 		}
@@ -637,7 +637,7 @@ func TestRemoveWhilePolled(t *testing.T) {
 			t.Errorf("Task(removed) = %v, want %v", err, watcher.ErrNoTask)
 		}
 		// Registered again it is watched anew, and its events go on counting.
-		before := s.told(keys[0])
+		before := s.eventTypes(keys[0])
 		s.register(10, "class")
 		time.Sleep(10 * time.Second)
 		view, err := s.Task(t.Context(), keys[0])

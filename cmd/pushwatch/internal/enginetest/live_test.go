@@ -182,7 +182,7 @@ func (s *scene) late(truth map[string]time.Time, types ...watcher.EventType) tim
 		n++
 	}
 	if n != len(truth) {
-		s.t.Fatalf("%v was told %d times, want %d", types, n, len(truth))
+		s.t.Fatalf("%v was reported %d times, want %d", types, n, len(truth))
 	}
 	return sum / time.Duration(n)
 }

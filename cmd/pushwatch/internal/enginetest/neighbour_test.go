@@ -236,7 +236,7 @@ func TestOutageOfManyApplications(t *testing.T) {
 				if n := c.between(from.Add(10*time.Second), from.Add(outage)); n > 300 {
 					t.Errorf("%d requests in an outage of five minutes, want probes of the account and of five applications", n)
 				}
-				if got := s.toldOf("school"); got != " watcher.blind watcher.sighted" {
+				if got := s.eventTypesOf("school"); got != " watcher.blind watcher.sighted" {
 					t.Errorf("events of the account =%s, want watcher.blind watcher.sighted", got)
 				}
 			})

@@ -18,7 +18,7 @@ import (
 
 // TestOutageOnTheWire has the simulated service fail in each way that a wire
 // allows, for some seconds in which half of the pushes stop, with the real client
-// between. Nothing false is told, one blindness and one sight, then every stop.
+// between. Nothing false is reported, one blindness and one sight, then every stop.
 func TestOutageOnTheWire(t *testing.T) {
 	var all sync.WaitGroup // they mostly wait: more at a time than -parallel would have
 	defer all.Wait()
@@ -90,7 +90,7 @@ func outageOnTheWire(t *testing.T, fault tiwsim.Fault) {
 	}
 	time.Sleep(outage)
 	if got := s.count("push.stopped") + s.count("push.failed") + s.count("push.not_found"); got != 0 {
-		t.Errorf("%d ends were told during the outage", got)
+		t.Errorf("%d ends were reported during the outage", got)
 	}
 	if dark := s.Status()[0].Outages; len(dark) == 0 || dark[0].LastObserved.IsZero() || time.Since(dark[0].LastObserved) < outage-time.Second {
 		t.Errorf("during the outage what cannot be observed is %+v, want it with the last good data from before", dark)
@@ -103,7 +103,7 @@ func outageOnTheWire(t *testing.T, fault tiwsim.Fault) {
 	}
 	s.await("every stop, and the sight", func() bool { return s.count("push.stopped") == tasks/2 && s.count("watcher.sighted") == 1 })
 	if s.count("watcher.blind") != 1 || s.count("watcher.sighted") != 1 {
-		t.Errorf("watcher.blind told %d times, watcher.sighted %d times, want once each", s.count("watcher.blind"), s.count("watcher.sighted"))
+		t.Errorf("watcher.blind reported %d times, watcher.sighted %d times, want once each", s.count("watcher.blind"), s.count("watcher.sighted"))
 	}
 	if got, want := s.count(""), tasks+tasks/2+2; got != want {
 		t.Errorf("%d events, want %d", got, want)

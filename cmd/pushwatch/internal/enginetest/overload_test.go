@@ -17,7 +17,7 @@ import (
 )
 
 // TestOverload has more tasks registered than can be polled as often as the
-// settings say: that is told once, by a metric for as long as it lasts, and so is
+// settings say: that is reported once, by a metric for as long as it lasts, and so is
 // its end.
 func TestOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

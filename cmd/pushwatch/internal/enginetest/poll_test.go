@@ -58,11 +58,11 @@ func TestGlitch(t *testing.T) {
 		end = glitch.Add(time.Minute)
 		key := s.register(1, "class")[0]
 		time.Sleep(time.Until(end))
-		if got := s.told(key); got != "push.started" {
+		if got := s.eventTypes(key); got != "push.started" {
 			t.Errorf("after the glitch: events = %s, want push.started alone", got)
 		}
 		time.Sleep(8 * time.Second)
-		if got := s.told(key); got != "push.started push.failed" {
+		if got := s.eventTypes(key); got != "push.started push.failed" {
 			t.Errorf("8 s after the end: events = %s, want push.started push.failed", got)
 		}
 		if n := c.pollsOf(key, end); n != 2 {

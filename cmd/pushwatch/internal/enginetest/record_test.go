@@ -16,7 +16,7 @@ import (
 )
 
 // TestUnreadable has a database that takes writes and cannot be read, while every
-// push changes: that is what is told of it, and no change is lost.
+// push changes: that is what is reported of it, and no change is lost.
 func TestUnreadable(t *testing.T) {
 	var pushing atomic.Bool
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
@@ -56,7 +56,7 @@ func TestUnreadable(t *testing.T) {
 			t.Errorf("Ready = %v, want nil when it can be read again", err)
 		}
 		for _, key := range keys {
-			if got := s.told(key); got != "push.preparing push.started" {
+			if got := s.eventTypes(key); got != "push.preparing push.started" {
 				t.Errorf("task %s: events = %s, want push.preparing push.started", key, got)
 			}
 		}
@@ -92,7 +92,7 @@ func TestFullStore(t *testing.T) {
 		s.store.full.Store(false)
 		time.Sleep(5 * time.Minute)
 		for _, key := range keys {
-			if got := s.told(key); got != "push.started" {
+			if got := s.eventTypes(key); got != "push.started" {
 				t.Fatalf("task %s: events = %q, want push.started", key, got)
 			}
 		}

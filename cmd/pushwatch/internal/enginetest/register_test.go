@@ -64,7 +64,7 @@ func (c *cloud) pollsOf(key watcher.Key, since time.Time) (n int) {
 	return n
 }
 
-// TestAmend moves a planned end: push.overdue goes by the new one, and can be told
+// TestAmend moves a planned end: push.overdue goes by the new one, and can be reported
 // for each.
 func TestAmend(t *testing.T) {
 	c := newCloud(0, time.Second, pushing) // polls are under way most of the time
@@ -84,14 +84,14 @@ func TestAmend(t *testing.T) {
 			t.Errorf("Amend = %+v, want it with the label, and pushing still", view.Task)
 		}
 		time.Sleep(16 * time.Minute)
-		if got := s.told(key); got != "push.started push.overdue" {
+		if got := s.eventTypes(key); got != "push.started push.overdue" {
 			t.Errorf("events = %s, want push.started push.overdue", got)
 		}
 		if view := amend(engine.Amendment{ExpectedStopAt: new(time.Now())}); view.Labels["course"] != "math" {
 			t.Errorf("labels = %v, want them as they were", view.Labels)
 		}
 		time.Sleep(11 * time.Minute)
-		if got := s.told(key); got != "push.started push.overdue push.overdue" {
+		if got := s.eventTypes(key); got != "push.started push.overdue push.overdue" {
 			t.Errorf("events = %s, want push.overdue for the new plan too", got)
 		}
 		if view := amend(engine.Amendment{ExpectedStopAt: new(time.Time{})}); !view.ExpectedStopAt.IsZero() {
@@ -249,7 +249,7 @@ func TestReconfigure(t *testing.T) {
 			t.Errorf("arrivals in one second = %d, want at most 20", got)
 		}
 		for _, key := range keys {
-			if got := s.told(key); got != "push.started" {
+			if got := s.eventTypes(key); got != "push.started" {
 				t.Errorf("task %s: events = %s, want push.started alone", key, got)
 			}
 		}
@@ -301,7 +301,7 @@ func TestReady(t *testing.T) {
 			}
 		}
 		for _, key := range keys {
-			if got := s.told(key); got != "push.preparing push.started" {
+			if got := s.eventTypes(key); got != "push.preparing push.started" {
 				t.Errorf("task %s: events = %s, want push.preparing push.started", key, got)
 			}
 		}

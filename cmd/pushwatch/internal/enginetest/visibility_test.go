@@ -30,8 +30,8 @@ func (s *scene) registerBoth() watcher.Key {
 	return s.register(1, "class")[0]
 }
 
-// toldOf returns the types of the events of a subject, in order.
-func (s *scene) toldOf(subject string) (types string) {
+// eventTypesOf returns the types of the events of a subject, in order.
+func (s *scene) eventTypesOf(subject string) (types string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range s.events {
@@ -71,7 +71,7 @@ func TestProbeTellsNothing(t *testing.T) {
 					t.Errorf("the denied application was probed %d times in two minutes, want it probed on", n)
 				}
 				time.Sleep(20 * time.Second)
-				if got := s.told(ofOther); got != "push.started" {
+				if got := s.eventTypes(ofOther); got != "push.started" {
 					t.Errorf("20 s after all is well: events = %q, want push.started", got)
 				}
 			}, other)
@@ -80,7 +80,7 @@ func TestProbeTellsNothing(t *testing.T) {
 }
 
 // TestApplicationFailsAlone has one application fail in a way that says nothing of
-// whose fault it is, while another of the account answers: it is told as blind.
+// whose fault it is, while another of the account answers: it is reported as blind.
 func TestApplicationFailsAlone(t *testing.T) {
 	var well time.Time
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
@@ -95,7 +95,7 @@ func TestApplicationFailsAlone(t *testing.T) {
 		s.registerBoth()
 		time.Sleep(75 * time.Second)
 		const subject = "school/1400000002"
-		if got := s.toldOf(subject); got != " watcher.blind" {
+		if got := s.eventTypesOf(subject); got != " watcher.blind" {
 			t.Errorf("after 75 s: events of the application =%s, want watcher.blind", got)
 		}
 		time.Sleep(time.Until(well))
@@ -104,10 +104,10 @@ func TestApplicationFailsAlone(t *testing.T) {
 			t.Errorf("polled %d times in an hour of failures, want about every 10 s", n)
 		}
 		time.Sleep(time.Minute)
-		if got := s.toldOf(subject); got != " watcher.blind watcher.sighted" {
+		if got := s.eventTypesOf(subject); got != " watcher.blind watcher.sighted" {
 			t.Errorf("a minute after its end: events of the application =%s, want watcher.blind watcher.sighted", got)
 		}
-		if got := s.toldOf("school"); got != "" {
+		if got := s.eventTypesOf("school"); got != "" {
 			t.Errorf("events of the account =%s, want none", got)
 		}
 	}, other)
@@ -115,7 +115,7 @@ func TestApplicationFailsAlone(t *testing.T) {
 
 // TestApplicationsAfterAnOutage has an account's outage end for one application some
 // seconds before it ends for the other. Of that one nothing was learnt meanwhile, so
-// nothing is told, whether it went dark with the account or a moment before.
+// nothing is reported, whether it went dark with the account or a moment before.
 func TestApplicationsAfterAnOutage(t *testing.T) {
 	for name, before := range map[string]time.Duration{"together": 0, "one before the other": 5 * time.Second} {
 		t.Run(name, func(t *testing.T) {
@@ -136,10 +136,10 @@ func TestApplicationsAfterAnOutage(t *testing.T) {
 				s.registerBoth()
 				time.Sleep(time.Until(to.Add(5 * time.Minute)))
 				synctest.Wait()
-				if got := s.toldOf("school"); got != " watcher.blind watcher.sighted" {
+				if got := s.eventTypesOf("school"); got != " watcher.blind watcher.sighted" {
 					t.Errorf("events of the account =%s, want watcher.blind watcher.sighted", got)
 				}
-				if got := s.toldOf("school/1400000002"); got != "" {
+				if got := s.eventTypesOf("school/1400000002"); got != "" {
 					t.Errorf("events of the application =%s, want none", got)
 				}
 			}, other)
@@ -198,7 +198,7 @@ func TestManyDeniedApplications(t *testing.T) {
 	}
 }
 
-// TestBlindWithoutTasks has the last task of what is told as blind removed: it is
+// TestBlindWithoutTasks has the last task of what is reported as blind removed: it is
 // not shown as blind any more. What is registered later, by another process even,
 // is the same blindness, which then ends.
 func TestBlindWithoutTasks(t *testing.T) {
@@ -216,7 +216,7 @@ func TestBlindWithoutTasks(t *testing.T) {
 					}
 					return watcher.Push{}, fault
 				})
-				var told []string
+				var types []string
 				begin := func() (s *scene, shown func(want float64), end func()) {
 					metrics := prometheus.NewRegistry()
 					s, stop := startWith(t, path, engine.Config{
@@ -237,7 +237,7 @@ func TestBlindWithoutTasks(t *testing.T) {
 					}
 					return s, shown, func() {
 						stop()
-						told = append(told, s.told(watcher.Key{}))
+						types = append(types, s.eventTypes(watcher.Key{}))
 					}
 				}
 				s, shown, end := begin()
@@ -261,8 +261,8 @@ func TestBlindWithoutTasks(t *testing.T) {
 				answering.Store(true)
 				shown(0)
 				end()
-				if want := []string{"watcher.blind", "watcher.sighted"}; !slices.Equal(told, want) {
-					t.Errorf("events of two runs = %q, want %q", told, want)
+				if want := []string{"watcher.blind", "watcher.sighted"}; !slices.Equal(types, want) {
+					t.Errorf("events of two runs = %q, want %q", types, want)
 				}
 			})
 		})

@@ -65,7 +65,7 @@ func (o *outage) hides(key watcher.Key, at time.Time) bool {
 
 // TestWorlds runs random worlds for hours each: pushes of every kind in two
 // applications, outages of every kind of either and of both, a database that fails,
-// restarts and other settings at any moment. What is told must be the truth of the
+// restarts and other settings at any moment. What is reported must be the truth of the
 // world: each fact once, in order, the end soon, and nothing else.
 func TestWorlds(t *testing.T) {
 	for seed := range uint64(8) {
@@ -125,7 +125,7 @@ func world(t *testing.T, random *rand.Rand) {
 	})
 
 	path := filepath.Join(t.TempDir(), "w.db")
-	var told []toldEvent
+	var sent []sentEvent
 	saves := 0
 	for pending := order; ; {
 		s, stop := start(t, path, c, other)
@@ -163,7 +163,7 @@ func world(t *testing.T, random *rand.Rand) {
 		}
 		over := time.Now().After(begin.Add(hours*time.Hour + 30*time.Minute))
 		stop()
-		told = append(told, s.read(t)...)
+		sent = append(sent, s.read(t)...)
 		if over {
 			break
 		}
@@ -172,11 +172,11 @@ func world(t *testing.T, random *rand.Rand) {
 	if got := c.busiest(); got > 20 {
 		t.Errorf("arrivals in one second = %d, want at most 20", got)
 	}
-	judge(t, lives, outages, told)
+	judge(t, lives, outages, sent)
 }
 
-// A toldEvent is what of an event the judgement needs.
-type toldEvent struct {
+// A sentEvent is what of an event the judgement needs.
+type sentEvent struct {
 	Type    watcher.EventType `json:"type"`
 	ID      string            `json:"id"`
 	Subject string            `json:"subject"`
@@ -190,12 +190,12 @@ type toldEvent struct {
 }
 
 // read returns the events that were committed while s ran.
-func (s *scene) read(t *testing.T) []toldEvent {
+func (s *scene) read(t *testing.T) []sentEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []toldEvent
+	var all []sentEvent
 	for _, d := range s.events {
-		var e toldEvent
+		var e sentEvent
 		if err := json.Unmarshal(d.Body, &e); err != nil {
 			t.Fatalf("event %s: %v", d.Body, err)
 		}
@@ -215,14 +215,14 @@ func (l *life) observable(until time.Time, outages []outage) (d time.Duration) {
 	return d
 }
 
-// judge holds what was told against the truth.
-func judge(t *testing.T, lives map[watcher.Key]*life, outages []outage, told []toldEvent) {
+// judge holds what was reported against the truth.
+func judge(t *testing.T, lives map[watcher.Key]*life, outages []outage, sent []sentEvent) {
 	ids := make(map[string]bool)
-	of := make(map[watcher.Key][]toldEvent)
+	of := make(map[watcher.Key][]sentEvent)
 	blind := make(map[string]bool)
-	for _, e := range told {
+	for _, e := range sent {
 		if ids[e.ID] {
-			t.Errorf("%s %s was told twice", e.Type, e.ID)
+			t.Errorf("%s %s was reported twice", e.Type, e.ID)
 		}
 		ids[e.ID] = true
 		switch e.Type {
@@ -251,21 +251,21 @@ func judge(t *testing.T, lives map[watcher.Key]*life, outages []outage, told []t
 			count[e.Type]++
 			exceptions += e.Data.Exceptions
 			if late := l.observable(e.Time, outages); e.Type == l.how && late > 45*time.Second {
-				t.Errorf("%s: %s was told %s late, its outages not counted", key, e.Type, late)
+				t.Errorf("%s: %s was reported %s late, its outages not counted", key, e.Type, late)
 			}
 		}
 		// An end that comes as an error tells nothing of what came before it.
 		if n := count[watcher.PushStarted]; n > 1 || n == 0 && !l.asError {
-			t.Errorf("%s: push.started told %d times", key, n)
+			t.Errorf("%s: push.started reported %d times", key, n)
 		}
 		if n := count[watcher.PushPreparing]; n > 1 {
-			t.Errorf("%s: push.preparing told %d times", key, n)
+			t.Errorf("%s: push.preparing reported %d times", key, n)
 		}
 		if want := len(l.exceptions); exceptions > want || exceptions < want && !l.asError {
-			t.Errorf("%s: %d exceptions told, want %d", key, exceptions, want)
+			t.Errorf("%s: %d exceptions reported, want %d", key, exceptions, want)
 		}
 		if ends := count[watcher.PushStopped] + count[watcher.PushFailed] + count[watcher.PushNotFound]; ends != 1 || count[l.how] != 1 {
-			t.Errorf("%s: ends told: %v, want one %s", key, count, l.how)
+			t.Errorf("%s: ends reported: %v, want one %s", key, count, l.how)
 		}
 	}
 }

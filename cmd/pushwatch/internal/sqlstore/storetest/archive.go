@@ -270,7 +270,7 @@ func testMarkDead(t *testing.T, b *bench) {
 		t.Errorf("another notifier's = %s, want %s", got, want)
 	}
 	if d := b.deliveries(notify.Query{Notifier: "n"})[0]; d.LastError != "gone" || d.SettledAt.IsZero() {
-		t.Errorf("a buried delivery is %+v, want the reason and the time", d)
+		t.Errorf("a dead delivery is %+v, want the reason and the time", d)
 	}
 }
 
