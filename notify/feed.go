@@ -22,7 +22,7 @@ type Feed struct {
 	log      *zap.Logger
 	registry *registry
 	events   *prometheus.CounterVec
-	outcomes chan Outcome
+	outcomes chan *Outcome // pointers, since each account has room for many
 	gone     chan *channel // whose pending deliveries become dead letters
 	wanted   loop.Signal   // a channel has room for deliveries that wait in the table
 	closed   chan struct{}
@@ -45,7 +45,7 @@ const (
 func newFeed(account string, box Outbox, r *registry, log *zap.Logger, events *prometheus.CounterVec, forget func()) *Feed {
 	f := &Feed{
 		account: account, box: box, log: log.With(zap.String("account", account)), registry: r, events: events, forget: forget,
-		outcomes: make(chan Outcome, 2*settleBatch), gone: make(chan *channel),
+		outcomes: make(chan *Outcome, 2*settleBatch), gone: make(chan *channel),
 		wanted: loop.NewSignal(), closed: make(chan struct{}),
 	}
 	r.addFeed(f)
@@ -140,7 +140,7 @@ func (f *Feed) fill(ctx context.Context, c *channel) error {
 // slows sending and bounds memory.
 func (f *Feed) settle(ctx context.Context, o Outcome) {
 	select {
-	case f.outcomes <- o:
+	case f.outcomes <- &o:
 	case <-f.closed:
 	case <-ctx.Done():
 	}

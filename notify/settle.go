@@ -24,7 +24,7 @@ func (f *Feed) write(ctx context.Context) error {
 		select {
 		case o := <-f.outcomes:
 			first, now := len(batch), time.Now()
-			batch = f.gather(append(batch, o))
+			batch = f.gather(append(batch, *o))
 			for _, o := range batch[first:] {
 				due = earlier(due, now.Add(o.maxWait()))
 			}
@@ -62,7 +62,7 @@ func (f *Feed) drain(ctx context.Context, batch []Outcome) error {
 	for waiting.Err() == nil {
 		select {
 		case o := <-f.outcomes:
-			batch = append(batch, o)
+			batch = append(batch, *o)
 		case <-waiting.Done():
 		}
 		if len(batch) == settleBatch {
@@ -98,7 +98,7 @@ func (f *Feed) gather(batch []Outcome) []Outcome {
 	for len(batch) < settleBatch {
 		select {
 		case o := <-f.outcomes:
-			batch = append(batch, o)
+			batch = append(batch, *o)
 		default:
 			return batch
 		}

@@ -22,6 +22,7 @@ const (
 	maxPage   = 16 << 10 // bytes that are read of a gateway's page
 	maxHeader = 16 << 10 // bytes of an answer's header
 	maxIdle   = 32       // connections kept: more than an account's 20 requests in a second can use
+	buffer    = 2 << 10  // bytes to read and write at a time: a request and its answer have some hundred
 
 	// idleTimeout is below the minute after which servers commonly close a
 	// connection, so that few requests meet a closed one.
@@ -57,6 +58,8 @@ func newTransport(proxy func(*http.Request) (*url.URL, error), maySend func() bo
 		MaxIdleConnsPerHost:    maxIdle,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeader,
+		ReadBufferSize:         buffer,
+		WriteBufferSize:        buffer,
 		DisableCompression:     true,
 		Protocols:              new(http.Protocols),
 	}
