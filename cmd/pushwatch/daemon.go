@@ -363,6 +363,6 @@ func (d *daemon) registerConfigured(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	_, err := d.watcher.Register(ctx, wanted, false)
+	_, err := d.watcher.RegisterAll(ctx, wanted)
 	return err
 }

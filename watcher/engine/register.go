@@ -24,6 +24,29 @@ type Registered struct {
 //
 // An SDKAppID of 0 stands for the only application, where only one is configured.
 func (w *Watcher) Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]Registered, error) {
+	saved, err := w.register(ctx, wanted, reopen)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Registered, len(saved))
+	for i := range saved {
+		all[i] = Registered{w.view(saved[i].Task), saved[i].Created}
+	}
+	return all, nil
+}
+
+// RegisterAll is Register for any number of pushes. It returns how many were created.
+func (w *Watcher) RegisterAll(ctx context.Context, wanted []watcher.Registration) (created int, err error) {
+	saved, err := w.register(ctx, wanted, false)
+	for i := range saved {
+		if saved[i].Created {
+			created++
+		}
+	}
+	return created, err
+}
+
+func (w *Watcher) register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]watcher.RegisteredTask, error) {
 	tasks, err := w.plan().tasks(wanted, time.Now())
 	if err != nil {
 		return nil, err
@@ -32,14 +55,12 @@ func (w *Watcher) Register(ctx context.Context, wanted []watcher.Registration, r
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	all := make([]Registered, len(saved))
-	for i, t := range saved {
-		if t.Created {
-			w.adopt(t.Task)
+	for i := range saved {
+		if saved[i].Created {
+			w.adopt(saved[i].Task)
 		}
-		all[i] = Registered{w.view(t.Task), t.Created}
 	}
-	return all, nil
+	return saved, nil
 }
 
 // ofApplication reports whether a registration's fault is that of its application.

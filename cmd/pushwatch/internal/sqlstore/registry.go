@@ -21,39 +21,45 @@ var errUnlocked = errors.New("the task is in another account")
 // Register implements [watcher.Registry]. Of each task it takes the key, the
 // account, the labels, the expected stop and the time of registration; the rest
 // is how a watching begins.
+//
+// All are written in one transaction, [rowsPerStatement] at a time, which bounds the
+// memory that a large batch needs.
 func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) ([]watcher.RegisteredTask, error) {
 	if len(tasks) == 0 {
 		return nil, nil
 	}
-	var c registration
+	names := make(map[string]bool) // of the accounts to lock
+	for _, t := range tasks {
+		names[t.Account] = true
+	}
+	order := inKeyOrder(tasks)
+	all := make([]watcher.RegisteredTask, len(tasks))
 	register := func(tx transaction) error {
-		accounts, err := tx.lockAccounts(ctx, slices.Concat(tasks, c.elsewhere))
+		accounts, err := tx.lockAccounts(ctx, names)
 		if err != nil {
 			return err
 		}
-		found, hidden, err := db.readTasks(ctx, tx.sql, tasks)
-		if err != nil {
-			return err
+		times := db.checkpointReader(tx.sql)
+		for chunk := range slices.Chunk(order, rowsPerStatement) {
+			asked := make([]watcher.Task, len(chunk))
+			for i, at := range chunk {
+				asked[i] = tasks[at]
+			}
+			c, err := tx.registerSome(ctx, asked, reopen, accounts, times)
+			if err != nil {
+				return err
+			}
+			for i, at := range chunk {
+				all[at] = watcher.RegisteredTask{Task: c.now[asked[i].Key], Created: c.created[i]}
+			}
+			for _, t := range c.elsewhere {
+				names[t.Account] = true
+			}
 		}
-		if err := db.addMovedTimes(ctx, tx, tasks, found); err != nil {
-			return err
-		}
-		if c = planRegistration(tasks, reopen, found, hidden, accounts); len(c.elsewhere) > 0 {
+		if len(names) > len(accounts) {
 			return errUnlocked
 		}
-		if err := tx.moveTasks(ctx, c.moved); err != nil {
-			return err
-		}
-		if err := tx.insertTasks(ctx, c.fresh); err != nil {
-			return err
-		}
-		if err := tx.dropLabels(ctx, "", c.before); err != nil {
-			return err
-		}
-		if err := tx.insertLabels(ctx, c.fresh...); err != nil {
-			return err
-		}
-		return tx.noteAll(ctx, accounts, c.notes)
+		return nil
 	}
 	err := db.write(ctx, register)
 	for errors.Is(err, errUnlocked) && ctx.Err() == nil { // normally one retry
@@ -63,29 +69,57 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		return nil, fmt.Errorf("register tasks: %w", err)
 	}
 	db.notifyReplicas()
-	all := make([]watcher.RegisteredTask, len(tasks))
-	for i, t := range tasks {
-		all[i] = watcher.RegisteredTask{Task: c.now[t.Key], Created: c.created[i]}
-	}
 	return all, nil
 }
 
-// addMovedTimes adds the times of checkpoints to those of the found tasks that are asked
-// for in another account.
-func (db *DB) addMovedTimes(ctx context.Context, tx transaction, asked []watcher.Task, found map[watcher.Key]watcher.Task) error {
-	r := db.checkpointReader(tx.sql)
-	for _, t := range asked {
+// inKeyOrder returns the indices of tasks in the order of their keys. Everybody writes
+// tasks in that order, so that no deadlock can arise.
+func inKeyOrder(tasks []watcher.Task) []int {
+	order := make([]int, len(tasks))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(tasks[a].SDKAppID, tasks[b].SDKAppID), strings.Compare(tasks[a].TaskID, tasks[b].TaskID))
+	})
+	return order
+}
+
+// registerSome registers some of the tasks of a [DB.Register], in the order of their
+// keys. The rows of accounts are locked.
+func (tx transaction) registerSome(ctx context.Context, asked []watcher.Task, reopen bool, accounts map[string]accountRow, times *checkpointReader) (registration, error) {
+	found, hidden, err := tx.db.readTasks(ctx, tx.sql, asked)
+	if err != nil {
+		return registration{}, err
+	}
+	for _, t := range asked { // the checkpoint of a task's new account has no times of it
 		if old, ok := found[t.Key]; ok && old.Account != t.Account {
-			if err := r.apply(ctx, &old); err != nil {
-				return err
+			if err := times.apply(ctx, &old); err != nil {
+				return registration{}, err
 			}
 			found[t.Key] = old
 		}
 	}
-	return nil
+	c := planRegistration(asked, reopen, found, hidden, accounts)
+	if len(c.elsewhere) > 0 {
+		return c, nil // the transaction is repeated
+	}
+	if err := tx.moveTasks(ctx, c.moved); err != nil {
+		return c, err
+	}
+	if err := tx.insertTasks(ctx, c.fresh); err != nil {
+		return c, err
+	}
+	if err := tx.dropLabels(ctx, "", c.before); err != nil {
+		return c, err
+	}
+	if err := tx.insertLabels(ctx, c.fresh...); err != nil {
+		return c, err
+	}
+	return c, tx.noteAll(ctx, accounts, c.notes)
 }
 
-// A registration is what [DB.Register] does to the tasks that are there.
+// A registration is what [DB.Register] does to some tasks.
 type registration struct {
 	now       map[watcher.Key]watcher.Task // how each stands then
 	created   []bool                       // for each task asked for: its watching begins
@@ -141,14 +175,11 @@ func newWatching(asked, old watcher.Task) watcher.Task {
 	}
 }
 
-// lockAccounts locks the rows of the tasks' accounts, always in one order, so
-// that nothing else changes their tasks and no deadlock can arise.
-func (tx transaction) lockAccounts(ctx context.Context, tasks []watcher.Task) (map[string]accountRow, error) {
+// lockAccounts locks the rows of accounts, always in one order, so that nothing else
+// changes their tasks and no deadlock can arise.
+func (tx transaction) lockAccounts(ctx context.Context, names map[string]bool) (map[string]accountRow, error) {
 	rows := make(map[string]accountRow)
-	for _, t := range tasks {
-		rows[t.Account] = accountRow{}
-	}
-	for _, name := range slices.Sorted(maps.Keys(rows)) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		row, err := tx.lockAccount(ctx, name, 0)
 		if err != nil {
 			return nil, err
@@ -185,13 +216,10 @@ func (db *DB) readTasks(ctx context.Context, from querier, tasks []watcher.Task)
 	return found, hidden, nil
 }
 
-// insertTasks writes tasks whose watching begins.
+// insertTasks writes tasks whose watching begins, in the order of their keys.
 func (tx transaction) insertTasks(ctx context.Context, tasks []watcher.Task) error {
-	slices.SortFunc(tasks, func(a, b watcher.Task) int {
-		return cmp.Or(cmp.Compare(a.SDKAppID, b.SDKAppID), strings.Compare(a.TaskID, b.TaskID))
-	})
 	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
-		var args []any
+		args := make([]any, 0, len(chunk)*len(taskTypes))
 		for i := range chunk {
 			args = append(args, encodeTask(&chunk[i])...)
 		}

@@ -100,11 +100,11 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 	}
 	var tasks []watcher.Task
 	err := db.write(ctx, func(tx transaction) error {
-		locked := []watcher.Task{{Account: orphan}}
+		names := map[string]bool{orphan: true}
 		for _, home := range homes {
-			locked = append(locked, watcher.Task{Account: home})
+			names[home] = true
 		}
-		accounts, err := tx.lockAccounts(ctx, locked)
+		accounts, err := tx.lockAccounts(ctx, names)
 		if err != nil {
 			return err
 		}

@@ -124,19 +124,11 @@ func (a *taskAPI) createBatch(ctx context.Context, in *struct{ Body api.Batch })
 	for i, r := range in.Body.Tasks {
 		wanted[i] = registrationOf(r)
 	}
-	registered, err := a.tasks.Register(ctx, wanted, false)
+	created, err := a.tasks.RegisterAll(ctx, wanted)
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
-	out := &struct{ Body api.BatchResult }{}
-	for _, r := range registered {
-		if r.Created {
-			out.Body.Created++
-		} else {
-			out.Body.Existing++
-		}
-	}
-	return out, nil
+	return &struct{ Body api.BatchResult }{api.BatchResult{Created: created, Existing: len(wanted) - created}}, nil
 }
 
 func (a *taskAPI) list(ctx context.Context, in *struct {

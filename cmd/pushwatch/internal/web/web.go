@@ -29,6 +29,8 @@ type Tasks interface {
 	// Register registers pushes, all or none. Its error joins
 	// [*watcher.FieldError] values where the request is at fault.
 	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]engine.Registered, error)
+	// RegisterAll is Register for many. It returns how many were created.
+	RegisterAll(ctx context.Context, wanted []watcher.Registration) (created int, err error)
 	// Task and those below return [watcher.ErrNoTask] for an unknown task.
 	Task(ctx context.Context, key watcher.Key) (engine.TaskView, error)
 	Remove(ctx context.Context, key watcher.Key) error
