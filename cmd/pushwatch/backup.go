@@ -16,12 +16,12 @@ func newBackup() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "backup DEST", Short: "Copy the SQLite database while the daemon runs", Args: cobra.ExactArgs(1),
-		Long: `Backup writes a copy of the SQLite database of the settings, store.url, to the
-file DEST, which must not exist. The daemon may be running, and goes on: the copy
-is the database as it was at one moment, checked, and readable by its owner alone.
+		Long: `Backup copies the SQLite database in store.url to the new file DEST, also while the
+daemon runs. The copy is a consistent snapshot, is checked for damage, and can be read
+by its owner only.
 
-To go back to it, stop the daemon and put the copy in the place of the database.
-A PostgreSQL database has tools of its own, such as pg_dump.`,
+To restore it, stop the daemon and replace the database by the copy. For PostgreSQL
+use its own tools, such as pg_dump.`,
 		Example: "  pushwatch backup --config /etc/pushwatch/config.toml /var/backups/pushwatch-$(date +%F).db",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return backup(cmd.Context(), file, args[0], cmd.OutOrStdout())

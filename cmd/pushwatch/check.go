@@ -24,19 +24,18 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check the settings and print them", Args: cobra.NoArgs,
 		Long: `Check reads the settings as serve does and prints every fault with its file, line
-and column: also a folder of the database or an address that serve, run by the same
-user, could not use. Then it prints the proxy of each account and notifier, and the
-settings, defaults included and secrets masked.
+and column. It also tests whether serve, run by the same user, could use the database's
+folder and the listen address. Then it prints the effective settings, with defaults
+and with secrets masked, and the proxy of each account and notifier.
 
-With --online it also sends one signed request for each account, about the first of
-its applications, and opens a connection to each notifier without sending anything
-on it.`,
+With --online it also sends one signed request per account, for its first application,
+and connects to each notifier without sending anything.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return check(cmd.Context(), file, online, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().BoolVar(&online, "online", false, "also send a request for each account and connect to each notifier")
+	cmd.Flags().BoolVar(&online, "online", false, "also send one request per account and connect to each notifier")
 	return cmd
 }
 
@@ -59,7 +58,7 @@ func check(ctx context.Context, file string, online bool, out, errs io.Writer) e
 	if err != nil {
 		return fmt.Errorf("print settings: %w", err)
 	}
-	if _, err := fmt.Fprintf(out, "# the settings in force\n%s", text); err != nil {
+	if _, err := fmt.Fprintf(out, "# effective settings\n%s", text); err != nil {
 		return fmt.Errorf("print settings: %w", err)
 	}
 	s.printProxies(errs)
@@ -70,8 +69,8 @@ func check(ctx context.Context, file string, online bool, out, errs io.Writer) e
 	return s.checkOnline(ctx, errs)
 }
 
-// printed returns the settings in force as TOML. Of a notifier it has those that have
-// an effect for its type.
+// printed returns the effective settings as TOML. A notifier's settings that have no
+// effect for its type are left out.
 func (s settings) printed() ([]byte, error) {
 	var notifiers []any
 	for _, n := range s.Notifiers {
@@ -97,7 +96,7 @@ func (s settings) printed() ([]byte, error) {
 	return slices.Concat(text, []byte("\n"), rest), err
 }
 
-// checkOnline tries each account and each notifier, and says how each went.
+// checkOnline tests each account and notifier over the network, and prints the results.
 func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 	failed := 0
 	report := func(what string, err error) {
@@ -109,10 +108,10 @@ func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "%s: ok\n", what)
 	}
 	for _, a := range s.Accounts {
-		app := a.SDKAppIDs[0] // one request: more could take the account above its limit
+		app := a.SDKAppIDs[0] // one request: more could exceed the account's limit
 		what := fmt.Sprintf("account %s, application %d", a.Name, app)
 		if others := len(a.SDKAppIDs) - 1; others > 0 {
-			what += fmt.Sprintf(" (%d more not asked for)", others)
+			what += fmt.Sprintf(" (%d more not checked)", others)
 		}
 		report(what, a.try(ctx, app, s.Watch.RequestTimeout.Std()))
 	}
@@ -133,11 +132,11 @@ func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// probeID has the form of TIW's ids, and belongs to no task.
+// probeID is a well-formed task id that belongs to no task.
 const probeID = "pushwatchonlinecheck"
 
-// try asks for a task that does not exist. Only where TIW says so are the credentials,
-// the permission, the region and the application in order.
+// try asks for a task that does not exist. If TIW says so, then credentials, permission,
+// region and application are right.
 func (a *accountSettings) try(ctx context.Context, app int64, timeout time.Duration) error {
 	cloud, err := a.cloud(a.client())
 	if err != nil {
@@ -158,7 +157,7 @@ func (a *accountSettings) try(ctx context.Context, app int64, timeout time.Durat
 	return fmt.Errorf("%w: %s", err, remedy(fault))
 }
 
-// remedy is what to do about an error.
+// remedy returns what to do about an error.
 func remedy(fault *watcher.CloudError) string {
 	if strings.Contains(fault.Message, "X-TC-Region") {
 		return region
@@ -171,7 +170,7 @@ func remedy(fault *watcher.CloudError) string {
 	return "TIW answers with an error of its own: see the code in its documentation, https://www.tencentcloud.com/document/api/1176/55161, and try again later"
 }
 
-// try opens a connection to the receiver or chat service.
+// try connects to the receiver or chat service.
 func (n *notifierSettings) try(ctx context.Context) error {
 	if n.Type == "chat" {
 		sender, err := chat.New(n.chat())
@@ -187,7 +186,7 @@ func (n *notifierSettings) try(ctx context.Context) error {
 	return sender.Check(ctx)
 }
 
-// remedies are what to do about an error, the longer codes first.
+// remedies are what to do about errors, by the beginning of their code; longer ones first.
 var remedies = []struct{ code, remedy string }{
 	{"AuthFailure.SignatureExpire", "set this machine's clock: it is off by more than five minutes"},
 	{"AuthFailure.SignatureFailure", "secret_key does not belong to secret_id"},
@@ -217,7 +216,7 @@ var remedies = []struct{ code, remedy string }{
 const (
 	grant   = "the permission is missing: allow the action name/tiw:DescribeWhiteboardPush to these credentials"
 	region  = "check region: TIW's international site serves ap-singapore, the mainland site (tiw.tencentcloudapi.com) ap-guangzhou"
-	notTIW  = "check endpoint: it does not answer as TIW's API does; a proxy or a login page can stand between"
+	notTIW  = "check endpoint: it does not answer as TIW's API does; a proxy or a login page may be in between"
 	network = "check endpoint, proxy_url or HTTPS_PROXY, ca_file, and the firewall"
 	address = "the account does not allow this machine's address: see its access policy"
 )

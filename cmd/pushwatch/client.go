@@ -31,14 +31,14 @@ type client struct {
 	tokenFile string
 	output    string // "table" or "json"
 
-	cmd       *cobra.Command // that runs
+	cmd       *cobra.Command // the one that runs
 	out, errs io.Writer
 	http      *http.Client
 	base      string
 	token     string
 }
 
-// newClient makes a group of commands that talk to a running daemon.
+// newClient returns a group of commands that talk to a running daemon.
 func newClient(use, short string, commands ...func(*client) *cobra.Command) *cobra.Command {
 	c := &client{}
 	group := &cobra.Command{
@@ -52,12 +52,12 @@ func newClient(use, short string, commands ...func(*client) *cobra.Command) *cob
 	return group
 }
 
-// flags adds the flags that say where the daemon is and how to print.
+// flags adds the flags for the daemon's address, the token and the output format.
 func (c *client) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&c.server, "server", "", "the daemon's address, `URL`, or unix:/path (default $PUSHWATCH_SERVER or "+defaultServer+")")
 	f.StringVar(&c.tokenFile, "token-file", "", "the `FILE` with a token (default: the token in $PUSHWATCH_TOKEN)")
-	f.StringVarP(&c.output, "output", "o", "table", "table, for people: times are relative; or json, for programs")
+	f.StringVarP(&c.output, "output", "o", "table", "the `FORMAT`: table, with relative times, or json")
 	cmd.MarkPersistentFlagFilename("token-file")
 	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return c.prepare(cmd) }
@@ -73,7 +73,7 @@ func (c *client) prepare(cmd *cobra.Command) error {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
 	c.base = strings.TrimSuffix(c.server, "/")
 	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // one that is followed can turn a DELETE into a GET, and so into a false success
+		return http.ErrUseLastResponse // following can turn a DELETE into a GET, and so into a false success
 	}}
 	if path, ok := strings.CutPrefix(c.server, "unix:"); ok {
 		c.base = "http://localhost"
@@ -94,12 +94,12 @@ func (c *client) prepare(cmd *cobra.Command) error {
 		}
 	}
 	if !httpguts.ValidHeaderFieldValue(c.token) {
-		return usagef("the token in %s has a character that no token can have: want one line of text", cmp.Or(c.tokenFile, "PUSHWATCH_TOKEN"))
+		return usagef("the token in %s has a character that is not allowed in a token: want one line of text", cmp.Or(c.tokenFile, "PUSHWATCH_TOKEN"))
 	}
 	return nil
 }
 
-// answerTimeout is for a whole answer, but for a stream's.
+// answerTimeout bounds every request but streams.
 const answerTimeout = time.Minute
 
 // do sends a request whose success has no body.
@@ -111,8 +111,8 @@ func (c *client) do(ctx context.Context, method, path string) error {
 	return err
 }
 
-// ask returns the object that the daemon answers with. Every such object has the
-// property; by it an answer of another service is recognized.
+// ask sends a request and returns the JSON object of the answer. An object without the
+// property does not come from pushwatch.
 func (c *client) ask(ctx context.Context, method, path string, body any, property string) (json.RawMessage, error) {
 	status, answer, err := c.call(ctx, method, path, body)
 	if err != nil {
@@ -125,13 +125,12 @@ func (c *client) ask(ctx context.Context, method, path string, body any, propert
 	return answer, nil
 }
 
-// unexpected is the error for an answer that pushwatch would not give.
+// unexpected is the error for an answer that does not come from pushwatch.
 func (c *client) unexpected(status int) error {
 	return fmt.Errorf("%s answers %d %s, and not as pushwatch does: is that its address?", c.server, status, http.StatusText(status))
 }
 
-// call sends a request and reads the whole answer. body is sent as JSON; nil: nothing
-// is sent.
+// call sends a request and reads the whole answer. body is sent as JSON; nil: no body.
 func (c *client) call(ctx context.Context, method, path string, body any) (status int, answer []byte, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("no answer within %s", answerTimeout))
 	defer cancel()
@@ -170,12 +169,12 @@ func (c *client) send(ctx context.Context, method, path string, body any, header
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	answer, err := c.http.Do(r)
-	if cause := context.Cause(ctx); cause != nil { // such as Ctrl-C: it says nothing of the daemon
+	if cause := context.Cause(ctx); cause != nil { // such as Ctrl-C: not the daemon's fault
 		return nil, fmt.Errorf("ask %s: %w", c.server, cause)
 	}
 	if err != nil {
 		if cause, ok := errors.AsType[*url.Error](err); ok {
-			err = cause.Err // without the URL, which stands there already
+			err = cause.Err // omits the URL, which is in the message already
 		}
 		return nil, &unreachableError{c.server, err}
 	}
@@ -186,19 +185,19 @@ func (c *client) send(ctx context.Context, method, path string, body any, header
 	return nil, c.refused(answer)
 }
 
-// An unreachableError means that nobody answers.
+// An unreachableError means that no server answers.
 type unreachableError struct {
 	server string
 	err    error
 }
 
 func (e *unreachableError) Error() string {
-	return fmt.Sprintf("no pushwatch answers at %s: %v: start it with \"pushwatch serve\", or say where it is with --server or PUSHWATCH_SERVER", e.server, e.err)
+	return fmt.Sprintf("no pushwatch answers at %s: %v: start it with \"pushwatch serve\", or give its address with --server or PUSHWATCH_SERVER", e.server, e.err)
 }
 
 func (e *unreachableError) Unwrap() error { return e.err }
 
-// inCommands replaces the requests that the API advises by the commands that send them.
+// inCommands replaces API requests in the daemon's advice by the equivalent commands.
 var inCommands = strings.NewReplacer(
 	"POST /v1/tasks", "pushwatch task add",
 	"?reopen=true", "--reopen",
@@ -206,13 +205,13 @@ var inCommands = strings.NewReplacer(
 	"GET /v1/notifiers", "pushwatch notifier list",
 )
 
-// retryable are the statuses of client errors that another attempt may not meet.
+// retryable are the 4xx statuses after which a later attempt may succeed.
 var retryable = []int{http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests}
 
-// refused is the error for an answer that is not a success. It says what to do.
+// refused returns the error for an answer that is not a success, with what to do.
 func (c *client) refused(answer *http.Response) error {
 	if to, err := answer.Location(); err == nil && answer.StatusCode < 400 {
-		return usagef("%s answers %s, to %s: say where pushwatch itself is with --server or PUSHWATCH_SERVER", c.server, answer.Status, oneLine(to.Redacted()))
+		return usagef("%s answers %s, to %s: give pushwatch's own address with --server or PUSHWATCH_SERVER", c.server, answer.Status, oneLine(to.Redacted()))
 	}
 	var problem api.Problem
 	if answer.Header.Get("Content-Type") != api.ProblemType || json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&problem) != nil {
@@ -226,9 +225,9 @@ func (c *client) refused(answer *http.Response) error {
 	text = oneLine(inCommands.Replace(text))
 	switch {
 	case answer.StatusCode == http.StatusUnauthorized && c.token == "":
-		return usagef("%s wants a token: give one with --token-file or PUSHWATCH_TOKEN", c.server)
+		return usagef("%s requires a token: give one with --token-file or PUSHWATCH_TOKEN", c.server)
 	case answer.StatusCode == http.StatusUnauthorized:
-		return usagef("%s does not know this token: give another with --token-file or PUSHWATCH_TOKEN", c.server)
+		return usagef("%s rejects this token: give another with --token-file or PUSHWATCH_TOKEN", c.server)
 	case slices.Contains(retryable, answer.StatusCode), answer.StatusCode >= 500:
 		return errors.New(text)
 	default:
@@ -236,8 +235,8 @@ func (c *client) refused(answer *http.Response) error {
 	}
 }
 
-// typed is what the user types for a field of a request, such as "--stops" for
-// "body.expected_stop_at"; the field itself where it is nothing that was typed.
+// typed returns what the user typed for a field of a request, such as "--stops" for
+// "body.expected_stop_at"; the field itself if it has no flag or argument.
 func (c *client) typed(field string) string {
 	_, name, _ := strings.Cut(field, ".")
 	name, key, _ := strings.Cut(name, ".")
@@ -256,6 +255,5 @@ func (c *client) typed(field string) string {
 	}
 }
 
-// typedAs are the flags, and in capitals the arguments, whose names are not those of
-// their fields.
+// typedAs maps fields to flags, or in capitals arguments, of another name.
 var typedAs = map[string]string{"expected_stop_at": "stops", "labels": "label", "sdk_app_id": "SDK_APP_ID", "task_id": "TASK_ID"}

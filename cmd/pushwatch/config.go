@@ -15,7 +15,7 @@ import (
 	"pushwatch/watcher/tencent"
 )
 
-// settings is the settings file. Its fields start with their defaults.
+// settings is the contents of the settings file. decode overwrites [defaults] with it.
 type settings struct {
 	Instance  string             `toml:"instance"`
 	HTTP      httpSettings       `toml:"http"`
@@ -48,14 +48,14 @@ type storeSettings struct {
 	TakeoverAfter setting.Duration `toml:"takeover_after"`
 }
 
-// A storeURL is a secret, since it may hold a password, of which the rest may be
-// seen where it stands in the settings.
+// A storeURL is a database URL that may contain a password. If it is written in the
+// settings themselves, only the password is masked.
 type storeURL struct {
 	setting.Secret
-	folder string // where the relative path of a SQLite file starts; empty: the working directory
+	folder string // of a relative SQLite path; empty: the working directory
 }
 
-// Value reads the URL. The path of a SQLite file in it is absolute where the folder is.
+// Value reads the URL. It resolves a relative SQLite path against the folder.
 func (u storeURL) Value() (string, error) {
 	text, err := u.Secret.Value()
 	if err != nil {
@@ -117,7 +117,7 @@ type watchSettings struct {
 }
 
 type heartbeatSettings struct {
-	URL   setting.Secret   `toml:"url"` // such addresses are as good as a password
+	URL   setting.Secret   `toml:"url"` // whoever has it can send heartbeats
 	Every setting.Duration `toml:"every"`
 }
 
@@ -146,8 +146,8 @@ type taskSettings struct {
 	Labels   map[string]string `toml:"labels"`
 }
 
-// notifierSettings are those of every type of notifier. The tag "for" names the types
-// for which a setting has an effect; without it, it has one for all.
+// notifierSettings are the settings of a notifier of any type. The tag "for" names the
+// types for which a setting has an effect; without the tag, all types.
 type notifierSettings struct {
 	Name           string                    `toml:"name"`
 	Type           string                    `toml:"type"`
@@ -201,8 +201,8 @@ func (n *notifierSettings) setDefaults() {
 	n.Language = chat.DefaultLanguage
 }
 
-// readSettings reads a settings file, fills in the defaults and checks all of it.
-// Its error is a [settingsError] where the file is at fault.
+// readSettings reads and checks a settings file, and fills in the defaults. Its error is
+// a [settingsError] if the file has faults.
 func readSettings(file string) (settings, *document, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -210,7 +210,7 @@ func readSettings(file string) (settings, *document, error) {
 	}
 	s := defaults()
 	d := decode(file, text, &s)
-	if d.positions == nil { // no TOML at all
+	if d.positions == nil { // not TOML
 		return s, d, &settingsError{d}
 	}
 	folder, err := filepath.Abs(filepath.Dir(file))
@@ -225,8 +225,8 @@ func readSettings(file string) (settings, *document, error) {
 	return s, d, nil
 }
 
-// readStoreURL reads where the database is, and nothing else: other settings may
-// name what is there for a running daemon alone, such as credentials by systemd.
+// readStoreURL reads store.url. It ignores faults elsewhere, because other settings may
+// name files that only the running daemon has, such as systemd credentials.
 func readStoreURL(file string) (string, error) {
 	s, d, err := readSettings(file)
 	if d == nil {
@@ -239,7 +239,7 @@ func readStoreURL(file string) (string, error) {
 	return s.Store.URL.Value()
 }
 
-// A settingsError holds everything that is wrong with a settings file.
+// A settingsError holds all faults of a settings file.
 type settingsError struct{ doc *document }
 
 func (e *settingsError) Error() string {
@@ -255,7 +255,7 @@ func (e *settingsError) Error() string {
 	return fmt.Sprintf("%s\n%d %s in the settings: fix them and start again", strings.Join(lines, "\n"), len(faults), noun)
 }
 
-// resolve takes relative paths from the settings file's folder.
+// resolve makes relative paths absolute, starting at the settings file's folder.
 func (s *settings) resolve(folder string) {
 	absolute := func(paths ...*string) {
 		for _, p := range paths {

@@ -138,7 +138,7 @@ func TestStoreURLShown(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, c := range []struct{ line, with, want string }{
 		{`[log]`, `[log`, `config.toml:6:5: expected ']' to close table name`},
-		{`level = "info"`, `levl = "info"`, `config.toml:7:1: log.levl is not a setting: here can stand format, level`},
+		{`level = "info"`, `levl = "info"`, `config.toml:7:1: log.levl is not a setting: want one of format, level`},
 		{`level = "info"`, `level = "loud"`, `config.toml:7:1: log.level = "loud": want debug, info, warn or error`},
 		{`level = "info"`, `format = "xml"`, `config.toml:7:1: log.format = "xml": want json or console`},
 		{`instance = "classroom-sg-1"`, `instance = "a b"`, `config.toml:1:1: instance = "a b": want 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a sign`},
@@ -149,7 +149,7 @@ func TestFaults(t *testing.T) {
 		{`listen = "127.0.0.1:8465"`, `listen = ":8465"`, `config.toml:3:1: http.listen = ":8465": reaches beyond this machine: want [[http.tokens]] too, or a loopback address or unix socket`},
 		{`listen = "127.0.0.1:8465"`, `tls_key_file = "key"`, `config.toml:2:2: http.tls_cert_file and http.tls_key_file: want both or neither`},
 		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_ID\" }", `config.toml:6:1: http.tokens[0].secret: want at least 16 characters, such as 32 random ones`},
-		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_LINES\" }", `config.toml:6:1: http.tokens[0].secret: has a line's end or another character that no header can have: want one line of text`},
+		{`listen = "127.0.0.1:8465"`, "[[http.tokens]]\nname = \"x\"\nrole = \"read\"\nsecret = { env = \"PUSHWATCH_TEST_LINES\" }", `config.toml:6:1: http.tokens[0].secret: has a line break or another character that is not allowed in a header: want one line of text`},
 		{`url = "sqlite:pushwatch.db"`, `url = "postgres://u@db.example:none/pushwatch"`, `config.toml:5:1: store.url: not a valid PostgreSQL URL, such as postgres://user@host:5432/database?sslmode=verify-full`},
 		{`url = "sqlite:pushwatch.db"`, `url = "postgres://u@db.example/p?sslmode=maybe"`, `config.toml:5:1: store.url: not a valid PostgreSQL URL, such as postgres://user@host:5432/database?sslmode=verify-full`},
 		{`url = "sqlite:pushwatch.db"`, `url = "sqlite::memory:"`, `config.toml:5:1: store.url: want "sqlite:/path/file.db" or "postgres://user@host/database"`},
@@ -175,7 +175,7 @@ func TestFaults(t *testing.T) {
 		{`secret_key = { file = "key" }`, "secret_key = { file = \"key\" }\nsession_token = \"a b\"", `config.toml:14:1: accounts[0].session_token: holds a blank or another character that no key has`},
 		{`secret_key = { file = "key" }`, `secret_key = { env = "PUSHWATCH_TEST_QUOTED" }`, `config.toml:13:1: accounts[0].secret_key: read secret PUSHWATCH_TEST_QUOTED: the value is in quotes: remove them`},
 		{"secret_id = { env = \"PUSHWATCH_TEST_ID\" }\nsecret_key = { file = \"key\" }", "credentials = \"profile\"\nprofile_file = \"key\"", `config.toml:13:1: accounts[0].profile_file: profile FOLDER/key: has no section [default]`},
-		{`secret_key = { file = "key" }`, `secret_key = { fiel = "key" }`, `config.toml:13:1: accounts[0].secret_key is no secret: want { file = "/path" }, { env = "NAME" } or text in quotes`},
+		{`secret_key = { file = "key" }`, `secret_key = { fiel = "key" }`, `config.toml:13:1: accounts[0].secret_key is not a secret: want { file = "/path" }, { env = "NAME" } or text in quotes`},
 		{`secret_key = { file = "key" }`, ``, `config.toml:10:3: accounts[0].secret_key: read secret: none is set`},
 		{`secret_key = { file = "key" }`, "secret_key = { file = \"key\" }\ncredentials = \"cvm\"", `config.toml:14:1: accounts[0].credentials = "cvm": want "static", "cvm-role" or "profile"`},
 		{`secret_key = { file = "key" }`, `credentials = "profile"`, `config.toml:12:1: accounts[0].secret_id is set: with credentials = "profile" the keys come from there`},
@@ -265,7 +265,7 @@ func TestFaultsShowNoSecrets(t *testing.T) {
 		{`listen = "127.0.0.1:8465"`, `tokens = "hush-hush-hush-hush"`, "http.tokens is text: want a list of tables, [[http.tokens]]\n"},
 		{`listen = "127.0.0.1:8465"`, `listen = { secret = "hush" }`, "http.listen is a table: want text in quotes\n"},
 		{`listen = "127.0.0.1:8465"`, `tokens = ["hush"]`, "http.tokens[0] is text: want a table\n"},
-		{`secret_key = { file = "key" }`, `secret_key = ["hush"]`, "accounts[0].secret_key is no secret: want"},
+		{`secret_key = { file = "key" }`, `secret_key = ["hush"]`, "accounts[0].secret_key is not a secret: want"},
 		{`secret_key = { file = "key" }`, `region = ["hush"]`, "accounts[0].region is a list: want text in quotes\n"},
 		{`secrets = [{ file = "hook" }]`, `secrets = "whsec_hush"`, "notifiers[0].secrets is text: want a list\n"},
 		{`secrets = [{ file = "hook" }]`, `secrets = { key = "hush" }`, "notifiers[0].secrets is a table: want a list\n"},
@@ -325,7 +325,7 @@ tasks = [7]
 	}
 	for _, want := range []string{
 		`:3:123: accounts[0].sdk_app_ids[1] = "x": want a whole number`,
-		`:4:23: accounts[1].secret_id is no secret: want`,
+		`:4:23: accounts[1].secret_id is not a secret: want`,
 		`:4:66: accounts[1].region = 7: want text in quotes`,
 		`:4:3: accounts[1].sdk_app_ids is missing`,
 		`:6:44: notifiers[0].events: "push.moved" is not an event type`,

@@ -24,13 +24,13 @@ import (
 	"pushwatch/watcher/tencent"
 )
 
-// A daemon is pushwatch put together from its settings, ready to run.
+// A daemon is all parts of pushwatch, wired by its settings and ready to run.
 type daemon struct {
 	log        *zap.Logger
 	level      zap.AtomicLevel // of log
 	metrics    *prometheus.Registry
 	db         *sqlstore.DB
-	replica    *sqlstore.Replica // nil: this process has the database for itself
+	replica    *sqlstore.Replica // nil: no other process uses the database
 	listener   *listener
 	server     *http.Server
 	handler    *web.Handler
@@ -39,20 +39,20 @@ type daemon struct {
 	dispatcher *notify.Dispatcher
 	history    *page.History
 	heartbeat  *heartbeat
-	tokens     []web.Token // in force
-	unread     string      // the fault of the token and certificate files that was logged last
-	silent     atomic.Bool // the database did not answer the last ping, which was logged
+	tokens     []web.Token // that the API accepts
+	unread     string      // the last logged fault of the token and certificate files
+	silent     atomic.Bool // the database did not answer the last ping, and this was logged
 
 	unreadableFields *prometheus.CounterVec // of TIW's answers, by account and name
 
 	mu        sync.Mutex
-	settings  settings                        // in force
-	accounts  map[string]engine.AccountConfig // made from the settings in force
-	notifiers map[string]notify.Notifier      // likewise
+	settings  settings                        // the effective ones
+	accounts  map[string]engine.AccountConfig // made from settings
+	notifiers map[string]notify.Notifier      // made from settings
 	owned     map[string]*ownership           // by account; only without replicas
 }
 
-// newDaemon opens the database and the address of the settings, and wires the parts.
+// newDaemon opens the database and the listen address, and wires the parts.
 func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.AtomicLevel) (_ *daemon, err error) {
 	d := &daemon{
 		log: log, level: level, metrics: prometheus.NewRegistry(), settings: s, stopping: make(chan struct{}),
@@ -72,7 +72,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 
 	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), databaseCollector{d.db})
 	d.unreadableFields = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pushwatch_unreadable_fields_total", Help: "Fields of TIW's answers that could not be read and were taken for null.",
+		Name: "pushwatch_unreadable_fields_total", Help: "Fields of TIW's answers that could not be read and count as null.",
 	}, []string{"account", "field"})
 	d.metrics.MustRegister(d.unreadableFields)
 	if d.notifiers, err = d.notifierConfigs(s); err != nil {
@@ -103,7 +103,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 	return d, nil
 }
 
-// client is what the account's client needs of the settings and of the daemon.
+// client returns the configuration of an account's client.
 func (d *daemon) client(a accountSettings) tencent.Config {
 	c := a.client()
 	c.MaySend = d.maySend(a.Name)
@@ -113,7 +113,7 @@ func (d *daemon) client(a accountSettings) tencent.Config {
 }
 
 // accountConfigs returns the watcher's configuration of each account in s, by name. An
-// account keeps its client while its settings stay as they are in force. d is not changed.
+// account keeps its client while the client's settings are unchanged. d is not changed.
 func (d *daemon) accountConfigs(s settings) (map[string]engine.AccountConfig, error) {
 	configs := make(map[string]engine.AccountConfig)
 	for _, a := range s.Accounts {
@@ -127,7 +127,7 @@ func (d *daemon) accountConfigs(s settings) (map[string]engine.AccountConfig, er
 		if err != nil {
 			return nil, err
 		}
-		if known && a.sameClient(current) {
+		if known && reflect.DeepEqual(a.client(), current.client()) {
 			config.Cloud = before.Cloud
 		}
 		configs[a.Name] = config
@@ -136,8 +136,8 @@ func (d *daemon) accountConfigs(s settings) (map[string]engine.AccountConfig, er
 }
 
 // notifierConfigs returns the dispatcher's configuration of each notifier in s, by name.
-// A notifier keeps its sender, and so its connections, while its settings stay as they
-// are in force. d is not changed.
+// A notifier keeps its sender, and so its connections, while its settings are unchanged.
+// d is not changed.
 func (d *daemon) notifierConfigs(s settings) (map[string]notify.Notifier, error) {
 	configs := make(map[string]notify.Notifier)
 	for _, n := range s.Notifiers {
@@ -154,8 +154,8 @@ func (d *daemon) notifierConfigs(s settings) (map[string]notify.Notifier, error)
 	return configs, nil
 }
 
-// watchConfig is the watcher's configuration: of the watching, and of the accounts in
-// the order of the settings.
+// watchConfig returns the watcher's configuration, with the accounts in the order of the
+// settings.
 func (s *settings) watchConfig(accounts map[string]engine.AccountConfig) engine.Settings {
 	config := s.Watch.config()
 	for _, a := range s.Accounts {
@@ -164,7 +164,7 @@ func (s *settings) watchConfig(accounts map[string]engine.AccountConfig) engine.
 	return config
 }
 
-// notifierList is the notifiers in the order of the settings.
+// notifierList returns the notifiers in the order of the settings.
 func (s *settings) notifierList(configs map[string]notify.Notifier) []notify.Notifier {
 	var list []notify.Notifier
 	for _, n := range s.Notifiers {
@@ -193,7 +193,7 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 	return web.New(config), nil
 }
 
-// close closes the database and the address.
+// close closes the database and the listener.
 func (d *daemon) close() error {
 	var errs []error
 	if d.listener != nil {
@@ -205,22 +205,22 @@ func (d *daemon) close() error {
 	return errors.Join(errs...)
 }
 
-// ready reports whether requests can be served. Anybody may ask, so the cause of a
-// database fault, which may name the database, goes to the log, once.
+// ready reports whether requests can be served. The answer is public, so the cause of a
+// database fault, which may name the database, only goes to the log, once.
 func (d *daemon) ready(parent context.Context) error {
 	ctx, cancel := context.WithTimeout(parent, 2*time.Second)
 	defer cancel()
 	if err := d.db.Ping(ctx); err != nil {
-		if parent.Err() == nil && !d.silent.Swap(true) { // else nobody waits for the answer
+		if parent.Err() == nil && !d.silent.Swap(true) { // otherwise it was the request that ended
 			d.log.Warn("database does not answer", zap.Error(err))
 		}
-		return errors.New("the database does not answer: the log has more")
+		return errors.New("the database does not answer: see the log")
 	}
 	if d.silent.Swap(false) {
 		d.log.Info("database answers again")
 	}
 	if d.db.Health() != nil { // its cause is in the log
-		return errors.New("the database refuses writes: the log has more")
+		return errors.New("the database refuses writes: see the log")
 	}
 	if d.replica != nil {
 		if err := d.replica.Ready(); err != nil {
@@ -230,7 +230,7 @@ func (d *daemon) ready(parent context.Context) error {
 	return d.watcher.Ready(time.Now())
 }
 
-// well returns an error while the daemon itself fails to poll, to save or to deliver.
+// well returns an error while the daemon itself cannot poll, save or deliver.
 func (d *daemon) well(ctx context.Context) error {
 	now := time.Now()
 	return errors.Join(d.watcher.Alive(now), d.dispatcher.Alive(now), d.ready(ctx))
@@ -240,19 +240,19 @@ func (d *daemon) well(ctx context.Context) error {
 // secrets are read at each use.
 const filesEvery = 5 * time.Second
 
-// run runs the daemon until parent ends, when it returns nil, or until it fails.
-// ready is called when everything is up and after each reload; settings from reloads
-// are applied.
+// run runs the daemon until parent ends, when it returns nil, or until it fails. It calls
+// ready once everything is up and after each reload, and applies the settings that
+// reloads delivers.
 func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settings) error {
 	ctx, fail := context.WithCancelCause(parent)
 	defer fail(nil)
 
-	// Each stage needs the ones above it, and is stopped before them.
+	// A stage needs the ones before it, and is stopped before them.
 	sending, owning, serving := newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail)
 	defer sending.stop()
 	defer d.disown()
 	defer owning.stop()
-	defer sending.cancel() // attempts under way end while the accounts are released
+	defer sending.cancel() // attempts in flight end while the accounts are released
 	defer serving.stop()
 
 	sending.start(d.db.Monitor)
@@ -284,8 +284,7 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	}
 }
 
-// ownAll begins to own the accounts: those that the replicas share out to this process,
-// or all.
+// ownAll takes ownership of all accounts or, among replicas, of this process's share.
 func (d *daemon) ownAll(ctx context.Context, owning *stage, fail context.CancelCauseFunc) error {
 	if err := d.watcher.Rehome(ctx); err != nil {
 		return err
@@ -302,7 +301,7 @@ func (d *daemon) ownAll(ctx context.Context, owning *stage, fail context.CancelC
 	return d.ownUnsent(ctx, d.settings, fail)
 }
 
-// follow applies changes of the settings and of the files that they name until ctx ends.
+// follow applies changes of the settings, and of the files named in them, until ctx ends.
 func (d *daemon) follow(ctx context.Context, ready func(), reloads <-chan settings, fail context.CancelCauseFunc) {
 	files := time.NewTicker(filesEvery)
 	defer files.Stop()
@@ -321,7 +320,7 @@ func (d *daemon) follow(ctx context.Context, ready func(), reloads <-chan settin
 
 const (
 	sweepEvery = 10 * time.Minute
-	sweepPause = 100 * time.Millisecond // between steps, for the others that write
+	sweepPause = 100 * time.Millisecond // between steps, for other writes
 	sweepRows  = 500
 )
 

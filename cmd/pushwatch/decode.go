@@ -18,8 +18,7 @@ import (
 	"pushwatch/watcher/setting"
 )
 
-// A fault is one thing that is wrong with a settings file, or, as a warning, one
-// that is better done otherwise.
+// A fault is an error in a settings file, or a warning about it.
 type fault struct {
 	key     string // such as "accounts[0].region"; empty: the file as a whole
 	text    string // follows the key: "= 25: want …"
@@ -29,25 +28,24 @@ type fault struct {
 
 type position struct{ line, column int }
 
-// A document is a TOML file on its way into a struct. Unlike the TOML library's
-// own decoding it goes on after a fault, so that all are reported at once.
+// A document decodes a TOML file into a struct. Unlike the TOML library's own decoder it
+// continues after a fault, so that all are reported at once.
 type document struct {
 	file      string
-	positions map[string]position // of each key; nil where the text is no TOML
+	positions map[string]position // of each key; nil: the file is not TOML
 	faults    []fault
-	decoded   int // how many of them the decoding has found
+	decoded   int // the number of faults found by decode; checks add more
 }
 
-// A defaulter is a struct in a list that has defaults: the decoding sets them
-// first, so that a value that is written, zero included, replaces its default.
+// A defaulter is a struct in a list that has defaults. They are set before it is decoded,
+// so that any written value, zero included, replaces its default.
 type defaulter interface{ setDefaults() }
 
-// decode reads TOML text into the struct that into points to. Keys are the
-// fields' toml tags; a key without a field is a fault. What has a fault is left
-// as it was.
+// decode decodes TOML text into the struct that into points to. Keys are the fields' toml
+// tags; a key without a field is a fault. A field with a fault keeps its value.
 func decode(file string, text []byte, into any) *document {
 	d := &document{file: file}
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark, which editors on Windows put first
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the byte order mark that editors on Windows add
 	var tree map[string]any
 	if err := toml.Unmarshal(text, &tree); err != nil {
 		f := fault{text: err.Error()}
@@ -65,7 +63,7 @@ func decode(file string, text []byte, into any) *document {
 	return d
 }
 
-// fault adds a fault of a key. text says what was given and what would be right.
+// fault adds a fault of a key. The text says what was given and what would be right.
 func (d *document) fault(key, format string, args ...any) {
 	d.add(fault{key: key, text: fmt.Sprintf(format, args...)})
 }
@@ -74,8 +72,8 @@ func (d *document) warn(key, format string, args ...any) {
 	d.add(fault{key: key, text: fmt.Sprintf(format, args...), warning: true})
 }
 
-// faultIn adds a fault whose text begins with the key at fault within a table, as
-// the packages' own checks write it: "url: …", "timeout = 0: …".
+// faultIn adds a fault from a package's own check, whose text begins with a key of the
+// table: "url: …", "timeout = 0: …".
 func (d *document) faultIn(table string, err error) {
 	key, text := splitKey(err.Error())
 	d.add(fault{key: join(table, key), text: text})
@@ -86,7 +84,7 @@ func (d *document) warningIn(table, warning string) {
 	d.add(fault{key: join(table, key), text: text, warning: true})
 }
 
-// splitKey cuts a fault's text after the key that it begins with.
+// splitKey splits a fault's text after its key.
 func splitKey(text string) (key, rest string) {
 	end := strings.IndexAny(text, ": ")
 	if end < 0 {
@@ -95,8 +93,8 @@ func splitKey(text string) (key, rest string) {
 	return text[:end], strings.TrimPrefix(text[end:], " ")
 }
 
-// add finds where the fault's key stands: itself, or else the table it belongs to.
-// What could not be decoded is not complained about twice.
+// add adds a fault with its position: that of its key or of the closest table around it.
+// A key that could not be decoded gets no second fault.
 func (d *document) add(f fault) {
 	for _, found := range d.faults[:d.decoded] {
 		if found.key == f.key || strings.HasPrefix(found.key, f.key+"[") || strings.HasPrefix(found.key, f.key+".") && f.key != "" {
@@ -112,12 +110,12 @@ func (d *document) add(f fault) {
 	d.faults = append(d.faults, f)
 }
 
-// parent is the key of the table or array that key is in.
+// parent returns the key of the table or array that contains key.
 func parent(key string) string {
 	return key[:max(0, strings.LastIndexAny(key, ".["))]
 }
 
-// print is the fault as one line, as compilers write them.
+// print formats a fault as one line, in the style of compilers.
 func (d *document) print(f fault) string {
 	var b strings.Builder
 	b.WriteString(d.file)
@@ -138,12 +136,7 @@ func (d *document) print(f fault) string {
 
 // sorted returns the faults, or the warnings, in the order of the file.
 func (d *document) sorted(warnings bool) []fault {
-	var out []fault
-	for _, f := range d.faults {
-		if f.warning == warnings {
-			out = append(out, f)
-		}
-	}
+	out := slices.DeleteFunc(slices.Clone(d.faults), func(f fault) bool { return f.warning != warnings })
 	slices.SortStableFunc(out, func(a, b fault) int {
 		return cmp.Or(cmp.Compare(a.pos.line, b.pos.line), cmp.Compare(a.pos.column, b.pos.column))
 	})
@@ -164,7 +157,7 @@ func (d *document) table(prefix string, tree map[string]any, into reflect.Value)
 			continue
 		}
 		known := slices.Sorted(maps.Keys(fields))
-		d.fault(key, "is not a setting: here can stand %s", strings.Join(known, ", "))
+		d.fault(key, "is not a setting: want one of %s", strings.Join(known, ", "))
 	}
 }
 
@@ -291,11 +284,11 @@ func (d *document) secret(key string, v any, into *setting.Secret) {
 			return
 		}
 	}
-	d.fault(key, `is no secret: want { file = "/path" }, { env = "NAME" } or text in quotes`)
+	d.fault(key, `is not a secret: want { file = "/path" }, { env = "NAME" } or text in quotes`)
 }
 
-// given says what a setting of one value was given, shortened. A list or a table
-// may hold secrets, and is only named.
+// given describes the value of a setting, shortened. A list or table may hold secrets, so
+// only its kind is named.
 func given(v any) string {
 	switch v := v.(type) {
 	case []any, map[string]any:
@@ -314,8 +307,8 @@ func shortened(text string) string {
 	return text
 }
 
-// kind names what a value is, and nothing of the value: where a list or a table is
-// wanted, what stands there instead may be the secret that belongs into it.
+// kind names the kind of a value and shows nothing of it: in place of a list or table it
+// may be the secret that belongs in there.
 func kind(v any) string {
 	switch v.(type) {
 	case []any:
@@ -333,7 +326,7 @@ func kind(v any) string {
 	}
 }
 
-// listHint shows how the tables of a list are written.
+// listHint shows how to write a list of tables.
 func listHint(key string, element reflect.Type) string {
 	if element.Kind() != reflect.Struct || element == reflect.TypeFor[setting.Secret]() {
 		return ""
@@ -341,12 +334,12 @@ func listHint(key string, element reflect.Type) string {
 	return " of tables, [[" + key + "]]"
 }
 
-// locate notes where each key stands. The text is known to be valid TOML.
+// locate records the position of each key. The text must be valid TOML.
 func (d *document) locate(text []byte) {
 	var p unstable.Parser
 	p.Reset(text)
 	prefix := ""
-	counts := make(map[string]int) // of the arrays of tables
+	counts := make(map[string]int) // the tables so far, by array of tables
 	for p.NextExpression() {
 		e := p.Expression()
 		key, pos := d.key(&p, e, prefix, counts)
@@ -365,8 +358,8 @@ func (d *document) locate(text []byte) {
 	}
 }
 
-// locateWithin notes where the keys of inline tables stand, and where the elements of
-// a list do. key is the value's own.
+// locateWithin records the positions of the keys of inline tables and of the elements of
+// lists. key is the value's key.
 func (d *document) locateWithin(p *unstable.Parser, value *unstable.Node, key string) {
 	i := 0
 	for it := value.Children(); it.Next(); {
@@ -389,8 +382,8 @@ func (d *document) locateWithin(p *unstable.Parser, value *unstable.Node, key st
 	}
 }
 
-// key is the full key of an expression, and where it stands. A table within an
-// array of tables belongs to the array's last.
+// key returns the full key of an expression and its position. A table within an array of
+// tables belongs to the array's last element.
 func (d *document) key(p *unstable.Parser, e *unstable.Node, prefix string, counts map[string]int) (string, position) {
 	key := ""
 	if e.Kind == unstable.KeyValue {

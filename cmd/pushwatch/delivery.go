@@ -18,14 +18,14 @@ import (
 )
 
 func newDelivery() *cobra.Command {
-	return newClient("delivery", "List, look at and retry deliveries in a running daemon", deliveryList, deliveryShow, deliveryRetry)
+	return newClient("delivery", "List, show and retry deliveries of a running daemon", deliveryList, deliveryShow, deliveryRetry)
 }
 
 func deliveryList(c *client) *cobra.Command {
 	var state, notifier, event string
 	var limit int
 	cmd := &cobra.Command{
-		Use: "list", Short: "List deliveries, the newest first", Args: cobra.NoArgs,
+		Use: "list", Short: "List deliveries, newest first within an account", Args: cobra.NoArgs,
 		Example: "  pushwatch delivery list --state dead",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
@@ -41,7 +41,7 @@ func deliveryList(c *client) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&state, "state", "", "only those in this `STATE`: pending, delivered, dead")
 	cmd.Flags().StringVar(&notifier, "notifier", "", "only those to this `NOTIFIER`")
-	cmd.Flags().StringVar(&event, "event", "", "only those of this event, a msg_… `ID`")
+	cmd.Flags().StringVar(&event, "event", "", "only those of the event with this `ID`, msg_…")
 	limitFlag(cmd, &limit)
 	cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"pending", "delivered", "dead"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -49,7 +49,8 @@ func deliveryList(c *client) *cobra.Command {
 
 func deliveryShow(c *client) *cobra.Command {
 	return &cobra.Command{
-		Use: "show DELIVERY", Short: "Show one delivery with its attempts", Args: cobra.ExactArgs(1),
+		Use: "show DELIVERY", Short: "Show a delivery and its attempts", Args: cobra.ExactArgs(1),
+		Example: "  pushwatch delivery show dlv_1_42",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			answer, err := c.ask(cmd.Context(), http.MethodGet, "/v1/deliveries/"+url.PathEscape(args[0]), nil, "attempts")
 			if err != nil {
@@ -65,7 +66,7 @@ func printDelivery(w io.Writer, d api.DeliveryDetail) error {
 	fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nattempts\t%d that count\nnext attempt\t%s\nwaits for\t%s\nsettled\t%s\n",
 		d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(&d.CreatedAt), d.Attempts, ago(d.NextAttemptAt),
 		cmp.Or(oneLine(d.WaitsFor), "-"), ago(d.SettledAt))
-	number := d.Attempts // of an attempt that counts, from 1 since it was last replayed
+	number := d.Attempts // of a counted attempt, from 1 since the last replay
 	for _, a := range d.Log {
 		if a.Counts {
 			number--
@@ -76,7 +77,7 @@ func printDelivery(w io.Writer, d api.DeliveryDetail) error {
 		switch {
 		case a.Error != "":
 			outcome = oneLine(a.Error)
-		case a.Status != 0: // a log notifier answers with none
+		case a.Status != 0: // a log notifier has no status
 			outcome += fmt.Sprintf(", status %d", a.Status)
 		}
 		attempt := "not counted"
@@ -96,10 +97,11 @@ func deliveryRetry(c *client) *cobra.Command {
 	var notifier, since, until string
 	var wait bool
 	cmd := &cobra.Command{
-		Use: "retry [DELIVERY]", Short: "Deliver again what was delivered or is dead", Args: cobra.MaximumNArgs(1),
-		Long: `Retry delivers again: one delivery, or with --notifier all its dead ones. It is
-the same event, byte for byte, under the same id. With --wait it waits for the
-outcome, and fails if a delivery is dead again.`,
+		Use: "retry [DELIVERY]", Short: "Send a delivered or dead delivery again", Args: cobra.MaximumNArgs(1),
+		Long: `Retry sends a delivery again, whether it was delivered or is dead, or with --notifier
+all dead deliveries of that notifier. The receiver gets the same event, byte for byte,
+with the same id. With --wait it waits for the outcome, and fails if a delivery is dead
+again.`,
 		Example: "  pushwatch delivery retry dlv_1_42 --wait\n  pushwatch delivery retry --notifier classroom --since 24h",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (notifier != "") {
@@ -127,13 +129,13 @@ outcome, and fails if a delivery is dead again.`,
 		},
 	}
 	cmd.Flags().StringVar(&notifier, "notifier", "", "all dead deliveries to this `NOTIFIER`")
-	cmd.Flags().StringVar(&since, "since", "", "with --notifier: only what was made since a `TIME` ago, such as 24h, or 2026-11-22T18:00:00Z")
-	cmd.Flags().StringVar(&until, "until", "", "with --notifier: only what was made before a `TIME` ago, or a time")
+	cmd.Flags().StringVar(&since, "since", "", "with --notifier: only those made at or after this `TIME`: 24h for 24 hours ago, or 2026-11-22T18:00:00Z")
+	cmd.Flags().StringVar(&until, "until", "", "with --notifier: only those made before this `TIME`, in the same forms")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until each is delivered or dead")
 	return cmd
 }
 
-// deadLetters lists the ids of the deliveries that a replay will queue.
+// deadLetters returns the ids of the deliveries that a replay will queue.
 func deadLetters(ctx context.Context, c *client, which api.Replay) (ids []string, err error) {
 	query := url.Values{"state": {"dead"}, "notifier": {which.Notifier}, "limit": {"500"}}
 	for after := (url.Values{}); after != nil; {
@@ -155,8 +157,8 @@ func deadLetters(ctx context.Context, c *client, which api.Replay) (ids []string
 	return ids, nil
 }
 
-// replay asks for a replay, says how many deliveries were queued again, and waits for
-// the outcome of those with the ids where that is wanted.
+// replay requests a replay and prints how many deliveries were queued again. With wait it
+// awaits the outcome of those with the ids.
 func replay(ctx context.Context, c *client, path string, body any, ids []string, wait bool) error {
 	answer, err := c.ask(ctx, http.MethodPost, path, body, "replayed")
 	if err != nil {
@@ -193,11 +195,11 @@ func replay(ctx context.Context, c *client, path string, body any, ids []string,
 	return nil
 }
 
-// awaitOutcome waits until a delivery is delivered or dead. What it waits for is said
-// on standard error, once for each reason.
+// awaitOutcome waits until a delivery is delivered or dead. It prints what the delivery
+// waits for on standard error, once per reason.
 func awaitOutcome(ctx context.Context, c *client, id string) (d api.DeliveryDetail, err error) {
 	const every = 250 * time.Millisecond
-	var said string
+	var reason string
 	for {
 		answer, err := c.ask(ctx, http.MethodGet, "/v1/deliveries/"+url.PathEscape(id), nil, "attempts")
 		if err == nil {
@@ -206,9 +208,9 @@ func awaitOutcome(ctx context.Context, c *client, id string) (d api.DeliveryDeta
 		if err != nil || d.State != "pending" {
 			return d, err
 		}
-		if d.WaitsFor != said && d.WaitsFor != "its turn" {
-			said = d.WaitsFor
-			fmt.Fprintf(c.errs, "%s waits for %s\n", d.ID, oneLine(said))
+		if d.WaitsFor != reason && d.WaitsFor != "its turn" {
+			reason = d.WaitsFor
+			fmt.Fprintf(c.errs, "%s waits for %s\n", d.ID, oneLine(reason))
 		}
 		if !loop.Sleep(ctx, every) {
 			return d, context.Cause(ctx)
@@ -216,5 +218,5 @@ func awaitOutcome(ctx context.Context, c *client, id string) (d api.DeliveryDeta
 	}
 }
 
-// before is the time that was so long ago.
+// before returns the time that is d ago.
 func before(d time.Duration) time.Time { return time.Now().Add(-d) }

@@ -29,21 +29,21 @@ import (
 func newDemo() *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
-		Use: "demo", Short: "See it all work in one process, without an account", Args: cobra.NoArgs,
-		Long: `Demo runs everything in one process, on this machine alone: a simulated TIW
-service with classes that start, suffer and stop; the daemon that watches them, on
-a database that is thrown away; and a receiver that verifies each webhook.
+		Use: "demo", Short: "Try pushwatch in one process, without an account", Args: cobra.NoArgs,
+		Long: `Demo runs everything in one process, on this machine only: a simulated TIW service
+with pushes that start, have exceptions, fail and stop; the daemon that watches them,
+with a temporary database; and a receiver that verifies each webhook.
 
 It prints what happens at TIW and each webhook that the receiver gets, until Ctrl-C or
-for as long as --for says.`,
+until the time of --for is over.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.listenChosen = cmd.Flags().Changed("listen")
 			return demo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8465", "the `ADDRESS` of the daemon's API")
-	cmd.Flags().Float64Var(&o.speed, "speed", 1, "how much faster than in life the classes go by, 0.1 to 20")
-	cmd.Flags().DurationVar(&o.length, "for", 0, "stop after this `DURATION`; 0: go on until Ctrl-C")
+	cmd.Flags().Float64Var(&o.speed, "speed", 1, "how many times faster than in real life the pushes run, 0.1 to 20")
+	cmd.Flags().DurationVar(&o.length, "for", 0, "stop after this `DURATION`, such as 30s; 0: on Ctrl-C")
 	return cmd
 }
 
@@ -54,7 +54,7 @@ type demoOptions struct {
 	length       time.Duration
 }
 
-// check refuses options that the demo cannot run with.
+// check returns the first fault of the options.
 func (o *demoOptions) check() error {
 	if math.IsNaN(o.speed) || o.speed < 0.1 || o.speed > 20 {
 		return usagef("--speed %v: want 0.1 to 20", o.speed)
@@ -63,13 +63,13 @@ func (o *demoOptions) check() error {
 		return usagef("--for %v: want a duration such as 30s, or 0", o.length)
 	}
 	host, err := hostOf(o.listen)
-	if err != nil || !isLoopback(host) { // anyone there could change what is watched
-		return usagef(`--listen %s: the demo is for this machine alone: want a loopback address and a port, such as "127.0.0.1:8465"`, o.listen)
+	if err != nil || !isLoopback(host) { // without tokens, others could change what is watched
+		return usagef(`--listen %s: the demo is for this machine only: want a loopback address and a port, such as "127.0.0.1:8465"`, o.listen)
 	}
 	return nil
 }
 
-// demo runs TIW, the receiver and, between them, the daemon.
+// demo runs the simulated TIW, the receiver, and the daemon between them.
 func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
@@ -130,8 +130,8 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	return err
 }
 
-// settings are the daemon's, without accounts and notifiers: its rules are faster by
-// the demo's speed.
+// settings returns the daemon's settings, without accounts and notifiers, with the times
+// shortened by the demo's speed.
 func (o *demoOptions) settings(folder string) settings {
 	scaled := func(d time.Duration) setting.Duration { return setting.Duration(float64(d) / o.speed) }
 	s := defaults()
@@ -144,7 +144,7 @@ func (o *demoOptions) settings(folder string) settings {
 	return s
 }
 
-// newDaemon is newDaemon at a free address where the default one is taken.
+// newDaemon calls [newDaemon], and uses a free address if the default one is taken.
 func (o *demoOptions) newDaemon(ctx context.Context, s settings, errs io.Writer) (*daemon, error) {
 	log, level := s.Log.logger(errs)
 	d, err := newDaemon(ctx, s, log, level)
@@ -155,7 +155,7 @@ func (o *demoOptions) newDaemon(ctx context.Context, s settings, errs io.Writer)
 	return d, err
 }
 
-// simAccount is the settings of an account of the simulated TIW at an address.
+// simAccount returns the settings of an account of the simulated TIW.
 func simAccount(a tiwsim.Account, endpoint string) accountSettings {
 	account := accountSettings{Name: a.Name, SecretID: setting.Plain(a.SecretID), SecretKey: setting.Plain(a.SecretKey), SDKAppIDs: a.SDKAppIDs}
 	account.setDefaults()
@@ -163,8 +163,8 @@ func simAccount(a tiwsim.Account, endpoint string) accountSettings {
 	return account
 }
 
-// localNotifier is the settings of a webhook receiver on this machine that gets every
-// event.
+// localNotifier returns the settings of a webhook receiver on this machine that gets all
+// events.
 func localNotifier(name, url, secret string) notifierSettings {
 	notifier := notifierSettings{
 		Name: name, Type: "webhook", URL: setting.Plain(url), Secrets: []setting.Secret{setting.Plain(secret)},
@@ -174,21 +174,16 @@ func localNotifier(name, url, secret string) notifierSettings {
 	return notifier
 }
 
-// serveAnywhere serves at a free address on this machine.
+// serveAnywhere serves at a free local address.
 func serveAnywhere(ctx context.Context, h http.Handler) (address string, stop func() error, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
-	server, err := serveBeside(ctx, l, h)
-	if err != nil {
-		return "", nil, err
-	}
-	return l.Addr().String(), server.Close, nil
+	return l.Addr().String(), serveBeside(ctx, l, h).Close, nil
 }
 
-// A demoBackend does what a classroom backend does: it registers the pushes that
-// it has started.
+// A demoBackend plays the classroom backend: it registers each push.
 type demoBackend struct {
 	api   string
 	story *story
@@ -237,7 +232,7 @@ func (b *demoBackend) register(ctx context.Context, key watcher.Key) {
 	}
 }
 
-// A story prints what happens, a line each: at TIW, and at the receiver.
+// A story prints a line for each change at TIW and each webhook at the receiver.
 type story struct {
 	out   io.Writer
 	begin time.Time
@@ -255,7 +250,7 @@ func (s *story) introduce(tiw, api, receiver string) {
 	fmt.Fprintf(s.out, `pushwatch demo: everything runs in this process, and nothing leaves this machine.
 
   TIW        %-22s  a simulation: it checks signatures and allows 20 requests a second
-  pushwatch  %-22s  watches it: look at this address with a browser
+  pushwatch  %-22s  watches it: open this address in a browser
   receiver   %-22s  stands for the classroom backend and verifies each webhook
 
 %8s  %-9s %-18s what happens
@@ -288,7 +283,7 @@ func (s *story) happened(c tiwsim.Change) {
 
 func (s *story) trouble(task string, err error) { s.line(red, "backend", task, "%v", err) }
 
-// received prints a webhook that the receiver got, and how late.
+// received prints a webhook and how long after its cause it arrived.
 func (s *story) received(d notifytest.Delivery) {
 	if !d.Verified {
 		s.mu.Lock()
@@ -332,7 +327,7 @@ var causes = map[watcher.EventType][]tiwsim.What{
 	watcher.PushFailed:        {tiwsim.Stopped, tiwsim.Failed},
 }
 
-// late is how long after its cause an event has come.
+// late returns how long after its cause a webhook arrived.
 func (s *story) late(d notifytest.Delivery) (time.Duration, bool) {
 	all := s.truth(d.Event.SDKAppID, d.Event.TaskID)
 	for _, c := range slices.Backward(all) {
@@ -343,7 +338,7 @@ func (s *story) late(d notifytest.Delivery) (time.Duration, bool) {
 	return 0, false
 }
 
-// conclude sums up.
+// conclude prints a summary.
 func (s *story) conclude(stats map[string]tiwsim.AccountStats) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

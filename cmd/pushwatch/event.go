@@ -20,9 +20,9 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// eventRow is the event as a line of a table, with the local time.
+// eventRow formats an event as a row of a table, with the local time.
 func eventRow(e api.Event) string {
-	var data api.TaskEventData // other events have neither a sequence nor labels
+	var data api.TaskEventData // other events have no sequence and no labels
 	json.Unmarshal(e.Data.RawMessage, &data)
 	sequence, note := "-", labelText(data.Labels)
 	if data.Sequence > 0 {
@@ -40,14 +40,14 @@ func newEvent() *cobra.Command {
 	return newClient("event", "List or follow events of a running daemon", eventList, eventFollow)
 }
 
-// eventFilter adds the flags that choose events, and returns the query that they
-// make.
+// eventFilter adds the flags that select events, and returns a function that makes the
+// query from them.
 func eventFilter(cmd *cobra.Command, after string) func() url.Values {
 	var types []string
 	var subject string
 	cmd.Flags().StringSliceVar(&types, "type", nil, "only events of this `TYPE`, such as push.stopped or push.*; may be repeated")
 	cmd.Flags().StringVar(&subject, "subject", "", "only events of this `SUBJECT`, such as 1400000001/ghucnligqtgtvk2624mb")
-	cmd.Flags().StringVar(&after, "after", after, "begin behind this `CURSOR`; \"now\": with what comes; empty: with the oldest")
+	cmd.Flags().StringVar(&after, "after", after, "begin after this `CURSOR`; \"now\": with new events; empty: with the oldest")
 	return func() url.Values {
 		query := url.Values{"type": types}
 		if subject != "" {
@@ -88,19 +88,19 @@ func eventList(c *client) *cobra.Command {
 
 func eventFollow(c *client) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "follow", Short: "Print events as they come", Args: cobra.NoArgs,
-		Long: `Follow prints events as they come, until it is stopped. Where the connection is
-lost it connects again and goes on behind the last event, without loss or repeat.`,
+		Use: "follow", Short: "Print events as they happen", Args: cobra.NoArgs,
+		Long: `Follow prints events as they happen, until it is stopped. If the connection is lost it
+reconnects and continues after the last event, without loss or repetition.`,
 	}
 	query := eventFilter(cmd, "now")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.follow(cmd.Context(), query()) }
 	return cmd
 }
 
-// errOutput means that nobody reads what is printed.
+// errOutput means that standard output is closed or full.
 var errOutput = errors.New("print event")
 
-// streamTimeout is how long nothing may come in a stream: the daemon writes every 10 s.
+// streamTimeout is how long a stream may be silent. The daemon writes every 10 s.
 const streamTimeout = 30 * time.Second
 
 // follow prints events until ctx ends. Only the first connection has to succeed.
@@ -127,12 +127,12 @@ func (c *client) follow(ctx context.Context, query url.Values) error {
 	}
 }
 
-// stream prints events until the connection is lost. It begins behind cursor,
-// where that is not empty, and leaves there what it has come to.
+// stream prints events until the connection is lost. It begins after *cursor, unless that
+// is empty, and moves *cursor along.
 func (c *client) stream(ctx context.Context, query url.Values, cursor *string, connected func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timeout := time.AfterFunc(streamTimeout, func() { cancel(fmt.Errorf("nothing has come for %s", streamTimeout)) })
+	timeout := time.AfterFunc(streamTimeout, func() { cancel(fmt.Errorf("no data for %s", streamTimeout)) })
 	defer timeout.Stop()
 	header := http.Header{"Accept": {"text/event-stream"}}
 	if *cursor != "" {
@@ -167,7 +167,7 @@ func (c *client) printStream(stream io.Reader, cursor *string, received func()) 
 			id = value
 		case name == "data":
 			data = value
-		case line == "\n": // only now the event is whole
+		case line == "\n": // the event is complete
 			if data != "" {
 				if err := c.printEvent(c.out, data); err != nil {
 					return err

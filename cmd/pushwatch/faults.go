@@ -23,11 +23,11 @@ import (
 	"pushwatch/watcher/tencent"
 )
 
-// namePattern is what the names of accounts, notifiers and tokens are made of:
-// they stand in metrics, URLs and ids.
+// namePattern is the form of the names of accounts, notifiers and tokens. They are used in
+// metrics, URLs and ids.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-// names checks the names of a list: each well formed and used once.
+// names checks that the names in a list are well formed and distinct.
 func names(d *document, list string, all []string) {
 	for i, name := range all {
 		key := fmt.Sprintf("%s[%d].name", list, i)
@@ -42,11 +42,11 @@ func names(d *document, list string, all []string) {
 	}
 }
 
-// storePattern is the form of a database's URL. One in memory, ":memory:", is none: it
-// would forget everything.
+// storePattern is the form of a database URL. It excludes ":memory:", which would lose
+// everything at a restart.
 var storePattern = regexp.MustCompile(`^(sqlite:[^:]|postgres://|postgresql://)`)
 
-// check adds to d everything that is wrong with the settings.
+// check adds all faults of the settings to d.
 func (s *settings) check(d *document) {
 	if !namePattern.MatchString(s.Instance) {
 		d.fault("instance", "= %q: want 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a sign", s.Instance)
@@ -57,7 +57,7 @@ func (s *settings) check(d *document) {
 	} else if text, ok := readable(d, "store.url", s.Store.URL.Secret); ok && !storePattern.MatchString(text) {
 		d.fault("store.url", `: want "sqlite:/path/file.db" or "postgres://user@host/database"`)
 	} else if ok && !strings.HasPrefix(text, "sqlite:") {
-		if _, err := pgx.ParseConfig(text); err != nil { // whose error may show the password
+		if _, err := pgx.ParseConfig(text); err != nil { // err may show the password
 			d.fault("store.url", ": not a valid PostgreSQL URL, such as postgres://user@host:5432/database?sslmode=verify-full")
 		}
 	}
@@ -118,7 +118,7 @@ func (h *httpSettings) check(d *document) {
 	case !loopback && len(h.Tokens) == 0:
 		d.fault("http.listen", "= %q: reaches beyond this machine: want [[http.tokens]] too, or a loopback address or unix socket", h.Listen)
 	case !loopback && h.TLSCertFile == "":
-		d.warn("http.listen", "= %q: reaches beyond this machine without TLS: anyone on the way can read the tokens; set http.tls_cert_file and http.tls_key_file", h.Listen)
+		d.warn("http.listen", "= %q: reaches beyond this machine without TLS: anyone on the network path can read the tokens; set http.tls_cert_file and http.tls_key_file", h.Listen)
 	}
 }
 
@@ -157,7 +157,7 @@ func (h *heartbeatSettings) check(d *document) {
 		return
 	}
 	if text, ok := readable(d, "heartbeat.url", h.URL); ok {
-		u, err := url.Parse(text) // whose error would show it
+		u, err := url.Parse(text) // err would show the URL
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 			d.fault("heartbeat.url", `: want "https://" (or "http://") and a host`)
 		}
@@ -170,14 +170,14 @@ func positive(d *document, key string, v setting.Duration) {
 	}
 }
 
-// atLeast refuses what is too short to be meant, such as "1ns".
+// atLeast refuses durations that are too short to be intended, such as "1ns".
 func atLeast(d *document, key string, v setting.Duration, least time.Duration) {
 	if v.Std() < least {
 		d.fault(key, "= %q: want at least %q", v, setting.Duration(least))
 	}
 }
 
-// readable reads a secret; where that fails, it is a fault of key.
+// readable reads a secret. If that fails it adds a fault.
 func readable(d *document, key string, s setting.Secret) (string, bool) {
 	value, err := s.Value()
 	if err != nil {
@@ -186,12 +186,17 @@ func readable(d *document, key string, s setting.Secret) (string, bool) {
 	return value, err == nil
 }
 
-// secret reads a secret that must be set and better stands outside the settings.
+// secret reads a secret that must be set. If it is written in the settings themselves it
+// adds a warning.
 func secret(d *document, key string, s setting.Secret) (string, bool) {
-	if s.IsPlain() {
-		d.warn(key, `stands in the settings themselves: better { file = "…" } or { env = "…" }`)
-	}
+	warnPlain(d, key, s)
 	return readable(d, key, s)
+}
+
+func warnPlain(d *document, key string, s setting.Secret) {
+	if s.IsPlain() {
+		d.warn(key, `is written in the settings themselves: better { file = "…" } or { env = "…" }`)
+	}
 }
 
 func (s *settings) checkAccounts(d *document) {
@@ -209,7 +214,7 @@ func (s *settings) checkAccounts(d *document) {
 		} else if a.RegisterCallbacks && s.HTTP.remote() {
 			d.fault(key+".register_callbacks", "= true: http.listen = %q reaches beyond this machine: want a callback_key too, or anyone who reaches the callback address can have tasks registered", s.HTTP.Listen)
 		} else if a.RegisterCallbacks {
-			d.warn(key+".register_callbacks", "without a callback_key: whoever reaches the callback address can have tasks registered")
+			d.warn(key+".register_callbacks", "without a callback_key: anyone who reaches the callback address can have tasks registered")
 		}
 		if r := a.RequestsPerSecond; r <= 0 || r > watcher.MaxRequestsPerSecond {
 			d.fault(key+".requests_per_second", "= %v: want more than 0 and at most %d, which is the API's limit", r, watcher.MaxRequestsPerSecond)
@@ -231,7 +236,8 @@ func (s *settings) checkAccounts(d *document) {
 	names(d, "accounts", all)
 }
 
-// checkClient checks the way to the API. The environment's proxy is checked once for all.
+// checkClient checks the settings of an account's client. The environment's proxy is left
+// to checkProxy, which reports it once.
 func (a *accountSettings) checkClient(d *document, key string) {
 	config := a.client()
 	config.Credentials = tencent.Static{SecretID: "x", SecretKey: "x"} // checked elsewhere
@@ -243,7 +249,7 @@ func (a *accountSettings) checkClient(d *document, key string) {
 	}
 }
 
-// checkProxy checks the environment's proxy where something uses it.
+// checkProxy checks the environment's proxy if it is used.
 func (s *settings) checkProxy(d *document) {
 	used := slices.ContainsFunc(s.Accounts, func(a accountSettings) bool {
 		return a.ProxyURL.IsZero() && strings.HasPrefix(a.Endpoint, "https:")
@@ -253,7 +259,7 @@ func (s *settings) checkProxy(d *document) {
 	}
 }
 
-// checkCredentials checks where an account's keys come from.
+// checkCredentials checks the settings of an account's keys.
 func (a *accountSettings) checkCredentials(d *document, key string) {
 	static := map[string]setting.Secret{"secret_id": a.SecretID, "secret_key": a.SecretKey, "session_token": a.SessionToken}
 	switch a.Credentials {
@@ -287,8 +293,8 @@ func (a *accountSettings) checkCredentials(d *document, key string) {
 	}
 }
 
-// checkProfile reads the keys of a profile. A file at its default place may come later,
-// and expired keys may be renewed: both are warnings.
+// checkProfile reads the keys of a profile. A missing file at the default path may come
+// later, and expired keys may be renewed, so both are only warnings.
 func (a *accountSettings) checkProfile(d *document, key string) {
 	name := key + ".credentials"
 	if a.ProfileFile != "" {
@@ -297,7 +303,7 @@ func (a *accountSettings) checkProfile(d *document, key string) {
 			return
 		}
 	}
-	_, err := a.credentials().Keys(context.Background()) // reads a file alone
+	_, err := a.credentials().Keys(context.Background()) // only reads a file
 	switch {
 	case err == nil:
 	case a.ProfileFile == "" && errors.Is(err, fs.ErrNotExist), errors.Is(err, tencent.ErrExpired):
@@ -307,7 +313,7 @@ func (a *accountSettings) checkProfile(d *document, key string) {
 	}
 }
 
-// split takes joined errors apart.
+// split returns the single errors of joined ones.
 func split(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
@@ -375,21 +381,20 @@ func (s *settings) checkNotifiers(d *document) {
 	}
 }
 
-// checkExhausted warns of types that this notifier does not get for having them in its
-// events: who hears of what was given up is said by the fallback of the one that it was
-// given up for.
+// checkExhausted warns of delivery.exhausted in a notifier's events. It has no effect: the
+// event goes to the fallback of the notifier whose delivery is dead, and to log notifiers.
 func (n *notifierSettings) checkExhausted(d *document, key string) {
 	if n.Type == "log" {
-		return // gets every one
+		return
 	}
 	for i, pattern := range n.Events {
 		if strings.HasPrefix(pattern, "delivery.") {
-			d.warn(fmt.Sprintf("%s.events[%d]", key, i), "= %q: has no effect here: log notifiers get it, and the fallback of the notifier that gave up", pattern)
+			d.warn(fmt.Sprintf("%s.events[%d]", key, i), "= %q: has no effect here: it goes to log notifiers, and to the fallback of the notifier with the dead letter", pattern)
 		}
 	}
 }
 
-// checkFallbacks finds fallbacks that are no notifiers, or go in a circle.
+// checkFallbacks adds faults for fallbacks that are not notifiers, and for cycles.
 func (s *settings) checkFallbacks(d *document) {
 	fallbacks := make(map[string]string)
 	for _, n := range s.Notifiers {
@@ -403,7 +408,7 @@ func (s *settings) checkFallbacks(d *document) {
 	}
 }
 
-// checkType finds settings that have no effect for the notifier's type.
+// checkType adds faults for settings that have no effect for the notifier's type.
 func (n *notifierSettings) checkType(d *document, key string) {
 	for field := range reflect.TypeFor[notifierSettings]().Fields() {
 		name := key + "." + field.Tag.Get("toml")
@@ -429,9 +434,7 @@ func (n *notifierSettings) checkCIDRs(d *document, key string) {
 
 func (n *notifierSettings) checkWebhook(d *document, key string) {
 	for j, hidden := range n.Secrets {
-		if hidden.IsPlain() {
-			d.warn(fmt.Sprintf("%s.secrets[%d]", key, j), `stands in the settings themselves: better { file = "…" } or { env = "…" }`)
-		}
+		warnPlain(d, fmt.Sprintf("%s.secrets[%d]", key, j), hidden)
 	}
 	config := n.webhook()
 	for _, err := range config.Validate() {

@@ -14,18 +14,18 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// A heartbeat calls an address regularly while the daemon is well, so that an outside
-// service raises an alarm when the calls stop.
+// A heartbeat is a dead man's switch: it calls a URL regularly while the daemon is well,
+// so that an outside service raises an alarm when the calls stop.
 //
-// It covers the daemon itself: a process that is gone, polling or delivering that is
-// stuck, a database that takes no writes. Refused accounts, an outage at Tencent and
-// failing receivers have events and metrics of their own, and do not stop the calls.
+// It covers the daemon itself: a dead process, stuck polling or delivery, a database that
+// refuses writes. Refused accounts, an outage at Tencent and failing receivers have events
+// and metrics of their own, and do not stop the calls.
 type heartbeat struct {
-	settings func() heartbeatSettings // in force
+	settings func() heartbeatSettings // returns the effective ones
 	well     func(context.Context) error
 	log      *zap.Logger
 
-	reload   loop.Signal    // the settings in force changed
+	reload   loop.Signal    // the settings changed
 	withheld loop.Condition // the daemon is not well
 	failing  loop.Condition // the calls fail
 }
@@ -34,16 +34,16 @@ func newHeartbeat(settings func() heartbeatSettings, well func(context.Context) 
 	return &heartbeat{settings: settings, well: well, log: log, reload: loop.NewSignal()}
 }
 
-// heartbeatClient follows no redirect, which would send the address's secret elsewhere,
-// and uses no proxy from the environment.
+// heartbeatClient follows no redirects, which could pass the URL's secret on, and uses no
+// proxy from the environment.
 var heartbeatClient = &http.Client{
 	Timeout:       10 * time.Second,
 	Transport:     &http.Transport{TLSHandshakeTimeout: 5 * time.Second, DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// run calls at once, then at the interval of the settings, and at once after a
-// reconfigure, until ctx ends.
+// run calls at once, then at the configured interval, and at once after reconfigure, until
+// ctx ends.
 func (h *heartbeat) run(ctx context.Context) error {
 	for {
 		s := h.settings()
@@ -59,11 +59,10 @@ func (h *heartbeat) run(ctx context.Context) error {
 	}
 }
 
-// reconfigure calls at once with the settings that are now in force.
+// reconfigure makes run call at once with the new settings.
 func (h *heartbeat) reconfigure() { h.reload.Notify() }
 
-// beat calls once if the daemon is well. Each outage is logged when it begins and when
-// it ends.
+// beat calls once if the daemon is well. It logs when an outage begins and when it ends.
 func (h *heartbeat) beat(ctx context.Context, s heartbeatSettings) {
 	err := h.well(ctx)
 	if ctx.Err() != nil {
@@ -93,7 +92,7 @@ func (h *heartbeat) beat(ctx context.Context, s heartbeatSettings) {
 	}
 }
 
-// call requests the address. Its error does not contain it.
+// call requests the URL. Its error does not contain the URL.
 func call(ctx context.Context, s heartbeatSettings) error {
 	address, err := s.URL.Value()
 	if err != nil {

@@ -25,14 +25,13 @@ import (
 	"pushwatch/cmd/pushwatch/internal/web"
 )
 
-// A listener is the address of the API, with TLS where the settings have it.
+// A listener is the API's listener, with TLS if the settings have a certificate.
 type listener struct {
 	net.Listener
 	certificate atomic.Pointer[tls.Certificate]
 }
 
-// present reads the certificate that is shown from now on, and reports whether it
-// is another than before.
+// present reads the certificate for new connections, and reports whether it changed.
 func (l *listener) present(s httpSettings) (changed bool, err error) {
 	certificate, err := setting.KeyPair(s.TLSCertFile, s.TLSKeyFile)
 	if err != nil {
@@ -42,12 +41,12 @@ func (l *listener) present(s httpSettings) (changed bool, err error) {
 	return before == nil || !slices.EqualFunc(before.Certificate, certificate.Certificate, bytes.Equal), nil
 }
 
-// listen opens the address of the API.
+// listen opens the listen address of the API.
 func listen(s httpSettings, log *zap.Logger) (*listener, error) {
 	network, address := "tcp", s.Listen
 	if path, ok := strings.CutPrefix(s.Listen, "unix:"); ok {
 		network, address = "unix", path
-		if c, err := net.Dial("unix", path); err == nil { // else a crash has left it
+		if c, err := net.Dial("unix", path); err == nil { // otherwise a crashed process left it
 			c.Close()
 			return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another address", s.Listen)
 		}
@@ -93,23 +92,23 @@ func bind(network, address string) (net.Listener, error) {
 		address = "unix:" + address
 	}
 	if operation, ok := errors.AsType[*net.OpError](err); ok {
-		err = operation.Err // without the address, which the messages below have
+		err = operation.Err // omits the address, which the messages below have
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("listen on %s: another process listens there: stop it, or choose another address", address)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EADDRNOTAVAIL):
 		return nil, usagef("listen on %s: %w: want an address that this user may open", address, err)
-	default: // a name server that is away may come back
+	default: // possibly temporary, such as a name server that does not answer
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
 }
 
-// hostName is what names of hosts are made of.
+// hostName is the form of host names.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
 
-// hostOf is the host of a well-formed address to listen at; empty: all of this
-// machine's.
+// hostOf returns the host of a listen address; empty: all interfaces. Its error says why
+// the address is malformed.
 func hostOf(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -124,13 +123,13 @@ func hostOf(address string) (string, error) {
 	return host, nil
 }
 
-// isLoopback reports whether a host is this machine, for itself alone.
+// isLoopback reports whether a host can be reached from this machine only.
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// urlOf is where this machine itself reaches what it listens at.
+// urlOf returns the URL of a listener for clients on this machine.
 func urlOf(l net.Listener) string {
 	address := l.Addr().String()
 	if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
@@ -139,7 +138,7 @@ func urlOf(l net.Listener) string {
 	return "http://" + address
 }
 
-// serveHTTP serves until ctx ends, and then lets requests under way finish.
+// serveHTTP serves until ctx ends, and then lets requests in flight finish.
 func (d *daemon) serveHTTP(ctx context.Context) error {
 	stopped := make(chan struct{})
 	go func() {

@@ -22,13 +22,13 @@ func newListen() *cobra.Command {
 	var o listenOptions
 	cmd := &cobra.Command{
 		Use: "listen", Short: "Receive webhooks, verify them and print them", Args: cobra.NoArgs,
-		Long: `Listen is a webhook receiver for people who write one: it verifies the signature
-of what comes in, prints each event on a line and its body below, and answers 204;
-what does not verify is refused with 401.
+		Long: `Listen is a webhook receiver for developers of receivers. It verifies the signature of
+each webhook, prints a line for the event and then its body, and answers 204. It answers
+401 to a webhook that does not verify.
 
-With --settings it adds itself to a settings file as the notifier "listen", or uses
-the secret of that notifier where the file has it already. Without --settings and
---secret-file it makes a secret and prints such a notifier.`,
+With --settings it adds itself to a settings file as the notifier "listen"; if the file
+already has that notifier, it uses its secrets. Without --settings and --secret-file it
+makes a secret and prints a notifier to add to your settings.`,
 		Example: `  pushwatch listen --settings config.toml
   pushwatch listen --listen 0.0.0.0:8467 --secret-file webhook-key`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -36,8 +36,8 @@ the secret of that notifier where the file has it already. Without --settings an
 		},
 	}
 	cmd.Flags().StringVar(&o.address, "listen", "127.0.0.1:8467", "the `ADDRESS` to listen at")
-	cmd.Flags().StringVar(&o.secretFile, "secret-file", "", "the `FILE` with the secrets, whsec_…, one a line")
-	cmd.Flags().StringVar(&o.settings, "settings", "", "the settings `FILE` to add the receiver to; it is made if there is none")
+	cmd.Flags().StringVar(&o.secretFile, "secret-file", "", "the `FILE` with the secrets, whsec_…, one per line")
+	cmd.Flags().StringVar(&o.settings, "settings", "", "the settings `FILE` to add the receiver to; created if it does not exist")
 	cmd.MarkFlagFilename("secret-file")
 	cmd.MarkFlagFilename("settings", "toml")
 	return cmd
@@ -45,7 +45,7 @@ the secret of that notifier where the file has it already. Without --settings an
 
 func listenForWebhooks(ctx context.Context, o listenOptions, out, errs io.Writer) error {
 	if o.settings != "" && o.secretFile != "" {
-		return usagef("--settings and --secret-file: want one of them, which has the secret")
+		return usagef("--settings and --secret-file: want only one of them")
 	}
 	l, err := bind("tcp", o.address)
 	if err != nil {
@@ -63,11 +63,7 @@ func listenForWebhooks(ctx context.Context, o listenOptions, out, errs io.Writer
 		}
 		fmt.Fprintf(out, "%s  %-20s %s  sequence %d  attempt %d  %s\n%s\n", d.At.Format("15:04:05.000"), oneLine(d.Event.Type), oneLine(d.Event.Subject), d.Event.Sequence, d.Attempt, verdict, printable(d.Body))
 	}})
-	server, err := serveBeside(ctx, l, receiver)
-	if err != nil {
-		return err
-	}
-	defer server.Close()
+	defer serveBeside(ctx, l, receiver).Close()
 	fmt.Fprintf(errs, "listening at %s; Ctrl-C stops it\n", urlOf(l))
 	if table != "" {
 		fmt.Fprintf(errs, "\n%s\n", table)
@@ -76,8 +72,8 @@ func listenForWebhooks(ctx context.Context, o listenOptions, out, errs io.Writer
 	return nil
 }
 
-// keys returns the keys to verify with. Where nobody else has them yet, it makes one and
-// returns the notifier that the sender's settings need.
+// keys returns the keys to verify with. Without a file it makes a key and also returns the
+// notifier for the sender's settings.
 func (o *listenOptions) keys(url string) (keys []signing.Key, table string, err error) {
 	switch {
 	case o.secretFile != "":
@@ -105,7 +101,7 @@ func (o *listenOptions) keys(url string) (keys []signing.Key, table string, err 
 	}
 }
 
-// parseKeys reads secrets that stand in a file.
+// parseKeys parses the secrets of a file.
 func parseKeys(secrets []string, file string) (keys []signing.Key, err error) {
 	for i, secret := range secrets {
 		key, err := signing.ParseKey(secret)
@@ -115,20 +111,20 @@ func parseKeys(secrets []string, file string) (keys []signing.Key, err error) {
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, usagef("read secrets: %s is empty: want a secret such as whsec_ and 32 random bytes in base64", file)
+		return nil, usagef("read secrets: %s is empty: want a secret: whsec_ and 32 random bytes in base64", file)
 	}
 	return keys, nil
 }
 
-// notifierTable is a webhook receiver on this machine that gets every event, as the
-// settings have it.
+// notifierTable returns the TOML of a notifier for a webhook receiver on this machine that
+// gets all events.
 func notifierTable(name, url, secret string) string {
 	return fmt.Sprintf("[[notifiers]]\nname = %q\ntype = \"webhook\"\nurl = %q\nsecrets = [%q]\nevents = [\"*\"]\nallow_cidrs = [\"127.0.0.1/32\"]\n",
 		name, url, secret)
 }
 
-// printable is a body on one line: as it came where it is JSON, else quoted, so
-// that nothing a stranger sends can write to the terminal.
+// printable returns a body as one line: unchanged if it is JSON, otherwise quoted, so that
+// no sender can control the terminal.
 func printable(body []byte) string {
 	if json.Valid(body) {
 		return oneLine(strings.NewReplacer("\n", " ", "\r", " ").Replace(string(body)))

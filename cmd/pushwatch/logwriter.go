@@ -12,34 +12,34 @@ import (
 )
 
 const (
-	// maxLogPending is how many bytes of the log wait to be written at most.
+	// maxLogPending is the largest size of the pending log, in bytes.
 	maxLogPending = 1 << 20
-	// logFlush is how long the end of the process waits for its last lines.
+	// logFlush is how long the process waits for its last log lines when it ends.
 	logFlush = 2 * time.Second
 )
 
-// A logWriter writes the log's lines in the background, so that nothing in the daemon
-// waits for a pipe that nobody reads. Lines beyond maxLogPending, and lines that cannot be
-// written, are lost and counted. It is a [zapcore.WriteSyncer].
+// A logWriter writes the log in the background, so that a blocked pipe blocks nothing in
+// the daemon. Lines beyond maxLogPending, and lines that cannot be written, are dropped and
+// counted. It is a [zapcore.WriteSyncer].
 type logWriter struct {
 	out  io.Writer
 	wake loop.Signal
 
 	mu      sync.Mutex
-	pending []byte        // whole lines
-	writing bool          // the background has taken lines and not yet written them
-	idle    chan struct{} // closed when all is written; nil: nobody waits
+	pending []byte        // complete lines
+	writing bool          // run has taken lines and not written them yet
+	idle    chan struct{} // closed once everything is written; nil: no call of Sync waits
 	lost    int64         // lines
 }
 
-// newLogWriter returns a writer that lives as long as the process.
+// newLogWriter returns a writer whose goroutine runs until the process ends.
 func newLogWriter(out io.Writer) *logWriter {
 	w := &logWriter{out: out, wake: loop.NewSignal()}
 	go w.run()
 	return w
 }
 
-// Write takes a line. It never waits and never fails.
+// Write queues a line. It never blocks and never fails.
 func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	if len(w.pending)+len(line) > maxLogPending {
@@ -52,7 +52,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run writes what is pending, for ever.
+// run writes pending lines. It never returns.
 func (w *logWriter) run() {
 	var batch []byte
 	for range w.wake {
@@ -77,7 +77,7 @@ func (w *logWriter) run() {
 	}
 }
 
-// Sync waits until all lines are written, or for logFlush.
+// Sync waits until all lines are written, for logFlush at most.
 func (w *logWriter) Sync() error {
 	w.mu.Lock()
 	if len(w.pending) == 0 && !w.writing {
@@ -96,11 +96,11 @@ func (w *logWriter) Sync() error {
 	return nil
 }
 
-// metric counts the lines that were lost.
+// metric returns the counter of dropped lines.
 func (w *logWriter) metric() prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "pushwatch_log_lines_lost_total",
-		Help: "Lines of the log that could not be written: nobody reads its pipe, or its disk is full.",
+		Help: "Log lines that could not be written because the pipe is blocked or closed, or the disk is full.",
 	}, func() float64 {
 		w.mu.Lock()
 		defer w.mu.Unlock()

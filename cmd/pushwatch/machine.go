@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// checkMachine adds what on this machine would keep serve, run by the same user, from
-// starting: the folder of the database and the address of the API. It changes nothing.
+// checkMachine adds faults of this machine that would keep serve, run by the same user,
+// from starting: in the database's folder or the listen address. It changes nothing.
 func (s *settings) checkMachine(d *document) {
 	if text, err := s.Store.URL.Value(); err == nil {
 		if path, ok := strings.CutPrefix(text, "sqlite:"); ok {
@@ -25,7 +25,7 @@ func (s *settings) checkMachine(d *document) {
 	}
 }
 
-// checkFolder returns why no file can be made in a folder; nil: one can.
+// checkFolder returns why no file can be created in a folder; nil: one can.
 func checkFolder(folder string) error {
 	info, err := os.Stat(folder)
 	switch {
@@ -36,13 +36,13 @@ func checkFolder(folder string) error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a folder", folder)
 	case !writable(folder):
-		return fmt.Errorf("the folder %s cannot be written: give it to the user that runs pushwatch", folder)
+		return fmt.Errorf("the folder %s is not writable: make the user that runs pushwatch its owner", folder)
 	}
 	return nil
 }
 
-// checkAddress returns why serve could not listen at the address. That somebody listens
-// there now is no fault: it may be the daemon.
+// checkAddress returns why serve could not listen at the address. An address in use is no
+// fault: the daemon itself may be listening there.
 func (h *httpSettings) checkAddress() error {
 	if path, ok := strings.CutPrefix(h.Listen, "unix:"); ok {
 		return cmp.Or(checkSocket(path), checkFolder(filepath.Dir(path)))
@@ -57,10 +57,10 @@ func (h *httpSettings) checkAddress() error {
 	return nil
 }
 
-// checkSocket refuses the path of a file that is no socket.
+// checkSocket returns an error if there is a file at the path that is not a socket.
 func checkSocket(path string) error {
 	if file, err := os.Lstat(path); err == nil && file.Mode()&fs.ModeSocket == 0 {
-		return usagef("listen on unix:%s: there is a file that is no socket: want a path of its own, such as unix:/run/pushwatch/api.sock", path)
+		return usagef("listen on unix:%s: the file there is not a socket: want another path, such as unix:/run/pushwatch/api.sock", path)
 	}
 	return nil
 }

@@ -4,10 +4,10 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// writable reports whether this user may make files in a folder.
+// writable reports whether this user may create files in a folder.
 func writable(folder string) bool { return unix.Access(folder, unix.W_OK|unix.X_OK) == nil }
 
-// monotonic is CLOCK_MONOTONIC in microseconds, which systemd requires with a reload.
+// monotonic returns CLOCK_MONOTONIC in microseconds, which systemd requires with RELOADING.
 func monotonic() int64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {

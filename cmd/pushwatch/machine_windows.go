@@ -1,8 +1,7 @@
 package main
 
-// writable reports whether this user may make files in a folder. Here only an attempt
-// would show it.
+// writable always returns true: on Windows only an attempt to create a file would tell.
 func writable(string) bool { return true }
 
-// monotonic is for systemd, which is not here.
+// monotonic is used for systemd only, which Windows does not have.
 func monotonic() int64 { return 0 }

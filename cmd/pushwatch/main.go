@@ -19,7 +19,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal kills at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return exitDone
 	}
 	if _, ok := errors.AsType[*settingsError](err); ok {
-		printLast(errs, err) // names the file in each line
+		printLast(errs, err) // each line names the file
 		return exitUsage
 	}
 	printLast(errs, "pushwatch:", err)
@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	return exitFailed
 }
 
-// printLast prints why the process ends. It does not wait for a pipe that nobody reads.
+// printLast prints why the process ends. It does not wait for a blocked pipe.
 func printLast(out io.Writer, text ...any) {
 	printed := make(chan struct{})
 	go func() {
@@ -64,7 +64,7 @@ func printLast(out io.Writer, text ...any) {
 	}
 }
 
-// A usageError is one that a restart does not fix: a person has to act.
+// A usageError is an error that a restart does not fix: a person must act.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
@@ -111,8 +111,7 @@ Run it:                            pushwatch serve --config /etc/pushwatch/confi
 	return root
 }
 
-// helpOnly makes cmd, which only groups other commands, print its help, and refuse what
-// is none of them.
+// helpOnly makes a command that only groups others print its help, and refuse unknown ones.
 func helpOnly(cmd *cobra.Command) {
 	cmd.SuggestionsMinimumDistance = 2 // letters that may differ
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -124,7 +123,7 @@ func helpOnly(cmd *cobra.Command) {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
 
-// groupOnly is helpOnly, but that cmd alone is wrong usage.
+// groupOnly is helpOnly, except that the group alone is wrong usage.
 func groupOnly(cmd *cobra.Command) {
 	helpOnly(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -136,7 +135,7 @@ func groupOnly(cmd *cobra.Command) {
 	}
 }
 
-// didYouMean is the part of an error that suggests names.
+// didYouMean returns the part of an error that suggests names.
 func didYouMean(names []string) string {
 	if len(names) == 0 {
 		return ""
@@ -144,7 +143,7 @@ func didYouMean(names []string) string {
 	return fmt.Sprintf(" (did you mean %s?)", strings.Join(names, " or "))
 }
 
-// suggestFlag suggests the flag of cmd that is most like one that does not exist.
+// suggestFlag suggests the flag of cmd that is closest to an unknown one.
 func suggestFlag(cmd *cobra.Command, err error) string {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
@@ -163,7 +162,7 @@ func suggestFlag(cmd *cobra.Command, err error) string {
 	return didYouMean([]string{"--" + best})
 }
 
-// distance is how many letters have to be put in, left out or replaced to make a into b.
+// distance returns the Levenshtein distance of two names.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -183,7 +182,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// refuseArguments makes wrong arguments of the commands below cmd a usage error.
+// refuseArguments turns argument errors of all commands below cmd into usage errors.
 func refuseArguments(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		if args := c.Args; args != nil {
@@ -199,7 +198,7 @@ func refuseArguments(cmd *cobra.Command) {
 	}
 }
 
-// configFlag adds the flag that every command with settings has.
+// configFlag adds --config, for commands that read settings.
 func configFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVarP(file, "config", "c", "/etc/pushwatch/config.toml", "the settings `FILE`")
 	cmd.MarkFlagFilename("config", "toml")

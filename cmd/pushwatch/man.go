@@ -26,7 +26,7 @@ func newMan() *cobra.Command {
 	}
 }
 
-// writeManPages writes the page of a command and those of its subcommands.
+// writeManPages writes the man pages of a command and its subcommands.
 func writeManPages(cmd *cobra.Command, folder string) error {
 	if err := os.WriteFile(filepath.Join(folder, manName(cmd)+".1"), []byte(manPage(cmd)), 0o644); err != nil {
 		return err
@@ -41,11 +41,11 @@ func writeManPages(cmd *cobra.Command, folder string) error {
 	return nil
 }
 
-// manName is the name of a command's page: "pushwatch-task-add".
+// manName returns the name of a command's page, such as "pushwatch-task-add".
 func manName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }
 
-// manPage is the page of a command, in the macros of man(7). It is written here and not by
-// cobra's doc package, which would bring a Markdown and a YAML parser into the binary.
+// manPage returns the page of a command, with the macros of man(7). It replaces cobra's doc
+// package, which would add a Markdown and a YAML parser to the binary.
 func manPage(cmd *cobra.Command) string {
 	var page strings.Builder
 	section := func(title, text string) {
@@ -74,7 +74,7 @@ func manPage(cmd *cobra.Command) string {
 	return page.String()
 }
 
-// prose is a text whose paragraphs are filled, but for those with columns or indents.
+// prose formats a text in filled paragraphs, except those with columns or indents.
 func prose(text string) string {
 	var paragraphs []string
 	for paragraph := range strings.SplitSeq(strings.Trim(text, "\n"), "\n\n") {
@@ -87,7 +87,7 @@ func prose(text string) string {
 	return strings.Join(paragraphs, "\n.PP\n")
 }
 
-// verbatim is a text that keeps its lines.
+// verbatim formats a text with its line breaks.
 func verbatim(text string) string {
 	if strings.Trim(text, "\n") == "" {
 		return ""
@@ -95,7 +95,7 @@ func verbatim(text string) string {
 	return ".nf\n" + roff(strings.Trim(text, "\n")) + "\n.fi"
 }
 
-// roff escapes a text: its lines are no requests, its hyphens are those of options.
+// roff escapes a text, so that no line is a request and hyphens can be copied.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
 	lines := strings.Split(text, "\n")

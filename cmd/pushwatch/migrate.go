@@ -20,17 +20,17 @@ func newMigrate() *cobra.Command {
 	var file, to, toFile string
 	cmd := &cobra.Command{
 		Use: "migrate", Short: "Copy the whole store to another database", Args: cobra.NoArgs,
-		Long: `Migrate copies everything in the database of the settings, store.url, to another
-one, which must be empty, from SQLite to PostgreSQL or back. Then it reads both
-again and compares every row. Stop the daemon first.
+		Long: `Migrate copies everything from the database in store.url to another, empty one: from
+SQLite to PostgreSQL or back. Then it reads both and compares every row. Stop the daemon
+first.
 
-After an interruption of any kind the same command goes on where it was.
-Until then no daemon starts on the part that is there. The database that is copied
-keeps everything: it is what to return to.
+After any interruption, run the same command again to continue. Until it is done, no
+daemon starts on the incomplete copy. The source database keeps everything, so you can
+return to it.
 
-Others on this machine see the arguments of a command. A URL with a password is better
-kept in a file, for --to-file, or in the environment variable PUSHWATCH_MIGRATE_TO;
-PGPASSWORD and ~/.pgpass are read too.`,
+Other users of this machine can see command lines. Keep a URL with a password in a file
+for --to-file, or in the environment variable PUSHWATCH_MIGRATE_TO; PGPASSWORD and
+~/.pgpass work too.`,
 		Example: `  pushwatch migrate --config /etc/pushwatch/config.toml --to postgres://pushwatch@db.example/pushwatch
   pushwatch migrate --config /etc/pushwatch/config.toml --to-file /root/new-store-url`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,8 +48,8 @@ PGPASSWORD and ~/.pgpass are read too.`,
 	return cmd
 }
 
-// migrationTarget is the database to copy to, by the flags or the environment. The path
-// of a SQLite file starts at the working directory.
+// migrationTarget returns the database to copy to, from the flags or the environment. A
+// relative SQLite path starts at the working directory.
 func migrationTarget(to, toFile string) (storeURL, error) {
 	here, err := os.Getwd()
 	if err != nil {
@@ -58,12 +58,12 @@ func migrationTarget(to, toFile string) (storeURL, error) {
 	target := storeURL{Secret: setting.Plain(to), folder: here}
 	switch env := setting.Env("PUSHWATCH_MIGRATE_TO"); {
 	case to != "" && toFile != "":
-		return storeURL{}, usagef("--to and --to-file: want one of them")
+		return storeURL{}, usagef("--to and --to-file: want only one of them")
 	case toFile != "":
 		target.Secret = setting.File(toFile)
 	case to == "":
 		if _, err := env.Value(); err != nil {
-			return storeURL{}, usagef("want a target, by --to, --to-file or PUSHWATCH_MIGRATE_TO")
+			return storeURL{}, usagef("want a target: --to, --to-file or PUSHWATCH_MIGRATE_TO")
 		}
 		target.Secret = env
 	}
@@ -87,7 +87,7 @@ func migrate(ctx context.Context, file string, target storeURL, out, errs io.Wri
 	case err != nil:
 		return err
 	case to == from:
-		return usagef("the target is the database of the settings itself: want another")
+		return usagef("the target is the database in store.url itself: want another")
 	}
 	p := newProgressLine(errs)
 	copied, err := sqlstore.Copy(ctx, sqlstore.Config{URL: from}, sqlstore.Config{URL: to}, func(now sqlstore.Progress) {
@@ -112,7 +112,7 @@ func migrate(ctx context.Context, file string, target storeURL, out, errs io.Wri
 		fmt.Fprintf(w, "%d\t  rows of %s\n", t.Rows, t.Name)
 	}
 	w.Flush()
-	fmt.Fprintf(out, `All of them are the same on both sides. Now name the new database in %s,
+	fmt.Fprintf(out, `All rows are the same in both databases. Now set the new database in %s
 and start pushwatch:
 
 [store]
@@ -121,8 +121,7 @@ url = %s
 	return nil
 }
 
-// inSettings is the URL as the settings can have it: a secret by the place that it was read
-// from, else without its password.
+// inSettings returns the URL in TOML: a secret by its file, otherwise without its password.
 func (u storeURL) inSettings() string {
 	if file, ok := strings.CutPrefix(u.Where(), "file "); ok {
 		return fmt.Sprintf("{ file = %q }", file)
@@ -130,17 +129,17 @@ func (u storeURL) inSettings() string {
 	if !u.IsPlain() {
 		return fmt.Sprintf("%q", setting.Mask)
 	}
-	shown, _ := u.MarshalText() // of a plain one there is no error
+	shown, _ := u.MarshalText() // a plain one has no error
 	return fmt.Sprintf("%q", shown)
 }
 
-// A progressLine shows how far something long has come: on a terminal in one line that
-// is written again and again, and else in a line every ten seconds.
+// A progressLine shows the progress of a long operation: on a terminal in one line that is
+// rewritten, otherwise in a new line every ten seconds.
 type progressLine struct {
 	out   io.Writer
 	every time.Duration
 	again string // begins a line
-	stop  string // ends it
+	stop  string // ends a line
 	last  time.Time
 }
 
@@ -151,7 +150,7 @@ func newProgressLine(out io.Writer) *progressLine {
 	return &progressLine{out: out, every: 10 * time.Second, stop: "\n", last: time.Now()}
 }
 
-// show writes the line, unless the last was written just now.
+// show writes the line, unless the last one is too recent.
 func (p *progressLine) show(format string, args ...any) {
 	if now := time.Now(); now.Sub(p.last) >= p.every {
 		p.last = now
@@ -159,5 +158,5 @@ func (p *progressLine) show(format string, args ...any) {
 	}
 }
 
-// end takes the line away from a terminal.
+// end removes the line from a terminal.
 func (p *progressLine) end() { fmt.Fprint(p.out, p.again) }

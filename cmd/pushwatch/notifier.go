@@ -18,7 +18,7 @@ func notifierRow(n api.Notifier) string {
 	state := n.State
 	switch {
 	case n.PausedUntil != nil:
-		state += ", on " + ago(n.PausedUntil)
+		state += ", resumes " + ago(n.PausedUntil)
 	case n.NextProbeAt != nil && n.NextProbeAt.After(time.Now()):
 		state += ", probe " + ago(n.NextProbeAt)
 	case n.NextProbeAt != nil:
@@ -34,17 +34,17 @@ func notifierRow(n api.Notifier) string {
 func newNotifier() *cobra.Command {
 	return newClient("notifier", "List, test, pause and resume the notifiers of a running daemon", notifierList, notifierTest,
 		func(c *client) *cobra.Command {
-			return notifierSwitch(c, "pause", "Hold deliveries back until the notifier is resumed")
+			return notifierSwitch(c, "pause", "Hold back deliveries to a notifier until it is resumed")
 		},
 		func(c *client) *cobra.Command {
-			return notifierSwitch(c, "resume", "Deliver again to a notifier that is paused or gone")
+			return notifierSwitch(c, "resume", "Deliver to a paused or gone notifier again")
 		},
 	)
 }
 
 func notifierList(c *client) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the notifiers of the settings", Args: cobra.NoArgs,
+		Use: "list", Short: "List the configured notifiers", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return list(cmd.Context(), c, "/v1/notifiers", "notifiers", nil, 0, notifierHeading, notifierRow)
 		},
@@ -67,7 +67,7 @@ func notifierTest(c *client) *cobra.Command {
 	}
 }
 
-// notifierSwitch is the command that pauses or resumes a notifier.
+// notifierSwitch returns the command that pauses or resumes a notifier.
 func notifierSwitch(c *client, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " NOTIFIER", Short: short, Args: cobra.ExactArgs(1),

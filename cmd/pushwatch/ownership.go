@@ -10,8 +10,8 @@ import (
 	"pushwatch/cmd/pushwatch/internal/sqlstore"
 )
 
-// A stage is a group of goroutines that run until the stage is stopped. Stages stop one
-// after the other, each before those that it needs.
+// A stage is a group of goroutines that are stopped together. Stages stop one after the
+// other, each before those that it needs.
 type stage struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -19,8 +19,8 @@ type stage struct {
 	parts  sync.WaitGroup
 }
 
-// newStage returns a stage that does not stop with ctx. fail is called with the error of
-// a part that fails.
+// newStage returns a stage that does not stop with ctx. If a part fails, fail is called
+// with its error.
 func newStage(ctx context.Context, fail context.CancelCauseFunc) *stage {
 	s := &stage{fail: fail}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -44,11 +44,11 @@ func (s *stage) stop() {
 // An ownership is the goroutines of one account that this process owns.
 type ownership struct {
 	writing, settling, polling *stage
-	watched                    bool // false: only its deliveries are sent
+	watched                    bool // false: it is not in the settings, and only its deliveries are sent
 }
 
-// begin starts the goroutines of an account that this process owns now. An account that
-// is not in the settings only has its deliveries sent.
+// begin starts the goroutines of an account that this process owns now. For an account
+// that is not in the settings, only its pending deliveries are sent.
 func (d *daemon) begin(ctx context.Context, account *sqlstore.Account, fail context.CancelCauseFunc) *ownership {
 	name := account.Name()
 	feed := d.dispatcher.Feed(name, account)
@@ -68,7 +68,7 @@ func (o *ownership) end() {
 	o.writing.stop()
 }
 
-// own takes ownership of an account in a database that no other process uses.
+// own takes ownership of an account, in a database that no other process uses.
 func (d *daemon) own(ctx context.Context, name string, fail context.CancelCauseFunc) error {
 	account, err := d.db.Own(ctx, name)
 	if err != nil {
@@ -78,9 +78,9 @@ func (d *daemon) own(ctx context.Context, name string, fail context.CancelCauseF
 	return nil
 }
 
-// ownUnsent takes ownership, until the next reload, of accounts with pending deliveries
-// that are not in the settings. Among replicas nobody owns such an account: there it is
-// only logged.
+// ownUnsent takes ownership, until the next reload, of accounts that have pending
+// deliveries but are not in the settings. Among replicas no process owns such an account:
+// it is only logged.
 func (d *daemon) ownUnsent(ctx context.Context, s settings, fail context.CancelCauseFunc) error {
 	accounts, err := d.db.Unsent(ctx, s.accountNames())
 	if err != nil {
@@ -88,13 +88,13 @@ func (d *daemon) ownUnsent(ctx context.Context, s settings, fail context.CancelC
 	}
 	for _, name := range accounts {
 		if d.replica != nil {
-			d.log.Warn("deliveries of an unknown account wait", zap.String("account", name), zap.String("hint", "give the account its old name again"))
+			d.log.Warn("deliveries of unknown account pending", zap.String("account", name), zap.String("hint", "restore the account's name in the settings to deliver them"))
 			continue
 		}
 		if err := d.own(ctx, name, fail); err != nil {
 			return err
 		}
-		d.log.Info("delivering for an unknown account", zap.String("account", name))
+		d.log.Info("delivering for unknown account", zap.String("account", name))
 	}
 	return nil
 }
@@ -108,22 +108,22 @@ func (d *daemon) disown() {
 	all.Wait()
 }
 
-// join makes this process a replica, which shares the database and the accounts with
-// others. An error of an account ends its ownership, not the process: another replica
-// may succeed.
+// join makes this process a replica: it shares the database and the accounts with other
+// processes. An error of an account ends its ownership, not the process, because another
+// replica may succeed.
 func (d *daemon) join(s settings) *sqlstore.Replica {
 	return d.db.Join(sqlstore.ReplicaConfig{
 		Accounts: s.accountNames(), Log: d.log, Status: d.watcher.Status, Notice: d.watcher.Notice, RefreshNotifiers: d.dispatcher.Refresh,
 		Own: func(ctx context.Context, account *sqlstore.Account, lose context.CancelCauseFunc) func() {
 			o := d.begin(ctx, account, lose)
-			context.AfterFunc(ctx, o.polling.cancel) // at once, whatever else is waited for
+			context.AfterFunc(ctx, o.polling.cancel) // at once, before o.end is called
 			return o.end
 		},
 	})
 }
 
-// maySend returns the function that an account's client asks before each request; nil
-// means always. A replica may send only while it is certain to own the account.
+// maySend returns the function that an account's client calls before each request; nil:
+// always. A replica may send only while it is certain to own the account.
 func (d *daemon) maySend(account string) func() bool {
 	if !d.db.Replicated() {
 		return nil
@@ -131,14 +131,14 @@ func (d *daemon) maySend(account string) func() bool {
 	return func() bool { return d.replica.Owns(account) }
 }
 
-// accountNames are the names of the accounts in force.
+// accountNames returns the names of the configured accounts.
 func (d *daemon) accountNames() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.settings.accountNames()
 }
 
-// accountNames are the names of the accounts.
+// accountNames returns the names of the accounts.
 func (s *settings) accountNames() []string {
 	var names []string
 	for _, a := range s.Accounts {
@@ -147,8 +147,8 @@ func (s *settings) accountNames() []string {
 	return names
 }
 
-// followAccounts takes ownership of the accounts that are new in the settings, and
-// releases those that are gone.
+// followAccounts takes ownership of accounts that are new in the settings, and releases
+// those that were removed.
 func (d *daemon) followAccounts(ctx context.Context, after settings, fail context.CancelCauseFunc) {
 	if d.replica != nil {
 		d.replica.SetAccounts(after.accountNames())

@@ -17,7 +17,7 @@ import (
 	"unicode"
 )
 
-// printAnswer prints an answer: as JSON where that is asked for, else as table does.
+// printAnswer prints an answer as JSON or, by default, as table does.
 func printAnswer[T any](c *client, answer json.RawMessage, table func(w io.Writer, v T) error) error {
 	if c.output == "json" {
 		var b bytes.Buffer
@@ -38,13 +38,13 @@ func printAnswer[T any](c *client, answer json.RawMessage, table func(w io.Write
 	return w.Flush()
 }
 
-// list reads pages and prints the items: as JSON, one a line, or as a table. The
-// answers have the items under that name. A limit of 0 is none; a nil query is for what
-// has no pages.
+// list reads pages and prints their items: one JSON object per line, or a table. items is
+// the name of the list in the answer. A limit of 0 is none; a nil query is for a list
+// without pages.
 func list[T any](ctx context.Context, c *client, path, items string, query url.Values, limit int, heading string, row func(T) string) error {
-	const most = 500 // in a page
+	const most = 500 // items per page
 	if limit < 0 {
-		return usagef("--limit %d: want how many at most, or 0 for all", limit)
+		return usagef("--limit %d: want a positive number, or 0 for all", limit)
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	if c.output == "table" {
@@ -73,8 +73,8 @@ func list[T any](ctx context.Context, c *client, path, items string, query url.V
 	}
 }
 
-// page reads a page of a list. after is what to add to the query for the next page; nil:
-// this is the last. A page of events that is not full is the last.
+// page reads a page of a list. after is to be added to the query for the next page; nil:
+// this is the last one. Of events, the first page that is not full is the last.
 func (c *client) page(ctx context.Context, path, items string, query url.Values, size int) (page []json.RawMessage, after url.Values, err error) {
 	text, err := c.ask(ctx, http.MethodGet, path+"?"+query.Encode(), nil, items)
 	if err != nil {
@@ -115,8 +115,8 @@ func printItems[T any](c *client, w *tabwriter.Writer, page []json.RawMessage, r
 	return w.Flush()
 }
 
-// timeFlag reads the value of a flag: a time of RFC 3339, or a duration, which at turns
-// into a time. An empty value is nil.
+// timeFlag reads the value of a flag: an RFC 3339 time, or a duration, which at converts
+// to a time. An empty value is nil.
 func timeFlag(name, value string, at func(time.Duration) time.Time) (*time.Time, error) {
 	if value == "" {
 		return nil, nil
@@ -131,7 +131,7 @@ func timeFlag(name, value string, at func(time.Duration) time.Time) (*time.Time,
 	return &t, nil
 }
 
-// orZero is what p points to; the zero value for nil.
+// orZero returns *p; the zero value if p is nil.
 func orZero[T any](p *T) (v T) {
 	if p != nil {
 		v = *p
@@ -139,8 +139,8 @@ func orZero[T any](p *T) (v T) {
 	return v
 }
 
-// oneLine is text without control characters, so that it cannot move the cursor of a
-// terminal. Tabs stay: they separate columns.
+// oneLine replaces control characters, so that a text cannot control the terminal. It
+// keeps tabs, which separate columns.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\t' && !unicode.IsPrint(r) {
@@ -150,7 +150,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// short cuts text to a width that leaves a table on its lines.
+// short cuts a text so that it fits into a table; "-" if it is empty.
 func short(s string) string {
 	const width = 50
 	if runes := []rune(s); len(runes) > width {
@@ -159,7 +159,7 @@ func short(s string) string {
 	return cmp.Or(s, "-")
 }
 
-// ago is a time as people compare it: "12s ago", "in 3m0s", "-" for none.
+// ago formats a time relative to now: "12s ago", "in 3m0s", "-" for none.
 func ago(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return "-"
@@ -171,7 +171,7 @@ func ago(t *time.Time) string {
 	return age(d) + " ago"
 }
 
-// age is a time span as people read it: to the second, a long one to the minute.
+// age formats a duration to the second, from an hour on to the minute.
 func age(d time.Duration) string {
 	if d > time.Hour {
 		return d.Round(time.Minute).String()

@@ -9,8 +9,7 @@ import (
 	"pushwatch/watcher/tencent"
 )
 
-// printProxies writes how each account and notifier reaches its server: directly or
-// through which proxy, without its password.
+// printProxies prints the proxy of each account and notifier, without its password.
 func (s *settings) printProxies(out io.Writer) {
 	for _, a := range s.Accounts {
 		proxy, err := a.client().Proxy()
@@ -30,7 +29,7 @@ func (s *settings) printProxies(out io.Writer) {
 				proxy, err = url.Parse(text)
 			}
 			fmt.Fprintf(out, "notifier %s: %s\n", n.Name, route(proxy, "proxy_url", err))
-		case n.Type == "chat" && !n.isMail(): // which goes by no proxy of the environment
+		case n.Type == "chat" && !n.isMail(): // mail uses no proxy from the environment
 			proxy, err := environmentProxy()
 			fmt.Fprintf(out, "notifier %s: %s\n", n.Name, route(proxy, "HTTPS_PROXY, unless NO_PROXY names the service", err))
 		default:
@@ -39,11 +38,11 @@ func (s *settings) printProxies(out io.Writer) {
 	}
 }
 
-// route says in words how requests go. The error of a proxy may show its password.
+// route describes a proxy. It leaves out err, which may show the proxy's password.
 func route(proxy *url.URL, source string, err error) string {
 	switch {
 	case err != nil:
-		return "the proxy is not known"
+		return "the proxy setting cannot be read"
 	case proxy == nil:
 		return "no proxy"
 	default:
@@ -51,10 +50,10 @@ func route(proxy *url.URL, source string, err error) string {
 	}
 }
 
-// environmentProxy is the environment's proxy for https; nil: none.
+// environmentProxy returns the environment's proxy for https; nil: none.
 func environmentProxy() (*url.URL, error) { return (tencent.Config{}).Proxy() }
 
-// isMail reports whether a chat notifier writes mail.
+// isMail reports whether a chat notifier sends mail.
 func (n *notifierSettings) isMail() bool {
 	sender, err := chat.New(n.chat())
 	return err == nil && sender.Target() == "smtp"

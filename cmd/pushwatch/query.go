@@ -17,10 +17,12 @@ import (
 func newQuery() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use: "query SDK_APP_ID TASK_ID", Short: "Poll one task once and print the answer", Args: cobra.ExactArgs(2),
+		Use: "query SDK_APP_ID TASK_ID", Short: "Poll a push once and print the answer", Args: cobra.ExactArgs(2),
 		Long: `Query sends one DescribeWhiteboardPush request with the credentials of the
-application's account and prints the answer as JSON. It needs no running daemon,
-and counts against the account's limit like any other request.`,
+application's account and prints the answer as JSON. A field that the answer lacks is
+null; so is one that cannot be read, and then its name is printed on standard error.
+Query needs no running daemon, and counts against the account's limit like any other
+request.`,
 		Example: "  pushwatch query --config config.toml 1400000001 ghucnligqtgtvk2624mb",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app, err := strconv.ParseInt(args[0], 10, 64)

@@ -9,12 +9,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// hintReload is the advice after an error that another reload may not meet.
+// hintReload is the advice after an error that another reload may fix.
 var hintReload = zap.String("hint", "reload the settings to try again")
 
-// reload applies what changed in the settings. If anything of them cannot be made, all
-// of them are rejected and nothing changes. Changes that need a restart are logged and
-// not applied.
+// reload applies the changes of the settings. If any part cannot be built from them, they
+// are rejected and nothing changes. Changes that need a restart are logged and not applied.
 func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCauseFunc) {
 	d.keepFixed(&s)
 	if reflect.DeepEqual(s, d.settings) {
@@ -57,7 +56,7 @@ func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCaus
 	d.log.Info("settings applied", zap.Int("accounts", len(s.Accounts)), zap.Int("notifiers", len(s.Notifiers)))
 }
 
-// rejectSettings logs that settings were not applied, in a line for each fault.
+// rejectSettings logs that settings were rejected, with a line per fault.
 func rejectSettings(log *zap.Logger, err error) {
 	faults := []string{err.Error()}
 	if invalid, ok := errors.AsType[*settingsError](err); ok {
@@ -67,12 +66,12 @@ func rejectSettings(log *zap.Logger, err error) {
 		}
 	}
 	for _, fault := range faults {
-		log.Error("settings rejected", zap.String("error", fault), zap.String("hint", "the settings from before stay in force"))
+		log.Error("settings rejected", zap.String("error", fault), zap.String("hint", "the previous settings stay in effect"))
 	}
 }
 
-// readFiles reads the certificate and the tokens, whose files may change while the
-// settings do not. What cannot be read stays as it is.
+// readFiles reads the certificate and the tokens again, whose files may have changed. What
+// cannot be read stays as it is.
 func (d *daemon) readFiles() error {
 	var faults []error
 	if d.settings.HTTP.TLSCertFile != "" {
@@ -94,15 +93,15 @@ func (d *daemon) readFiles() error {
 	return errors.Join(faults...)
 }
 
-// lookAtFiles applies changes of the certificate and token files. The same fault is
-// logged once.
+// lookAtFiles applies changes of the certificate and token files. It logs the same fault
+// only once.
 func (d *daemon) lookAtFiles() {
 	fault := ""
 	if err := d.readFiles(); err != nil {
 		fault = err.Error()
 	}
 	if fault != d.unread && fault != "" {
-		d.log.Error("certificate or tokens rejected", zap.String("error", fault), zap.String("hint", "those from before stay in force"))
+		d.log.Error("certificate or tokens rejected", zap.String("error", fault), zap.String("hint", "the previous ones stay in effect"))
 	}
 	d.unread = fault
 }

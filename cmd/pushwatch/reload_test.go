@@ -57,7 +57,7 @@ func TestReload(t *testing.T) {
 		return p.awaitLogged(t, 1, level, logged, fields...)[0]
 	}
 	reload("[log]\nlevel = \"loud\"\n", "error", "settings rejected", "error", file+`:2:1: log.level = "loud": want debug, info, warn or error`,
-		"hint", "the settings from before stay in force")
+		"hint", "the previous settings stay in effect")
 	reload("log.level = \"loud\"\nlog.format = \"plain\"\n", "error", "settings rejected", "error", file+`:2:1: log.format = "plain": want json or console`)
 	if got := len(p.logged("error", "settings rejected")); got != 5 { // no [[accounts]] either time
 		t.Errorf("%d lines of rejected settings, want one for each of five faults:\n%s", got, p.log)

@@ -13,15 +13,15 @@ import (
 	"pushwatch/watcher/tiwsim"
 )
 
-// A sampleFile is a settings file that sim and listen write together, so that the first
-// steps need no editing: sim adds its accounts, listen its receiver. Whoever makes the
-// file gives it a database beside it.
+// A sampleFile is a settings file that sim and listen write together, so that trying
+// pushwatch needs no editing: sim adds its accounts, listen its receiver. The first of
+// them creates the file, with a database in the same folder.
 type sampleFile struct {
 	path     string
-	settings settings // in the file; the zero value while there is none
+	settings settings // zero if the file does not exist
 }
 
-// openSample reads a settings file, which need not be there.
+// openSample reads a settings file, which need not exist.
 func openSample(path string) (*sampleFile, error) {
 	f := &sampleFile{path: path}
 	text, err := os.ReadFile(path)
@@ -61,8 +61,8 @@ func (f *sampleFile) add(tables string) error {
 	return nil
 }
 
-// addAccounts adds the accounts of the simulated TIW at an address. Those that are there
-// already stay.
+// addAccounts adds the accounts of the simulated TIW. Those that the file has already must
+// be the same.
 func (f *sampleFile) addAccounts(accounts []tiwsim.Account, endpoint string) error {
 	for _, a := range accounts {
 		i := slices.IndexFunc(f.settings.Accounts, func(s accountSettings) bool { return s.Name == a.Name })
@@ -85,8 +85,8 @@ func (f *sampleFile) addAccounts(accounts []tiwsim.Account, endpoint string) err
 // sampleNotifier is the name of the receiver that listen adds.
 const sampleNotifier = "listen"
 
-// addReceiver adds the receiver at an address, with a new secret. One that is there
-// already stays, with its secrets. It returns the secrets.
+// addReceiver adds the receiver at a URL with a new secret, and returns its secrets. If the
+// file has the receiver already, it returns those in the file.
 func (f *sampleFile) addReceiver(url string) ([]string, error) {
 	before := f.settings.notifier(sampleNotifier)
 	if before.Name == "" {
@@ -107,8 +107,8 @@ func (f *sampleFile) addReceiver(url string) ([]string, error) {
 	return secrets, nil
 }
 
-// samplePush is a push of the simulated TIW under the id of the documentation's
-// examples: it is there from the start, and stops after ten minutes.
+// samplePush is a push of the simulated TIW with the id of the documentation's examples. It
+// starts at once and stops after ten minutes.
 var samplePush = tiwsim.Life{
 	SDKAppID: tiwsim.DemoSDKAppID, TaskID: "ghucnligqtgtvk2624mb",
 	PreparedFor: tiwsim.Duration(2 * time.Second), PushingFor: tiwsim.Duration(10 * time.Minute),

@@ -21,13 +21,13 @@ func newServe() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the daemon", Args: cobra.NoArgs,
-		Long: `Serve runs the daemon: it watches the registered pushes, keeps their events in
-the database, and delivers them to the notifiers.
+		Long: `Serve runs the daemon: it watches the registered pushes, saves their events in the
+database, and delivers them to the notifiers.
 
 The first SIGTERM or SIGINT stops it cleanly, a second one at once; kill -9 loses
-nothing either. SIGHUP reloads the settings: what changed is applied, and what needs
-a restart is named in the log. Exit status: 0 stopped, 1 failed, 2 a fault that a
-restart does not fix, such as one in the settings.`,
+nothing either. SIGHUP reloads the settings: changes are applied, and those that need a
+restart are named in the log. Exit status: 0 stopped, 1 failed, 2 an error that a
+restart does not fix, such as invalid settings.`,
 		Example: "  pushwatch serve --config /etc/pushwatch/config.toml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), file, cmd.ErrOrStderr()) },
 	}
@@ -36,18 +36,18 @@ restart does not fix, such as one in the settings.`,
 }
 
 func serve(ctx context.Context, file string, errs io.Writer) error {
-	// A panic ends a Go program with status 2, which stands for "do not restart"
-	// here. With this it ends by SIGABRT, and is restarted.
+	// By default a panic exits with status 2, which here means "do not restart". With this
+	// it ends by SIGABRT, and systemd restarts the process.
 	debug.SetTraceback("crash")
-	hangups := make(chan os.Signal, 1) // before anything that waits: by itself SIGHUP would end the process
+	hangups := make(chan os.Signal, 1) // first of all, because an unhandled SIGHUP ends the process
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	s, doc, err := readSettings(file)
 	if err != nil {
 		return err
 	}
-	// Without this a write to a closed pipe ends the process, by a signal that systemd
-	// takes for a clean exit.
+	// Otherwise a write to a closed pipe ends the process, by a signal that systemd counts
+	// as a clean exit.
 	signal.Ignore(syscall.SIGPIPE)
 	lines := newLogWriter(errs)
 	log, level := s.Log.logger(lines)
@@ -100,8 +100,8 @@ func readAgain(ctx context.Context, file string, log *zap.Logger, warned map[str
 	}
 }
 
-// logWarnings logs the warnings of settings that were not logged before, and returns
-// all of them. Where one stands in the file may change.
+// logWarnings logs the warnings of the settings that are not in before, and returns all of
+// them. They are compared without their position in the file.
 func logWarnings(log *zap.Logger, doc *document, before map[string]bool) map[string]bool {
 	warned := make(map[string]bool)
 	for _, w := range doc.sorted(true) {
@@ -114,8 +114,8 @@ func logWarnings(log *zap.Logger, doc *document, before map[string]bool) map[str
 	return warned
 }
 
-// watchdog notifies systemd while every account is polled. When polling is stuck the
-// notifications stop, and systemd restarts the process.
+// watchdog notifies systemd as long as every account is polled. If polling is stuck it
+// stops, and systemd restarts the process.
 func (d *daemon) watchdog(ctx context.Context) {
 	every, err := systemd.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {

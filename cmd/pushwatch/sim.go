@@ -27,63 +27,63 @@ func newSim() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sim", Short: "Run a simulated TIW service, for integration tests", Args: cobra.NoArgs,
 		Long: `Sim serves a simulated TIW service that answers DescribeWhiteboardPush for
-scripted pushes, and misbehaves where the scenario says so. It is as strict as the
-real one: signature, parameters, and 20 requests in any second for each account.
+scripted pushes, and injects the faults of the scenario. It is as strict as the real
+service about signatures, parameters, and 20 requests per account in any second.
 
-It prints its accounts as TOML, ready to be pasted into a settings file, and then,
-on standard error, what happens to each push. With --settings it adds the accounts to
-a settings file, which it makes if there is none. Without a scenario it plays that of
-the demo, and has a push ghucnligqtgtvk2624mb of application 1400000001 that goes on
-for ten minutes.
+It prints its accounts as TOML, ready to be pasted into a settings file, and then, on
+standard error, what happens to each push. With --settings it adds the accounts to a
+settings file, which it creates if it does not exist. Without --scenario it plays the
+demo's scenario, with an additional push ghucnligqtgtvk2624mb of application 1400000001
+that runs for ten minutes.
 
 A scenario is a TOML file. Durations are strings such as "90s".
 
-  limit            requests of an account in any second; default 20
-  count_rejected   true: refused requests use up the limit too
-  latency          time before each answer; up to latency_max, where that is set
-  seed             another number gives other random choices
+  limit            requests per account in any second; default 20
+  count_rejected   true: refused requests count against the limit too
+  latency          time before each answer; random up to latency_max, if set
+  seed             of the random choices
   region_error     the code for a wrong region: UnsupportedRegion (default) or
                    InvalidParameterValue
 
   [[accounts]]     name, secret_id, secret_key, token, sdk_app_ids
 
-  [[tasks]]        a push or, with count, many. Times count from when it begins.
-  sdk_app_id, task_id            with "{n}" in the id where count is above 1
-  count, spread, jitter          copies, begun within spread, each up to jitter late
-  start_after                    when the first begins; not known before
-  prepared_for, pushing_for      how long it is PREPARED and PUSHING; unset: for ever
+  [[tasks]]        a push or, with count, many. Times start when the push begins.
+  sdk_app_id, task_id            if count is above 1, the id contains "{n}"
+  count, spread, jitter          copies, started within spread, each up to jitter late
+  start_after                    when the first begins; unknown to the API before
+  prepared_for, pushing_for      how long it is PREPARED and PUSHING; unset: forever
   finish_reason                  of the stop; default USER_CALL
   exceptions                     times after its start at which ExceptionCnt rises
-  backup, statuses               [{ after = "5s", value = "PAUSED" }]: what Backup holds,
-                                 or Status instead; the empty value ends that
+  backup, statuses               [{ after = "5s", value = "PAUSED" }]: values of Backup,
+                                 or of Status in place of the real one; empty: ends that
   error                          { after, code, message }: an API error from then on;
                                  default code FailedOperation.WhiteboardPush
-  bare_after                     when answers begin to hold a RequestId alone
-  forget_after                   how long after its end it is still known
+  bare_after                     from then on answers contain only a RequestId
+  forget_after                   how long after its end the API still knows it
   answer_task_id                 the TaskId in answers
-  shape                          of values that are not there: null, absent, empty
-  [[tasks.faults]]               faults of this push alone
+  shape                          of missing values: null, absent or empty
+  [[tasks.faults]]               faults of this push only
 
-  [[faults]]       a disturbance; the first that matches a request counts
+  [[faults]]       a fault; the first that matches a request applies
   kind             one of those below
-  from, for        when it begins and how long it lasts; unset: at once, for ever
-  probability      of a request to be disturbed; default 1
+  from, for        when it begins and how long it lasts; unset: at once, forever
+  probability      that a matching request is affected; default 1
   account, sdk_app_id, task_id   which requests; unset: all (not in tasks.faults)
 
-  kind        settings         does
-  error       code, message    answers an API error; default InternalError
-  throttle    code, message    answers RequestLimitExceeded
-  limit       limit            lowers the limit
+  kind        settings         effect
+  error       code, message    an API error; default InternalError
+  throttle    code, message    RequestLimitExceeded
+  limit       limit            a lower limit
   fields      fields, omit     replaces fields of good answers, each by JSON in a
-                               string, and leaves others out
-  body        body             answers any text
-  null empty                   answer null and {}
-  size        size             answers in so many bytes
-  http        status           answers a gateway's page; default 502
-  redirect    url, status      redirects
-  hang                         answers when the fault ends
-  close cut                    break the connection before and within the answer
-  slow        every            sends a byte at a time`,
+                               string, and leaves out others
+  body        body             this text as the answer
+  null empty                   the answers null and {}
+  size        size             an answer of this many bytes
+  http        status           a gateway's error page; default 502
+  redirect    url, status      a redirect
+  hang                         no answer until the fault ends
+  close cut                    a connection closed before, or within, the answer
+  slow        every            an answer byte by byte, with this pause`,
 		Example: `  pushwatch sim --settings config.toml
   pushwatch sim --listen 127.0.0.1:8466 --scenario classes.toml
 
@@ -94,7 +94,7 @@ A scenario is a TOML file. Durations are strings such as "90s".
   secret_id = "AKIDschool"
   secret_key = "key"
   sdk_app_ids = [1400000001]
-  [[tasks]]                       # 30 classes that begin within 5 minutes
+  [[tasks]]                       # 30 pushes that begin within 5 minutes
   sdk_app_id = 1400000001
   task_id = "class-{n}"
   count = 30
@@ -110,7 +110,7 @@ A scenario is a TOML file. Durations are strings such as "90s".
   kind = "error"
   code = "InvalidParameterValue"
   from = "3m"
-  [[tasks.faults]]                # and has odd fields before
+  [[tasks.faults]]                # and has unusual fields before
   kind = "fields"
   fields = { RoomId = '"class-3b"', ExceptionCnt = '"0"', PushStartTime = '1.8E9' }
   omit = ["GroupId"]
@@ -124,13 +124,13 @@ A scenario is a TOML file. Durations are strings such as "90s".
 	}
 	cmd.Flags().StringVar(&o.address, "listen", "127.0.0.1:8466", "the `ADDRESS` to serve at")
 	cmd.Flags().StringVar(&o.scenario, "scenario", "", "the scenario `FILE`, in TOML")
-	cmd.Flags().StringVar(&o.settings, "settings", "", "the settings `FILE` to add the accounts to; it is made if there is none")
+	cmd.Flags().StringVar(&o.settings, "settings", "", "the settings `FILE` to add the accounts to; created if it does not exist")
 	cmd.MarkFlagFilename("scenario", "toml")
 	cmd.MarkFlagFilename("settings", "toml")
 	return cmd
 }
 
-// service returns the simulated TIW of the scenario, and the accounts that it has.
+// service returns the simulated TIW of the scenario and its accounts.
 func (o *simOptions) service() (*tiwsim.Service, []tiwsim.Account, error) {
 	config, doc := tiwsim.Demo(1), new(document)
 	config.Tasks = append(config.Tasks, samplePush)
@@ -173,11 +173,7 @@ func sim(ctx context.Context, o simOptions, out, errs io.Writer) error {
 			return err
 		}
 	}
-	server, err := serveBeside(ctx, l, service)
-	if err != nil {
-		return err
-	}
-	defer server.Close()
+	defer serveBeside(ctx, l, service).Close()
 	for _, a := range accounts {
 		fmt.Fprintln(out, accountTable(a, urlOf(l)))
 	}
@@ -192,14 +188,14 @@ func sim(ctx context.Context, o simOptions, out, errs io.Writer) error {
 	return nil
 }
 
-// accountTable is an account of the simulated TIW at an address, as the settings have it.
+// accountTable returns the TOML of an account of the simulated TIW.
 func accountTable(a tiwsim.Account, endpoint string) string {
 	apps := strings.Trim(strings.ReplaceAll(fmt.Sprint(a.SDKAppIDs), " ", ", "), "[]")
 	return fmt.Sprintf("[[accounts]]\nname = %q\nsecret_id = %q\nsecret_key = %q\nendpoint = %q\nsdk_app_ids = [%s]\n",
 		a.Name, a.SecretID, a.SecretKey, endpoint, apps)
 }
 
-// happened says what a change in a scripted life means, in the API's words.
+// happened describes a change of a simulated push in the API's words.
 func happened(c tiwsim.Change) string {
 	switch c.What {
 	case tiwsim.Prepared:
@@ -226,13 +222,14 @@ func happened(c tiwsim.Change) string {
 	}
 }
 
-// serveBeside serves in the background, for as long as ctx and the server live.
-func serveBeside(ctx context.Context, l net.Listener, h http.Handler) (*http.Server, error) {
+// serveBeside serves in the background until the server is closed. Its requests end with
+// ctx.
+func serveBeside(ctx context.Context, l net.Listener, h http.Handler) *http.Server {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			fmt.Fprintln(os.Stderr, "pushwatch: serve:", err)
 		}
 	}()
-	return server, nil
+	return server
 }

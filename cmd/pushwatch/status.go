@@ -14,14 +14,14 @@ import (
 func newStatus() *cobra.Command {
 	c, ready := &client{}, false
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show how a running daemon does", Args: cobra.NoArgs,
-		Long: `Status shows on one screen whether each account can be observed, how much of its
-limit is used, what is watched and how old the oldest observation is, and what is
-pending or dead for each notifier. Where several daemons share a PostgreSQL database,
-any of them shows all of them, and who owns which accounts.
+		Use: "status", Short: "Show the status of a running daemon", Args: cobra.NoArgs,
+		Long: `Status shows for each account whether it is visible, how much of its limit is used,
+how many tasks it has and how old the oldest observation is; and for each notifier how
+many deliveries are pending or dead. If several daemons share a PostgreSQL database,
+each shows the accounts of all, and which daemon owns which.
 
-With --ready it prints nothing, needs no token, and fails where the daemon is not
-ready to serve: for the health checks of containers, whose image has no shell.`,
+With --ready it prints nothing and needs no token. It fails if the daemon is not ready:
+a health check for containers whose image has no shell.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if ready {
 				status, answer, err := c.call(cmd.Context(), http.MethodGet, "/readyz", nil)
@@ -37,12 +37,12 @@ ready to serve: for the health checks of containers, whose image has no shell.`,
 			return printAnswer(c, answer, printStatus)
 		},
 	}
-	cmd.Flags().BoolVar(&ready, "ready", false, "only fail where it is not ready")
+	cmd.Flags().BoolVar(&ready, "ready", false, "print nothing; fail if the daemon is not ready")
 	c.flags(cmd)
 	return cmd
 }
 
-// printStatus prints tables of accounts, members and notifiers, and below them notes of
+// printStatus prints tables of accounts, members and notifiers, and below them notes about
 // what needs attention.
 func printStatus(w io.Writer, s api.Status) error {
 	var notes strings.Builder
@@ -67,7 +67,7 @@ func printStatus(w io.Writer, s api.Status) error {
 	return nil
 }
 
-// visibility is what of an account's pushes can be observed, in the page's words.
+// visibility says how much of an account can be observed, in the page's words.
 func visibility(a api.AccountStatus) string {
 	for _, o := range a.Outages {
 		if o.Announced && o.SDKAppID == nil {
@@ -102,7 +102,7 @@ func printAccount(w, notes io.Writer, a api.AccountStatus) {
 	}
 	for i, o := range a.Outages {
 		if i > 0 && a.Outages[0].SDKAppID == nil {
-			break // the account as a whole comes first, and its applications are in it
+			break // the outage of the whole account comes first, and includes its applications
 		}
 		what, why := a.Name, "no answer"
 		if o.SDKAppID != nil {
@@ -129,7 +129,7 @@ func printMember(w, notes io.Writer, m api.Member) {
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", oneLine(m.Name), state, ago(&m.Since), ago(&m.LastBeatAt), oneLine(few(m.Accounts)))
 }
 
-// few is a list with its count, cut to what fits on a line.
+// few formats a list with its count, shortened to fit on a line.
 func few(names []string) string {
 	const most = 4
 	shown := strings.Join(names[:min(most, len(names))], ", ")

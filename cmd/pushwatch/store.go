@@ -15,14 +15,14 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// The time between two tries to reach the database.
+// The first and the longest time between two tries to reach the database.
 const (
 	firstStoreTry = 500 * time.Millisecond
 	lastStoreTry  = 15 * time.Second
 )
 
-// openStore opens the database of the settings. It waits for an unreachable database
-// until ctx ends; a fault that a restart does not fix is a [usageError].
+// openStore opens the database. It waits for an unreachable one until ctx ends; an error
+// that a restart does not fix is a [usageError].
 func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore.DB, error) {
 	url, err := s.URL.Value()
 	if err != nil {
@@ -44,7 +44,7 @@ func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore
 		}
 		wait := waits.NextBackOff()
 		log.Warn("database unreachable", zap.Duration("next_try_in", wait.Round(time.Millisecond)), zap.Error(err))
-		// Otherwise systemd takes the wait for a start that hangs.
+		// Otherwise systemd considers the start to hang.
 		systemd.SdNotify(false, "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=waiting for the database")
 		if !loop.Sleep(ctx, wait) {
 			return nil, err
@@ -52,14 +52,14 @@ func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore
 	}
 }
 
-// A databaseCollector adds the series without an account to pushwatch_database_failing,
-// which the watcher has for each account: a replica that owns none has a database too.
+// A databaseCollector adds a series without an account to pushwatch_database_failing, of
+// which the watcher has one per account: a replica that owns none has a database too.
 type databaseCollector struct{ db *sqlstore.DB }
 
 var databaseFailingDesc = prometheus.NewDesc("pushwatch_database_failing", engine.DatabaseFailingHelp, nil, nil)
 
-// Describe implements [prometheus.Collector]. It describes nothing, since the watcher has
-// described the name, with other labels.
+// Describe implements [prometheus.Collector]. It describes nothing, because the watcher
+// describes the name, with other labels.
 func (c databaseCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].

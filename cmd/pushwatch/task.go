@@ -17,7 +17,7 @@ import (
 	"pushwatch/cmd/pushwatch/internal/api"
 )
 
-// labelText is a task's labels in a cell of a table.
+// labelText formats a task's labels for a table.
 func labelText(labels map[string]string) string {
 	var all []string
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
@@ -30,7 +30,7 @@ func taskRow(t api.Task) string {
 	return fmt.Sprintf("%d/%s\t%s\t%s\t%s\t%d\t%s", t.SDKAppID, t.TaskID, t.State, ago(t.LastObservedAt), ago(t.NextPollAt), t.Sequence, labelText(t.Labels))
 }
 
-// printTask prints an answer that is one task: in a table, a field a line.
+// printTask prints an answer that is a task, with a line per field.
 func (c *client) printTask(answer json.RawMessage) error {
 	return printAnswer(c, answer, func(w io.Writer, t api.Task) error {
 		fmt.Fprintf(w, "task\t%d/%s\naccount\t%s\nstate\t%s\n", t.SDKAppID, t.TaskID, oneLine(t.Account), t.State)
@@ -54,11 +54,11 @@ func (c *client) printTask(answer json.RawMessage) error {
 }
 
 func newTask() *cobra.Command {
-	return newClient("task", "Register, list and look at pushes in a running daemon", taskAdd, taskList, taskShow, taskRemove, taskPoll)
+	return newClient("task", "Register, list, show and remove pushes in a running daemon", taskAdd, taskList, taskShow, taskRemove, taskPoll)
 }
 
-// taskPath is the path of the task that is named by the arguments: SDK_APP_ID and
-// TASK_ID, or both with a slash as they stand in an event's subject.
+// taskPath returns the API path of the task that the arguments name: SDK_APP_ID and
+// TASK_ID, or both joined by a slash as in an event's subject.
 func taskPath(args []string) (path string, app int64, id string, err error) {
 	name := strings.Join(args, "/")
 	text, id, ok := strings.Cut(name, "/")
@@ -75,7 +75,7 @@ func taskAdd(c *client) *cobra.Command {
 	var reopen bool
 	cmd := &cobra.Command{
 		Use: "add SDK_APP_ID TASK_ID", Short: "Watch a push", Args: cobra.RangeArgs(1, 2),
-		Long:    "Add registers a push to watch. Repeating it is harmless: a task that is registered already is shown as it is.",
+		Long:    "Add registers a push to watch and prints its task. A task that is registered already is\nprinted unchanged, so repeating the command is harmless.",
 		Example: "  pushwatch task add 1400000001 ghucnligqtgtvk2624mb --label course=math-3b --stops 90m",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if _, body.SDKAppID, body.TaskID, err = taskPath(args); err != nil {
@@ -91,9 +91,9 @@ func taskAdd(c *client) *cobra.Command {
 			return c.printTask(answer)
 		},
 	}
-	cmd.Flags().StringToStringVar(&body.Labels, "label", nil, "a label, `KEY=VALUE`, that comes back in each event; may be repeated")
-	cmd.Flags().StringVar(&stops, "stops", "", "when the push is planned to end: in a `TIME` such as 90m, or at 2026-11-22T19:00:00Z; may be past")
-	cmd.Flags().BoolVar(&reopen, "reopen", false, "watch a task again that has ended")
+	cmd.Flags().StringToStringVar(&body.Labels, "label", nil, "a label, `KEY=VALUE`, that each event of the task carries; may be repeated")
+	cmd.Flags().StringVar(&stops, "stops", "", "the planned end of the push, a `TIME`: 90m for 90 minutes from now, or 2026-11-22T19:00:00Z; may be past")
+	cmd.Flags().BoolVar(&reopen, "reopen", false, "watch a task again after it has ended")
 	return cmd
 }
 
@@ -126,9 +126,9 @@ func taskList(c *client) *cobra.Command {
 	return cmd
 }
 
-// limitFlag adds the flag that every list has.
+// limitFlag adds --limit, for lists.
 func limitFlag(cmd *cobra.Command, limit *int) {
-	cmd.Flags().IntVar(limit, "limit", 100, "at most `N` of them; 0: all")
+	cmd.Flags().IntVar(limit, "limit", 100, "list at most `N`; 0: all")
 }
 
 func taskShow(c *client) *cobra.Command {
@@ -148,12 +148,12 @@ func taskRemove(c *client) *cobra.Command {
 }
 
 func taskPoll(c *client) *cobra.Command {
-	return taskCommand("poll SDK_APP_ID TASK_ID", "Look at a push as soon as the account's limit allows", func(cmd *cobra.Command, path string) error {
+	return taskCommand("poll SDK_APP_ID TASK_ID", "Poll a push as soon as the account's limit allows", func(cmd *cobra.Command, path string) error {
 		return c.do(cmd.Context(), http.MethodPost, path+"/poll")
 	})
 }
 
-// taskCommand is a command about one task.
+// taskCommand returns a command about one task.
 func taskCommand(use, short string, run func(cmd *cobra.Command, path string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.RangeArgs(1, 2),

@@ -30,7 +30,7 @@ func build() (release, commit string) {
 	return cmp.Or(release, "devel"), commit
 }
 
-// versionText is what version and --version print.
+// versionText returns what version and --version print.
 func versionText() string {
 	release, commit := build()
 	return fmt.Sprintf("pushwatch %s (commit %s, %s %s/%s)", release, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)

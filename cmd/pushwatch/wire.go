@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,10 +20,10 @@ import (
 	"pushwatch/watcher/tencent"
 )
 
-// config is the watching as the watcher takes it, but for the accounts.
+// config returns the settings in the watcher's form, without the accounts.
 func (w watchSettings) config() engine.Settings {
 	abandon := w.AbandonAfter.Std()
-	if abandon == 0 { // never, which is negative there
+	if abandon == 0 { // never, for which the watcher wants a negative value
 		abandon = -1
 	}
 	return engine.Settings{
@@ -37,7 +36,7 @@ func (w watchSettings) config() engine.Settings {
 	}
 }
 
-// account returns the settings of an account.
+// account returns the settings of an account; zero if there is none of that name.
 func (s *settings) account(name string) accountSettings {
 	for _, a := range s.Accounts {
 		if a.Name == name {
@@ -47,7 +46,7 @@ func (s *settings) account(name string) accountSettings {
 	return accountSettings{}
 }
 
-// notifier returns the settings of a notifier.
+// notifier returns the settings of a notifier; zero if there is none of that name.
 func (s *settings) notifier(name string) notifierSettings {
 	for _, n := range s.Notifiers {
 		if n.Name == name {
@@ -57,7 +56,7 @@ func (s *settings) notifier(name string) notifierSettings {
 	return notifierSettings{}
 }
 
-// config is the account as the watcher takes it, with a client made from client.
+// config returns the account in the watcher's form, with a client made from client.
 func (a *accountSettings) config(client tencent.Config) (engine.AccountConfig, error) {
 	cloud, err := a.cloud(client)
 	if err != nil {
@@ -73,12 +72,7 @@ func (a *accountSettings) config(client tencent.Config) (engine.AccountConfig, e
 	return c, nil
 }
 
-// sameClient reports whether a and b are served by the same client.
-func (a *accountSettings) sameClient(b accountSettings) bool {
-	return reflect.DeepEqual(a.client(), b.client())
-}
-
-// cloud makes the client that speaks for the account.
+// cloud makes the account's client.
 func (a *accountSettings) cloud(config tencent.Config) (watcher.Cloud, error) {
 	client, err := tencent.New(config)
 	if err != nil {
@@ -87,12 +81,12 @@ func (a *accountSettings) cloud(config tencent.Config) (watcher.Cloud, error) {
 	return client, nil
 }
 
-// client is the account's client as package tencent takes it.
+// client returns the configuration of the account's client.
 func (a *accountSettings) client() tencent.Config {
 	return tencent.Config{Endpoint: a.Endpoint, Region: a.Region, ProxyURL: a.ProxyURL, CAFile: a.CAFile, Credentials: a.credentials()}
 }
 
-// credentials are where the account's keys come from.
+// credentials returns the source of the account's keys.
 func (a *accountSettings) credentials() tencent.Credentials {
 	switch a.Credentials {
 	case "cvm-role":
@@ -104,7 +98,7 @@ func (a *accountSettings) credentials() tencent.Credentials {
 	}
 }
 
-// config is the notifier as the dispatcher takes it.
+// config returns the notifier in the dispatcher's form, with its sender.
 func (n *notifierSettings) config(log *zap.Logger) (notify.Notifier, error) {
 	out := notify.Notifier{
 		Name: n.Name, Type: n.Type, Filter: notify.Filter{Events: n.Events, Match: n.Match},
@@ -118,7 +112,7 @@ func (n *notifierSettings) config(log *zap.Logger) (notify.Notifier, error) {
 		out.Sender, err = webhook.New(n.webhook())
 	case "chat":
 		out.Sender, err = chat.New(n.chat())
-		out.MaxInFlight = 1 // people read in order, and services limit how many come at once
+		out.MaxInFlight = 1 // people read in order, and services limit the rate
 	}
 	if err != nil {
 		return notify.Notifier{}, fmt.Errorf("notifier %s: %w", n.Name, err)
@@ -126,7 +120,7 @@ func (n *notifierSettings) config(log *zap.Logger) (notify.Notifier, error) {
 	return out, nil
 }
 
-// webhook is the notifier as its sender takes it.
+// webhook returns the configuration of the notifier's webhook sender.
 func (n *notifierSettings) webhook() webhook.Config {
 	return webhook.Config{
 		Name: n.Name, URL: n.URL, Secrets: n.Secrets, ContentType: n.ContentType, Headers: n.Headers,
@@ -134,40 +128,40 @@ func (n *notifierSettings) webhook() webhook.Config {
 	}
 }
 
-// transport says how the notifier's receiver is reached.
+// transport returns how the notifier's receiver is reached.
 func (n *notifierSettings) transport() transport.Config {
 	c := transport.Config{
 		Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, CAFile: n.CAFile,
 		ClientCertFile: n.ClientCertFile, ClientKeyFile: n.ClientKeyFile, ProxyURL: n.ProxyURL,
 	}
 	for _, cidr := range n.AllowCIDRs {
-		if prefix, err := netip.ParsePrefix(cidr); err == nil { // else it is a fault of the settings
+		if prefix, err := netip.ParsePrefix(cidr); err == nil { // checkCIDRs reports faults
 			c.AllowCIDRs = append(c.AllowCIDRs, prefix)
 		}
 	}
 	return c
 }
 
-// chat is the notifier as its sender takes it.
+// chat returns the configuration of the notifier's chat sender.
 func (n *notifierSettings) chat() chat.Config {
 	return chat.Config{Name: n.Name, URL: n.URL, Language: n.Language, Config: n.transport()}
 }
 
-// minToken is the least number of characters of a token.
+// minToken is the shortest token, in bytes.
 const minToken = 16
 
-// checkToken returns why value cannot be a token: it has to fit into a header.
+// checkToken returns why value cannot be a token: too short, or not valid in a header.
 func checkToken(value string) error {
 	if len(value) < minToken {
 		return fmt.Errorf("want at least %d characters, such as 32 random ones", minToken)
 	}
 	if !httpguts.ValidHeaderFieldValue(value) {
-		return errors.New("has a line's end or another character that no header can have: want one line of text")
+		return errors.New("has a line break or another character that is not allowed in a header: want one line of text")
 	}
 	return nil
 }
 
-// tokens are the API's tokens.
+// tokens returns the API's tokens.
 func (s *settings) tokens() ([]web.Token, error) {
 	var all []web.Token
 	for _, t := range s.HTTP.Tokens {
@@ -183,7 +177,7 @@ func (s *settings) tokens() ([]web.Token, error) {
 	return all, nil
 }
 
-// buildInfo is the metric with the version.
+// buildInfo returns the metric with the version.
 func buildInfo() prometheus.Collector {
 	release, commit := build()
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pushwatch_build_info", Help: "Always 1; its labels are the version, the commit and the Go version."}, []string{"version", "commit", "go"})
