@@ -21,6 +21,12 @@ func newDelivery() *cobra.Command {
 	return newClient("delivery", "List, show and retry deliveries of a running daemon", deliveryList, deliveryShow, deliveryRetry)
 }
 
+const deliveryHeading = "DELIVERY\tNOTIFIER\tSTATE\tMADE\tATTEMPTS\tTYPE\tSUBJECT\tWAITS FOR\tLAST ERROR"
+
+func deliveryRow(d api.Delivery) string {
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s", d.ID, d.Notifier, d.State, ago(&d.CreatedAt), d.Attempts, d.Type, d.Subject, short(d.WaitsFor), short(d.LastError))
+}
+
 func deliveryList(c *client) *cobra.Command {
 	var state, notifier, event string
 	var limit int
@@ -34,9 +40,7 @@ func deliveryList(c *client) *cobra.Command {
 					query.Set(name, value)
 				}
 			}
-			return list(cmd.Context(), c, "/v1/deliveries", "deliveries", query, limit, "DELIVERY\tNOTIFIER\tSTATE\tMADE\tATTEMPTS\tTYPE\tSUBJECT\tLAST ERROR", func(d api.Delivery) string {
-				return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s", d.ID, d.Notifier, d.State, ago(&d.CreatedAt), d.Attempts, d.Type, d.Subject, short(d.LastError))
-			})
+			return list(cmd.Context(), c, "/v1/deliveries", "deliveries", query, limit, deliveryHeading, deliveryRow)
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", "", "only those in this `STATE`: pending, delivered, dead")

@@ -29,14 +29,14 @@ request.`,
 			if err != nil {
 				return usagef("SDK_APP_ID = %q: want a number, such as 1400000001", args[0])
 			}
-			return query(cmd.Context(), file, watcher.Key{SDKAppID: app, TaskID: args[1]}, cmd.OutOrStdout())
+			return query(cmd.Context(), file, watcher.Key{SDKAppID: app, TaskID: args[1]}, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	configFlag(cmd, &file)
 	return cmd
 }
 
-func query(ctx context.Context, file string, key watcher.Key, out io.Writer) error {
+func query(ctx context.Context, file string, key watcher.Key, out, errs io.Writer) error {
 	s, _, err := readSettings(file)
 	if err != nil {
 		return err
@@ -48,7 +48,11 @@ func query(ctx context.Context, file string, key watcher.Key, out io.Writer) err
 	if i < 0 {
 		return usagef("application %d belongs to no account in %s: add it to the sdk_app_ids of one", key.SDKAppID, file)
 	}
-	cloud, err := s.Accounts[i].cloud(s.Accounts[i].client())
+	config := s.Accounts[i].client()
+	config.CountUnreadable = func(field string) {
+		fmt.Fprintf(errs, "%s in the answer cannot be read: shown as null\n", field)
+	}
+	cloud, err := s.Accounts[i].cloud(config)
 	if err != nil {
 		return err
 	}
