@@ -179,7 +179,7 @@ func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, r
 	failure, _ := s.outages.Failure(t.Key)
 	alone := !failure.Alone.IsZero() // then no breaker keeps it from being polled again at once
 	switch {
-	case failure.Blind && s.outages.Visible(t.Key):
+	case failure.Blind && s.outages.Visible(t.Key.SDKAppID):
 		why := watcher.PollError{Code: reason.Code, Message: reason.Message, Since: failure.Since}
 		b := blackout{At: now, Alone: failure.Alone, Error: why}
 		next, events := b.apply(rules, t.brief(now))

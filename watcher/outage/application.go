@@ -6,26 +6,25 @@ import (
 	"pushwatch/watcher"
 )
 
-// An application is one of an account's, some of whose recent polls told nothing: the
-// service refuses them, or it fails or hangs in a way that does not tell whose fault
-// that is.
+// An application is the record of an application whose recent polls failed. One without
+// failures has none.
 type application struct {
 	breaker  breaker
-	trouble  int  // grows with each poll that told nothing, falls with each that did
-	isolated bool // its tasks are kept apart from those of others
-	suspect  bool // it failed when the account was last taken to fail, and has not answered since
+	trouble  int  // rises with each failure, falls with each success
+	isolated bool // its tasks have a schedule of their own
+	suspect  bool // it failed when the account's breaker last opened, and has not succeeded since
 }
 
 const (
-	// An application is isolated with mostTrouble, which so many failures in a row make
-	// as open the breaker, and until it has none. A failure outweighs four answers: one
-	// that fails more often than every fifth time stays isolated.
-	mostTrouble = transientThreshold * failureTrouble
+	// maxTrouble isolates an application until its trouble is 0 again. As many failures in
+	// a row reach it as open the breaker. A failure outweighs four successes, so that an
+	// application whose polls fail more often than one in five stays isolated.
+	maxTrouble = transientThreshold * failureTrouble
 
 	failureTrouble = 4
 )
 
-// application returns the record of an application that failed.
+// application returns the record of an application that fails.
 func (t *Tracker) application(id int64) *application {
 	x := t.failing[id]
 	if x == nil {
@@ -35,16 +34,16 @@ func (t *Tracker) application(id int64) *application {
 	return x
 }
 
-// recordFailure records a failure of an application's own.
+// recordFailure records a failure that lies with the application.
 func (t *Tracker) recordFailure(changes *transitions, now time.Time, id int64, fault *watcher.CloudError) {
 	x := t.application(id)
 	if fault.Kind == watcher.DeniedApplication && !x.breaker.open() {
 		x.breaker.threshold = deniedThreshold
 		x.breaker.failures = min(x.breaker.failures, deniedThreshold-1) // below the threshold, so that this failure opens it
 	}
-	x.trouble = max(x.trouble, min(x.trouble+failureTrouble, mostTrouble))
+	x.trouble = max(x.trouble, min(x.trouble+failureTrouble, maxTrouble))
 	opened := x.breaker.recordFailure(now, fault)
-	if !x.isolated && (opened || x.trouble >= mostTrouble) {
+	if !x.isolated && (opened || x.trouble >= maxTrouble) {
 		x.isolated = true
 		changes.add(Transition{Kind: Isolated, Level: Application, SDKAppID: id, Cause: fault, Tasks: t.live[id]})
 	}
@@ -53,9 +52,9 @@ func (t *Tracker) recordFailure(changes *transitions, now time.Time, id int64, f
 	}
 }
 
-// recordSuccess records that a poll of an application told something. That may have been
-// luck, so it stays isolated for a while; and where it could not be observed at all,
-// until about each of its tasks had a turn: those have waited for so long that together
+// recordSuccess records a success of an application. One success may be luck, so the
+// application stays isolated for a while. After its breaker closes it stays isolated until
+// about each of its tasks was polled: they are all overdue, and in the shared schedule
 // they would go before all others.
 func (t *Tracker) recordSuccess(changes *transitions, id int64) {
 	x := t.failing[id]
@@ -76,30 +75,29 @@ func (t *Tracker) recordSuccess(changes *transitions, id int64) {
 	}
 }
 
-// Isolated reports whether the tasks of an application are to be kept apart.
+// Isolated reports whether an application is isolated.
 func (t *Tracker) Isolated(id int64) bool {
 	x := t.failing[id]
 	return x != nil && x.isolated
 }
 
-// Suspect reports whether an application failed when the account was last taken to fail,
-// and has not answered since.
+// Suspect reports whether an application failed when the account's breaker last opened,
+// and has not succeeded since.
 func (t *Tracker) Suspect(id int64) bool {
 	x := t.failing[id]
 	return x != nil && x.suspect
 }
 
-// A Permission says whether a poll may go to an account or an application.
+// A Permission is what a breaker allows.
 type Permission struct {
-	Open bool      // only a probe may
-	At   time.Time // when that may go; of what is not Open: at once
+	Open bool      // only probes are allowed
+	At   time.Time // when the next poll or probe is
 }
 
-// Permission returns whether polls may go to the account.
+// Permission returns what the account's breaker allows.
 func (t *Tracker) Permission(now time.Time) Permission { return t.breaker.permission(now) }
 
-// ApplicationPermission returns whether polls may go to one of its applications, as far
-// as that depends on the application.
+// ApplicationPermission returns what an application's breaker allows.
 func (t *Tracker) ApplicationPermission(now time.Time, id int64) Permission {
 	if x := t.failing[id]; x != nil {
 		return x.breaker.permission(now)
@@ -107,19 +105,19 @@ func (t *Tracker) ApplicationPermission(now time.Time, id int64) Permission {
 	return Permission{At: now}
 }
 
-// Sent records that a poll goes out to a task of an application, which counts as the
-// probe of its breaker where that is open.
+// Sent records that a poll of an application is sent. While the application's breaker is
+// open, it is the probe.
 func (t *Tracker) Sent(id int64) {
 	if x := t.failing[id]; x != nil {
 		x.breaker.sent()
 	}
 }
 
-// Probed records that a poll goes out as the probe of the account.
+// Probed records that the account's probe is sent.
 func (t *Tracker) Probed() { t.breaker.sent() }
 
-// Dropped records that a poll of a task of an application did not reach the service,
-// and says nothing of it: what was a probe can be made again at once.
+// Dropped records that a poll of an application did not reach the service. A probe can be
+// sent again at once.
 func (t *Tracker) Dropped(id int64) {
 	t.breaker.probing = false
 	if x := t.failing[id]; x != nil {

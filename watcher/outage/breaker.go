@@ -8,31 +8,28 @@ import (
 	"pushwatch/watcher"
 )
 
-// A breaker keeps polls from being spent on what cannot be observed: a whole
-// account, or one application of it. It opens after some failures in a row, lets
-// single probes through at growing intervals, and closes at the first answer.
+// A breaker limits the polls of an account or application that fails. It opens after
+// threshold failures in a row, allows single probes at growing intervals, and closes at the
+// first success.
 type breaker struct {
 	threshold int // failures in a row that open it
 	failures  int
 	intervals *backoff.ExponentialBackOff
-	probeAt   time.Time // when the next probe may go; of an open breaker
+	probeAt   time.Time // when an open breaker allows the next probe
 	probing   bool      // a probe is under way
 	cause     *watcher.CloudError
 }
 
 const (
-	// transientThreshold failures in a row, of any tasks, make an outage of the account
-	// or of an application.
 	transientThreshold = 5
-	// deniedThreshold refusals in a row make a refusal of the whole.
-	deniedThreshold = 2
+	deniedThreshold    = 2 // once access to an application is denied
 
-	// FirstProbe is the least time between probes: at most two a second. With a
+	// FirstProbe is the shortest interval between probes. The longest is lastProbe: with a
 	// request's timeout, the service is probed at least every 15 s or so.
 	FirstProbe = 500 * time.Millisecond
 	lastProbe  = 10 * time.Second
-	// probeJitter keeps the probes of many accounts apart.
-	probeJitter = 0.2
+
+	probeJitter = 0.2 // spreads the probes of many accounts
 )
 
 func newBreaker(threshold int) *breaker {
@@ -47,7 +44,6 @@ func newBreaker(threshold int) *breaker {
 
 func (b *breaker) open() bool { return b.failures >= b.threshold }
 
-// permission returns whether a poll may go, and from when on.
 func (b *breaker) permission(now time.Time) Permission {
 	switch {
 	case !b.open():
@@ -59,10 +55,10 @@ func (b *breaker) permission(now time.Time) Permission {
 	}
 }
 
-// sent records that a poll goes out: while open, it is the probe.
+// sent records that a poll is sent. While the breaker is open, it is the probe.
 func (b *breaker) sent() { b.probing = b.open() }
 
-// recordFailure counts a failure, and reports whether it opened the breaker.
+// recordFailure records a failure and reports whether it opened the breaker.
 func (b *breaker) recordFailure(now time.Time, cause *watcher.CloudError) bool {
 	wasOpen, probe := b.open(), b.probing
 	b.failures++
@@ -74,14 +70,15 @@ func (b *breaker) recordFailure(now time.Time, cause *watcher.CloudError) bool {
 	return b.open() && !wasOpen
 }
 
-// recordNothing records a poll that told nothing of what the breaker stands for.
+// recordNothing records a poll that is neither a success nor a failure of the breaker's
+// level. If it was the probe, another follows.
 func (b *breaker) recordNothing(now time.Time) {
 	if b.probing {
 		b.probing, b.probeAt = false, now.Add(b.intervals.NextBackOff())
 	}
 }
 
-// recordSuccess records an answer, and reports whether it closed the breaker.
+// recordSuccess records a success and reports whether it closed the breaker.
 func (b *breaker) recordSuccess() bool {
 	wasOpen := b.open()
 	b.failures, b.probing, b.cause = 0, false, nil

@@ -7,29 +7,29 @@ import (
 	"pushwatch/watcher"
 )
 
-// A push is one whose recent polls told nothing. One that never failed, or was observed
-// since, has no record.
+// A push is the record of a push that fails: its latest polls observed nothing. The next
+// observation ends it.
 type push struct {
-	since  time.Time           // of the first of these polls
-	polled time.Time           // and of the newest
-	cause  *watcher.CloudError // of the newest
+	since  time.Time           // first failed poll
+	polled time.Time           // latest failed poll
+	cause  *watcher.CloudError // of the latest
 
-	// alone is since when the push is known to fail by itself: when another push of its
-	// application was first observed while this one failed. Zero: the fault may be its
+	// alone is when the push was first known to fail by itself: when another push of its
+	// application was observed while this one failed. Zero: the fault may be its
 	// application's.
 	alone     time.Time
-	confirmed bool // it failed again since then
+	confirmed bool // it failed again after alone
 	reported  bool // as blind
 }
 
 // An appFailures counts the failing pushes of one application.
 type appFailures struct {
 	count int
-	fresh []*push // those that failed since a push of the application was last observed
+	fresh []*push // those not known to fail by themselves
 }
 
-// recordPush records that a poll of a push told nothing. It reports whether the push is
-// known to fail by itself, so that the failure says nothing of its application or account.
+// recordPush records a failed poll of a push. It reports whether the push is known to fail
+// by itself, so that the failure does not count for its application or account.
 func (t *Tracker) recordPush(now time.Time, key watcher.Key, fault *watcher.CloudError) (p *push, byItself bool) {
 	p = t.pushes[key]
 	if p == nil {
@@ -49,8 +49,8 @@ func (t *Tracker) recordPush(now time.Time, key watcher.Key, fault *watcher.Clou
 	return p, byItself
 }
 
-// observePush records that a push was observed: what fails in its application beside it
-// fails by itself.
+// observePush records that a push was observed. Pushes of its application that fail
+// meanwhile fail by themselves.
 func (t *Tracker) observePush(now time.Time, key watcher.Key) {
 	t.forgetPush(key)
 	f := t.failures[key.SDKAppID]
@@ -63,9 +63,9 @@ func (t *Tracker) observePush(now time.Time, key watcher.Key) {
 	f.fresh = nil
 }
 
-// restartPushes starts the count again of how long pushes fail by themselves, where their
-// account or application was reported as blind until now: nothing was learnt
-// of them, and the report covers them. It is called when a push of app is observed.
+// restartPushes sets alone to now for the pushes whose account or application was reported
+// as blind until now: that report covers the time before. It is called when a push of app
+// is observed.
 func (t *Tracker) restartPushes(now time.Time, app int64) {
 	whole, v := t.account.reported, t.applications[app]
 	if !whole && (v == nil || !v.reported) {
@@ -95,17 +95,16 @@ func (t *Tracker) forgetPush(key watcher.Key) {
 	}
 }
 
-// drop takes a push from the fresh ones.
 func (f *appFailures) drop(p *push) {
 	if i := slices.Index(f.fresh, p); i >= 0 {
 		f.fresh = slices.Delete(f.fresh, i, i+1)
 	}
 }
 
-// reportPush adds the transition that reports a push as blind: when it has failed by
-// itself for long enough, and only while its application and account are visible.
+// reportPush reports a push as blind once it has failed by itself for blindAfter, and only
+// while its application and account are visible.
 func (t *Tracker) reportPush(changes *transitions, now time.Time, key watcher.Key, p *push) {
-	if p.reported || !p.confirmed || now.Sub(p.alone) < t.blindAfter || !t.visible(key.SDKAppID) {
+	if p.reported || !p.confirmed || now.Sub(p.alone) < t.blindAfter || !t.Visible(key.SDKAppID) {
 		return
 	}
 	p.reported = true
@@ -113,23 +112,16 @@ func (t *Tracker) reportPush(changes *transitions, now time.Time, key watcher.Ke
 	changes.add(Transition{Kind: Blind, Level: Push, SDKAppID: key.SDKAppID, Key: key, Cause: p.cause, Since: p.since, Tasks: 1})
 }
 
-// visible reports whether an application and its account can be observed.
-func (t *Tracker) visible(app int64) bool {
-	v := t.applications[app]
-	return t.account.failing.IsZero() && (v == nil || v.failing.IsZero())
-}
-
-// A Failure is what is known of a push whose recent polls told nothing.
+// A Failure describes a push that fails: its latest polls observed nothing.
 type Failure struct {
-	Since  time.Time           // of the first of these polls
-	Polled time.Time           // and of the newest
-	Cause  *watcher.CloudError // of the newest; nil where that was before this process began
+	Since  time.Time           // first failed poll
+	Polled time.Time           // latest failed poll
+	Cause  *watcher.CloudError // of the latest; nil: this process has not polled it yet
 	Blind  bool                // it was reported as blind by itself
 	Alone  time.Time           // since when it is known to fail by itself; zero: it is not
 }
 
-// Failure returns what is known of a push whose recent polls told nothing; false: it was
-// observed, or not polled yet.
+// Failure returns the failure of a push; false if the push does not fail.
 func (t *Tracker) Failure(key watcher.Key) (Failure, bool) {
 	p := t.pushes[key]
 	if p == nil {
@@ -144,11 +136,14 @@ func (t *Tracker) BlindAfter() time.Duration { return t.blindAfter }
 // BlindPushes returns how many pushes are blind by themselves.
 func (t *Tracker) BlindPushes() int { return t.blindPushes }
 
-// Visible reports whether the application of a push, and its account, can be observed.
-func (t *Tracker) Visible(key watcher.Key) bool { return t.visible(key.SDKAppID) }
+// Visible reports whether an application and its account are visible.
+func (t *Tracker) Visible(app int64) bool {
+	v := t.applications[app]
+	return t.account.failing.IsZero() && (v == nil || v.failing.IsZero())
+}
 
-// RestorePush records that a push, whose polls tell nothing since a time, was reported as
-// blind before this process began.
+// RestorePush records that an earlier process reported a push as blind, whose polls have
+// failed since the given time.
 func (t *Tracker) RestorePush(key watcher.Key, since, now time.Time) {
 	p, _ := t.recordPush(since, key, nil)
 	if p.reported {

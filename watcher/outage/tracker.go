@@ -1,40 +1,35 @@
-// Package outage knows what cannot be observed: a whole account, one of its
-// applications, or a single push. It decides from the results of polls at which of
-// these levels a failure lies.
+// Package outage tracks what cannot be observed: an account, one of its applications, or a
+// single push. It decides from the results of polls at which of these levels a failure lies.
 //
-// It is pure: it reads no clock, waits for nothing, takes no lock and logs nothing.
-// Each call returns the [Transition]s that it caused, for the caller to log, to
-// announce and to act on; the caller never lets two goroutines call it at once.
+// It is pure: no clock, lock or log. Each call returns the [Transition]s that it caused, for
+// the caller to log, announce and act on. Calls must not be concurrent.
 //
 // # Levels
 //
-// A failure counts at the lowest level that explains it, and moves up when all below
-// share it. A push that fails while another push of its application is observed fails by
-// itself: its failures count for nothing else, so that it never opens a breaker over its
-// neighbours.
+// A poll succeeds if it observes the push, and fails otherwise. A failure counts at the
+// lowest level that explains it, and moves up when all below share it. A push that fails
+// while another push of its application is observed fails by itself: its failures do not
+// count for its application, so that it never opens a breaker over its neighbours.
 //
 // # Breakers
 //
-// The account and each application that fails have a breaker, which keeps polls from
-// being spent on what does not answer. A failure that says nothing of whose fault it is
-// counts for the account, until it shows that only one application fails.
+// The account and each failing application have a breaker, which saves the polls of what
+// does not answer. A failure whose level is not known counts for the account, until it
+// shows that only one application fails.
 //
 // # Isolation
 //
-// What fails must not take from its neighbours what it does not use well: a request
-// that hangs holds its slot of the limiter six times as long as one that is answered
-// at once, and a task of which nothing is learnt becomes ever more urgent. So an
-// application that fails often is isolated: its tasks wait in a schedule of their own,
-// and its requests hold no more of the limiter's slots than it has of the tasks. To the
-// others it is then as if it were well. While its breaker is open it has single probes
-// alone, and the others have its slots too.
+// A failing application is a noisy neighbour: a request that hangs holds its slot of the
+// limiter six times as long as one that is answered at once, and tasks that are not
+// observed become ever more urgent. So an application that fails often is isolated: its
+// tasks have a schedule of their own, and its share of the limiter's slots is its share of
+// the tasks. While its breaker is open it gets single probes, and the others use its slots.
 //
 // # Visibility
 //
-// Each level becomes invisible with the first poll that tells nothing after one that
-// did, and visible with the first that tells something again. One that was invisible
-// for long enough is blind, which is reported once, and so is its end: one transition
-// each, however many tasks it concerns.
+// A level is invisible from the first failure after a success until the next success. One
+// that is invisible for the time given to [New] is blind. Its beginning and its end are
+// reported by one transition each, however many tasks it has.
 package outage
 
 import (
@@ -43,27 +38,21 @@ import (
 	"pushwatch/watcher"
 )
 
-// A Kind says what a [Transition] changes.
+// A Kind is what happened at a [Level].
 type Kind int
 
+// The kinds of transitions.
 const (
-	// Opened: what the transition concerns is polled by single probes from now on.
-	Opened Kind = iota
-	// Closed: it answers again and is polled as before.
-	Closed
-	// Isolated: the application's tasks are to be kept apart from those of others.
-	Isolated
-	// Rejoined: they are not any more.
-	Rejoined
-	// QuotaUsed: others use the account's quota.
-	QuotaUsed
-	// Blind: it was invisible for so long that this is to be reported.
-	Blind
-	// Sighted: what was reported as blind is visible again.
-	Sighted
+	Opened    Kind = iota // the breaker opened: only probes are sent
+	Closed                // the breaker closed
+	Isolated              // the application's tasks need a schedule of their own
+	Rejoined              // the application is no longer isolated
+	QuotaUsed             // others use the account's quota
+	Blind                 // it was invisible for long enough to be reported
+	Sighted               // it was reported as blind and is visible again
 )
 
-// A Level is what a transition concerns.
+// A Level is where a failure lies.
 type Level int
 
 const (
@@ -83,15 +72,15 @@ func (l Level) String() string {
 	}
 }
 
-// A Transition is a change that the caller should know of.
+// A Transition is a change that the caller must handle.
 type Transition struct {
 	Kind     Kind
 	Level    Level
 	SDKAppID int64               // of an application
 	Key      watcher.Key         // of a push
-	Cause    *watcher.CloudError // why it cannot be observed, or could not; nil where that is not known
-	Since    time.Time           // of Blind and Sighted: since when it was invisible
-	Tasks    int                 // live tasks that it concerns
+	Cause    *watcher.CloudError // latest failure; nil: not known
+	Since    time.Time           // when it became invisible; Blind and Sighted only
+	Tasks    int                 // live tasks at this level
 }
 
 // A Tracker tracks the outages of one account. Make it with [New].
@@ -99,29 +88,29 @@ type Tracker struct {
 	blindAfter time.Duration
 
 	breaker breaker // of the account
-	first   culprit // who failed first of the failures in a row that it counts
+	first   culprit // of the first of the failures that the breaker counts
 
-	live    map[int64]int          // live tasks of each application
-	tasks   int                    // of all
-	failing map[int64]*application // those that failed recently
+	live    map[int64]int // live tasks by application
+	tasks   int           // all live tasks
+	failing map[int64]*application
 
 	account      visibility
-	applications map[int64]*visibility // one that never failed has none
+	applications map[int64]*visibility // missing: visible
 
-	pushes      map[watcher.Key]*push  // those that fail
-	failures    map[int64]*appFailures // of applications with such a push
-	blindPushes int                    // those that were reported as blind
+	pushes      map[watcher.Key]*push // the failing ones
+	failures    map[int64]*appFailures
+	blindPushes int // pushes reported as blind
 }
 
-// A culprit is who may be to blame for failures that do not tell whose fault they are:
-// one application, or those that failed together before and have not answered since.
+// A culprit is who may cause failures whose level is not known: one application, or all
+// suspects together.
 type culprit struct {
 	suspects bool
-	sdkAppID int64 // where it is not the suspects
+	sdkAppID int64 // 0: the suspects
 }
 
-// New returns a tracker of an account that can be observed. blindAfter is how long a
-// level is invisible before it is reported as blind.
+// New returns a tracker of a visible account. A level that is invisible for blindAfter is
+// reported as blind.
 func New(blindAfter time.Duration) *Tracker {
 	return &Tracker{
 		blindAfter: blindAfter, breaker: *newBreaker(transientThreshold),
@@ -130,13 +119,13 @@ func New(blindAfter time.Duration) *Tracker {
 	}
 }
 
-// Add counts a live task.
+// Add adds a live task.
 func (t *Tracker) Add(key watcher.Key) {
 	t.tasks++
 	t.live[key.SDKAppID]++
 }
 
-// Remove counts one less.
+// Remove removes a live task.
 func (t *Tracker) Remove(key watcher.Key) {
 	t.forgetPush(key)
 	t.tasks--
@@ -148,8 +137,7 @@ func (t *Tracker) Remove(key watcher.Key) {
 // Live returns how many live tasks an application has.
 func (t *Tracker) Live(sdkAppID int64) int { return t.live[sdkAppID] }
 
-// Record takes what came of a poll of a task: nil where its answer is an observation,
-// else why it tells nothing of the task.
+// Record records the result of a poll: nil for an observation, else why there is none.
 func (t *Tracker) Record(now time.Time, key watcher.Key, fault *watcher.CloudError) []Transition {
 	app := key.SDKAppID
 	var changes transitions
@@ -184,28 +172,29 @@ func (t *Tracker) Record(now time.Time, key watcher.Key, fault *watcher.CloudErr
 	return changes
 }
 
-// endProbe records that what may have been a probe of an application told nothing of it.
+// endProbe ends a probe of an application that neither succeeded nor failed.
 func (t *Tracker) endProbe(now time.Time, app int64) {
 	if x := t.failing[app]; x != nil {
 		x.breaker.recordNothing(now)
 	}
 }
 
-// recordAnswer records that the service answers.
+// recordAnswer records that the service answered, which closes the account's breaker.
 func (t *Tracker) recordAnswer(changes *transitions) {
 	if cause := t.breaker.cause; t.breaker.recordSuccess() {
 		changes.add(Transition{Kind: Closed, Level: Account, Cause: cause, Tasks: t.tasks})
 	}
 }
 
-// recordUnexplained records a poll of an application that told nothing, for a reason
-// that lies with the whole account or that nobody knows. It is taken to be the account's
-// if so many in a row failed, the last of another application than the first, or if there
-// is no other that does not fail on its own.
+// recordUnexplained records a failure whose level is not known, or that lies with the
+// account. It counts for the account's breaker. The last failure before that opens must be
+// of another application than the first, unless no other application works: else it counts
+// for its application.
 //
-// Those that failed then are suspect until they answer: for if another answers a probe,
-// the fault may have been theirs. So when they fail together once more, and no other
-// does, that counts for each of them.
+// When the account's breaker opens, the applications that failed become suspects until
+// they succeed: if another application answers the probe, the fault may have been theirs.
+// The suspects then count as one culprit, so that the next outage which only they share
+// counts for each of them.
 func (t *Tracker) recordUnexplained(changes *transitions, now time.Time, app int64, fault *watcher.CloudError) {
 	x := t.application(app)
 	if x.breaker.open() {
@@ -236,9 +225,9 @@ func (t *Tracker) recordUnexplained(changes *transitions, now time.Time, app int
 	}
 }
 
-// recordThrottled records a poll of an application that was refused for the quota. The
-// quota is the account's; but where one application is refused again and again while
-// others are not, it seems to be its own.
+// recordThrottled records that a poll of an application was throttled. The quota is the
+// account's, but an application that alone is throttled again and again seems to have its
+// own.
 func (t *Tracker) recordThrottled(changes *transitions, now time.Time, app int64, fault *watcher.CloudError) {
 	t.recordAnswer(changes)
 	x := t.failing[app]
@@ -251,8 +240,8 @@ func (t *Tracker) recordThrottled(changes *transitions, now time.Time, app int64
 	}
 }
 
-// others reports whether an application besides this one has live tasks and is not
-// known to fail, nor suspect as this one is.
+// others reports whether another application has live tasks, a closed breaker, and is not
+// a suspect as this one is.
 func (t *Tracker) others(app int64) bool {
 	this := t.failing[app]
 	suspect := this != nil && this.suspect
@@ -264,7 +253,7 @@ func (t *Tracker) others(app int64) bool {
 	return false
 }
 
-// transitions gathers what one call caused.
+// transitions are what one call caused.
 type transitions []Transition
 
 func (all *transitions) add(change Transition) { *all = append(*all, change) }

@@ -8,17 +8,16 @@ import (
 	"pushwatch/watcher"
 )
 
-// A visibility is what is known of whether a level can be observed. What was reported
-// as blind stays reported when its last live task goes, since it was not observed again:
-// when there is another task, the same outage goes on or ends.
+// A visibility says whether a level is visible. A reported outage stays open without live
+// tasks, until a push is observed.
 type visibility struct {
-	failing  time.Time           // since when no poll tells anything; zero: visible
-	cause    *watcher.CloudError // of the newest poll that told nothing
-	reported bool                // as blind, and not as sighted since
-	tasks    int                 // as many as were reported
+	failing  time.Time           // first failure since the last success; zero: visible
+	cause    *watcher.CloudError // latest failure
+	reported bool                // as blind, and not yet as sighted
+	tasks    int                 // live tasks when it was reported
 }
 
-// fail records a poll that told nothing.
+// fail records a failure.
 func (v *visibility) fail(now time.Time, cause *watcher.CloudError) {
 	if v.failing.IsZero() {
 		v.failing = now
@@ -26,7 +25,7 @@ func (v *visibility) fail(now time.Time, cause *watcher.CloudError) {
 	v.cause = cause
 }
 
-// lasts reports whether the outage has lasted so long.
+// lasts reports whether the level has been invisible for at least long.
 func (v *visibility) lasts(now time.Time, long time.Duration) bool {
 	return !v.failing.IsZero() && now.Sub(v.failing) >= long
 }
@@ -41,22 +40,21 @@ func (t *Tracker) visibilityOf(app int64) *visibility {
 	return v
 }
 
-// hide records that a poll of a task of app told nothing: because of the application,
-// or because of the whole account.
+// hide records a failure that lies with the application or the account.
 func (t *Tracker) hide(now time.Time, app int64, cause *watcher.CloudError) {
 	if cause.Kind != watcher.DeniedApplication {
 		t.account.fail(now, cause)
 	}
-	t.visibilityOf(app).fail(now, cause) // the others may do better
+	t.visibilityOf(app).fail(now, cause)
 }
 
-// observe records that a poll of a task of app told something.
+// observe records that a push of app was observed.
 func (t *Tracker) observe(changes *transitions, now time.Time, app int64) {
 	if whole := &t.account; !whole.failing.IsZero() {
-		// While all was invisible nothing was learnt of the other applications: theirs
-		// begins to count now. It goes on where it is older, unless all was invisible
-		// for long: one that fails alone hides the account again and again, until
-		// another answers.
+		// Failures of the other applications count from now on, since the account's outage
+		// covers the time before. An application's older outage goes on, unless the account
+		// was reported as blind: an application that fails alone makes the account invisible
+		// again and again, until another succeeds.
 		for other, v := range t.applications {
 			if other != app && !v.reported && !v.failing.IsZero() && (whole.reported || !v.failing.Before(whole.failing)) {
 				v.failing = now
@@ -71,8 +69,7 @@ func (t *Tracker) observe(changes *transitions, now time.Time, app int64) {
 	}
 }
 
-// see makes a level visible, and adds the transition that reports it where its outage
-// was reported.
+// see makes a level visible, and reports it if it was reported as blind.
 func (v *visibility) see(changes *transitions, change Transition) {
 	if v.reported {
 		change.Kind, change.Since, change.Tasks = Sighted, v.failing, v.tasks
@@ -81,9 +78,8 @@ func (v *visibility) see(changes *transitions, change Transition) {
 	*v = visibility{}
 }
 
-// Check returns the accounts and applications that have been invisible for long enough to
-// be reported. While the whole account is invisible its applications are not reported one
-// by one. A push is reported when it is polled: see [Tracker.Record].
+// Check reports the account or applications that have become blind. Applications are not
+// reported while the whole account is invisible. [Tracker.Record] reports pushes.
 func (t *Tracker) Check(now time.Time) []Transition {
 	var changes transitions
 	if t.account.lasts(now, t.blindAfter) && t.account.shared(t.unexplained()) {
@@ -101,12 +97,12 @@ func (t *Tracker) Check(now time.Time) []Transition {
 	return changes
 }
 
-// enough pushes that fail, or all that do not fail by themselves, show that the fault lies
-// at the level above them.
+// enough failing pushes show that the fault lies at the level above them, unless they fail
+// by themselves. All are enough where there are fewer.
 const enough = transientThreshold
 
-// shared reports whether so many pushes fail, of those that may show it, that the fault
-// lies at their common level. A refusal of access, or for the quota, says so itself.
+// shared reports whether the fault lies at the level of v: its cause says so, or enough of
+// its pushes fail.
 func (v *visibility) shared(failing, of int) bool {
 	if v.cause != nil {
 		switch v.cause.Kind {
@@ -117,8 +113,8 @@ func (v *visibility) shared(failing, of int) bool {
 	return failing >= min(enough, of)
 }
 
-// unexplainedOf returns how many pushes of an application fail and are not known to do so
-// by themselves, and how many live ones there are of which that could be said.
+// unexplainedOf counts the live pushes of an application that are not known to fail by
+// themselves, and those of them that fail.
 func (t *Tracker) unexplainedOf(app int64) (failing, of int) {
 	f := t.failures[app]
 	if f == nil {
@@ -127,8 +123,8 @@ func (t *Tracker) unexplainedOf(app int64) (failing, of int) {
 	return len(f.fresh), t.live[app] - (f.count - len(f.fresh))
 }
 
-// unexplained is likewise of the whole account. Failures of one application alone do not
-// count where there is another that may fail: it may only have been polled less recently.
+// unexplained is unexplainedOf all applications. If only one application fails and others
+// may just have been polled less recently, its failures do not count.
 func (t *Tracker) unexplained() (failing, of int) {
 	affected, others := 0, 0 // applications
 	for app := range t.live {
@@ -147,8 +143,8 @@ func (t *Tracker) unexplained() (failing, of int) {
 	return failing, of
 }
 
-// report adds the transition that reports a level as blind, once. Without a live task
-// nobody asks: then it counts as visible.
+// report reports a level as blind, once. A level without live tasks is not polled, and so
+// counts as visible.
 func (v *visibility) report(changes *transitions, change Transition, live int) {
 	switch {
 	case v.reported:
@@ -161,8 +157,8 @@ func (v *visibility) report(changes *transitions, change Transition, live int) {
 	}
 }
 
-// Restore records what was reported as blind before this process began, so that it is
-// reported as sighted and not as blind again.
+// Restore records what an earlier process reported as blind, so that the next report of it
+// is that it is sighted.
 func (t *Tracker) Restore(all []watcher.Blindness, now time.Time) {
 	for _, b := range all {
 		v := visibility{failing: watcher.Anchored(b.Since, now), reported: true, tasks: b.Tasks}
@@ -174,18 +170,17 @@ func (t *Tracker) Restore(all []watcher.Blindness, now time.Time) {
 	}
 }
 
-// An Outage is a level that cannot be observed now.
+// An Outage is an account or application that is invisible now.
 type Outage struct {
 	Level    Level
 	SDKAppID int64 // of an application
 	Since    time.Time
-	Cause    *watcher.CloudError // nil where that was before this process began
+	Cause    *watcher.CloudError // nil: this process has not polled it yet
 	Reported bool                // as blind
-	Tasks    int                 // live ones
+	Tasks    int                 // live tasks
 }
 
-// Outages returns what cannot be observed now, the account first. What has no live task
-// is left out, for nobody asks.
+// Outages returns what is invisible now and has live tasks, the account first.
 func (t *Tracker) Outages() []Outage {
 	var all []Outage
 	add := func(v *visibility, of Outage) {
