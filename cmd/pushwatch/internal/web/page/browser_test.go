@@ -72,9 +72,10 @@ func testBanner(t *testing.T, c *chrome) {
 		{"Slow", []string{"Polling all live pushes once takes 2 m"}, []watcher.AccountStatus{crowded}},
 		{"Slow", []string{"Account school", "Recent polls failed.", "AuthFailure"}, []watcher.AccountStatus{blindAccount("school", 0, 10*time.Second, false)}},
 		{"Partly blind", []string{"Application 1400000001 of account school", "AuthFailure.SecretIdNotFound"}, []watcher.AccountStatus{blindAccount("school", app, time.Hour, true)}},
-		{"Partly blind", []string{"Account school", "Last observation"}, []watcher.AccountStatus{blindAccount("school", 0, time.Hour, true), slow}},
+		{"Partly blind", []string{"Account school", "The last observation was at"}, []watcher.AccountStatus{blindAccount("school", 0, time.Hour, true), slow}},
+		{"Partly blind", []string{"Account college", "Status unknown for 244 of 366 live pushes."}, []watcher.AccountStatus{blindAccount("school", 0, time.Hour, true), blindAccount("college", app, time.Hour, true), slow}},
 		{"Partly blind", []string{"Account college", "The database fails"}, []watcher.AccountStatus{fine("school"), full}},
-		{"Blind", []string{"Since", "1 h ago", "The last observation was at", "Account school"}, []watcher.AccountStatus{blindAccount("school", 0, time.Hour, true)}},
+		{"Blind", []string{"Status unknown for 122 live pushes since", "1 h ago", "The last observation was at", "Account school"}, []watcher.AccountStatus{blindAccount("school", 0, time.Hour, true)}},
 		{"Watching no account", []string{"This process watches no account"}, nil},
 		{"All pushes visible", []string{"122 live pushes on 1 account"}, []watcher.AccountStatus{fine("school")}},
 	} {
@@ -358,7 +359,7 @@ func testActions(t *testing.T, c *chrome) {
 	if got := tb.text(".done"); !strings.Contains(got, "no longer watched") {
 		t.Errorf("Stop watching says %q", got)
 	}
-	tb.click(".aside form button")
+	tb.click("form[action='/signout'] button")
 	if got := tb.eval("location.pathname"); got != "/signin" {
 		t.Errorf("signed out, shown %v", got)
 	}

@@ -51,7 +51,7 @@ func wantedTexts(t *testing.T) []string {
 	var ids []string
 	inGo := regexp.MustCompile(`"((?:[a-z_]+\.)+[a-z_]+|live_pushes|accounts)"`)
 	inTemplate := regexp.MustCompile(`(?:t|say) "([a-z_.]+)"`)
-	sections := regexp.MustCompile(`^(unit|layout|time|nav|title|live|status|visibility|lead|reasons?|advice|delivery|delivery_lead|delivery_state|notifiers?|notifier_state|overview|account|chart|column|state|filter|labels|copy|pick|pages|list|tasks|register|task|field|value|events?|deliveries|attempt|signin|notice|fault|language)\.`)
+	sections := regexp.MustCompile(`^(unit|layout|time|event_type|nav|title|live|status|visibility|lead|reasons?|advice|delivery|delivery_lead|delivery_state|notifiers?|notifier_state|overview|account|chart|column|state|filter|labels|copy|pick|pages|list|tasks|register|task|field|value|events?|deliveries|attempt|signin|notice|fault|language)\.`)
 	for pattern, found := range map[string]*regexp.Regexp{"*.go": inGo, "templates/*.html": inTemplate} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
@@ -85,6 +85,9 @@ func wantedTexts(t *testing.T) []string {
 		if ids = append(ids, "notifier_state."+string(s)); s != notify.Active {
 			ids = append(ids, "delivery."+string(s))
 		}
+	}
+	for _, e := range watcher.EventTypes {
+		ids = append(ids, "event_type."+string(e))
 	}
 	for l := ok; l <= blind; l++ {
 		ids = append(ids, "visibility."+l.Class())

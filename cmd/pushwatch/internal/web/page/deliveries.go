@@ -19,6 +19,12 @@ type deliveryRow struct {
 // Tries is how many attempts there were since it was made or last replayed.
 func (d deliveryRow) Tries() int { return d.Record.Attempts }
 
+// Retries reports whether the time of another attempt is set. One that has passed does not
+// count: the delivery waits for something else.
+func (d deliveryRow) Retries() bool {
+	return d.State == notify.Pending && d.NextAttemptAt.After(time.Now())
+}
+
 // Link is the address of the task that the event is about; empty: it is about none.
 func (d deliveryRow) Link() string { return subjectLink(d.Subject) }
 
@@ -98,9 +104,11 @@ func (f deliveryFilter) columns() []column {
 		return other.address("")
 	}
 	header := func(id, name string) column { return f.Sort.header(id, name, address) }
+	attempts := header("column.attempts", "attempts")
+	attempts.Number = true
 	return []column{
 		{ID: "column.delivery"}, header("column.made", "made"), header("column.event", "event"), header("column.push", "push"), header("column.notifier", "notifier"),
-		header("column.state", "state"), header("column.attempts", "attempts"), {ID: "column.last_error"},
+		header("column.state", "state"), attempts, {ID: "column.last_error"},
 	}
 }
 

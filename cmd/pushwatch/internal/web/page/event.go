@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -82,6 +83,15 @@ func subjectName(subject string) string {
 	return subject
 }
 
+// typeName says in words what events of a type report; empty: it is no type.
+func (l *locale) typeName(t any) string {
+	id := "event_type." + fmt.Sprint(t)
+	if name := l.plain(id); name != id {
+		return name
+	}
+	return ""
+}
+
 // Class is the CSS class of the event: "bad", "odd", "good" or "plain".
 func (e event) Class() string { return eventClass(e.Type) }
 
@@ -124,7 +134,7 @@ func (e event) Detail() any {
 	case watcher.WatcherSighted, watcher.PushSighted:
 		return say("event.sighted", "Span", e.At.Sub(d.Since))
 	case watcher.DeliveryExhausted:
-		return say("event.exhausted", "Type", d.EventType, "Notifier", d.Notifier, "Error", d.LastError)
+		return say("event.exhausted", "Type", d.EventType, "Notifier", d.Notifier, "Error", foreign(d.LastError))
 	}
 	return nil
 }
@@ -157,14 +167,14 @@ func textOrNil(s string) any {
 	return s
 }
 
-func errorText(e *watcher.APIError) string {
+func errorText(e *watcher.APIError) foreign {
 	switch {
 	case e == nil:
 		return ""
 	case e.Message == "":
-		return e.Code
+		return foreign(e.Code)
 	}
-	return e.Code + ": " + e.Message
+	return foreign(e.Code + ": " + e.Message)
 }
 
 // value is what p points to, or zero.

@@ -180,8 +180,34 @@ func (l *locale) format(value any) template.HTML {
 		return template.HTML(l.span(v))
 	case time.Time:
 		return l.clock(v)
+	case since:
+		return l.text("time.since", "Time", time.Time(v), "Ago", l.ago(time.Time(v)))
+	case foreign:
+		return template.HTML(`<bdi lang="en">` + template.HTMLEscapeString(clean(string(v))) + "</bdi>")
 	}
 	return template.HTML("<bdi>" + template.HTMLEscapeString(clean(fmt.Sprint(value))) + "</bdi>")
+}
+
+// since is the time at which something began: it is shown with its age.
+type since time.Time
+
+// foreign is an error of TIW, of a receiver or of the system: it stays as it is, and is in
+// English as far as anybody knows.
+type foreign string
+
+// sentences joins texts. Not every language has a space between sentences. Empty texts are
+// left out.
+func (l *locale) sentences(parts ...template.HTML) (all template.HTML) {
+	for _, part := range parts {
+		switch {
+		case part == "":
+		case all == "":
+			all = part
+		default:
+			all = l.text("list.sentences", "First", all, "Then", part)
+		}
+	}
+	return all
 }
 
 // htmlTags are the tags in a text.
@@ -233,6 +259,14 @@ func (l *locale) ago(t time.Time) template.HTML {
 		text = l.text("time.ago", "Span", d.Truncate(time.Second))
 	}
 	return timeElement(t, text)
+}
+
+// due formats a time to come relative to now: "in 3 s" or, once it has passed, "now".
+func (l *locale) due(t time.Time) template.HTML {
+	if time.Until(t) < time.Second {
+		return timeElement(t, l.text("time.due"))
+	}
+	return l.ago(t)
 }
 
 // clock formats a time of day, with the date where that is not today.

@@ -83,7 +83,7 @@ func TestViews(t *testing.T) {
 		{"/tasks/1400000001/math-3b", []string{"Poll now", "push.exception", "it happened in the 8 s since", "PushStartTime", "unix seconds", "tic_push_user_880528_test1", "classroom", "room"}, "Reopen"},
 		{"/tasks/1400000001/physics-2a", []string{"Reopen", "EXCEPTION", "duration 47 m", "Planned end", "oncall"}, "Poll now"},
 		{"/tasks/1400000001/waiting", []string{"No event yet.", "None yet."}, "Reopen"},
-		{"/events", []string{"push.started", "music-4d", "+1, 2 in all"}, "watcher.blind</span>"},
+		{"/events", []string{"push.started", "music-4d", "1 new, 2 in all"}, "watcher.blind</span>"},
 		{"/events?type=push.failed", []string{"physics-2a"}, "music-4d"},
 		{"/deliveries", []string{"dlv_1_1", "math-3b"}, ""},
 		{"/notifiers", []string{"classroom", "https://classroom.example", "Pause", "active"}, "Send the failed deliveries"},

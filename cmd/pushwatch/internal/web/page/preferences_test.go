@@ -169,7 +169,7 @@ func TestBlindPushes(t *testing.T) {
 		path string
 		want []string
 	}{
-		{"/", []string{"Partly blind", "Status unknown for 1 push by itself", "3 are not observed yet.", "/tasks?account=school&state=blind", "push.abandoned"}},
+		{"/", []string{"Partly blind", "Status unknown for 1 push alone", "3 are not observed yet.", "/tasks?account=school&state=blind", "push.abandoned"}},
 		{"/tasks?state=blind", []string{"unclear", `<span class="state bad">blind</span>`}},
 		{"/tasks?state=abandoned", []string{"given-up", "not observed since", "InvalidParameter"}},
 		{"/tasks/" + blind.Key.String(), []string{"this push alone cannot be observed", "Polls fail since", "InvalidParameter", "202E⟩", "Check that the task id belongs to this application", "push.blind"}},

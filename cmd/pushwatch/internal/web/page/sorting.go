@@ -31,9 +31,10 @@ func (s sorting) String() string {
 
 // A column is the header of one.
 type column struct {
-	ID   string // of its name in the catalogue
-	Link string // sorts by it; empty: it does not sort
-	Sort string // "ascending" or "descending"; empty: the list is not sorted by it
+	ID     string // of its name in the catalogue
+	Link   string // sorts by it; empty: it does not sort
+	Sort   string // "ascending" or "descending"; empty: the list is not sorted by it
+	Number bool   // its values are numbers
 }
 
 // header is the header of a column by which a list can be sorted, or reversed where it is

@@ -32,10 +32,13 @@ func (t taskDetail) EndReason() any { return taskEndReason(t.Task) }
 
 // Advice is what to do where the polls of the task fail; zero: nothing.
 func (t taskDetail) Advice() message {
-	if t.PollError == nil || t.Memory.Blind == nil {
+	switch {
+	case t.PollError == nil:
 		return message{}
+	case t.Memory.Blind != nil:
+		return adviceFor(t.PollError.Code, say("advice.push"))
 	}
-	return adviceFor(t.PollError.Code, say("advice.push"))
+	return adviceFor(t.PollError.Code, say("advice.account"))
 }
 
 // A field is one field of an observation.

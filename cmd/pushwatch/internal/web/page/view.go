@@ -28,7 +28,10 @@ var viewNames = []string{
 func (s *site) parse(l *locale) views {
 	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"t": l.text, "say": say, "text": l.format, "plain": l.plain, "clean": clean,
-		"clock": l.clock, "precise": l.precise, "ago": l.ago, "span": l.span, "local": l.input,
+		"clock": l.clock, "precise": l.precise, "ago": l.ago, "due": l.due, "span": l.span, "local": l.input,
+		"typeName": l.typeName,
+		"strong":   func(text template.HTML) template.HTML { return "<strong>" + text + "</strong>" },
+		"foreign":  func(s string) template.HTML { return l.format(foreign(s)) }, "sentences": l.sentences,
 		"decimal": decimal, "count": count, "percent": percent, "some": some,
 		"asset": func(name string) string { return s.assets.paths[name] },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))

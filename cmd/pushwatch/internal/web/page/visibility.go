@@ -17,6 +17,7 @@ type visibility struct {
 	Live         int           // tasks
 	Staleness    time.Duration // age of the oldest observation of a live task
 	Waiting      int           // live tasks that were not observed yet
+	Blind        int           // live tasks whose status is not known
 	Since        time.Time     // when the oldest outage began; zero: there is none
 	LastObserved time.Time     // the newest observation of what is blind now; zero: none is known
 	Reasons      []reason      // the worst first
@@ -30,14 +31,25 @@ const maxReasons = 6
 type reason struct {
 	Level        level
 	Account      string
-	SDKAppID     int64 // 0: the whole account
-	What         message
+	SDKAppID     int64     // 0: the whole account
+	What         message   // with the time since when
 	Since        time.Time // zero: not known
 	LastObserved time.Time // zero: not known, or without meaning
 	Cause        *watcher.APIError
 	Tasks        int     // live ones that it concerns
 	Advice       message // what to do
 	Link         string  // address of what it concerns; empty: there is none
+}
+
+// One reports whether all that is not visible has one reason.
+func (v visibility) One() bool {
+	n := 0
+	for _, r := range v.Reasons {
+		if r.Level >= failing {
+			n++
+		}
+	}
+	return n == 1
 }
 
 // Word is the visibility in a few words.
@@ -93,7 +105,7 @@ func accountVisibility(a watcher.AccountStatus) visibility {
 	}
 	var reasons []reason
 	if !a.Unheard.IsZero() { // the rest of its status is as old
-		reasons = []reason{{Level: blind, What: say("reason.unwatched", "Process", a.Member), Since: a.Unheard, LastObserved: a.LastObserved, Tasks: v.Live, Advice: say("advice.unwatched")}}
+		reasons = []reason{{Level: blind, What: say("reason.unwatched", "Process", a.Member, "Since", since(a.Unheard)), Since: a.Unheard, LastObserved: a.LastObserved, Tasks: v.Live, Advice: say("advice.unwatched")}}
 	} else {
 		reasons = slices.Concat(storeReasons(a, v.Live), outageReasons(a), pushReasons(a), speedReasons(a, v.Live))
 	}
@@ -111,7 +123,7 @@ func storeReasons(a watcher.AccountStatus, live int) []reason {
 	if a.StoreFailed.IsZero() {
 		return nil
 	}
-	return []reason{{Level: blind, What: say("reason.store"), Since: a.StoreFailed, Tasks: live, Advice: say("advice.store")}}
+	return []reason{{Level: blind, What: say("reason.store", "Since", since(a.StoreFailed)), Since: a.StoreFailed, Tasks: live, Advice: say("advice.store")}}
 }
 
 // outageReasons says what of an account cannot be observed.
@@ -121,13 +133,12 @@ func outageReasons(a watcher.AccountStatus) (reasons []reason) {
 			continue // the outage of the whole account covers it
 		}
 		r := reason{SDKAppID: d.SDKAppID, Since: d.Since, LastObserved: d.LastObserved, Cause: d.Cause, Tasks: d.Tasks, Advice: outageAdvice(d)}
+		r.Level, r.What = blind, say("reason.unknown", "Pushes", say("live_pushes", "N", d.Tasks), "Since", since(d.Since))
 		switch {
 		case !d.Reported:
-			r.Level, r.What = warning, say("reason.polls_failed")
+			r.Level, r.What = warning, say("reason.polls_failed", "Since", since(d.Since))
 		case d.SDKAppID != 0:
-			r.Level, r.What = failing, say("reason.unknown")
-		default:
-			r.Level, r.What = blind, say("reason.unknown")
+			r.Level = failing
 		}
 		reasons = append(reasons, r)
 	}
@@ -182,7 +193,7 @@ func pushReasons(a watcher.AccountStatus) []reason {
 		return nil
 	}
 	return []reason{{
-		Level: failing, What: say("reason.pushes", "N", a.BlindPushes), Advice: say("advice.pushes"), Link: address("/tasks", "account", a.Name, "state", "blind"),
+		Level: failing, What: say("reason.pushes", "N", a.BlindPushes), Tasks: a.BlindPushes, Advice: say("advice.pushes"), Link: address("/tasks", "account", a.Name, "state", "blind"),
 	}}
 }
 
@@ -197,13 +208,14 @@ func speedReasons(a watcher.AccountStatus, live int) (reasons []reason) {
 	return reasons
 }
 
-// summarize puts the worst reasons first and takes the times of the outages from them.
+// summarize puts the worst reasons first, and sums up the outages among them.
 func (v *visibility) summarize() {
 	slices.SortStableFunc(v.Reasons, func(a, b reason) int { return cmp.Compare(b.Level, a.Level) })
 	for _, r := range v.Reasons {
 		if r.Level < failing {
 			continue
 		}
+		v.Blind = min(v.Blind+r.Tasks, v.Live)
 		if v.Since.IsZero() || !r.Since.IsZero() && r.Since.Before(v.Since) {
 			v.Since = r.Since
 		}
