@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify"
 	"pushwatch/notify/transport"
 	"pushwatch/notify/webhook"
@@ -107,7 +108,7 @@ const hostileProcess = "PUSHWATCH_TEST_HOSTILE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(hostileProcess) == "" {
-		os.Exit(m.Run())
+		storetest.Main(m)
 	}
 	urls := make(map[string]string)
 	for kind, answer := range hostile {
@@ -165,9 +166,8 @@ func senderTo(t testing.TB, url string, timeout time.Duration) notify.Sender {
 }
 
 // TestHostileReceivers has a healthy notifier beside all of the hostile ones: it
-// gets everything, and memory stays flat.
+// gets everything, and memory stays flat. It runs alone, for the heap is everybody's.
 func TestHostileReceivers(t *testing.T) {
-	t.Parallel()
 	notifiers, names, healthy := besideHostile(t, hostileURLs(t))
 	w := startWorld(t, notifiers...)
 	defer w.stop()

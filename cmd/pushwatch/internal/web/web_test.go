@@ -16,10 +16,13 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
 )
+
+func TestMain(m *testing.M) { storetest.Main(m) }
 
 // serve returns the API over a watcher with a database of its own, which owns no
 // account: what is registered waits.

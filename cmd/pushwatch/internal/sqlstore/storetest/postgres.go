@@ -21,16 +21,22 @@ import (
 )
 
 // Postgres returns the URL of a new, empty database on a PostgreSQL server that
-// this process starts for itself. The test is skipped where none is installed,
-// but fails there if the environment says CI=true.
+// this process starts for itself. The server of tests does not wait for the disk, on
+// which no test depends: what a killed process wrote, the kernel has. That of benchmarks
+// does. The test is skipped where none is installed, but fails there if the environment
+// says CI=true.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	bin := postgresBin(t)
-	server.once.Do(func() { server.err = server.create(bin) })
-	if server.err != nil {
-		t.Fatal(server.err)
+	s := &testServer
+	if _, measured := t.(*testing.B); measured {
+		s = &benchmarkServer
 	}
-	return server.database(t)
+	s.once.Do(func() { s.err = s.create(bin) })
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	return s.database(t)
 }
 
 // A PostgresServer is a server of one test, which can make it fail.
@@ -92,10 +98,14 @@ func (s *postgresServer) database(t testing.TB) string {
 	return s.url(name)
 }
 
-// server is the one that the process has.
-var server postgresServer
+// The servers that the process has.
+var (
+	testServer      = postgresServer{settings: "-c fsync=off -c full_page_writes=off -c max_connections=1000"}
+	benchmarkServer postgresServer
+)
 
 type postgresServer struct {
+	settings  string // on its command line
 	once      sync.Once
 	err       error          // why it did not start
 	folder    string         // its data and its socket
@@ -142,18 +152,18 @@ func postgresBin(t testing.TB) string {
 // serve runs a server until its input ends, which is when the process that holds
 // the other end is gone, however it went; then it leaves nothing behind. Until
 // then the lines of the input are orders.
-const serve = `bin=$1 folder=$2
-start() { "$bin/postgres" -D "$folder/data" -k "$folder" -h "" >>"$folder/log" 2>&1 </dev/null & }
+const serve = `bin=$1 folder=$2 settings=$3
+start() { "$bin/postgres" -D "$folder/data" -k "$folder" -h "" $settings >>"$folder/log" 2>&1 </dev/null & }
 crash() { kill -QUIT $! && wait; }
 start
 while read -r order; do "$order"; done
 crash
 rm -rf "$folder"`
 
-// create makes a server that listens on a socket in a folder of its own. It syncs
-// as servers do by default.
+// create makes a server that listens on a socket in a folder of its own. Without
+// settings it syncs as servers do by default.
 func (s *postgresServer) create(bin string) (err error) {
-	if s.folder, err = os.MkdirTemp("", "storetest-"); err != nil {
+	if s.folder, err = os.MkdirTemp(disk, "storetest-"); err != nil {
 		return err
 	}
 	attributes := &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is not for it
@@ -170,7 +180,7 @@ func (s *postgresServer) create(bin string) (err error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	s.shell = exec.Command("/bin/sh", "-c", serve, "sh", bin, s.folder)
+	s.shell = exec.Command("/bin/sh", "-c", serve, "sh", bin, s.folder, s.settings)
 	s.shell.SysProcAttr, s.shell.Dir = attributes, s.folder
 	if s.orders, err = s.shell.StdinPipe(); err != nil {
 		return err

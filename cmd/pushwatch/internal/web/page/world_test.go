@@ -12,12 +12,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/cmd/pushwatch/internal/web"
 	"pushwatch/cmd/pushwatch/internal/web/page"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
 )
+
+func TestMain(m *testing.M) { storetest.Main(m) }
 
 // app is the application of the tests.
 const app = 1400000001
