@@ -13,6 +13,7 @@ import (
 // TestAlive holds that only what keeps deliveries from being tried counts: no
 // failure, pause or silence of a notifier does.
 func TestAlive(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]func(context.Context, *notify.Delivery) error{
 		"idle":    nil,
 		"failing": func(context.Context, *notify.Delivery) error { return broken },
@@ -42,6 +43,7 @@ func TestAlive(t *testing.T) {
 
 // TestAliveStuck has a sender that does not end when its time is over.
 func TestAliveStuck(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		w := newWorld(t, to("n", &receiver{answer: func(context.Context, *notify.Delivery) error { <-release; return nil }}))

@@ -28,6 +28,7 @@ var waysToFail = map[string]error{
 // shorter than blind_after. What lasts is reported once, at the level where the fault lies,
 // and so is its end; what is shorter is not reported; no push ever seems to fail.
 func TestWhoIsBlind(t *testing.T) {
+	t.Parallel()
 	const pushes = 6 // of each of two applications
 	for _, c := range []struct {
 		who  string
@@ -112,6 +113,7 @@ func (s *scene) registerKeys(keys ...watcher.Key) {
 // each is reported once, its polls become rare, and the others are polled on. The
 // account's and the application's breakers stay closed but for the first moment.
 func TestUnreadablePushesDisturbNobody(t *testing.T) {
+	t.Parallel()
 	const bad, good = 14, 10
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(key watcher.Key, _ time.Time) (watcher.Push, error) {
 		if strings.HasPrefix(key.TaskID, "bad") {
@@ -167,6 +169,7 @@ func TestUnreadablePushesDisturbNobody(t *testing.T) {
 // TestOverdueWhileBlind has a push that is blind by itself run past its planned end: that
 // is reported by the clock, and so is its being abandoned. It can be reopened.
 func TestOverdueWhileBlind(t *testing.T) {
+	t.Parallel()
 	var bad time.Time
 	c := newCloud(5*time.Millisecond, 10*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
 		if key.TaskID == "bad" && at.After(bad) {
@@ -227,6 +230,7 @@ func TestOverdueWhileBlind(t *testing.T) {
 // meant for its application or its account: it is reported, and its polls take nothing from
 // the others meanwhile.
 func TestDeniedPushDisturbsNobody(t *testing.T) {
+	t.Parallel()
 	for name, kind := range map[string]watcher.Kind{"account": watcher.DeniedAccount, "application": watcher.DeniedApplication} {
 		t.Run(name, func(t *testing.T) {
 			bad := watcher.Key{SDKAppID: app, TaskID: "bad"}
@@ -273,6 +277,7 @@ func refusing(bad watcher.Key) *cloud {
 // TestRegisteredAgainWhileBlind has a push that is blind by itself removed and registered
 // again, by another process or while a poll is under way: its outage counts from there.
 func TestRegisteredAgainWhileBlind(t *testing.T) {
+	t.Parallel()
 	bad := watcher.Key{SDKAppID: app, TaskID: "bad"}
 	for name, again := range map[string]func(t *testing.T, s *scene) error{
 		"by another process": func(t *testing.T, s *scene) error {
@@ -336,6 +341,7 @@ func TestRegisteredAgainWhileBlind(t *testing.T) {
 // TestAmendWhileBlind gives a push that is blind by itself, and so is polled rarely,
 // another planned end: it is reported as overdue when that says so.
 func TestAmendWhileBlind(t *testing.T) {
+	t.Parallel()
 	bad := watcher.Key{SDKAppID: app, TaskID: "bad"}
 	var from time.Time
 	c := refusing(bad)

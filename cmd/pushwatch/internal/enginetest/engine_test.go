@@ -18,10 +18,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pushwatch/cmd/pushwatch/internal/sqlstore"
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
 )
+
+func TestMain(m *testing.M) { storetest.Main(m) }
 
 const app = 1400000001
 
@@ -262,6 +265,7 @@ func (s *scene) eventTypes(key watcher.Key) string {
 
 // TestWatchesAPush follows one push from its start to its stop.
 func TestWatchesAPush(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
 		switch age := at.Sub(began); {
@@ -299,6 +303,7 @@ func TestWatchesAPush(t *testing.T) {
 
 // TestQuota has more tasks than the limit allows to poll each second.
 func TestQuota(t *testing.T) {
+	t.Parallel()
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSHING"), nil })
 	run(t, c, func(t *testing.T, s *scene) {
 		keys := s.register(300, "class")
@@ -321,6 +326,7 @@ func TestQuota(t *testing.T) {
 
 // TestManyAtStart starts with 1,000 tasks that have not been polled for an hour.
 func TestManyAtStart(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "w.db")
 		c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSHING"), nil })
@@ -349,6 +355,7 @@ func TestManyAtStart(t *testing.T) {
 
 // TestHang has the service hang for 8 s.
 func TestHang(t *testing.T) {
+	t.Parallel()
 	var from, to time.Time
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
 		if at.After(from) && at.Before(to) {
@@ -380,6 +387,7 @@ func TestHang(t *testing.T) {
 // pushes stop. Nothing false is reported of any of them; the outage is reported once, and
 // once its end; then every stop is.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]error{
 		"refused":    &watcher.CloudError{Code: "network", Sent: watcher.Unsent},
 		"reset":      &watcher.CloudError{Code: "network", Sent: watcher.Unanswered},
@@ -441,6 +449,7 @@ func TestOutage(t *testing.T) {
 // TestBlindAcrossRestart has a process stop while the account is blind: the next
 // one does not tell of the same outage again, and tells its end.
 func TestBlindAcrossRestart(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "w.db")
 		down := true
@@ -469,6 +478,7 @@ func TestBlindAcrossRestart(t *testing.T) {
 
 // TestDeniedApplication has one of two applications refused for a minute.
 func TestDeniedApplication(t *testing.T) {
+	t.Parallel()
 	var from, to time.Time
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
 		if key.SDKAppID == other && at.After(from) && at.Before(to) {
@@ -525,6 +535,7 @@ func TestDeniedApplication(t *testing.T) {
 // TestRestart starts anew without a pause, as after a crash: the service must not
 // see more than the limit from both processes together.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "w.db")
 		c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSHING"), nil })
@@ -546,6 +557,7 @@ func TestRestart(t *testing.T) {
 // TestStale has a kept-open connection turn out to be closed: the request is
 // repeated at once, pays for it, and counts.
 func TestStale(t *testing.T) {
+	t.Parallel()
 	first := true
 	c := newCloud(0, 0, func(watcher.Key, time.Time) (watcher.Push, error) {
 		if first {
@@ -592,6 +604,7 @@ pushwatch_polls_total{account="school",result="transient"} 1
 // TestStoreFails has saves fail before and after their commit: each change is
 // reported once all the same.
 func TestStoreFails(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	c := newCloud(0, 0, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
 		if at.Sub(began) < 30*time.Second {
@@ -617,6 +630,7 @@ func TestStoreFails(t *testing.T) {
 
 // TestRemoveWhilePolled removes tasks at every moment of their polls.
 func TestRemoveWhilePolled(t *testing.T) {
+	t.Parallel()
 	c := newCloud(time.Second, 3*time.Second, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSHING"), nil })
 	run(t, c, func(t *testing.T, s *scene) {
 		keys := s.register(10, "class")
@@ -652,6 +666,7 @@ func TestRemoveWhilePolled(t *testing.T) {
 
 // TestRegisterFaults registers what can't be: nothing of it is taken.
 func TestRegisterFaults(t *testing.T) {
+	t.Parallel()
 	c := newCloud(0, 0, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSHING"), nil })
 	run(t, c, func(t *testing.T, s *scene) {
 		good := watcher.Registration{Key: watcher.Key{SDKAppID: app, TaskID: "good"}}

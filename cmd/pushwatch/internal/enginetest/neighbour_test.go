@@ -17,6 +17,7 @@ import (
 // of the other, which answers, are seen as soon as while all is well, but for those in
 // the moment when requests first hang.
 func TestFailingNeighbour(t *testing.T) {
+	t.Parallel()
 	well := neighbours(t, nil, 0)
 	for _, c := range []struct {
 		name  string
@@ -197,6 +198,7 @@ var doubtful = map[string]error{
 // of them from before and for longer. That is known as an outage of the whole account at
 // once, and is over for the others as soon as the service answers again.
 func TestOutageOfManyApplications(t *testing.T) {
+	t.Parallel()
 	const (
 		many, bad, each = 50, 5, 4
 		before          = time.Minute
@@ -248,6 +250,7 @@ func TestOutageOfManyApplications(t *testing.T) {
 // that may be the service's fault. All their tasks are due together, so there are more
 // failures in a row than make an outage; but the others answer in between.
 func TestFailingNeighbours(t *testing.T) {
+	t.Parallel()
 	const (
 		many, bad, each = 50, 5, 4
 		quiet           = 2 * time.Minute
@@ -290,6 +293,7 @@ func TestFailingNeighbours(t *testing.T) {
 // set apart, and not one has enough tasks for a slot of its own. Together they use the
 // quota all the same, and evenly.
 func TestAllFailAtTimes(t *testing.T) {
+	t.Parallel()
 	const many, each = 50, 4
 	random := rand.New(rand.NewPCG(1, 1))
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, nil)
@@ -325,6 +329,7 @@ func TestAllFailAtTimes(t *testing.T) {
 // TestRefusedAfterFailures has the failures of an application end with one refusal,
 // which alone would not count: it is probed, and then observed as before.
 func TestRefusedAfterFailures(t *testing.T) {
+	t.Parallel()
 	requests := 0
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, nil)
 	c.answer = func(key watcher.Key, _ time.Time) (watcher.Push, error) {

@@ -20,6 +20,7 @@ import (
 // settings say: that is reported once, by a metric for as long as it lasts, and so is
 // its end.
 func TestOverload(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSHING"), nil })
 		core, logs := observer.New(zap.InfoLevel)

@@ -13,6 +13,7 @@ import (
 // TestPollNowWhileDenied asks for the task of a denied application: the next probe is
 // what was asked for, so nothing follows right after it when the denial has ended.
 func TestPollNowWhileDenied(t *testing.T) {
+	t.Parallel()
 	var well time.Time
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
 		if at.Before(well) {
@@ -46,6 +47,7 @@ func TestPollNowWhileDenied(t *testing.T) {
 // TestGlitch has TIW answer without a Status for 2½ s, and then for good: only that
 // ends the push, which is polled no oftener while it is in doubt.
 func TestGlitch(t *testing.T) {
+	t.Parallel()
 	var glitch, end time.Time
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
 		if at.After(glitch) && at.Before(glitch.Add(2500*time.Millisecond)) || at.After(end) {

@@ -18,6 +18,7 @@ import (
 // TestUnreadable has a database that takes writes and cannot be read, while every
 // push changes: that is what is reported of it, and no change is lost.
 func TestUnreadable(t *testing.T) {
+	t.Parallel()
 	var pushing atomic.Bool
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
 		if pushing.Load() {
@@ -72,6 +73,7 @@ func TestUnreadable(t *testing.T) {
 // TestFullStore has a store that takes nothing while 1,500 pushes change: it is not
 // polled for ever more of them, and when it takes writes again no change is lost.
 func TestFullStore(t *testing.T) {
+	t.Parallel()
 	const pushes, most = 1500, 1000
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
 		return pushOf("PUSHING"), nil

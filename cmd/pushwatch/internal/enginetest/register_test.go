@@ -21,6 +21,7 @@ func pushing(watcher.Key, time.Time) (watcher.Push, error) { return pushOf("PUSH
 // TestPollNow asks for one of many tasks, again and again: it is polled next, and
 // no more than once a second for it.
 func TestPollNow(t *testing.T) {
+	t.Parallel()
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
 	run(t, c, func(t *testing.T, s *scene) {
 		keys := s.register(400, "class")
@@ -67,6 +68,7 @@ func (c *cloud) pollsOf(key watcher.Key, since time.Time) (n int) {
 // TestAmend moves a planned end: push.overdue goes by the new one, and can be reported
 // for each.
 func TestAmend(t *testing.T) {
+	t.Parallel()
 	c := newCloud(0, time.Second, pushing) // polls are under way most of the time
 	run(t, c, func(t *testing.T, s *scene) {
 		key := s.register(1, "class")[0]
@@ -108,6 +110,7 @@ func TestAmend(t *testing.T) {
 
 // TestCallback sends TIW's callbacks, genuine and not.
 func TestCallback(t *testing.T) {
+	t.Parallel()
 	// The check value of the callback's documentation.
 	if sum := md5.Sum([]byte("Xz4ZgayTr7rMgWQrH1588040109")); hex.EncodeToString(sum[:]) != "a2dabb362a9b811c0e26953a6276a41c" {
 		t.Fatal("the sign is not made as documented")
@@ -175,6 +178,7 @@ func TestCallback(t *testing.T) {
 // TestCallbackLimit has callbacks make up tasks: some of each application are registered,
 // and later more.
 func TestCallbackLimit(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const other, attempts, most = 1400000002, 1000, 300
 		c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
@@ -211,6 +215,7 @@ func TestCallbackLimit(t *testing.T) {
 
 // TestReconfigure changes the settings under a running watcher.
 func TestReconfigure(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
 		s, stop := start(t, filepath.Join(t.TempDir(), "w.db"), c)
@@ -259,6 +264,7 @@ func TestReconfigure(t *testing.T) {
 // TestAccountLeavesTheSettings changes an account's settings and removes it from them
 // before its engine has ended for the change: it is not watched on, and that is no fault.
 func TestAccountLeavesTheSettings(t *testing.T) {
+	t.Parallel()
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
 	run(t, c, func(t *testing.T, s *scene) {
 		s.register(100, "class")
@@ -274,6 +280,7 @@ func TestAccountLeavesTheSettings(t *testing.T) {
 
 // TestReady has the database refuse writes for a while.
 func TestReady(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	c := newCloud(0, 0, func(_ watcher.Key, at time.Time) (watcher.Push, error) {
 		if at.Sub(began) < 10*time.Second {
@@ -311,6 +318,7 @@ func TestReady(t *testing.T) {
 // TestStatus reads the status and the metrics of a watcher with more tasks than
 // its limit allows to poll each minute.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, pushing)
 	run(t, c, func(t *testing.T, s *scene) {
 		s.register(2000, "class")

@@ -37,6 +37,7 @@ func (m *meddled) Remove(ctx context.Context, key watcher.Key) error {
 // TestRemoveAndRegisterAtOnce has somebody register a task while another's removal
 // of it is under way: what is live in the end is polled.
 func TestRemoveAndRegisterAtOnce(t *testing.T) {
+	t.Parallel()
 	var slow atomic.Int64 // time.Duration
 	var pushing atomic.Bool
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {

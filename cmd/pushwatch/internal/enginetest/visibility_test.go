@@ -45,6 +45,7 @@ func (s *scene) eventTypesOf(subject string) (types string) {
 // TestProbeTellsNothing has the probes of a denied application meet what says
 // nothing of it: it is probed on, and seen again when it can be.
 func TestProbeTellsNothing(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]error{
 		"account denied": &watcher.CloudError{Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureFailure"},
 		"throttled":      &watcher.CloudError{Kind: watcher.Throttled, Code: "RequestLimitExceeded"},
@@ -82,6 +83,7 @@ func TestProbeTellsNothing(t *testing.T) {
 // TestApplicationFailsAlone has one application fail in a way that says nothing of
 // whose fault it is, while another of the account answers: it is reported as blind.
 func TestApplicationFailsAlone(t *testing.T) {
+	t.Parallel()
 	var well time.Time
 	c := newCloud(10*time.Millisecond, 20*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
 		if key == ofOther && at.Before(well) {
@@ -117,6 +119,7 @@ func TestApplicationFailsAlone(t *testing.T) {
 // seconds before it ends for the other. Of that one nothing was learnt meanwhile, so
 // nothing is reported, whether it went dark with the account or a moment before.
 func TestApplicationsAfterAnOutage(t *testing.T) {
+	t.Parallel()
 	for name, before := range map[string]time.Duration{"together": 0, "one before the other": 5 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			var from, to time.Time
@@ -151,6 +154,7 @@ func TestApplicationsAfterAnOutage(t *testing.T) {
 // polled as before, even where the limit is two polls a second, of which it gets one.
 // The probes are shared fairly.
 func TestManyDeniedApplications(t *testing.T) {
+	t.Parallel()
 	const many = 100
 	for _, limit := range []float64{2, 20} {
 		t.Run(fmt.Sprintf("%v a second", limit), func(t *testing.T) {
@@ -202,6 +206,7 @@ func TestManyDeniedApplications(t *testing.T) {
 // not shown as blind any more. What is registered later, by another process even,
 // is the same blindness, which then ends.
 func TestBlindWithoutTasks(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]*watcher.CloudError{
 		"account":     {Kind: watcher.DeniedAccount, Code: "AuthFailure.SignatureFailure"},
 		"application": {Kind: watcher.DeniedApplication, Code: "UnauthorizedOperation.SdkAppId"},

@@ -17,6 +17,7 @@ import (
 // TestAliveWhileSilent has the service hang for an hour, with settings that have the
 // polling wait long: it is alive all the while.
 func TestAliveWhileSilent(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		timeout time.Duration
 		limit   float64
@@ -57,6 +58,7 @@ func (s slowStore) Live(ctx context.Context, yield func(watcher.Task) error) err
 // TestAlive has an account that takes ten minutes to load, and then looks at a time
 // by which its loop should have turned long ago.
 func TestAlive(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(0, 0, pushing)
 		s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), engine.Config{

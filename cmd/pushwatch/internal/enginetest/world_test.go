@@ -68,6 +68,7 @@ func (o *outage) hides(key watcher.Key, at time.Time) bool {
 // restarts and other settings at any moment. What is reported must be the truth of the
 // world: each fact once, in order, the end soon, and nothing else.
 func TestWorlds(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

@@ -10,6 +10,7 @@ import (
 
 // TestDeliveriesPlan checks that a few deliveries are not looked for among all.
 func TestDeliveriesPlan(t *testing.T) {
+	t.Parallel()
 	db := openTest(t)
 	for _, test := range []struct {
 		query notify.Query

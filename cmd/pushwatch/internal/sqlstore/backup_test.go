@@ -19,6 +19,7 @@ import (
 // each copy is the database of one moment: no event of a task is missing below its
 // last one, nor is any that was acknowledged before.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	url := sqliteURL(t)
 	db := open(t, url)
 	defer db.Close()
@@ -120,6 +121,7 @@ func checkNumbers(t *testing.T, deliveries []notify.Delivery, sequences map[stri
 
 // TestBackupTwice makes two copies of one name at the same time: one is refused.
 func TestBackupTwice(t *testing.T) {
+	t.Parallel()
 	url := sqliteURL(t)
 	open(t, url).Close()
 	dest := filepath.Join(t.TempDir(), "copy.db")
@@ -140,6 +142,7 @@ func TestBackupTwice(t *testing.T) {
 }
 
 func TestBackupFaults(t *testing.T) {
+	t.Parallel()
 	url := sqliteURL(t)
 	open(t, url).Close()
 	folder := t.TempDir()

@@ -196,6 +196,7 @@ func holdCopy(t *testing.T, from, to string, copied []sqlstore.CopiedTable) {
 }
 
 func TestCopy(t *testing.T) {
+	t.Parallel()
 	for _, way := range copyWays {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
@@ -232,6 +233,7 @@ func TestCopy(t *testing.T) {
 
 // TestCopyLater has a table and a column that a later version may have.
 func TestCopyLater(t *testing.T) {
+	t.Parallel()
 	from, to := sqliteURL(t), storetest.Postgres(t)
 	for _, url := range []string{from, to} {
 		open(t, url).Close()
@@ -254,6 +256,7 @@ func TestCopyLater(t *testing.T) {
 
 // TestCopyInterrupted stops a copy again and again, at any of its steps.
 func TestCopyInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, way := range copyWays {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
@@ -309,6 +312,7 @@ func interrupt(t *testing.T, from, to string) {
 
 // TestCopyAnew has a daemon run on the source after a copy was interrupted.
 func TestCopyAnew(t *testing.T) {
+	t.Parallel()
 	from, to := sqliteURL(t), storetest.Postgres(t)
 	fillStore(t, from)
 	interrupt(t, from, to)
@@ -328,6 +332,7 @@ func TestCopyAnew(t *testing.T) {
 }
 
 func TestCopyRefused(t *testing.T) {
+	t.Parallel()
 	from, to, other := sqliteURL(t), storetest.Postgres(t), sqliteURL(t)
 	fillStore(t, from)
 	fillStore(t, other)
@@ -347,6 +352,7 @@ func TestCopyRefused(t *testing.T) {
 
 // TestCopyWhileOwned has others write to the source while it is copied.
 func TestCopyWhileOwned(t *testing.T) {
+	t.Parallel()
 	from := storetest.Postgres(t)
 	fillStore(t, from)
 	db := open(t, from)

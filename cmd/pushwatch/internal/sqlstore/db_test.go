@@ -29,6 +29,7 @@ func openError(t *testing.T, url string) error {
 }
 
 func TestOpenFaults(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	for _, test := range []struct{ url, want string }{
 		{"", "want \"sqlite:"},
@@ -51,6 +52,7 @@ func TestOpenFaults(t *testing.T) {
 }
 
 func TestOpenUnwritable(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() == 0 {
 		t.Skip("root may write anywhere")
 	}
@@ -65,6 +67,7 @@ func TestOpenUnwritable(t *testing.T) {
 }
 
 func TestOpenLocked(t *testing.T) {
+	t.Parallel()
 	url := sqliteURL(t)
 	db := open(t, url)
 	if err := openError(t, url); !errors.Is(err, sqlstore.ErrLocked) {
@@ -85,6 +88,7 @@ func TestOpenLocked(t *testing.T) {
 // TestOpenLockedByAnotherName opens one file by two names, of which the first is a link
 // to what is not there yet.
 func TestOpenLockedByAnotherName(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	file, link := filepath.Join(folder, "pushwatch.db"), filepath.Join(folder, "link.db")
 	if err := os.Symlink(file, link); err != nil {
@@ -106,6 +110,7 @@ func TestOpenLockedByAnotherName(t *testing.T) {
 
 // TestOpenNewer pretends that a later version of the program was here.
 func TestOpenNewer(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		driver string
 		url    func(testing.TB) string
@@ -130,6 +135,7 @@ func TestOpenNewer(t *testing.T) {
 
 // TestOpenOddPath has a path with all that means something in a URL.
 func TestOpenOddPath(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a b?c#d%20é.db")
 	open(t, "sqlite:"+path).Close()
 	if _, err := os.Stat(path); err != nil {
@@ -140,6 +146,7 @@ func TestOpenOddPath(t *testing.T) {
 // TestOpenMode has a new database readable to its owner alone, and one that was made
 // readable to others stay so.
 func TestOpenMode(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "pushwatch.db")
 	for _, want := range []os.FileMode{0o600, 0o640} {
 		db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + path})
@@ -198,6 +205,7 @@ func TestOpenTogether(t *testing.T) {
 
 // TestSQLiteFile checks what a file must have had before its first table.
 func TestSQLiteFile(t *testing.T) {
+	t.Parallel()
 	address := sqliteURL(t)
 	open(t, address).Close()
 	raw, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: strings.TrimPrefix(address, "sqlite:")}).String())

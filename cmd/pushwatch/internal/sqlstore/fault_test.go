@@ -19,6 +19,7 @@ import (
 )
 
 func TestSortFault(t *testing.T) {
+	t.Parallel()
 	said := func(code string) error {
 		return fmt.Errorf("ping store: %w", &pgconn.PgError{Severity: "FATAL", Code: code})
 	}
@@ -49,6 +50,7 @@ func TestSortFault(t *testing.T) {
 }
 
 func TestRefusesWrites(t *testing.T) {
+	t.Parallel()
 	said := func(code string) error {
 		return fmt.Errorf("commit: %w", &pgconn.PgError{Severity: "ERROR", Code: code})
 	}

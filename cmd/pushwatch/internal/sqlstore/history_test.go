@@ -9,6 +9,7 @@ import (
 
 // TestEventsPlan checks that no query of events reads the whole table.
 func TestEventsPlan(t *testing.T) {
+	t.Parallel()
 	db := openTest(t)
 	for _, test := range []struct {
 		query watcher.EventQuery

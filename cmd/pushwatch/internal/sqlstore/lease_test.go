@@ -9,6 +9,7 @@ import (
 )
 
 func TestLease(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := lease{length: 4 * time.Second}
 		if l.valid() {
@@ -51,6 +52,7 @@ func TestLease(t *testing.T) {
 // TestLeaseThaw has the end of a lease pass while nothing runs, no timer either, as in
 // a frozen process: asking finds out, before a heartbeat can extend it.
 func TestLeaseThaw(t *testing.T) {
+	t.Parallel()
 	l := lease{length: time.Minute}
 	l.renew(time.Now())
 	term := l.current()

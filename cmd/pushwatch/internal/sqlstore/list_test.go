@@ -40,6 +40,7 @@ func mix(t testing.TB, db *sqlstore.DB, n int) {
 // TestLabels looks for labels, common and rare, among more tasks than are looked at
 // in their order, a page at a time.
 func TestLabels(t *testing.T) {
+	t.Parallel()
 	for name, url := range map[string]func(testing.TB) string{"sqlite": sqliteURL, "postgres": storetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			const n = 5000

@@ -9,6 +9,7 @@ import (
 // TestPrepared runs a statement of each kind again and again, beside more texts than
 // are kept, and beside others that write: what is prepared answers as what is not.
 func TestPrepared(t *testing.T) {
+	t.Parallel()
 	db := openTest(t)
 	run := func(ctx context.Context, i int) error {
 		return db.write(ctx, func(tx transaction) error {

@@ -6,6 +6,7 @@ import (
 )
 
 func TestBind(t *testing.T) {
+	t.Parallel()
 	const query = `UPDATE t SET a = ? WHERE (b, c) IN (VALUES (?, ?))`
 	for _, test := range []struct {
 		postgres bool
@@ -19,6 +20,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestValues(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		rows  int
 		types []string
@@ -34,6 +36,7 @@ func TestValues(t *testing.T) {
 }
 
 func TestRounds(t *testing.T) {
+	t.Parallel()
 	key := func(s string) byte { return s[0] }
 	in := []string{"a1", "b1", "a2", "c1", "a3", "b2"}
 	want := [][]string{{"a1", "b1", "c1"}, {"a2", "b2"}, {"a3"}}

@@ -70,6 +70,7 @@ func TestSweepWaits(t *testing.T) {
 
 // without its waiting for the writer, or having others wait.
 func TestSweepLooks(t *testing.T) {
+	t.Parallel()
 	db := openTest(t)
 	err := db.write(t.Context(), func(tx transaction) error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -10,6 +10,7 @@ import (
 
 // TestSettleLog reads what Settle leaves of attempts.
 func TestSettleLog(t *testing.T) {
+	t.Parallel()
 	db := openTest(t)
 	a := ownTest(t, db)
 	if err := a.commit(t.Context(), []*request{announcement("msg_1")}); err != nil {

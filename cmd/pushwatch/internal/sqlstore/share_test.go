@@ -46,6 +46,7 @@ func settle(t *testing.T, c *snapshot) (loads map[string]int, moves int) {
 }
 
 func TestShare(t *testing.T) {
+	t.Parallel()
 	accounts := func(n int) (names []string) {
 		for i := range n {
 			names = append(names, fmt.Sprintf("a%02d", i))

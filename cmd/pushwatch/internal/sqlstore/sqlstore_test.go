@@ -9,6 +9,8 @@ import (
 	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 )
 
+func TestMain(m *testing.M) { storetest.Main(m) }
+
 // A suiteDB is a DB as the suite wants it: Own returns an interface there.
 type suiteDB struct{ *sqlstore.DB }
 

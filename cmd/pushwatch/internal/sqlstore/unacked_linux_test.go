@@ -9,6 +9,7 @@ import (
 
 // TestUnacked reads what a TCP connection to PostgreSQL is told.
 func TestUnacked(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,7 @@ func announcement(id string) *request {
 
 // TestSynchronous checks what keeps a SQLite commit on the disk: FULL.
 func TestSynchronous(t *testing.T) {
+	t.Parallel()
 	var got int
 	if err := openTest(t).writer.QueryRow(`PRAGMA synchronous`).Scan(&got); err != nil || got != 2 {
 		t.Errorf("PRAGMA synchronous of the writing connection = %d, %v, want 2", got, err)
@@ -64,6 +65,7 @@ func TestSynchronous(t *testing.T) {
 // TestGroup has writes queue up before the writer is there: it puts all of them
 // into one transaction, in their order.
 func TestGroup(t *testing.T) {
+	t.Parallel()
 	a := ownTest(t, openTest(t))
 	var groups [][]notify.Delivery
 	a.Subscribe(func(news []notify.Delivery) { groups = append(groups, news) })
@@ -96,6 +98,7 @@ func TestGroup(t *testing.T) {
 // TestUnknownOutcome makes a transaction commit although its writer got an
 // error: the next one finds what the subscriber has missed, in order and once.
 func TestUnknownOutcome(t *testing.T) {
+	t.Parallel()
 	a := ownTest(t, openTest(t))
 	var published []string
 	a.Subscribe(func(news []notify.Delivery) {
@@ -130,6 +133,7 @@ func TestUnknownOutcome(t *testing.T) {
 // TestBrokenGroup has a transaction fail: all its callers get the error, also the one
 // that had met a conflict, for nothing is known of its task any more.
 func TestBrokenGroup(t *testing.T) {
+	t.Parallel()
 	db := openTest(t)
 	a := ownTest(t, db)
 	unknown := &request{task: &watcher.Task{Key: watcher.Key{SDKAppID: 1, TaskID: "x"}, Account: "school", Version: 2}, done: make(chan struct{})}
@@ -154,6 +158,7 @@ func TestBrokenGroup(t *testing.T) {
 
 // others that might share its transaction.
 func TestAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := ownTest(t, openTest(t))
 		ctx, cancel := context.WithCancel(t.Context())

@@ -96,6 +96,7 @@ func Run(t *testing.T, b Backend) {
 		{"RecentEvents", testRecentEvents},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			b := &bench{T: t, backend: b, url: b.Fresh(t)}
 			b.open()
 			t.Cleanup(func() { b.close() })
