@@ -34,7 +34,7 @@ func (d *driven) Put(e *schedule.Entry, now time.Time) {
 	t := d.tasks[e.Key]
 	if t == nil {
 		d.given++
-		d.adopt(watcher.Task{Key: e.Key, State: e.State, RegisteredAt: e.Registered}, now)
+		d.adopt(watcher.Task{Key: e.Key, State: e.State(), RegisteredAt: e.Registered}, now)
 		t = d.tasks[e.Key]
 		d.picker.remove(t)
 		if d.every > 0 && d.given%d.every == 0 {
@@ -44,7 +44,8 @@ func (d *driven) Put(e *schedule.Entry, now time.Time) {
 		}
 	}
 	d.entries[e.Key] = e
-	t.State, t.Asked, t.Expected, t.Started, t.Settles = e.State, e.Asked, e.Expected, e.Started, e.Settles
+	t.SetState(e.State())
+	t.Asked, t.Expected, t.Started, t.Settles = e.Asked, e.Expected, e.Started, e.Settles
 	d.picker.put(t, now)
 }
 

@@ -163,7 +163,7 @@ func (p *picker) probe() (probe *task) {
 		if t.polling || p.open(key.SDKAppID) {
 			continue
 		}
-		s := p.outages.Suspect(key.SDKAppID) || t.memory.Blind != nil
+		s := p.outages.Suspect(key.SDKAppID) || t.memory().Blind != nil
 		if probe == nil || suspect && !s || suspect == s && p.probed[key.SDKAppID].Before(p.probed[probe.Key.SDKAppID]) {
 			probe, suspect = t, s
 		}

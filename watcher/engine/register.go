@@ -127,7 +127,7 @@ func (s *state) view(view *TaskView, now time.Time) {
 	if e == nil {
 		return
 	}
-	if e.version == view.Version {
+	if int64(e.version) == view.Version {
 		view.LastObservedAt, view.LastPolledAt = e.observed.Time(now), e.Asked.Time(now)
 	}
 	view.NextPollAt = s.picker.scheduleOf(e.Key.SDKAppID).Expected(&e.Entry, now)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"time"
 
 	"pushwatch/watcher"
@@ -19,7 +20,8 @@ type state struct {
 	limiter *limit.Limiter
 	hazards *schedule.Hazards
 
-	tally    tally // of the tasks
+	hurried  map[watcher.Key]time.Time // when tasks were asked for ahead of their turn, in the last hurryOnce
+	tally    tally                     // of the tasks
 	lateness schedule.Lateness
 	sent     meter     // requests
 	turned   time.Time // when the loop last went round; zero: not yet
@@ -36,6 +38,7 @@ func newState(p *plan, perSecond float64) state {
 		outages: outage.New(p.BlindAfter),
 		limiter: limit.New(perSecond),
 		hazards: schedule.NewHazards(),
+		hurried: make(map[watcher.Key]time.Time),
 		tally:   newTally(),
 	}
 	s.picker = newPicker(schedule.Config{MinInterval: p.MinInterval, MaxStaleness: p.MaxStaleness, Thrift: p.Thrift},
@@ -62,10 +65,10 @@ func (s *state) adopt(t watcher.Task, now time.Time) {
 		}
 		s.picker.put(e, now)
 	case e.polling:
-		e.removed, e.stale = false, e.stale || t.Version > e.version
+		e.removed, e.stale = false, e.stale || t.Version > int64(e.version)
 	default:
 		s.picker.remove(e)
-		if t.Version > e.version {
+		if t.Version > int64(e.version) {
 			s.update(e, func() { e.refresh(&t, now) })
 		}
 		s.picker.put(e, now)
@@ -101,10 +104,11 @@ func (s *state) forget(e *task) {
 // asks for it again and again cannot use up the quota.
 func (s *state) hurry(key watcher.Key, now time.Time) {
 	e := s.tasks[key]
-	if e == nil || e.Urgent || e.hurried != watcher.Never && watcher.TickOf(now).Since(e.hurried) < hurryOnce {
+	if last, ok := s.hurried[key]; e == nil || e.Urgent || ok && now.Sub(last) < hurryOnce {
 		return
 	}
-	e.hurried = watcher.TickOf(now)
+	maps.DeleteFunc(s.hurried, func(_ watcher.Key, last time.Time) bool { return now.Sub(last) >= hurryOnce })
+	s.hurried[key] = now
 	s.picker.scheduleOf(key.SDKAppID).Hurry(&e.Entry, now)
 }
 
@@ -148,7 +152,7 @@ func (s *state) putBack(e *task, now time.Time) bool {
 		return false
 	}
 	e.polling = false
-	if e.removed || e.State.Ended() {
+	if e.removed || e.State().Ended() {
 		s.forget(e)
 	} else {
 		s.picker.put(e, now)

@@ -30,7 +30,7 @@ func newTally() tally {
 
 // add counts a task, or with n of -1 counts it no more.
 func (c *tally) add(e *task, n int) {
-	c.states[e.State] += n
+	c.states[e.State()] += n
 	if e.observed == watcher.Never {
 		c.unobserved += n
 	}

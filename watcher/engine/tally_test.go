@@ -29,7 +29,7 @@ func TestTally(t *testing.T) {
 		}
 		states, unobserved, stalest := make(map[watcher.State]int), 0, time.Duration(0)
 		for _, e := range s.tasks {
-			states[e.State]++
+			states[e.State()]++
 			if e.observed == watcher.Never {
 				unobserved++
 			}

@@ -15,13 +15,19 @@ import (
 // and its last answer, stays in the store, and is read when there is news to tell.
 type task struct {
 	schedule.Entry
-	version int64
-	memory  watcher.Memory
-
 	observed watcher.Tick // when the last answer about the task came
-	hurried  watcher.Tick // when somebody last asked for it ahead of its turn
 	shown    uint64       // a hash of what is shown of it
-	failures uint8        // polls in a row that told nothing, at most maxFailures
+
+	// Its [watcher.Memory], in a third of the space: see memory.
+	prepared time.Time       // PreparedSince
+	unusual  *watcher.Memory // nil: the fields beside it hold all of it
+	status   uint8           // in statuses
+	started  bool
+	stalled  bool
+	overdue  bool
+
+	version  uint32
+	failures uint8 // polls in a row that told nothing, at most maxFailures
 
 	polling  bool // a poll is under way, or what it found is being saved
 	removed  bool // while that was so, the task was removed
@@ -33,7 +39,7 @@ type task struct {
 const maxFailures = 100
 
 func newTask(t *watcher.Task) *task {
-	e := &task{Entry: *schedule.NewEntry(t), hurried: watcher.Never}
+	e := &task{Entry: *schedule.NewEntry(t)}
 	e.set(t)
 	return e
 }
@@ -41,26 +47,43 @@ func newTask(t *watcher.Task) *task {
 // set makes e what the task is now.
 func (e *task) set(t *watcher.Task) {
 	e.Entry.Set(t)
-	e.version, e.memory = t.Version, t.Memory
-	if i := slices.Index(statuses, t.Memory.Status); i >= 0 {
-		e.memory.Status = statuses[i] // one text for all tasks
-	}
+	e.version = uint32(t.Version)
+	e.remember(t.Memory)
 	e.observed = watcher.TickOf(t.LastObservedAt)
 	e.shown = maphash.Comparable(seed, t.Shown())
+}
+
+// memory returns what is remembered of the task.
+func (e *task) memory() watcher.Memory {
+	if e.unusual != nil {
+		return *e.unusual
+	}
+	return watcher.Memory{Status: statuses[e.status], PreparedSince: e.prepared, Started: e.started, Stalled: e.stalled, Overdue: e.overdue}
+}
+
+// remember sets what memory returns. Few tasks have a doubt, an exception, a backup, a
+// blindness or an unknown status: only these keep all of it.
+func (e *task) remember(m watcher.Memory) {
+	e.status = uint8(max(0, slices.Index(statuses, m.Status)))
+	e.prepared, e.started, e.stalled, e.overdue = m.PreparedSince, m.Started, m.Stalled, m.Overdue
+	e.unusual = nil
+	if m != e.memory() {
+		e.unusual = &m
+	}
 }
 
 // registeredAgain reports whether a saved task is a later registration than the one that e
 // stands for.
 func (e *task) registeredAgain(saved *watcher.Task) bool {
-	return saved.Version > e.version && saved.RegisteredAt.UnixMicro() != e.Registered.UnixMicro()
+	return saved.Version > int64(e.version) && saved.RegisteredAt.UnixMicro() != e.Registered.UnixMicro()
 }
 
 // refresh sets e to its task as it is saved, and adds to that what only e knows.
 func (e *task) refresh(saved *watcher.Task, now time.Time) {
 	e.anchor(saved, now)
-	saved.Memory.Doubt = e.memory.Doubt
+	saved.Memory.Doubt = e.memory().Doubt
 	observed, asked := e.observed.Time(now), e.Asked.Time(now) // are saved only now and then
-	if saved.Version != e.version {
+	if saved.Version != int64(e.version) {
 		observed, asked = later(observed, saved.LastObservedAt), later(asked, saved.LastPolledAt)
 		e.NotBefore = watcher.Never // it was changed, so that something may be due sooner
 	}
@@ -71,7 +94,7 @@ func (e *task) refresh(saved *watcher.Task, now time.Time) {
 // brief returns the task without what is only shown of it.
 func (e *task) brief(now time.Time) watcher.Task {
 	t := watcher.Task{
-		Key: e.Key, State: e.State, Version: e.version, Memory: e.memory,
+		Key: e.Key, State: e.State(), Version: int64(e.version), Memory: e.memory(),
 		RegisteredAt: e.Registered, LastObservedAt: e.observed.Time(now), LastPolledAt: e.Asked.Time(now),
 	}
 	if e.Expected != 0 {
@@ -88,10 +111,10 @@ func (e *task) anchor(t *watcher.Task, now time.Time) {
 	if registered.UnixMicro() == e.Registered.UnixMicro() {
 		t.RegisteredAt = e.Registered
 	}
-	if prepared.UnixMicro() == e.memory.PreparedSince.UnixMicro() {
-		t.Memory.PreparedSince = e.memory.PreparedSince
+	if prepared.UnixMicro() == e.prepared.UnixMicro() {
+		t.Memory.PreparedSince = e.prepared
 	}
-	if was := e.memory.Blind; was != nil && blind != nil && was.Alone.UnixMicro() == blind.Alone.UnixMicro() {
+	if was := e.memory().Blind; was != nil && blind != nil && was.Alone.UnixMicro() == blind.Alone.UnixMicro() {
 		t.Memory.Blind = was
 	}
 }
@@ -99,7 +122,7 @@ func (e *task) anchor(t *watcher.Task, now time.Time) {
 // news reports whether an answer that led from e's brief task to next changed what
 // is shown of the task or remembered of it, so far as can be told from here.
 func (e *task) news(next *watcher.Task) bool {
-	return !e.memory.Alike(next.Memory) || e.shown != maphash.Comparable(seed, next.Shown())
+	return !e.memory().Alike(next.Memory) || e.shown != maphash.Comparable(seed, next.Shown())
 }
 
 // worthSaving reports whether an observation without an event still changed what
@@ -123,6 +146,6 @@ func (e *task) putOff(now time.Time, most time.Duration, due time.Time) {
 func (e *task) resume() { e.failures, e.NotBefore = 0, watcher.Never }
 
 var (
-	statuses = []string{watcher.StatusPrepared, watcher.StatusPushing, watcher.StatusStopped}
+	statuses = []string{"", watcher.StatusPrepared, watcher.StatusPushing, watcher.StatusStopped}
 	seed     = maphash.MakeSeed()
 )

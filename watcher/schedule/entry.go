@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -13,16 +14,21 @@ type Entry struct {
 	place
 
 	Key        watcher.Key
-	State      watcher.State
 	Registered time.Time
 	Asked      watcher.Tick // when the last poll was sent; Never: not yet
 	Expected   int64        // ExpectedStopAt in unix microseconds; 0: not told
-	Started    int64        // PushStartTime in unix seconds; 0: not told
-
-	NotBefore watcher.Tick // after a poll that told nothing; Never: at any time
-	Settles   watcher.Tick // when an answer may settle a doubt; Never: nothing is in doubt
-	Urgent    bool         // somebody waits for its next poll
+	NotBefore  watcher.Tick // after a poll that told nothing; Never: at any time
+	Settles    watcher.Tick // when an answer may settle a doubt; Never: nothing is in doubt
+	Started    uint32       // PushStartTime in unix seconds; 0: not told
+	Urgent     bool         // somebody waits for its next poll
+	state      uint8        // in watcher.States
 }
+
+// State is how far the push has come.
+func (e *Entry) State() watcher.State { return watcher.States[e.state] }
+
+// SetState sets it.
+func (e *Entry) SetState(s watcher.State) { e.state = uint8(max(0, slices.Index(watcher.States, s))) }
 
 // NewEntry returns the entry of a task, which waits nowhere yet.
 func NewEntry(t *watcher.Task) *Entry {
@@ -33,17 +39,15 @@ func NewEntry(t *watcher.Task) *Entry {
 
 // Set takes from a task what the schedule needs of it.
 func (e *Entry) Set(t *watcher.Task) {
-	e.Key, e.State = t.Key, t.State
-	if i := slices.Index(watcher.States, t.State); i >= 0 {
-		e.State = watcher.States[i] // one text for all entries
-	}
+	e.Key = t.Key
+	e.SetState(t.State)
 	e.Registered, e.Asked = t.RegisteredAt, watcher.TickOf(t.LastPolledAt)
 	e.Expected, e.Started = 0, 0
 	if !t.ExpectedStopAt.IsZero() {
 		e.Expected = t.ExpectedStopAt.UnixMicro()
 	}
 	if start := t.Push.StartedAt(); !start.IsZero() {
-		e.Started = start.Unix()
+		e.Started = uint32(min(start.Unix(), math.MaxUint32))
 	}
 	e.Settles = watcher.Never
 	if t.Memory.Doubt.About != watcher.Nothing {
@@ -70,11 +74,11 @@ func (e *Entry) enter(now time.Time) {
 	e.polled = min(at, e.polled)
 	e.reference = watcher.TickOf(e.Registered)
 	switch {
-	case e.State != watcher.Pushing:
+	case e.State() != watcher.Pushing:
 	case e.Expected != 0:
 		e.reference = fromWall(time.UnixMicro(e.Expected), now)
 	case e.Started != 0:
-		e.reference = fromWall(time.Unix(e.Started, 0), now)
+		e.reference = fromWall(time.Unix(int64(e.Started), 0), now)
 	}
 }
 

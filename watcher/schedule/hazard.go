@@ -54,7 +54,7 @@ func (h *Hazards) fit() {
 // of returns the curve that a live task is on.
 func (h *Hazards) of(e *Entry) *curve {
 	switch {
-	case e.State != watcher.Pushing:
+	case e.State() != watcher.Pushing:
 		return &h.preparing
 	case e.Expected != 0:
 		return &h.hinted

@@ -22,7 +22,7 @@ const (
 // worth returns what a poll of e at a time is worth, on its curve.
 func (e *Entry) worth(c *curve, at watcher.Tick) float64 {
 	w := c.worth(seconds(e.polled-e.reference), seconds(at-e.reference))
-	if e.State != watcher.Pushing {
+	if e.State() != watcher.Pushing {
 		w *= startsCount
 	}
 	return w

@@ -158,7 +158,7 @@ func TestScheduleFloor(t *testing.T) {
 	s := newSchedule()
 	s.least = leastWorth(45 * time.Second)
 	quiet := polledAgo(0)
-	quiet.Started = sinceNoon(-5 * time.Minute).Unix()
+	quiet.Started = uint32(sinceNoon(-5 * time.Minute).Unix())
 	s.Put(quiet, noon)
 	starting := NewEntry(&watcher.Task{State: watcher.Preparing, RegisteredAt: noon, LastPolledAt: noon})
 	s.Put(starting, noon)
@@ -177,7 +177,7 @@ func TestScheduleFloor(t *testing.T) {
 			got = s.Take(now, 20)
 		}
 		if at := now.Sub(noon); got != want.Entry || at < want.soonest || at > want.slowest {
-			t.Errorf("take gives %s at %s, want %s from %s to %s", got.State, at, want.Entry.State, want.soonest, want.slowest)
+			t.Errorf("take gives %s at %s, want %s from %s to %s", got.State(), at, want.Entry.State(), want.soonest, want.slowest)
 		}
 	}
 }
@@ -204,7 +204,7 @@ func TestScheduleExpected(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 400 {
 		e := polledAgo(time.Duration(random.IntN(100)) * time.Second)
-		e.Started = sinceNoon(-time.Duration(random.IntN(7200)) * time.Second).Unix()
+		e.Started = uint32(sinceNoon(-time.Duration(random.IntN(7200)) * time.Second).Unix())
 		s.Put(e, noon)
 	}
 	watched := map[*Entry]time.Time{}
