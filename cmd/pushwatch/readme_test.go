@@ -153,6 +153,7 @@ func consume(t *testing.T, program string, args []string) {
 
 	disturb(t, address)
 	const id, body = "msg_v2j0nj95uia5me7t7pcvhs125h", `{"id":"msg_v2j0nj95uia5me7t7pcvhs125h","type":"push.stopped","subject":"1/a","data":{"sequence":1,"name":"课"}}`
+	const noPush = `{"id":"msg_v2j0nj95uia5me7t7pcvhs125h","type":"webhook.test","subject":"classroom","data":{"notifier":"classroom"}}`
 	other, err := signing.ParseKey(signing.GenerateSecret())
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +167,7 @@ func consume(t *testing.T, program string, args []string) {
 		want      int
 	}{
 		"genuine":    {now, signing.Sign([]signing.Key{key}, id, now, []byte(body)), body, 204},
+		"no push":    {now, signing.Sign([]signing.Key{key}, id, now, []byte(noPush)), noPush, 204},
 		"rotated":    {now, signing.Sign([]signing.Key{other, key}, id, now, []byte(body)), body, 204},
 		"other key":  {now, signing.Sign([]signing.Key{other}, id, now, []byte(body)), body, 401},
 		"other body": {now, signing.Sign([]signing.Key{key}, id, now, []byte(body)), body + " ", 401},
