@@ -21,11 +21,11 @@ var (
 // ErrClosed means that [Account.Run] has returned, and nothing more is written.
 var ErrClosed = errors.New("the account's writer has ended")
 
-// queueLength is how many writes wait for the next group before callers do.
+// queueLength is how many writes are queued before callers block.
 const queueLength = 512
 
-// An Account is what its owner reads and writes. Its writes wait for
-// [Account.Run], which must be running.
+// An Account is an owner's access to its account. Its writes wait for [Account.Run],
+// which must be running.
 type Account struct {
 	db    *DB
 	name  string
@@ -33,18 +33,18 @@ type Account struct {
 	epoch int64
 
 	queue   chan *request
-	wake    loop.Signal     // others have made deliveries pending
-	running context.Context // ends with Run; its cause is what later writes return
+	wake    loop.Signal     // other writers made deliveries pending
+	running context.Context // ends with Run; later writes return its cause
 	stop    context.CancelCauseFunc
 
 	subscriber func([]notify.Delivery)
-	published  *atomic.Int64 // the subscriber, or Pending at its start, has the deliveries up to this position
-	lastNote   int64         // the notes up to this number have been read; see [Replica]
+	published  *atomic.Int64 // the subscriber has the deliveries up to this position, from publishing or from Pending
+	lastNote   int64         // the last note that was read; see [Replica]
 }
 
-// Own makes the caller the owner of an account, which is created where there is
-// none, and fences every earlier owner, in this process or another. Where there are
-// replicas, [Replica] decides who owns what.
+// Own makes the caller the owner of an account and fences every earlier owner, in this
+// process or another. It creates the account if it does not exist. Among replicas,
+// [Replica] decides who owns what.
 func (db *DB) Own(ctx context.Context, account string) (*Account, error) {
 	var row accountRow
 	err := db.write(ctx, func(tx transaction) (err error) {
@@ -57,7 +57,7 @@ func (db *DB) Own(ctx context.Context, account string) (*Account, error) {
 	return db.newAccount(account, row), nil
 }
 
-// newAccount returns an account that this process has just become the owner of.
+// newAccount returns an account that this process owns from now on.
 func (db *DB) newAccount(name string, row accountRow) *Account {
 	a := &Account{
 		db: db, name: name, shard: row.shard, epoch: row.epoch, published: new(atomic.Int64),
@@ -69,11 +69,11 @@ func (db *DB) newAccount(name string, row accountRow) *Account {
 	return a
 }
 
-// Name is the account's name.
+// Name returns the account's name.
 func (a *Account) Name() string { return a.name }
 
-// wakeOwner wakes the writer of an account after others have made deliveries pending,
-// if it runs here, and notifies the other replicas.
+// wakeOwner wakes the writer of an account, in this process or another, after deliveries
+// were made pending without it.
 func (db *DB) wakeOwner(shard int64) {
 	if a, ok := db.owned.Load(shard); ok {
 		a.(*Account).wake.Notify()
@@ -81,14 +81,14 @@ func (db *DB) wakeOwner(shard int64) {
 	db.notifyReplicas()
 }
 
-// owns reports whether this process owns the account of a row that it has locked. No
-// other can become the owner before the transaction ends.
+// owns reports whether this process owns the account of a row that it has locked. That
+// does not change before the transaction ends.
 func (db *DB) owns(row accountRow) bool {
 	a, ok := db.owned.Load(row.shard)
 	return ok && a.(*Account).epoch == row.epoch && a.(*Account).running.Err() == nil
 }
 
-// ownsNamed reports whether this process owns an account, as far as it knows.
+// ownsNamed reports whether this process owns an account, to its own knowledge.
 func (db *DB) ownsNamed(account string) (owns bool) {
 	db.owned.Range(func(_, a any) bool {
 		owns = a.(*Account).name == account && a.(*Account).running.Err() == nil
@@ -99,8 +99,8 @@ func (db *DB) ownsNamed(account string) (owns bool) {
 
 type accountRow struct{ shard, epoch, lastDelivery int64 }
 
-// lockAccount locks the row of an account until the end of the transaction, and
-// raises its epoch by step. The row is created where there is none.
+// lockAccount locks the row of an account until the end of the transaction, and raises
+// its epoch by step. It creates the row if it does not exist.
 func (tx transaction) lockAccount(ctx context.Context, name string, step int64) (accountRow, error) {
 	for {
 		var row accountRow
@@ -109,8 +109,8 @@ func (tx transaction) lockAccount(ctx context.Context, name string, step int64) 
 		if !errors.Is(err, sql.ErrNoRows) {
 			return row, err
 		}
-		// Another replica may take the same shard for another account at the same
-		// moment: then nothing is inserted, and the next turn counts it.
+		// If another replica takes the same shard for another account at the same
+		// moment, nothing is inserted, and the next turn picks the next shard.
 		_, err = tx.exec(ctx, `INSERT INTO accounts (name, shard, epoch, last_event, last_delivery)
 			SELECT ?, COALESCE(MAX(shard), 0) + 1, 0, 0, 0 FROM accounts WHERE true ON CONFLICT DO NOTHING`, name)
 		if err != nil {
@@ -147,8 +147,8 @@ func (a *Account) Task(ctx context.Context, key watcher.Key) (watcher.Task, erro
 	return t, err
 }
 
-// Save implements [watcher.Store]. A task that is unknown, removed, or of
-// another account is a conflict too.
+// Save implements [watcher.Store]. A task that is unknown, removed, or in another account
+// is a conflict too.
 func (a *Account) Save(ctx context.Context, c watcher.Change) error {
 	err := checkNumbers(c)
 	if err == nil {
@@ -160,13 +160,13 @@ func (a *Account) Save(ctx context.Context, c watcher.Change) error {
 	return nil
 }
 
-// checkNumbers finds a gap or a repetition in the numbers of a task's events, before it
-// can fail a transaction that others share.
+// checkNumbers returns an error if the numbers of a task's events have a gap or a
+// repetition, which would fail a transaction that others share.
 func checkNumbers(c watcher.Change) error {
 	first := c.Task.Sequence - int64(len(c.Events)) + 1
 	for i, e := range c.Events {
 		if e.Key != c.Task.Key || e.Sequence != first+int64(i) {
-			return fmt.Errorf("event %s/%d in the place of %s/%d", e.Key, e.Sequence, c.Task.Key, first+int64(i))
+			return fmt.Errorf("event %s/%d in place of %s/%d", e.Key, e.Sequence, c.Task.Key, first+int64(i))
 		}
 	}
 	return nil
@@ -185,7 +185,7 @@ func (a *Account) Announce(ctx context.Context, e watcher.Event) error {
 	return nil
 }
 
-// announce adds an event of no task to the request.
+// announce adds an event that belongs to no task to the request.
 func (r *request) announce(e watcher.Event) error {
 	var body watcher.Envelope
 	if err := json.Unmarshal(e.Body, &body); err != nil {
@@ -218,7 +218,7 @@ func (a *Account) Settle(ctx context.Context, outcomes []notify.Outcome) error {
 func (a *Account) MarkDead(ctx context.Context, notifier, reason string, limit int) (int, error) {
 	d := &deadLetters{notifier: notifier, reason: reason, limit: limit}
 	if err := a.submit(ctx, &request{dead: d}); err != nil {
-		return 0, fmt.Errorf("make deliveries to %s dead letters: %w", notifier, err)
+		return 0, fmt.Errorf("mark deliveries to %s dead: %w", notifier, err)
 	}
 	return d.written, nil
 }

@@ -14,7 +14,7 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 		labels = encodeJSON(t.Labels)
 	}
 	err := db.write(ctx, func(tx transaction) error {
-		row, err := tx.lockAccount(ctx, t.Account, 0) // before the task's row, as everybody locks them
+		row, err := tx.lockAccount(ctx, t.Account, 0) // before the task's row, as in all transactions
 		if err != nil {
 			return err
 		}

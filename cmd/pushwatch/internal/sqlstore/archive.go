@@ -17,11 +17,11 @@ import (
 
 var _ notify.Archive = (*DB)(nil)
 
-// recordColumns are what decodeRecord reads.
+// recordColumns are the columns that decodeRecord reads.
 const recordColumns = `d.shard, d.id, e.id, e.type, e.subject, d.notifier, d.state, d.attempts, d.next_attempt_at,
 	d.last_error, d.created_at, d.settled_at`
 
-// decodeRecord reads a row of recordColumns, and of the columns for more.
+// decodeRecord reads a row of recordColumns, followed by columns for more.
 func decodeRecord(scan scanner, more ...any) (notify.Record, error) {
 	var r notify.Record
 	var next, created, settled sql.Null[int64]
@@ -48,9 +48,9 @@ func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, 
 	return records, nil
 }
 
-// selectRecords is the statement of a query. The deliveries of one event, or of one
-// task, are found by it and then sorted: the plus sign keeps either database from
-// looking for them among all, in their order.
+// selectRecords returns the statement of a query. The deliveries of an event or task are
+// found through the event and then sorted: the plus sign keeps both databases from
+// scanning all deliveries in order.
 func selectRecords(q notify.Query) (string, []any, error) {
 	shard := `d.shard`
 	if q.EventID != "" || q.Task != (watcher.Key{}) {
@@ -60,12 +60,12 @@ func selectRecords(q notify.Query) (string, []any, error) {
 	if q.After != (notify.DeliveryID{}) {
 		w.and(`(`+shard+`, d.id) < (?, ?)`, q.After.Shard, q.After.ID)
 	}
-	switch q.State { // as it stands in the statement, dead leads to its index
+	switch q.State { // a literal, because a partial index needs state = 'dead' in the statement
 	case "":
 	case notify.Pending, notify.Delivered, notify.Dead:
 		w.and(`d.state = '` + string(q.State) + `'`)
 	default:
-		return "", nil, fmt.Errorf("no delivery is %q: want pending, delivered or dead", q.State)
+		return "", nil, fmt.Errorf("unknown state %q: want pending, delivered or dead", q.State)
 	}
 	if q.Notifier != "" {
 		w.and(`d.notifier = ?`, q.Notifier)
@@ -126,8 +126,7 @@ func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify
 	return attempts, nil
 }
 
-// decodeLogs reads both logs of a delivery, and returns their attempts in the order in
-// which they began.
+// decodeLogs reads both logs of a delivery and returns their attempts in order of time.
 func decodeLogs(log, uncounted string) ([]notify.Attempt, error) {
 	attempts, err := decodeLog(log, false)
 	others, err2 := decodeLog(uncounted, true)
@@ -136,7 +135,7 @@ func decodeLogs(log, uncounted string) ([]notify.Attempt, error) {
 	return attempts, errors.Join(err, err2)
 }
 
-// decodeLog reads a log of attempts, which do not count where uncounted is set.
+// decodeLog reads a log of attempts, counted or uncounted.
 func decodeLog(log string, uncounted bool) ([]notify.Attempt, error) {
 	var attempts []notify.Attempt
 	for line := range strings.Lines(log) {
@@ -173,9 +172,9 @@ func (db *DB) Ahead(ctx context.Context, ids []notify.DeliveryID) (map[notify.De
 	return ahead, nil
 }
 
-// aheadStatement finds what n deliveries wait for. It goes by the events of their tasks,
-// which are few, in the order of the joins: the plus signs and the way to ask for the
-// state keep either database from looking among all that is pending.
+// aheadStatement finds what n deliveries wait for. It joins the events of their tasks,
+// which are few, in the written order: the plus signs and the form of the conditions on
+// the state keep both databases from scanning everything that is pending.
 func aheadStatement(n int) string {
 	return `WITH k (shard, id) AS (VALUES ` + values(n, "BIGINT", "BIGINT") + `)
 		SELECT d.shard, d.id, MIN(p.id) FROM k CROSS JOIN deliveries d CROSS JOIN events e CROSS JOIN events f CROSS JOIN deliveries p

@@ -15,17 +15,16 @@ import (
 
 // Errors of [Backup] that a caller branches on.
 var (
-	// ErrNotSQLite: only a SQLite file is copied here.
-	ErrNotSQLite = errors.New("only a SQLite database is backed up by this: for PostgreSQL use pg_dump, or its archiving")
-	// ErrExists: the backup would overwrite something.
+	// ErrNotSQLite: the database is not a SQLite file.
+	ErrNotSQLite = errors.New("only SQLite databases are backed up by this: for PostgreSQL use pg_dump, or its archiving")
+	// ErrExists: the backup would overwrite a file.
 	ErrExists = errors.New("the file exists: choose another name, or remove it")
 )
 
-// Backup writes a copy of the SQLite database of a URL to a new file, and returns
-// its size in bytes. The copy is what the database was at one moment, whoever
-// writes to it meanwhile: it does not ask for the lock that [Open] takes. The copy
-// has been checked and is on the disk when Backup returns; before that there is no
-// file of its name. Its mode is 0600.
+// Backup copies the SQLite database of a URL to a new file and returns its size in bytes.
+// The copy is a consistent snapshot, even while other processes write: Backup does not
+// need the lock that [Open] takes. When it returns, the copy has been checked and is on
+// disk; before that no file has its name. Its mode is 0600.
 func Backup(ctx context.Context, url, dest string) (size int64, err error) {
 	size, err = backup(ctx, url, dest)
 	if err != nil {
@@ -45,7 +44,7 @@ func backup(ctx context.Context, url, dest string) (size int64, err error) {
 	if dest, err = filepath.Abs(dest); err != nil {
 		return 0, err
 	}
-	if _, err := os.Stat(path); err != nil { // the driver would make an empty one
+	if _, err := os.Stat(path); err != nil { // the driver would create an empty one
 		return 0, err
 	}
 	if _, err := os.Lstat(dest); err == nil {
@@ -61,7 +60,7 @@ func backup(ctx context.Context, url, dest string) (size int64, err error) {
 	}
 	defer func() {
 		err = errors.Join(err, temp.Close())
-		os.Remove(temp.Name()) // which may be its second name by now
+		os.Remove(temp.Name()) // after the link below, its second name
 	}()
 	if err := vacuumInto(ctx, path, temp.Name()); err != nil {
 		return 0, err
@@ -76,11 +75,11 @@ func backup(ctx context.Context, url, dest string) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err = os.Link(temp.Name(), dest) // unlike a rename it takes no name that is taken
+	err = os.Link(temp.Name(), dest) // unlike a rename, it never replaces a file
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return 0, ErrExists
-	case err != nil: // a file has one name only, as on FAT
+	case err != nil: // the file system has no links, such as FAT
 		err = os.Rename(temp.Name(), dest)
 	}
 	if err != nil {
@@ -89,8 +88,8 @@ func backup(ctx context.Context, url, dest string) (size int64, err error) {
 	return info.Size(), syncFolder(folder)
 }
 
-// vacuumInto writes a database into an empty file, as it is at one moment. Writers
-// go on; only the write-ahead log cannot shrink before it is done.
+// vacuumInto writes a snapshot of a database into an empty file. Writers continue; only
+// the write-ahead log cannot shrink until it is done.
 func vacuumInto(ctx context.Context, path, dest string) error {
 	db, err := sql.Open("sqlite", sqliteDSN(path, url.Values{}))
 	if err != nil {
@@ -101,26 +100,26 @@ func vacuumInto(ctx context.Context, path, dest string) error {
 	return err
 }
 
-// checkIntegrity reads all of a database that nobody else uses.
+// checkIntegrity reads and checks all of a database that no one else uses.
 func checkIntegrity(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite", fileURI(path, url.Values{"mode": {"ro"}, "immutable": {"1"}}))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	var said string
-	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&said); err != nil {
+	var result string
+	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&result); err != nil {
 		return fmt.Errorf("check the copy: %w", err)
 	}
-	if said != "ok" {
-		return fmt.Errorf("the copy is damaged, and so is perhaps the database: %s", said)
+	if result != "ok" {
+		return fmt.Errorf("the copy is damaged, and perhaps the database too: %s", result)
 	}
 	return nil
 }
 
-// syncFolder makes the names in a folder survive a power cut.
+// syncFolder makes the file names in a folder survive a power failure.
 func syncFolder(path string) error {
-	if runtime.GOOS == "windows" { // which has no such call
+	if runtime.GOOS == "windows" { // it has no such call
 		return nil
 	}
 	f, err := os.Open(path)

@@ -4,13 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"pushwatch/watcher"
 )
 
-// Blind implements [watcher.Store]. It goes by the newest announcement of each
-// subject: the account or one of its applications.
+// Blind implements [watcher.Store]. It reads the newest announcement of each subject: the
+// account or one of its applications.
 func (a *Account) Blind(ctx context.Context) ([]watcher.Blindness, error) {
 	newest := make(map[string]watcher.Blindness)
 	err := a.db.each(ctx, a.db.reader, func(scan scanner) error {
@@ -37,11 +39,7 @@ func (a *Account) Blind(ctx context.Context) ([]watcher.Blindness, error) {
 	}, `SELECT subject, type, body FROM events WHERE shard = ? AND sdk_app_id IS NULL AND type IN (?, ?) ORDER BY number`,
 		a.shard, string(watcher.WatcherBlind), string(watcher.WatcherSighted))
 	if err != nil {
-		return nil, fmt.Errorf("read what account %s cannot see: %w", a.name, err)
+		return nil, fmt.Errorf("read outages of account %s: %w", a.name, err)
 	}
-	var blind []watcher.Blindness
-	for _, b := range newest {
-		blind = append(blind, b)
-	}
-	return blind, nil
+	return slices.Collect(maps.Values(newest)), nil
 }

@@ -9,21 +9,20 @@ import (
 	"strings"
 )
 
-// A table describes one of pushwatch's tables. The database itself is asked, so that
-// no list must be kept up to date with the migrations.
+// A table describes one of pushwatch's tables, as read from the database itself.
 type table struct {
 	name    string
 	columns []string
-	types   []string // of the columns, as this database calls them
-	key     []string // columns of the primary key, in its order
+	types   []string // of the columns, in this database's words
+	key     []string // columns of the primary key, in order
 }
 
-// transient are the tables that concern only running processes: a new owner reads the
-// tasks themselves, and needs no notes about them.
+// transient are the tables that only running processes need. A copy leaves them out: a
+// new owner reads the tasks themselves, and needs no notes about them.
 var transient = []string{"members", "notes"}
 
-// catalogue lists the tables that a copy must hold, by name: all but those of the
-// databases and of the migrations, the transient ones, and the mark of a copy.
+// catalogue lists the tables to copy, by name: all except the databases' own, those of the
+// migrations, the transient ones, and the mark of a copy.
 func (db *DB) catalogue(ctx context.Context) ([]table, error) {
 	query := `SELECT name FROM sqlite_schema WHERE type = 'table'`
 	if db.postgres {
@@ -48,9 +47,9 @@ func (db *DB) catalogue(ctx context.Context) ([]table, error) {
 	return tables, nil
 }
 
-// hasTable reports whether the database has a table. It asks as a writer does: a
-// new SQLite file is made by who comes first, and readers make it without what must
-// be set before the first table.
+// hasTable reports whether the database has a table. It uses the writer's connection,
+// because the first connection creates a SQLite file, and a reader's would lack the
+// settings that must come before the first table.
 func (db *DB) hasTable(ctx context.Context, name string) (bool, error) {
 	query := `SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ?`
 	if db.postgres {
@@ -119,7 +118,7 @@ func (db *DB) count(ctx context.Context, tables []table) (rows int64, err error)
 // A row holds the values of a row of a table, as int64, string or nil.
 type row []any
 
-// readRow scans a row of so many columns.
+// readRow scans a row with the given number of columns.
 func (scan scanner) readRow(columns int) (row, error) {
 	values, into := make(row, columns), make([]any, columns)
 	for i := range values {

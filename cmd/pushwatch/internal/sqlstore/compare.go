@@ -10,15 +10,15 @@ import (
 	"sync"
 )
 
-// A checksum stands for the rows of a table, in any order: two tables with the same
-// rows have the same one, and others do not, but for one chance in 2⁶⁴.
+// A checksum is a hash of the rows of a table, in any order. Tables with different rows
+// have the same checksum with a probability of 2⁻⁶⁴.
 type checksum struct {
 	rows   int64
-	hashes uint64 // of all rows, added up
+	hashes uint64 // the sum of the hashes of all rows
 }
 
-// compare reads both databases again, all of them, and returns what they have in
-// common, which must be everything. The next [Copy] starts a differing copy over.
+// compare reads all of both databases and returns the tables, which must be the same. If
+// they differ, the next [Copy] starts over.
 func (c *copying) compare(ctx context.Context) ([]CopiedTable, error) {
 	c.progress.Comparing, c.progress.Rows = true, 0
 	seed := maphash.MakeSeed()
@@ -40,7 +40,7 @@ func (c *copying) compare(ctx context.Context) ([]CopiedTable, error) {
 		}
 		if there != here {
 			return nil, errors.Join(
-				fmt.Errorf("%w: table %s has %d rows there and %d here, with sums %x and %x: try again", ErrChanged, t.name, there.rows, here.rows, there.hashes, here.hashes),
+				fmt.Errorf("%w: table %s has %d rows in the source and %d in the target, with checksums %x and %x: try again", ErrChanged, t.name, there.rows, here.rows, there.hashes, here.hashes),
 				c.invalidate(ctx))
 		}
 		c.progress.Rows += there.rows % copyRows
@@ -49,14 +49,15 @@ func (c *copying) compare(ctx context.Context) ([]CopiedTable, error) {
 	return same, c.unchanged(ctx)
 }
 
-// invalidate makes the next copying start over.
+// invalidate makes the next [Copy] start over.
 func (c *copying) invalidate(ctx context.Context) error {
 	invalid := c.mark
 	invalid.Epochs = nil
 	return c.save(ctx, table{}, nil, invalid)
 }
 
-// sumTable reads a table, and calls progress after every copyRows of it.
+// sumTable reads a table and returns its checksum. It calls progress after every copyRows
+// rows.
 func (db *DB) sumTable(ctx context.Context, t table, seed maphash.Seed, progress func()) (checksum, error) {
 	var s checksum
 	var h maphash.Hash
@@ -81,7 +82,8 @@ func (db *DB) sumTable(ctx context.Context, t table, seed maphash.Seed, progress
 	return s, err
 }
 
-// hashValue adds a value to h, so that no two rows are the same to it that differ.
+// hashValue adds a value to h, with its type and length, so that different rows have
+// different hash inputs.
 func hashValue(h *maphash.Hash, v any) error {
 	var number [8]byte
 	switch v := v.(type) {

@@ -14,24 +14,24 @@ import (
 
 // Errors of [Copy] that a caller branches on.
 var (
-	// ErrNotEmpty: the target of a copy holds something else already.
+	// ErrNotEmpty: the target of a copy holds other data already.
 	ErrNotEmpty = errors.New("the target is not empty")
-	// ErrUnfinished: the database holds a part of another one. Only the copying that
-	// began it can use it.
+	// ErrUnfinished: the database is an incomplete copy of another one, which only
+	// another [Copy] from the same source can complete.
 	ErrUnfinished = errors.New("the database holds an unfinished copy of another")
-	// ErrChanged: something has written to the source while it was copied. The next
+	// ErrChanged: another process wrote to the source while it was copied. The next
 	// [Copy] starts over.
 	ErrChanged = errors.New("the source was changed while it was copied")
 )
 
-// A Progress tells how far a [Copy] has come.
+// A Progress is how far a [Copy] has come.
 type Progress struct {
-	Comparing   bool   // all is copied, and compared once more
-	Table       string // the one under way
-	Rows, Total int64  // of all tables: done, and in the source
+	Comparing   bool   // everything is copied and is being compared
+	Table       string // the current one
+	Rows, Total int64  // of all tables: done so far, and in the source
 }
 
-// A CopiedTable is one that is the same on both sides.
+// A CopiedTable is a table that is the same in both databases.
 type CopiedTable struct {
 	Name string
 	Rows int64
@@ -40,14 +40,14 @@ type CopiedTable struct {
 // copyRows is how many rows are read and committed together.
 const copyRows = 16 * rowsPerStatement
 
-// Copy copies everything, row by row as it stands, from one database to another,
-// and then compares both. Their tables are brought up to date first. It calls
-// report now and then, from one goroutine at a time.
+// Copy copies all rows from one database to another, and then compares both. First it
+// migrates the tables of both to the current version. It calls report regularly, from
+// one goroutine at a time.
 //
-// No owner writes to the source meanwhile: a SQLite file is locked; in PostgreSQL no
-// replica may live, and the epochs of all accounts are raised. The copy fails where
-// somebody takes an account nevertheless, or writes without one. Until it is complete,
-// the target has a mark, by which a killed copying continues, and which [Open] refuses.
+// No owner writes to the source during a copy: a SQLite file is locked; in PostgreSQL no
+// replica may be live, and the epochs of all accounts are raised. The copy fails if an
+// account gets an owner or the rows change nevertheless. Until it is complete, the target
+// has a mark, from which an interrupted copy continues, and which [Open] refuses.
 func Copy(ctx context.Context, from, to Config, report func(Progress)) ([]CopiedTable, error) {
 	source, err := Open(ctx, from)
 	if err != nil {
@@ -67,11 +67,11 @@ func Copy(ctx context.Context, from, to Config, report func(Progress)) ([]Copied
 	return tables, nil
 }
 
-// A copying is a [Copy] under way.
+// A copying is a [Copy] in progress.
 type copying struct {
 	source, target *DB
 	sourceName     string
-	tables         []table // of the target, which are those of the source
+	tables         []table // of the target; the source has the same
 	mark           mark
 	progress       Progress
 	report         func(Progress)
@@ -109,7 +109,7 @@ func (c *copying) run(ctx context.Context) ([]CopiedTable, error) {
 	})
 }
 
-// readTables finds out what there is to copy.
+// readTables reads which tables to copy.
 func (c *copying) readTables(ctx context.Context) error {
 	there, err := c.source.catalogue(ctx)
 	if err != nil {
@@ -127,7 +127,7 @@ func (c *copying) readTables(ctx context.Context) error {
 	return nil
 }
 
-// unused returns [ErrLocked] where a replica lives on the source.
+// unused returns [ErrLocked] if a live replica uses the source.
 func (c *copying) unused(ctx context.Context) error {
 	if !c.source.Replicated() {
 		return nil // the file is locked
@@ -138,13 +138,13 @@ func (c *copying) unused(ctx context.Context) error {
 	}
 	for _, m := range members {
 		if m.Live {
-			return fmt.Errorf("%w: stop the replica %s; one that was killed is forgotten after %s", ErrLocked, m.Name, c.source.ttl)
+			return fmt.Errorf("%w: stop the replica %s; one that was killed counts as dead after %s", ErrLocked, m.Name, c.source.ttl)
 		}
 	}
 	return nil
 }
 
-// begin continues a copy of the same source, or begins one where the target is empty.
+// begin continues a copy of the same source, or begins one if the target is empty.
 func (c *copying) begin(ctx context.Context) error {
 	if err := c.unused(ctx); err != nil {
 		return err
@@ -158,7 +158,7 @@ func (c *copying) begin(ctx context.Context) error {
 		return err
 	}
 	if begun {
-		// A killed process may have left a commit under way: this waits for its end.
+		// A killed process may have left a commit in progress: this waits for its end.
 		err := c.target.write(ctx, func(tx transaction) (err error) {
 			c.mark, err = readMark(tx.queryRow(ctx, `UPDATE `+markTable+` SET mark = mark RETURNING mark`))
 			return err
@@ -170,7 +170,7 @@ func (c *copying) begin(ctx context.Context) error {
 			return fmt.Errorf("%w: it holds an unfinished copy of %s", ErrNotEmpty, c.mark.Source)
 		}
 		if maps.Equal(c.mark.Epochs, epochs) {
-			return nil // nobody has owned an account since
+			return nil // no account has had an owner since
 		}
 	} else if rows, err := c.target.count(ctx, c.tables); err != nil {
 		return err
@@ -198,7 +198,7 @@ func (c *copying) begin(ctx context.Context) error {
 	})
 }
 
-// copyTable copies the rows of a table behind the mark.
+// copyTable copies the rows of a table after the mark.
 func (c *copying) copyTable(ctx context.Context, t table) error {
 	if err := c.unchanged(ctx); err != nil {
 		return err
@@ -225,7 +225,7 @@ func (c *copying) copyTable(ctx context.Context, t table) error {
 	}
 }
 
-// save writes rows together with the mark that says so.
+// save writes rows, and the mark after them, in one transaction.
 func (c *copying) save(ctx context.Context, t table, rows []row, next mark) error {
 	err := c.target.write(ctx, func(tx transaction) error {
 		moved, err := tx.exec(ctx, `UPDATE `+markTable+` SET mark = ? WHERE mark = ?`, next.encode(), c.mark.encode())
@@ -233,7 +233,7 @@ func (c *copying) save(ctx context.Context, t table, rows []row, next mark) erro
 			return err
 		}
 		if moved == 0 {
-			return errors.New("something else writes to the target: is another copy under way?")
+			return errors.New("something else writes to the target: is another copy running?")
 		}
 		for chunk := range slices.Chunk(rows, rowsPerStatement) {
 			var args []any
@@ -252,7 +252,7 @@ func (c *copying) save(ctx context.Context, t table, rows []row, next mark) erro
 	return err
 }
 
-// nameOf is a URL by which a database is known again, without secrets.
+// nameOf returns a URL without secrets that identifies a database.
 func nameOf(url string) string {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		if absolute, err := filepath.Abs(path); err == nil {
@@ -262,18 +262,16 @@ func nameOf(url string) string {
 	return redact(url)
 }
 
-// unchanged returns [ErrChanged] where somebody has become the owner of an account
-// since the copy was begun.
+// unchanged returns [ErrChanged] if an account has got an owner since the copy began.
 func (c *copying) unchanged(ctx context.Context) error {
 	epochs, err := c.source.epochs(ctx)
 	if err == nil && !maps.Equal(epochs, c.mark.Epochs) {
-		err = fmt.Errorf("%w: a pushwatch runs on it: stop it, and try again", ErrChanged)
+		err = fmt.Errorf("%w: a pushwatch is using it: stop it and try again", ErrChanged)
 	}
 	return err
 }
 
-// page reads the rows of a table that follow a key, in the order of keys. Without
-// a key it begins with the first.
+// page reads the rows of a table after a key, in the order of keys; nil: from the first.
 func (db *DB) page(ctx context.Context, t table, after []any) ([]row, error) {
 	key := strings.Join(t.key, ", ")
 	where := ""
@@ -311,7 +309,7 @@ func (db *DB) epochs(ctx context.Context) (map[string]int64, error) {
 	return epochs, err
 }
 
-// fence takes all accounts from their owners, and returns the epochs.
+// fence takes all accounts from their owners and returns the new epochs.
 func (db *DB) fence(ctx context.Context) (map[string]int64, error) {
 	err := db.write(ctx, func(tx transaction) error {
 		_, err := tx.exec(ctx, `UPDATE accounts SET epoch = epoch + 1`)
@@ -323,11 +321,11 @@ func (db *DB) fence(ctx context.Context) (map[string]int64, error) {
 	return db.epochs(ctx)
 }
 
-// empty drops the rows of a table.
+// truncate deletes all rows of a table.
 func (tx transaction) truncate(ctx context.Context, t table) error {
 	statement := `DELETE FROM `
 	if tx.db.postgres {
-		statement = `TRUNCATE TABLE ` // does not take the longer the more there are
+		statement = `TRUNCATE TABLE ` // its time does not grow with the rows
 	}
 	_, err := tx.exec(ctx, statement+t.name)
 	return err
@@ -337,15 +335,15 @@ func (tx transaction) truncate(ctx context.Context, t table) error {
 // unfinished copy.
 const markTable = "unfinished_copy"
 
-// A mark says which source a database has an unfinished copy of, and how much of it.
+// A mark is the source and the progress of an unfinished copy.
 type mark struct {
 	Source string           // its URL without secrets
-	Epochs map[string]int64 // of its accounts: they stay the same while nobody becomes an owner
+	Epochs map[string]int64 // of its accounts: unchanged as long as none gets an owner
 	Table  string           // the current one; those before it, by name, are complete
 	After  []any            // the key of its last row
 }
 
-// encode is the mark as it is stored. Equal marks are equal texts.
+// encode returns the stored form of the mark. Equal marks have equal texts.
 func (m mark) encode() string {
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -354,7 +352,7 @@ func (m mark) encode() string {
 	return string(text)
 }
 
-// readMark decodes a mark that was stored.
+// readMark decodes a stored mark.
 func readMark(stored *sql.Row) (m mark, err error) {
 	var text string
 	if err := stored.Scan(&text); err != nil {
@@ -375,8 +373,7 @@ func readMark(stored *sql.Row) (m mark, err error) {
 	return m, nil
 }
 
-// refuseUnfinished returns [ErrUnfinished] where the database holds a part of a
-// copy.
+// refuseUnfinished returns [ErrUnfinished] if the database is an incomplete copy.
 func (db *DB) refuseUnfinished(ctx context.Context) error {
 	unfinished, err := db.hasTable(ctx, markTable)
 	if err != nil || !unfinished {

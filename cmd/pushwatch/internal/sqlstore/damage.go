@@ -13,15 +13,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrDamaged means that the SQLite file is no whole database. A restart does not change
-// that: a backup has to be restored.
+// ErrDamaged means that the SQLite file is damaged. A restart does not help: a backup must
+// be restored.
 var ErrDamaged = errors.New("the database is damaged")
 
-// restoreSteps says how to go back to a backup.
+// restoreSteps is how to restore a backup.
 const restoreSteps = "to restore it, stop pushwatch, copy the file aside, remove those named like it with -wal and -shm, copy the last backup over the file, and start pushwatch again"
 
-// IsDamaged reports whether err comes of a SQLite file that is no whole database, be it
-// when it is opened or later.
+// IsDamaged reports whether err comes from a damaged SQLite file, at its opening or later.
 func IsDamaged(err error) bool {
 	if fault, ok := errors.AsType[*sqlite.Error](err); ok {
 		code := fault.Code() & 0xff // without the extension
@@ -30,8 +29,8 @@ func IsDamaged(err error) bool {
 	return errors.Is(err, ErrDamaged)
 }
 
-// Damage returns an error that IsDamaged as an [ErrDamaged] with the steps to restore a
-// backup, and others as they are.
+// Damage wraps an error for which [IsDamaged] holds as an [ErrDamaged], with the steps to
+// restore a backup. It returns other errors unchanged.
 func Damage(err error) error {
 	if !IsDamaged(err) || errors.Is(err, ErrDamaged) {
 		return err
@@ -41,8 +40,8 @@ func Damage(err error) error {
 
 func damaged(cause error) error { return fmt.Errorf("%w: %w: %s", ErrDamaged, cause, restoreSteps) }
 
-// prepareFile makes the file of a database where there is none, and refuses one that has
-// lost what it held. used is whether a process has locked it before. The caller has the
+// prepareFile creates the file of a database if there is none, and refuses one that has
+// lost its contents. used is whether a process has locked it before. The caller holds the
 // lock.
 func prepareFile(path string, used bool) error {
 	file, err := os.Stat(path)
@@ -60,17 +59,17 @@ func prepareFile(path string, used bool) error {
 		return createFile(path)
 	case used:
 		return damaged(errors.New("the file is empty, and was in use before"))
-	default: // somebody has made it for this
+	default: // an empty file that was created for this
 		return nil
 	}
 }
 
-// createFile makes a database without tables that only its owner may read, whatever the
-// umask. SQLite gives the files beside it, the write-ahead log and its index, the same
-// mode. The file has its name once it is whole, so that a crash leaves no empty one.
+// createFile creates a database without tables that only its owner may read, for any
+// umask. SQLite gives its write-ahead log and index the same mode. The file gets its name
+// once it is complete, so that a crash leaves no empty one.
 func createFile(path string) error {
 	temp := path + ".new"
-	for _, name := range []string{temp, temp + "-wal", temp + "-shm"} { // of a crash before
+	for _, name := range []string{temp, temp + "-wal", temp + "-shm"} { // left by a crash
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -86,7 +85,7 @@ func createFile(path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = db.Exec(`PRAGMA user_version = 0`) // the first statement opens it, which writes its header
+	_, err = db.Exec(`PRAGMA user_version = 0`) // the first statement opens the file and writes its header
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}

@@ -1,52 +1,51 @@
-// Package sqlstore keeps tasks, events and deliveries in SQLite or PostgreSQL.
+// Package sqlstore stores tasks, events and deliveries in SQLite or PostgreSQL.
 //
-// A [DB] is the [watcher.Registry] of every account; [DB.Own] makes the caller
-// the owner of one, and its [Account] is that owner's [watcher.Store] and
-// [notify.Outbox]. Ownership is an epoch: each Own raises it, and each
-// transaction of an Account begins with the statement that both proves the epoch
-// and allots the numbers of the new events. So an owner that was frozen, and
-// replaced, can write nothing when it thaws.
+// A [DB] is the [watcher.Registry] of all accounts. [DB.Own] makes the caller the owner
+// of one; the resulting [Account] is the owner's [watcher.Store] and [notify.Outbox].
+// Ownership is an epoch: each Own raises it, and each transaction of an Account begins
+// with the statement that both proves the epoch and allots the numbers of the new events.
+// So an owner that was frozen and replaced can write nothing when it thaws.
 //
-// The writes of an account go through one goroutine, [Account.Run], which
-// commits together all that has queued up while the last commit was under way.
-// A single caller thus waits for nothing but its own commit, and many share one fsync.
+// The writes of an account go through one goroutine, [Account.Run], which commits
+// everything that was queued during the previous commit in one transaction (group
+// commit). A single caller waits only for its own commit, and many share one fsync.
 //
-// Both databases run the same statements over the same tables. What differs is
-// how a parameter is written (see bind), how a connection is opened, and that the short
-// statements of SQLite's writer stay prepared.
+// Both databases run the same statements on the same tables. They differ in the form of
+// parameters (see bind), in how a connection is opened, and in that the short statements
+// of SQLite's writer stay prepared.
 //
 // # The tables
 //
-// They are made by the files in migrations, which say what each column means:
+// The files in migrations create them and document their columns:
 //
-//   - accounts: a row each, with its epoch and the numbers allotted last. Whoever
-//     writes for an account locks its row first, so that what has higher numbers is
-//     committed later. Only retention does not: nobody else wants what it drops.
-//   - tasks: every push that is registered, as it stands.
-//   - task_labels: the labels of the tasks, to find these by.
-//   - checkpoints: one for each account, with when its live tasks were last polled.
-//   - events: the facts, with the body that is sent. An event is named by its account
-//     (the shard) and its number there.
-//   - deliveries: one for each event and notifier, with the log of its attempts. Its
-//     position says where it comes among those that wait.
-//   - notifiers: their states.
-//   - members and notes: what processes that share the database write for each other.
+//   - accounts: with their epochs and the last allotted numbers. Every writer for an
+//     account locks its row first, so that higher numbers are committed later. Only
+//     retention does not: nothing else needs the rows that it deletes.
+//   - tasks: the registered pushes, in their current state.
+//   - task_labels: an index of the tasks' labels.
+//   - checkpoints: per account, when its live tasks were last polled.
+//   - events: with the bodies that are sent. An event is identified by its account (the
+//     shard) and its number there.
+//   - deliveries: one per event and notifier, with the log of its attempts. The position
+//     is its place among the pending ones.
+//   - notifiers: their persisted states.
+//   - members and notes: messages between processes that share the database.
 //
 // # Several processes
 //
-// A SQLite file belongs to one process. A PostgreSQL database can have several, each
-// of which answers for all accounts and owns a part of them: see [Replica]. What one
-// asks of an account that another owns goes through the tables: pending deliveries,
-// and notes about tasks. Every process looks at the tables each 1.5 s at least, and at
-// once when another notifies it (LISTEN and NOTIFY); a notification may get lost. Nothing
-// depends on the session of a connection, so that a pooler in transaction mode may
-// stand between, behind which there are no notifications.
+// A SQLite file belongs to one process. A PostgreSQL database can be shared by several;
+// each serves requests about all accounts and owns some of them: see [Replica]. A request
+// that concerns another process's account goes through the tables, as pending deliveries
+// or notes about tasks. Every process reads the tables at least every 1.5 s, and at once
+// when another notifies it (LISTEN and NOTIFY); a notification may get lost. Nothing
+// depends on the session of a connection, so a pooler in transaction mode may be in
+// between; it passes no notifications on.
 //
-// Each process has 19 connections to PostgreSQL at most: 16 for work, two for the
-// heartbeat, and one for notifications. Connecting takes 5 s at most, a transaction 30 s, and
-// one that does nothing half of the TTL; a read waits 30 s for a row. TLS is as sslmode
-// in the URL says; without it, TLS is tried and not required ("prefer"), so over a
-// network say "verify-full".
+// Each process has at most 19 connections to PostgreSQL: 16 for work, two for the
+// heartbeat, and one for notifications. The timeouts are 5 s for connecting, 30 s for a
+// transaction, half of the TTL for an idle one, and 30 s for each row of a read. sslmode
+// in the URL determines the use of TLS; by default TLS is tried and not required
+// ("prefer"), so set "verify-full" over a network.
 package sqlstore
 
 import (
@@ -70,17 +69,17 @@ import (
 var (
 	// ErrLocked: another process has the SQLite file open.
 	ErrLocked = errors.New("another pushwatch uses this database")
-	// ErrFolder: the folder of the SQLite file is missing or may not be written.
+	// ErrFolder: the folder of the SQLite file is missing or not writable.
 	ErrFolder = errors.New("cannot use the database's folder")
 	// ErrNewer: a newer version of pushwatch has changed the tables. Nothing was
 	// written.
 	ErrNewer = errors.New("the database belongs to a newer version of pushwatch")
-	// ErrAway: PostgreSQL cannot be reached, or is just starting or stopping: it
-	// may be there if tried again.
-	ErrAway = errors.New("PostgreSQL is not there")
-	// ErrRefused: PostgreSQL, or its certificate, is there and does not accept what
-	// the URL says: its user, password, database or TLS mode.
-	ErrRefused = errors.New("PostgreSQL does not accept what the URL says")
+	// ErrAway: PostgreSQL cannot be reached, or is starting or stopping. A later try may
+	// succeed.
+	ErrAway = errors.New("PostgreSQL is not available")
+	// ErrRefused: PostgreSQL was reached, but it refuses the URL's user, password,
+	// database or TLS mode, or its certificate is not valid.
+	ErrRefused = errors.New("PostgreSQL does not accept the URL's user, password, database or TLS mode")
 )
 
 // Config says which database to open.
@@ -89,56 +88,56 @@ type Config struct {
 	// "postgres://user:password@host/database?…" with the parameters of libpq.
 	URL string
 
-	// TTL is how long a [Replica] may be silent before the others take its
-	// accounts; 0: 10 s. SQLite has no replicas.
+	// TTL is how long a [Replica] may be silent before others take its accounts; 0: 10 s.
+	// SQLite has no replicas.
 	TTL time.Duration
 
 	// Log gets a line for each change to the tables; nil: none.
 	Log *zap.Logger
 }
 
-// A DB is an open database. Its methods may be called from many goroutines.
+// A DB is an open database. It is safe for concurrent use.
 type DB struct {
 	postgres    bool
-	writer      *sql.DB        // in SQLite one connection: writers queue here, not at a lock
+	writer      *sql.DB        // in SQLite one connection: writers queue for it, not for a lock
 	reader      *sql.DB        // in PostgreSQL the same as writer
 	statements  statementCache // of SQLite's writer
-	lock        *os.File       // beside a SQLite file, held for the life of the DB; else nil
-	readTimeout time.Duration  // of a read
-	saved       broadcast      // sent after each commit with events
-	health      health         // fed by every write
-	owned       sync.Map       // shard to *Account: the newest owner of each account that this process owned
+	lock        *os.File       // beside a SQLite file, held as long as the DB is open; nil for PostgreSQL
+	readTimeout time.Duration
+	saved       broadcast // sent after each commit with events
+	health      health    // updated by every write
+	owned       sync.Map  // shard to *Account: of each account that this process owned, the newest
 
 	sweeping sync.Mutex               // held by Sweep
-	swept    [len(sweepTables)]oldRow // how far its calls have come
+	swept    [len(sweepTables)]oldRow // where Sweep continues
 
-	// Of SQLite alone.
+	// Only for SQLite.
 	path string      // of the file, without symbolic links
-	file os.FileInfo // as it was opened
+	file os.FileInfo // when it was opened
 
-	// Of PostgreSQL alone.
-	heartbeats *sql.DB         // a pool of its own, so that the heartbeat waits behind nothing
-	listening  *pgx.ConnConfig // for the connection of notifications
+	// Only for PostgreSQL.
+	heartbeats *sql.DB         // a pool of its own, so that heartbeats never wait for other work
+	listening  *pgx.ConnConfig // for the connection that receives notifications
 	timeouts   string          // begins every writing transaction
 	ttl        time.Duration
-	written    loop.Signal // something was written that other replicas should see
+	written    loop.Signal // other replicas should read the tables
 }
 
-// defaultTTL keeps a takeover short for a class, and is longer than a restart of the
-// database.
+// defaultTTL is short enough for a takeover during a class, and longer than a restart of
+// the database.
 const defaultTTL = 10 * time.Second
 
-// Replicated reports whether other processes may use the database at the same
-// time. Then accounts are shared out by [DB.Join], and else taken by [DB.Own].
+// Replicated reports whether other processes may use the database at the same time. If so
+// [DB.Join] distributes the accounts, otherwise [DB.Own] takes them.
 func (db *DB) Replicated() bool { return db.postgres }
 
-// Open connects to the database and brings its tables up to date. Its errors
+// Open connects to the database and migrates its tables to the current version. Its errors
 // name the database but never a password.
 func Open(ctx context.Context, c Config) (*DB, error) {
 	return open(ctx, c, (*DB).refuseUnfinished)
 }
 
-// open is Open, with checks of the database before anything is written to it.
+// open is [Open] with checks to run before anything is written.
 func open(ctx context.Context, c Config, checks ...func(*DB, context.Context) error) (*DB, error) {
 	db, name, err := connect(c)
 	if err != nil {
@@ -147,16 +146,16 @@ func open(ctx context.Context, c Config, checks ...func(*DB, context.Context) er
 	db.readTimeout, db.health.log = readTimeout, cmp.Or(c.Log, zap.NewNop())
 	for _, check := range checks {
 		if err := check(db, ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())
+			return nil, errors.Join(fmt.Errorf("open store %s: %w", name, classify(err)), db.Close())
 		}
 	}
 	if err := db.migrate(ctx, db.health.log); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, sortFault(err)), db.Close())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, classify(err)), db.Close())
 	}
 	return db, nil
 }
 
-// connect opens the database of a URL, and returns its name for messages too.
+// connect opens the database of a URL. It also returns a name for error messages.
 func connect(c Config) (db *DB, name string, err error) {
 	scheme, rest, _ := strings.Cut(c.URL, ":")
 	switch scheme {
@@ -193,11 +192,11 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// write runs f in a transaction that is committed where f returns nil. An error
-// from the commit itself leaves open whether it took place.
+// write runs f in a transaction that is committed if f returns nil. After an error of the
+// commit itself, the outcome is unknown.
 func (db *DB) write(ctx context.Context, f func(transaction) error) error {
 	err := db.transact(ctx, f)
-	if ctx.Err() != context.Canceled { // else the caller's end says nothing of the database
+	if ctx.Err() != context.Canceled { // a canceled write says nothing about the database
 		db.health.record(err)
 	}
 	return err
@@ -208,7 +207,7 @@ func (db *DB) transact(ctx context.Context, f func(transaction) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a commit it does nothing
+	defer tx.Rollback() // has no effect after a commit
 	if db.postgres {
 		if _, err := tx.ExecContext(ctx, db.timeouts); err != nil {
 			return err

@@ -17,9 +17,9 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sortFault wraps an error of SQLite as [ErrDamaged], or one of PostgreSQL as [ErrAway]
-// or [ErrRefused], where it is one of these, and returns others unchanged.
-func sortFault(err error) error {
+// classify wraps an error as [ErrDamaged], [ErrAway] or [ErrRefused] if it is one of
+// these, and returns others unchanged.
+func classify(err error) error {
 	if IsDamaged(err) {
 		return Damage(err)
 	}
@@ -38,18 +38,18 @@ func sortFault(err error) error {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok && strings.Contains(err.Error(), "server refused TLS connection") {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	_, network := errors.AsType[net.Error](err) // a refused or timed out connection, and a name that is not known
+	_, network := errors.AsType[net.Error](err) // a connection that is refused or times out, or an unknown host name
 	if network || pgconn.Timeout(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	return err
 }
 
-// refusal reports whether a SQLSTATE says that the URL is at fault.
+// refusal reports whether a SQLSTATE means that the URL is wrong.
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func refusal(code string) bool {
 	switch code {
-	case "28000", // the role does not exist, or may not connect from here, or without TLS
+	case "28000", // the role does not exist, or may not connect from this host or without TLS
 		"28P01", // wrong password
 		"3D000", // no such database
 		"3F000", // no such schema
@@ -59,9 +59,9 @@ func refusal(code string) bool {
 	return false
 }
 
-// absence reports whether a SQLSTATE says that the server may serve later: it
-// starts or stops, lost the connection, or has no connection to spare. PgBouncer
-// says 08P01 when its server is away.
+// absence reports whether a SQLSTATE means that the server is temporarily unavailable: it
+// is starting or stopping, lost the connection, or has no free connection. PgBouncer
+// returns 08P01 when its server is unavailable.
 func absence(code string) bool {
 	switch code[:min(2, len(code))] {
 	case "08", "57", "53":
@@ -70,8 +70,8 @@ func absence(code string) bool {
 	return false
 }
 
-// refusesWrites reports whether the error of a write says that the database takes none,
-// rather than that this one was wrong, or met a conflict.
+// refusesWrites reports whether the error of a write means that the database accepts no
+// writes, as opposed to a wrong write or a conflict.
 func refusesWrites(err error) bool {
 	if fault, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch fault.Code() & 0xff { // without the extension
@@ -90,6 +90,6 @@ func refusesWrites(err error) bool {
 		return refusal(said.Code) || absence(said.Code)
 	}
 	_, file := errors.AsType[*fs.PathError](err)
-	return file || errors.Is(err, ErrReplaced) || errors.Is(sortFault(err), ErrAway) ||
+	return file || errors.Is(err, ErrReplaced) || errors.Is(classify(err), ErrAway) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn)
 }

@@ -42,9 +42,9 @@ func TestSortFault(t *testing.T) {
 		{fmt.Errorf("receive: %w", io.ErrUnexpectedEOF), ErrAway},
 		{errors.New("decode task 1/a: invalid JSON"), nil},
 	} {
-		got := sortFault(test.err)
+		got := classify(test.err)
 		if away, refused := errors.Is(got, ErrAway), errors.Is(got, ErrRefused); away != (test.want == ErrAway) || refused != (test.want == ErrRefused) || !errors.Is(got, test.err) {
-			t.Errorf("sortFault(%v) = %v, want %v", test.err, got, test.want)
+			t.Errorf("classify(%v) = %v, want %v", test.err, got, test.want)
 		}
 	}
 }

@@ -16,36 +16,36 @@ import (
 
 const (
 	// checkEvery is how often [DB.Monitor] checks the database. It bounds how long a
-	// fault stays unknown that no write meets.
+	// fault stays unnoticed if no write meets it.
 	checkEvery = 3 * time.Second
 
 	// calmAfter is how long after the last refused write a successful one ends the
-	// failing. Small writes may succeed between larger ones that do not.
+	// failure. Small writes may succeed between larger ones that fail.
 	calmAfter = 5 * time.Second
 
-	// roomNeeded is how much a full disk must have free again, in bytes: a write of many
-	// rows, not only of one.
+	// roomNeeded is how many bytes a full disk must have free before it is used again:
+	// enough for a write of many rows.
 	roomNeeded = 256 << 10
 )
 
 // ErrReplaced means that the file of a SQLite database was removed or replaced while it
-// was open. Nothing more is written: it would be lost with the open file.
+// was open. Nothing more is written, because it would be lost with the open file.
 var ErrReplaced = errors.New("the database file was removed or replaced")
 
-// A health knows whether the database takes writes. Every write reports its outcome,
-// and [DB.Monitor] what it finds out by itself.
+// A health records whether the database accepts writes. Every write reports its outcome,
+// and [DB.Monitor] the results of its checks.
 type health struct {
 	log *zap.Logger
 
 	mu        sync.Mutex
 	failing   loop.Condition
 	cause     error     // of the newest failure
-	failedAt  time.Time // when that was
+	failedAt  time.Time // of the newest failure
 	succeeded time.Time // when a write last succeeded
 }
 
-// record records the outcome of a write. Errors that say nothing of the database, such
-// as a conflict, are no outcome.
+// record records the outcome of a write. It ignores errors that say nothing about the
+// database, such as a conflict.
 func (h *health) record(err error) {
 	if err != nil && !refusesWrites(err) {
 		return
@@ -69,15 +69,15 @@ func (h *health) record(err error) {
 	}
 }
 
-// hintFor says what a person can do about an error that refusesWrites.
+// hintFor returns what a person can do about an error for which [refusesWrites] holds.
 func hintFor(err error) string {
 	if errors.Is(err, ErrReplaced) {
-		return "stop pushwatch, put the file back or restore a backup, and start it again: what was saved since the file was removed is in the open file only, on Linux under /proc/PID/fd"
+		return "stop pushwatch, put the file back or restore a backup, and start it again: data saved since the file was removed is in the open file only, on Linux under /proc/PID/fd"
 	}
-	return "look at the disk, its room and whether it is read-only, or at PostgreSQL: what was seen is kept, or seen again, and written when it can be"
+	return "check the disk's free space and whether it is read-only, or PostgreSQL: observations are kept, or made again, and saved once writes succeed"
 }
 
-// Health returns an error while the database refuses writes, whoever found out.
+// Health returns an error while the database refuses writes.
 func (db *DB) Health() error {
 	h := &db.health
 	h.mu.Lock()
@@ -89,9 +89,9 @@ func (db *DB) Health() error {
 	return fmt.Errorf("the database has refused writes for %s: %w", time.Since(since).Round(time.Second), h.cause)
 }
 
-// Monitor checks the database until ctx ends, and then returns nil. It finds a removed
-// file and a server that has become read-only although nobody writes, and it finds that
-// the database takes writes again.
+// Monitor checks the database until ctx ends, and then returns nil. It notices a removed
+// file or a read-only server even if nothing is being written, and it notices when the
+// database accepts writes again.
 func (db *DB) Monitor(ctx context.Context) error {
 	for loop.Sleep(ctx, checkEvery) {
 		if err := db.check(ctx); err != nil && ctx.Err() == nil {
@@ -101,8 +101,8 @@ func (db *DB) Monitor(ctx context.Context) error {
 	return nil
 }
 
-// check returns an error where the database would refuse a write now. It writes only
-// where nothing else shows that.
+// check returns an error if the database would refuse a write now. It makes a write of its
+// own only if nothing else shows that.
 func (db *DB) check(ctx context.Context) error {
 	if err := db.present(); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (db *DB) check(ctx context.Context) error {
 	failing, idle := !db.health.failing.Since().IsZero(), time.Since(db.health.succeeded)
 	db.health.mu.Unlock()
 	if !failing && (!db.postgres || idle < checkEvery) {
-		return nil // who next writes to the file finds out
+		return nil // the next write to the file shows it
 	}
 	if failing && !db.postgres {
 		if err := haveRoom(filepath.Dir(db.path), roomNeeded); err != nil {
@@ -126,8 +126,8 @@ func (db *DB) check(ctx context.Context) error {
 	})
 }
 
-// present returns [ErrReplaced] where the path of a SQLite database no longer leads to
-// the file that is open.
+// present returns [ErrReplaced] if the path of a SQLite database no longer leads to the
+// open file.
 func (db *DB) present() error {
 	if db.postgres {
 		return nil
@@ -144,8 +144,8 @@ func (db *DB) present() error {
 	return nil
 }
 
-// haveRoom returns an error where a file in a folder cannot grow to a size. Space is
-// reserved as soon as it is written, so nothing need be synced.
+// haveRoom returns an error if a file in a folder cannot grow to a size. Writing reserves
+// the space, so no sync is needed.
 func haveRoom(folder string, bytes int) error {
 	f, err := os.CreateTemp(folder, ".pushwatch-room-*")
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"pushwatch/watcher"
 )
 
-// A broadcast wakes all who wait for it. The zero broadcast is ready to use.
+// A broadcast wakes all waiting goroutines. The zero broadcast is ready to use.
 type broadcast struct {
 	mu   sync.Mutex
-	next chan struct{} // closed by the next send; nil: nobody waits
+	next chan struct{} // closed by the next send; nil: none waits
 }
 
 func (b *broadcast) wait() <-chan struct{} {
@@ -37,8 +37,8 @@ func (b *broadcast) send() {
 	}
 }
 
-// Changed returns a channel that is closed when this process next saves an
-// event, or, as a [Replica], sees that another has.
+// Changed returns a channel that is closed when this process next saves an event or, as a
+// [Replica], learns that another did.
 func (db *DB) Changed() <-chan struct{} { return db.saved.wait() }
 
 // LastEvents returns the position of the newest event of each account.
@@ -58,12 +58,11 @@ func (db *DB) LastEvents(ctx context.Context) (watcher.Position, error) {
 	return last, nil
 }
 
-// Events reads a page of events; [watcher.ErrPosition] where the query begins
-// past the newest event of an account.
+// Events reads a page of events; [watcher.ErrPosition] if the query begins past the
+// newest event of an account.
 //
-// Each account's newest number is read first. Its transaction is committed then,
-// and with it every event up to that number, which is where the reading ends. So
-// a page cannot pass an event that appears later.
+// It first reads each account's newest number, up to which all events are committed, and
+// reads no further. So a page cannot pass an event that is committed later.
 func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPage, error) {
 	last, err := db.LastEvents(ctx)
 	if err != nil {
@@ -81,7 +80,7 @@ func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPa
 			shards = append(shards, &shardReader{db: db, query: q, shard: shard, after: after, last: last[shard]})
 		}
 	}
-	for _, s := range shards { // a page holds little more than its limit, however many shards there are
+	for _, s := range shards { // little more than the limit is read, for any number of shards
 		s.chunk = limit/len(shards) + 1
 	}
 	var page watcher.EventPage
@@ -110,8 +109,8 @@ func (db *DB) Events(ctx context.Context, q watcher.EventQuery) (watcher.EventPa
 	return page, nil
 }
 
-// nextShard returns the shard whose next event was observed first, or last where the
-// newest are read; nil where no shard has one.
+// nextShard returns the shard whose next event was observed first (last, if the newest
+// are read); nil: no shard has one.
 func nextShard(ctx context.Context, shards []*shardReader) (*shardReader, error) {
 	var found *shardReader
 	for _, s := range shards {
@@ -125,18 +124,18 @@ func nextShard(ctx context.Context, shards []*shardReader) (*shardReader, error)
 	return found, nil
 }
 
-// A shardReader reads the events of one shard in the order of their numbers, or
-// against it where the newest are asked for.
+// A shardReader reads the events of one shard in ascending order of their numbers, or in
+// descending order if the newest are wanted.
 type shardReader struct {
 	db    *DB
 	query watcher.EventQuery
 	shard int64
-	after int64 // what is not yet taken lies above this number
-	last  int64 // and not above this one
+	after int64 // the events above this number are not taken yet
+	last  int64 // up to this one
 	chunk int   // how many are read at once
 
-	ahead []timedEvent // read, and not yet taken
-	whole bool         // ahead has all there are up to last
+	ahead []timedEvent // read, and not taken yet
+	whole bool         // nothing is left to read beyond ahead
 }
 
 type timedEvent struct {
@@ -144,7 +143,7 @@ type timedEvent struct {
 	at int64 // microseconds
 }
 
-// take takes the next event, which must have been read.
+// take removes and returns the next event, which fill must have read.
 func (s *shardReader) take() watcher.SavedEvent {
 	e := s.ahead[0].SavedEvent
 	s.ahead = s.ahead[1:]
@@ -164,7 +163,7 @@ func (s *shardReader) before(other *shardReader) bool {
 	return s.ahead[0].at < other.ahead[0].at
 }
 
-// position is the number up to which there is nothing more to take.
+// position returns the number up to which all events are taken.
 func (s *shardReader) position() int64 {
 	if s.whole && len(s.ahead) == 0 {
 		return s.last
@@ -172,7 +171,7 @@ func (s *shardReader) position() int64 {
 	return s.after
 }
 
-// fill reads the next events where none are at hand.
+// fill reads the next events if none are in memory.
 func (s *shardReader) fill(ctx context.Context) error {
 	if s.whole || len(s.ahead) > 0 {
 		return nil
@@ -189,21 +188,21 @@ func (s *shardReader) fill(ctx context.Context) error {
 	return err
 }
 
-// statement returns the query of the next chunk. It reads each type by an index and
-// merges them: a rare type is found among very many events, and of a frequent one no
-// more than the chunk is read.
+// statement returns the query of the next chunk. It reads each type through an index and
+// merges them: so a rare type is found quickly among many events, and no more than the
+// chunk is read of a frequent one.
 func (s *shardReader) statement() (query string, args []any) {
 	if s.query.Subject != "" {
 		return s.ofSubject()
 	}
-	types := slices.Compact(slices.Sorted(slices.Values(s.query.Types))) // each once, or its events would be there twice
+	types := slices.Compact(slices.Sorted(slices.Values(s.query.Types))) // a type given twice would repeat its events
 	if len(types) == 0 || len(types) == len(watcher.EventTypes) {
 		return s.chunkOf("", "")
 	}
 	var parts []string
 	for _, t := range types {
-		// In this form only one index has the range, so that a planner without
-		// statistics cannot choose another.
+		// In this form only one index fits, so a planner without statistics cannot
+		// choose another.
 		parts = append(parts, fmt.Sprintf(`SELECT number, at, type, body FROM events
 			WHERE (shard, type, number) > (?, ?, ?) AND (shard, type, number) <= (?, ?, ?)
 			ORDER BY shard%[1]s, type%[1]s, number%[1]s LIMIT ?`, s.order()))
@@ -212,7 +211,7 @@ func (s *shardReader) statement() (query string, args []any) {
 	return s.merge(parts), append(args, s.chunk)
 }
 
-// merge reads the next chunk from that of each part.
+// merge returns the query that merges the chunks of the parts.
 func (s *shardReader) merge(parts []string) string {
 	for i := range parts {
 		parts[i] = fmt.Sprintf(`SELECT * FROM (%s) AS t%d`, parts[i], i)
@@ -220,10 +219,10 @@ func (s *shardReader) merge(parts []string) string {
 	return `SELECT number, at, type, body FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged ORDER BY number` + s.order() + ` LIMIT ?`
 }
 
-// ofSubject is the statement for a subject. One that names a task is also that of
-// events of no task: of what was given up for it, or of an application where an
-// account's name is a number. Its "+" keeps SQLite from walking through the shard
-// where the columns of a subject have an index that leads to few rows.
+// ofSubject returns the statement for a subject. A subject that names a task can also be
+// that of events without a task: of its dead letters, or of an application of an account
+// whose name is a number. The "+" keeps SQLite from scanning the shard, because another
+// index leads to few rows.
 func (s *shardReader) ofSubject() (query string, args []any) {
 	where := ` AND subject = ?`
 	args = append(args, s.query.Subject)
@@ -243,8 +242,8 @@ func (s *shardReader) ofSubject() (query string, args []any) {
 	return s.merge([]string{tasks, query}), slices.Concat(args, announced, []any{s.chunk})
 }
 
-// chunkOf reads the next chunk of those events for which a condition holds. With a
-// "+" as the sign no index of shard and number is used.
+// chunkOf returns the query of the next chunk of events with a condition. With the sign
+// "+" no index of shard and number is used.
 func (s *shardReader) chunkOf(sign, where string, args ...any) (string, []any) {
 	query := `SELECT number, at, type, body FROM events WHERE ` + sign + `shard = ? AND ` + sign + `number > ? AND ` + sign + `number <= ?` + where +
 		` ORDER BY ` + sign + `number` + s.order() + ` LIMIT ?`

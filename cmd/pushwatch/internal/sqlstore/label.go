@@ -13,19 +13,19 @@ import (
 	"pushwatch/watcher"
 )
 
-// labelText is a label as it stands in the JSON of a task's labels: a quote within a
-// value is escaped, so this text is found nowhere else.
+// labelText returns a label as it is written in the JSON of a task's labels. Quotes within
+// values are escaped, so this text cannot occur elsewhere.
 func labelText(key, value string) string { return encodeJSON(key) + ":" + encodeJSON(value) }
 
-// labelHash names a label in task_labels. Two labels may share one, so that a task that
-// is found by it is also asked for the label itself.
+// labelHash returns the key of a label in task_labels. Two labels may share it, so queries
+// also compare the label itself.
 func labelHash(key, value string) int64 {
 	h := fnv.New64a()
 	h.Write([]byte(labelText(key, value)))
 	return int64(h.Sum64())
 }
 
-// A labelRow says that a task has a label.
+// A labelRow is a row of task_labels: a task has a label.
 type labelRow struct {
 	label int64
 	watcher.TaskMark
@@ -33,7 +33,7 @@ type labelRow struct {
 
 var labelTypes = []string{"BIGINT", "BIGINT", "TEXT", "BIGINT"}
 
-// labelRows are the rows of tasks, in the order of the primary key.
+// labelRows returns the rows of task_labels for tasks, in the order of the primary key.
 func labelRows(tasks ...watcher.Task) (rows []labelRow) {
 	for _, t := range tasks {
 		for k, v := range t.Labels {
@@ -62,7 +62,7 @@ func (tx transaction) insertLabels(ctx context.Context, tasks ...watcher.Task) e
 	return nil
 }
 
-// dropLabels drops the labels that tasks had, those for which a condition holds.
+// dropLabels deletes the labels of tasks for which a condition holds.
 func (tx transaction) dropLabels(ctx context.Context, condition string, tasks []watcher.Task) error {
 	for chunk := range slices.Chunk(labelRows(tasks...), rowsPerStatement) {
 		var args []any
@@ -81,19 +81,19 @@ func dropLabelsStatement(n int) string {
 		DELETE FROM task_labels WHERE (label, sdk_app_id, task_id) IN (SELECT a, b, c FROM k)`
 }
 
-// noSuchTask is the condition that the task of a label is gone.
+// noSuchTask is the condition that the task of a label no longer exists.
 const noSuchTask = ` AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.sdk_app_id = task_labels.sdk_app_id AND t.task_id = task_labels.task_id)`
 
 const (
-	// labelMost is beyond how many tasks a label is common: then the tasks themselves are
-	// read in their order, and a page of them is found soon.
+	// labelMost is the number of tasks above which a label is common. Then the tasks are
+	// read in their order, which soon yields a page with the label.
 	labelMost = 5000
 
-	// labelKeys is how many tasks with a label are looked up at a time.
+	// labelKeys is how many tasks with a label are read at a time.
 	labelKeys = rowsPerStatement
 )
 
-// rarest returns the label of a query that fewest tasks have; ok is false where all are
+// rarest returns the label of a query that the fewest tasks have; ok is false if all are
 // common.
 func (db *DB) rarest(ctx context.Context, labels map[string]string) (label int64, ok bool, err error) {
 	fewest := labelMost
@@ -111,9 +111,9 @@ func (db *DB) rarest(ctx context.Context, labels map[string]string) (label int64
 	return label, ok, nil
 }
 
-// labelledTasks reads a page of a query by way of the tasks that have a label.
+// labelledTasks reads a page of a query through the index of a label.
 func (db *DB) labelledTasks(ctx context.Context, q watcher.TaskQuery, label int64, limit int) (tasks []watcher.Task, err error) {
-	conditions := whereTasks(q, "+") // of the tasks' columns no index is used but the primary key
+	conditions := whereTasks(q, "+") // of the indexes of tasks, only the primary key is used
 	labels := whereLabels(q)
 	for {
 		marks, err := db.labelMarks(ctx, q, label)
@@ -157,7 +157,7 @@ func (db *DB) labelMarks(ctx context.Context, q watcher.TaskQuery, label int64) 
 	return marks, err
 }
 
-// labelsOf reads the labels of tasks, removed ones too.
+// labelsOf reads the labels of tasks, including removed ones.
 func (tx transaction) labelsOf(ctx context.Context, keys []watcher.Key) (tasks []watcher.Task, err error) {
 	for chunk := range slices.Chunk(keys, rowsPerStatement) {
 		var args []any
@@ -181,7 +181,7 @@ func (tx transaction) labelsOf(ctx context.Context, keys []watcher.Key) (tasks [
 	return tasks, nil
 }
 
-// labelMigration makes task_labels from the labels of the tasks that are there.
+// labelMigration creates task_labels and fills it from the existing tasks.
 func (db *DB) labelMigration() *goose.Migration {
 	up := func(ctx context.Context, sqlTx *sql.Tx) error {
 		tx := transaction{sqlTx, db}
@@ -189,7 +189,7 @@ func (db *DB) labelMigration() *goose.Migration {
 			label         BIGINT NOT NULL, -- a hash of its key and value
 			sdk_app_id    BIGINT NOT NULL,
 			task_id       TEXT   NOT NULL,
-			registered_at BIGINT NOT NULL, -- as the task has it
+			registered_at BIGINT NOT NULL, -- of the task
 			PRIMARY KEY (label, sdk_app_id, task_id)
 		)`
 		if !db.postgres {

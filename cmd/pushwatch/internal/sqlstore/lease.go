@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// errLapsed ends a term: the database has not been reached for too long.
+// errLapsed is the cause with which a term ends when the lease lapses.
 var errLapsed = errors.New("the database was not reached for too long: others may own the accounts by now")
 
 // A lease bounds how long this process acts as the owner of its accounts without
 // proof from the database. Each heartbeat extends it by less than the time after
 // which others take over.
 //
-// Ownership lasts for a term, which is a context. When the lease lapses, the term
-// ends for good: a later heartbeat, as after a frozen process thaws, begins another
-// term, in which the process owns nothing yet.
+// Ownership lasts for a term, which is a context. When the lease lapses, the term ends. A
+// later heartbeat, for example when a frozen process thaws, begins a new term, in which
+// the process owns nothing at first.
 type lease struct {
 	length time.Duration
 
@@ -27,8 +27,8 @@ type lease struct {
 	timer  *time.Timer
 }
 
-// renew extends the lease by a heartbeat that was sent at a time and has been
-// answered now.
+// renew extends the lease after a heartbeat that was sent at the given time and has just
+// succeeded.
 func (l *lease) renew(sent time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -37,15 +37,15 @@ func (l *lease) renew(sent time.Time) {
 		l.term, l.cancel = context.WithCancelCause(context.Background())
 	}
 	l.until = sent.Add(l.length)
-	l.endIfLapsed() // the answer may have taken longer than the lease lasts
+	l.endIfLapsed() // the heartbeat may have taken longer than the lease lasts
 	if l.timer != nil {
 		l.timer.Stop()
 	}
 	l.timer = time.AfterFunc(time.Until(l.until), func() { l.current() })
 }
 
-// current returns the term; nil where the lease has lapsed. The first call after
-// that ends the term, if the timer has not.
+// current returns the term; nil if the lease has lapsed. It ends a lapsed term if the timer
+// has not done so.
 func (l *lease) current() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,9 +59,8 @@ func (l *lease) current() context.Context {
 // valid reports whether the lease has not lapsed.
 func (l *lease) valid() bool { return l.current() != nil }
 
-// endIfLapsed ends the term where the lease has lapsed, by the monotonic clock or by
-// the wall clock, since the former stands still while a machine sleeps. The caller
-// holds l.mu.
+// endIfLapsed ends the term if the lease has lapsed by the monotonic clock or by the wall
+// clock: the former stands still while a machine sleeps. The caller holds l.mu.
 func (l *lease) endIfLapsed() {
 	now := time.Now()
 	if l.term != nil && (!now.Before(l.until) || !now.Round(0).Before(l.until.Round(0))) {
@@ -69,7 +68,7 @@ func (l *lease) endIfLapsed() {
 	}
 }
 
-// end ends the term, if there is one, because of cause.
+// end ends the term, if there is one, with a cause.
 func (l *lease) end(cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

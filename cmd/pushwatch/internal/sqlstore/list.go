@@ -10,22 +10,19 @@ import (
 )
 
 const (
-	// defaultPage is how many tasks [DB.Tasks] reads where its query does not say.
+	// defaultPage is the default limit of a page.
 	defaultPage = 100
 
-	// nearTasks is among how many tasks ones with a label are looked for, before
-	// they are among all.
+	// nearTasks is how many tasks are searched for a label before all of them are.
 	nearTasks = 2000
 )
 
-// Tasks implements [watcher.Registry]. Task ids are ordered as the database
-// orders text.
+// Tasks implements [watcher.Registry]. Task ids are in the database's order of text.
 //
-// Tasks with a label that few have are found by that. Those of a common one are looked
-// for in the order of the tasks, among the first ones, which hold a page of what is
-// common. Where another condition leaves few of these, all tasks are read as they lie:
-// in the order of an index, SQLite reads rows from all over the table, which takes seven
-// times as long.
+// Tasks with a rare label are found through its index. For a common label the first
+// nearTasks tasks are searched, which usually hold a page. If another condition leaves too
+// few of them, all tasks are read in table order: in index order SQLite takes seven times
+// as long, because it reads rows from all over the table.
 func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, error) {
 	limit := cmp.Or(q.Limit, defaultPage)
 	if len(q.Labels) == 0 {
@@ -65,8 +62,8 @@ func (db *DB) listTasks(ctx context.Context, query string, args []any) (tasks []
 	return tasks, nil
 }
 
-// taskOrder is the order of the tasks of a query. Here and below, the sign stands
-// before each column that leads to an index.
+// taskOrder returns the ORDER BY clause of a query. Here and below, sign is put before each
+// column that leads to an index: "+" keeps the index from being used.
 func taskOrder(q watcher.TaskQuery, sign string) string {
 	if q.Newest {
 		return ` ORDER BY ` + sign + `registered_at DESC, sdk_app_id DESC, task_id DESC`
@@ -74,7 +71,7 @@ func taskOrder(q watcher.TaskQuery, sign string) string {
 	return ` ORDER BY ` + sign + `sdk_app_id, task_id`
 }
 
-// whereTasks is all that a query asks for, but the labels.
+// whereTasks returns the conditions of a query, except labels.
 func whereTasks(q watcher.TaskQuery, sign string) *where {
 	w := new(where)
 	w.and(sign + `removed_at IS NULL`)
@@ -83,19 +80,19 @@ func whereTasks(q watcher.TaskQuery, sign string) *where {
 		w.and(`account = ?`, q.Account)
 	}
 	oneOf(w, `state`, q.States)
-	if q.Blind { // as it stands in the JSON, for want of a column
+	if q.Blind { // a search in the JSON: there is no column for it
 		w.and(`REPLACE(memory, ?, '') <> memory`, `"blind":`)
 	}
 	if q.SDKAppID != 0 {
 		w.and(sign+`sdk_app_id = ?`, q.SDKAppID)
 	}
-	if q.Contains != "" { // LIKE would ignore case in SQLite, and take "_" for any letter
+	if q.Contains != "" { // LIKE ignores case in SQLite, and "_" matches any letter
 		w.and(`REPLACE(task_id, ?, '') <> task_id`, q.Contains)
 	}
 	return w
 }
 
-// after asks for what comes after the mark of a query.
+// after adds the condition that rows come after the mark of a query.
 func (w *where) after(q watcher.TaskQuery, sign string) {
 	switch after := q.After; {
 	case !q.Newest:
@@ -105,7 +102,7 @@ func (w *where) after(q watcher.TaskQuery, sign string) {
 	}
 }
 
-// whereLabels is that the labels of a query are there.
+// whereLabels returns the conditions for the labels of a query.
 func whereLabels(q watcher.TaskQuery) *where {
 	w := new(where)
 	for k, v := range q.Labels {

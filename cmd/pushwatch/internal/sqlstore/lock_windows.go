@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockExclusive locks an open file against other processes, until it is closed. The error is
-// [ErrLocked] where another process has locked it.
+// lockExclusive locks an open file against other processes until it is closed. The error
+// is [ErrLocked] if another process holds the lock.
 func lockExclusive(f *os.File) error {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))

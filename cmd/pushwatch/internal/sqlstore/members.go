@@ -19,59 +19,59 @@ import (
 )
 
 const (
-	// heartbeatEvery is the longest time between a replica's heartbeats, after each of
-	// which it looks at what the others do. A short TTL has heartbeatsPerTTL of them.
+	// heartbeatEvery is the longest time between a replica's heartbeats. After each it
+	// reads what the others did. With a short TTL there are heartbeatsPerTTL of them.
 	heartbeatEvery   = 1500 * time.Millisecond
 	heartbeatsPerTTL = 6
 
-	// statusEvery is how many heartbeats apart a replica's status is written.
+	// statusEvery: a replica's status is written with every third heartbeat.
 	statusEvery = 3
 
-	// forgetTTLs is after how many TTLs without a heartbeat a member's row is deleted.
+	// forgetTTLs is the number of TTLs without a heartbeat after which a member's row is
+	// deleted.
 	forgetTTLs = 30
 )
 
-// clockNow is the database's time. It is the only one that members are judged by.
+// clockNow is the database's time, in SQL. Heartbeats are compared by it alone.
 const clockNow = `CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`
 
 // Why an ownership ended.
 var (
 	errRebalanced = errors.New("another replica has fewer accounts")
-	errNotNamed   = errors.New("the settings do not name it any more")
-	errStopping   = errors.New("this process stops")
+	errNotNamed   = errors.New("it was removed from the settings")
+	errStopping   = errors.New("this process is stopping")
 )
 
-// ReplicaConfig says what a [Replica] does with its accounts. All is required.
+// ReplicaConfig says what a [Replica] does with its accounts. All fields are required.
 type ReplicaConfig struct {
-	Accounts []string // that the settings name
+	Accounts []string // the configured ones
 	Log      *zap.Logger
 
-	// Own begins an owner's work for an account. It must call fail when it cannot
-	// go on with it. end is called once ctx has ended, for whatever reason, and
-	// returns when the work has: polling stops at once, also before that call.
+	// Own starts an owner's work for an account, and must call fail if the work cannot
+	// continue. Polling must stop as soon as ctx ends. end is called after that, and
+	// returns when all work has stopped.
 	Own func(ctx context.Context, a *Account, fail context.CancelCauseFunc) (end func())
-	// Notice applies what other processes wrote to an account's owner, and reports
-	// false where the work for the account has not begun yet.
+	// Notice applies notes from other processes to an account's owner. It returns false
+	// if the work for the account has not started yet.
 	Notice func(account string, notes []watcher.Note) bool
-	// RefreshNotifiers reads the states of notifiers, which others may have changed.
-	// Where it fails it is called again at the next look.
+	// RefreshNotifiers reads the notifiers' states again, which another process changed.
+	// If it fails it is called again at the next look.
 	RefreshNotifiers func(ctx context.Context) error
 	// Status returns the status of the accounts that this process owns.
 	Status func() []watcher.AccountStatus
 }
 
-// A Replica is this process as one of those that share a PostgreSQL database. The
-// accounts are shared out among them evenly: each owns a part, and takes over its
-// part of what a dead one leaves.
+// A Replica is this process as one of several members that share a PostgreSQL database.
+// The accounts are distributed evenly: each member owns a part, and when one dies the
+// others take over its part.
 //
-// A member lives as long as its heartbeat, a row, is younger than the TTL by the
-// database's clock. An account whose owner is dead, or that has none, is taken by a
-// statement that finds its epoch unchanged, raises it, and waits for no lock. A
-// replica that could not renew its own heartbeat for two thirds of the TTL considers
-// itself dead (see [lease]): it stops polling at that moment, before anyone else may
-// begin, and ends all its ownerships. All this rests on one assumption: that the
-// clocks of the machines run about equally fast, and that of the database does not
-// jump ahead by a third of the TTL.
+// A member is live while its heartbeat, a row, is younger than the TTL by the database's
+// clock. A statement takes an account whose owner is dead, or that has none, if its epoch
+// is unchanged; it raises the epoch and waits for no lock. A replica that could not renew
+// its own heartbeat for two thirds of the TTL considers itself dead (see [lease]): it
+// stops polling at that moment, before any other may begin, and ends all its ownerships.
+// This assumes that the machines' clocks run at about the same rate, and that the
+// database's clock does not jump ahead by a third of the TTL.
 type Replica struct {
 	db    *DB
 	cfg   ReplicaConfig
@@ -79,17 +79,17 @@ type Replica struct {
 	log   *zap.Logger
 	lease lease
 	wake  loop.Signal // look now
-	alone atomic.Bool // no other member lives
+	alone atomic.Bool // no other member is live
 	count int         // of heartbeats
 
-	expiryTimer *time.Timer // until another member's heartbeat is too old; nil: none yet
+	expiryTimer *time.Timer // fires when another member's heartbeat expires; nil: not set yet
 
-	events, notifiers int64 // sums over the tables, when last read
+	events, notifiers int64 // the last sums of the accounts' last events, and of the notifiers' versions
 
 	mu          sync.Mutex
-	names       []string              // of the accounts that the settings name
+	names       []string              // of the configured accounts
 	owned       map[string]*ownership // by account
-	moved       bool                  // the owned accounts have changed since the status was written
+	moved       bool                  // the owned accounts changed since the status was written
 	unreachable loop.Condition        // heartbeats fail
 }
 
@@ -100,7 +100,7 @@ type ownership struct {
 	end     context.CancelCauseFunc
 }
 
-// Join returns this process as a member, which [Replica.Run] makes it.
+// Join returns a replica for this process. It becomes a member in [Replica.Run].
 func (db *DB) Join(cfg ReplicaConfig) *Replica {
 	host, err := os.Hostname()
 	if err != nil {
@@ -115,14 +115,14 @@ func (db *DB) Join(cfg ReplicaConfig) *Replica {
 	return r
 }
 
-// Name names this process among the members: after its host, and different at each
-// start.
+// Name returns this process's name among the members: its host's name with a suffix that
+// differs at each start.
 func (r *Replica) Name() string { return r.name }
 
-// every is the time between heartbeats.
+// every returns the time between heartbeats.
 func (r *Replica) every() time.Duration { return min(heartbeatEvery, r.db.ttl/heartbeatsPerTTL) }
 
-// SetAccounts replaces the accounts that the settings name.
+// SetAccounts replaces the configured accounts.
 func (r *Replica) SetAccounts(accounts []string) {
 	r.mu.Lock()
 	r.names = accounts
@@ -130,8 +130,8 @@ func (r *Replica) SetAccounts(accounts []string) {
 	r.wake.Notify()
 }
 
-// Owns reports whether this process is sure to own an account at this moment. It
-// asks nobody, so it can be called right before each request that depends on it.
+// Owns reports whether this process certainly owns an account at this moment. It makes no
+// request, so it can be called right before each poll.
 func (r *Replica) Owns(account string) bool {
 	if !r.lease.valid() {
 		return false
@@ -142,8 +142,8 @@ func (r *Replica) Owns(account string) bool {
 	return o != nil && o.ctx.Err() == nil
 }
 
-// Ready returns an error where this process can own nothing, since it does not
-// reach the database.
+// Ready returns an error while this process can own nothing, because it cannot reach the
+// database.
 func (r *Replica) Ready() error {
 	if r.lease.valid() {
 		return nil
@@ -157,15 +157,15 @@ func (r *Replica) Ready() error {
 	return fmt.Errorf("the database has not been reached for %s: nothing is polled from here", time.Since(since).Round(time.Second))
 }
 
-// Run is a member until ctx ends. Then it ends the work for its accounts and releases
-// them, for others to take at once, and returns nil.
+// Run is a member until ctx ends. Then it ends the work for its accounts, releases them so
+// that others take them at once, and returns nil.
 func (r *Replica) Run(ctx context.Context) error {
 	var parts, work sync.WaitGroup
 	parts.Go(func() { r.sendNotifications(ctx) })
 	parts.Go(func() { r.receiveNotifications(ctx) })
 	ticker := time.NewTicker(r.every())
 	defer ticker.Stop()
-	due := true // a heartbeat is
+	due := true // whether a heartbeat is due
 	for ctx.Err() == nil {
 		r.turn(ctx, &work, due)
 		if !due {
@@ -186,7 +186,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	return nil
 }
 
-// turn is one heartbeat, where one is due, and one look at what is to do.
+// turn sends a heartbeat, if one is due, and looks at the tables once.
 func (r *Replica) turn(ctx context.Context, work *sync.WaitGroup, due bool) {
 	if due {
 		sent := time.Now()
@@ -205,7 +205,7 @@ func (r *Replica) turn(ctx context.Context, work *sync.WaitGroup, due bool) {
 	looking, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
 	if err := r.look(looking, work, term); err != nil && ctx.Err() == nil {
-		r.log.Warn("look at other replicas", zap.Error(err))
+		r.log.Warn("reading from other replicas failed", zap.Error(err))
 	}
 }
 
@@ -217,7 +217,7 @@ func (r *Replica) recordHeartbeat(err error) {
 	if err != nil {
 		if r.unreachable.Begin(now) {
 			r.log.Warn("database unreachable", zap.Error(err), zap.Duration("polling_stops_within", r.lease.length),
-				zap.String("hint", "look at PostgreSQL and the network: other replicas take the accounts"))
+				zap.String("hint", "check PostgreSQL and the network: other replicas take the accounts"))
 		}
 		return
 	}
@@ -226,8 +226,8 @@ func (r *Replica) recordHeartbeat(err error) {
 	}
 }
 
-// heartbeat shows that this process lives, and deletes members that died long ago. When
-// the accounts have changed hands, and now and then, it writes its status too.
+// heartbeat writes that this process is live, and deletes members that died long ago. It
+// also writes the status if the owned accounts changed, and every statusEvery times.
 func (r *Replica) heartbeat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
@@ -237,7 +237,7 @@ func (r *Replica) heartbeat(ctx context.Context) error {
 	r.moved = false
 	r.mu.Unlock()
 	r.count++
-	var status any // null: as it was
+	var status any // null: unchanged
 	if withStatus {
 		status = encodeJSON(r.cfg.Status())
 	}
@@ -251,14 +251,14 @@ func (r *Replica) heartbeat(ctx context.Context) error {
 	}
 	if err != nil && withStatus {
 		r.mu.Lock()
-		r.moved = true // so the next heartbeat writes it
+		r.moved = true // the next heartbeat writes it
 		r.mu.Unlock()
 	}
 	return err
 }
 
-// look reads what other processes wrote, and takes and releases accounts. What it
-// takes is owned in term.
+// look reads what other processes wrote, and takes and releases accounts. The accounts
+// that it takes are owned until term ends.
 func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.Context) error {
 	s, err := r.readSnapshot(ctx)
 	if err != nil {
@@ -289,8 +289,8 @@ func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.C
 	return err
 }
 
-// lookAtExpiry makes the replica look again when another member's heartbeat is too old:
-// what that one owned is taken within the TTL, and not when the next heartbeat is due.
+// lookAtExpiry makes the replica look again when another member's heartbeat expires: so
+// that one's accounts are taken right at the TTL, not only with the next heartbeat.
 func (r *Replica) lookAtExpiry(expiry time.Duration) {
 	if r.expiryTimer != nil {
 		r.expiryTimer.Stop()
@@ -300,7 +300,8 @@ func (r *Replica) lookAtExpiry(expiry time.Duration) {
 	}
 }
 
-// endLost ends the ownership of what others own by now, or the settings do not name.
+// endLost ends the ownership of accounts that others own now or that were removed from the
+// settings.
 func (r *Replica) endLost(s *snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -316,14 +317,14 @@ func (r *Replica) endLost(s *snapshot) {
 	}
 }
 
-// plan decides what to take and to give up. An account whose row names this process as
-// its owner although it does not own it, as after a commit of unknown outcome or a
-// release that failed, is free: the process takes it, or else it is stale. What the
-// process is about to release is not free yet.
+// plan decides which accounts to take and which to give up. An account whose row names this
+// process as its owner although it does not own it (after a commit of unknown outcome, or
+// a failed release) is free: the process takes it, or it is stale and must be released. An
+// account that the process is about to release is not free yet.
 func (r *Replica) plan(s *snapshot) (take []accountSeen, give []string, stale []accountSeen) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.members[r.name] = r.names // the row may be a heartbeat old
+	s.members[r.name] = r.names // the row may be outdated by a heartbeat
 	seen := make(map[string]bool)
 	for i := range s.accounts {
 		a := &s.accounts[i]
@@ -355,9 +356,9 @@ func (r *Replica) endOwnership(name string, cause error) {
 	}
 }
 
-// take makes this process the owner of those of some accounts that are as they were
-// seen. It waits for no lock: what another is taking, or what its frozen owner keeps
-// locked, is left for the next time.
+// take makes this process the owner of the wanted accounts that are unchanged since they
+// were read. It waits for no lock: an account that another process is taking, or whose
+// frozen owner holds the lock, is left for the next look.
 func (r *Replica) take(ctx context.Context, wanted []accountSeen) ([]*Account, error) {
 	var fresh, args []any
 	for _, a := range wanted {
@@ -367,8 +368,8 @@ func (r *Replica) take(ctx context.Context, wanted []accountSeen) ([]*Account, e
 		args = append(args, a.name, a.epoch)
 	}
 	if len(fresh) > 0 {
-		// Where another replica gives a shard to another account at the same moment,
-		// nothing is inserted, and the next look finds it missing again.
+		// If another replica gives the shard to another account at the same moment,
+		// nothing is inserted, and the next look tries again.
 		_, err := r.db.heartbeats.ExecContext(ctx, r.db.bind(`WITH n (name) AS (VALUES `+values(len(fresh), "TEXT")+`)
 			INSERT INTO accounts (name, shard, epoch, last_event, last_delivery)
 			SELECT n.name, (SELECT COALESCE(MAX(shard), 0) FROM accounts) + ROW_NUMBER() OVER (ORDER BY n.name), 0, 0, 0 FROM n
@@ -391,12 +392,13 @@ func (r *Replica) take(ctx context.Context, wanted []accountSeen) ([]*Account, e
 		UPDATE accounts SET owner = ?, epoch = epoch + 1 FROM free WHERE accounts.name = free.name
 		RETURNING accounts.name, shard, epoch, last_delivery`, append(args, r.name)...)
 	if err != nil {
-		return nil, fmt.Errorf("take accounts: %w", err) // what was taken all the same is found by the next look
+		return nil, fmt.Errorf("take accounts: %w", err) // if they were taken nevertheless, the next look finds them
 	}
 	return taken, nil
 }
 
-// own owns an account until the term ends or another cause ends it, and then releases it.
+// own starts the work for an account until the term ends or another cause ends it, and
+// then releases the account.
 func (r *Replica) own(term context.Context, a *Account, work *sync.WaitGroup) {
 	o := &ownership{account: a}
 	o.ctx, o.end = context.WithCancelCause(term)
@@ -411,8 +413,8 @@ func (r *Replica) own(term context.Context, a *Account, work *sync.WaitGroup) {
 		cause := context.Cause(o.ctx)
 		if !errors.Is(cause, watcher.ErrFenced) {
 			if err := r.release(context.Background(), a.name, a.epoch); err != nil {
-				r.log.Warn("release account", zap.String("account", a.name), zap.Error(err),
-					zap.String("hint", "other replicas take it when this one's heartbeat is too old"))
+				r.log.Warn("releasing account failed", zap.String("account", a.name), zap.Error(err),
+					zap.String("hint", "other replicas take it when this one's heartbeat expires"))
 			}
 		}
 		r.mu.Lock()
@@ -421,13 +423,13 @@ func (r *Replica) own(term context.Context, a *Account, work *sync.WaitGroup) {
 		r.mu.Unlock()
 		if errors.Is(cause, errRebalanced) || errors.Is(cause, errNotNamed) || errors.Is(cause, errStopping) {
 			r.log.Info("account released", zap.String("account", a.name), zap.NamedError("cause", cause))
-		} else { // it is taken again no sooner than at the next heartbeat
+		} else { // it can be taken again at the next look
 			r.log.Warn("account lost", zap.String("account", a.name), zap.NamedError("cause", cause))
 		}
 	})
 }
 
-// release makes an account free for others to take.
+// release makes an account free, for others to take.
 func (r *Replica) release(ctx context.Context, account string, epoch int64) error {
 	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
@@ -445,6 +447,6 @@ func (r *Replica) leave(ctx context.Context) {
 		err = r.sendNotification(ctx)
 	}
 	if err != nil {
-		r.log.Warn("leave the other replicas", zap.Error(err), zap.String("hint", "they find out after store.takeover_after"))
+		r.log.Warn("leaving other replicas failed", zap.Error(err), zap.String("hint", "they notice after store.takeover_after"))
 	}
 }

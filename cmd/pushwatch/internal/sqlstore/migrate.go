@@ -15,19 +15,19 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate brings the tables to the version this program knows.
+// migrate migrates the tables to the version of this program.
 func (db *DB) migrate(ctx context.Context, log *zap.Logger) error {
 	folder, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	dialect := goose.DialectSQLite3 // which the file's lock guards already
+	dialect := goose.DialectSQLite3 // the file's lock keeps other processes out
 	options := []goose.ProviderOption{
 		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(db.labelMigration()),
 	}
 	if db.postgres {
-		// Replicas start together. The lock is a row with a lease, because an
-		// advisory lock belongs to a session, which a pooler does not keep.
+		// Replicas may start at the same time. The lock is a row with a lease, because an
+		// advisory lock needs a session, which a pooler does not keep.
 		dialect = goose.DialectPostgres
 		locker, err := lock.NewPostgresTableLocker(
 			lock.WithTableName("goose_lock"), lock.WithTableLockTimeout(250*time.Millisecond, 480))
@@ -45,7 +45,7 @@ func (db *DB) migrate(ctx context.Context, log *zap.Logger) error {
 		return err
 	}
 	if current > known {
-		return fmt.Errorf("%w: its tables are of version %d, known are those up to %d", ErrNewer, current, known)
+		return fmt.Errorf("%w: its tables are of version %d, this program knows up to %d", ErrNewer, current, known)
 	}
 	results, err := provider.Up(ctx)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 // notesPage is how many notes an owner reads at a time.
 const notesPage = 1000
 
-// note writes to the owner of an account, whose row must be locked, that some of
-// its tasks have changed, or are to be polled. Where this process is the owner, the
-// caller notifies it directly.
+// note writes a note to an account's owner that tasks have changed or, if urgent, are to
+// be polled now. The account's row must be locked. If this process is the owner nothing is
+// written: the caller notifies it directly.
 func (tx transaction) note(ctx context.Context, row accountRow, urgent bool, keys ...watcher.Key) error {
 	if !tx.db.postgres || tx.db.owns(row) || len(keys) == 0 {
 		return nil
@@ -23,7 +23,7 @@ func (tx transaction) note(ctx context.Context, row accountRow, urgent bool, key
 	if err != nil {
 		return err
 	}
-	number -= int64(len(keys))
+	number -= int64(len(keys)) // the last note before these
 	flag := 0
 	if urgent {
 		flag = 1
@@ -43,8 +43,7 @@ func (tx transaction) note(ctx context.Context, row accountRow, urgent bool, key
 	return nil
 }
 
-// noteAll notes changed tasks, which are given by their accounts. The rows of these
-// must be locked.
+// noteAll writes notes about changed tasks, by account. The accounts' rows must be locked.
 func (tx transaction) noteAll(ctx context.Context, accounts map[string]accountRow, changed map[string][]watcher.Key) error {
 	for name, keys := range changed {
 		if err := tx.note(ctx, accounts[name], false, keys...); err != nil {
@@ -70,8 +69,8 @@ func (db *DB) Hurry(ctx context.Context, t watcher.Task) error {
 	return nil
 }
 
-// notes reads the oldest notes to the account's owner, with their tasks as they
-// are now, and the number of the last one.
+// notes reads the oldest notes to the account's owner, with the current state of their
+// tasks, and returns the number of the last one.
 func (a *Account) notes(ctx context.Context) (notes []watcher.Note, last int64, err error) {
 	var tasks []watcher.Task
 	err = a.db.each(ctx, a.db.reader, func(scan scanner) error {
@@ -97,16 +96,16 @@ func (a *Account) notes(ctx context.Context) (notes []watcher.Note, last int64, 
 	return notes, last, nil
 }
 
-// forgetNotes drops the notes up to a number, unless the account has another owner,
-// who may not have read them.
+// forgetNotes deletes the notes up to a number, unless the account has another owner, which
+// may not have read them.
 func (a *Account) forgetNotes(ctx context.Context, last int64) error {
 	_, err := a.db.writer.ExecContext(ctx, a.db.bind(`DELETE FROM notes WHERE shard = ? AND number <= ?
 		AND EXISTS (SELECT 1 FROM accounts WHERE shard = ? AND epoch = ?)`), a.shard, last, a.shard, a.epoch)
 	return err
 }
 
-// followOthers passes on what other processes have written: deliveries and notes to the
-// owners here, events to those that wait for them, and the states of notifiers.
+// followOthers passes on what other processes wrote: deliveries and notes to the owners in
+// this process, new events to waiting readers, and changes of notifiers.
 func (r *Replica) followOthers(ctx context.Context, s *snapshot) error {
 	var events int64
 	for _, a := range s.accounts {
@@ -142,19 +141,19 @@ func (r *Replica) followOthers(ctx context.Context, s *snapshot) error {
 	return nil
 }
 
-// readNotes passes the notes to an account's owner, up to a number at least.
+// readNotes passes the notes of an account, at least up to a number, to its owner.
 func (r *Replica) readNotes(ctx context.Context, a *Account, newest int64) error {
 	for a.lastNote < newest {
 		notes, last, err := a.notes(ctx)
 		if err != nil {
 			return fmt.Errorf("read notes to account %s: %w", a.name, err)
 		}
-		if len(notes) == 0 { // they were read by the owner before
+		if len(notes) == 0 { // the previous owner read them
 			a.lastNote = newest
 			return nil
 		}
 		if !r.cfg.Notice(a.name, notes) {
-			return nil // it begins just now: they are read at the next look
+			return nil // the owner is only starting: they are read at the next look
 		}
 		a.lastNote = last
 		if err := a.forgetNotes(ctx, last); err != nil {

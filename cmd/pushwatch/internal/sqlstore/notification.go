@@ -15,26 +15,25 @@ import (
 const (
 	notificationChannel = "pushwatch" // of NOTIFY; each database has its own
 
-	// notificationRest is how long a replica rests after it sent a notification, and
-	// after it followed one.
+	// notificationRest is the pause of a replica after sending a notification, and after
+	// acting on one.
 	notificationRest = 100 * time.Millisecond
-	// firstNotification is how soon a replica's first notification must come back to it.
+	// firstNotification is how long a replica waits for its own first notification.
 	firstNotification = 3 * time.Second
-	// listenRetry is how long after the connection for notifications broke another is
-	// opened; listenRetryLate, after it brought none.
+	// listenRetry is the wait before connecting again after the connection for
+	// notifications broke; listenRetryLate, after it delivered none.
 	listenRetry, listenRetryLate = 2 * time.Second, 5 * time.Minute
 )
 
-// notifyReplicas makes the other replicas look at the database soon, after a
-// transaction that concerns them. A notification may be lost: they look every now and
-// then anyway.
+// notifyReplicas makes the other replicas look at the tables soon. Call it after a
+// transaction that concerns them. A notification may be lost: they look regularly anyway.
 //
-// It is not part of that transaction, since PostgreSQL commits those that notify
-// one after the other: the accounts' writers would wait for each other's disk.
+// It is not part of the transaction, because PostgreSQL serializes the commits of
+// transactions that notify: the accounts' writers would wait for each other's disk.
 func (db *DB) notifyReplicas() { db.written.Notify() } // nil for SQLite
 
-// sendNotifications notifies the other replicas, where there are any, of what this one
-// has written, several writes at a time.
+// sendNotifications notifies the other replicas, if there are any, of this one's writes,
+// combining several into one notification.
 func (r *Replica) sendNotifications(ctx context.Context) {
 	for {
 		select {
@@ -46,7 +45,7 @@ func (r *Replica) sendNotifications(ctx context.Context) {
 			continue
 		}
 		if err := r.sendNotification(ctx); err != nil && ctx.Err() == nil {
-			r.log.Debug("notify replicas", zap.Error(err)) // the others look anyway
+			r.log.Debug("notifying replicas failed", zap.Error(err)) // they look regularly anyway
 		}
 		loop.Sleep(ctx, notificationRest)
 	}
@@ -60,12 +59,12 @@ func (r *Replica) sendNotification(ctx context.Context) error {
 	return err
 }
 
-// errNoNotifications means that the connection for notifications brings none.
-var errNoNotifications = errors.New("a notification did not come back")
+// errNoNotifications means that the connection for notifications delivers none.
+var errNoNotifications = errors.New("the replica's own notification did not arrive")
 
 // receiveNotifications wakes the replica whenever another notifies it. Behind a pooler
-// in transaction mode no notification arrives, not even the replica's own first one;
-// then it stops listening for a while.
+// in transaction mode none arrives, not even the replica's own first one; then it tries
+// again much later.
 func (r *Replica) receiveNotifications(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := r.listen(ctx)
@@ -73,7 +72,7 @@ func (r *Replica) receiveNotifications(ctx context.Context) {
 		if errors.Is(err, errNoNotifications) && ctx.Err() == nil {
 			wait = listenRetryLate
 			r.log.Info("no notifications from replicas", zap.Duration("looks_every", r.every()),
-				zap.String("hint", "a connection pooler in transaction mode passes none on: what other replicas do is seen a little later"))
+				zap.String("hint", "a connection pooler in transaction mode passes none on: changes by other replicas are noticed a little later"))
 		}
 		loop.Sleep(ctx, wait)
 	}

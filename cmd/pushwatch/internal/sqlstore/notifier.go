@@ -21,13 +21,13 @@ func (db *DB) NotifierRecords(ctx context.Context) ([]notify.NotifierRecord, err
 		return err
 	}, `SELECT name, version, state, paused_until, down_since, next_probe_at, reason, changed_at FROM notifiers ORDER BY name`)
 	if err != nil {
-		return nil, fmt.Errorf("read states of notifiers: %w", err)
+		return nil, fmt.Errorf("read notifiers: %w", err)
 	}
 	return list, nil
 }
 
-// insertNotifier writes a notifier's row; the version and the state of one that is there
-// already are for the caller to set.
+// insertNotifier writes a notifier's row. The caller appends how to set the version and
+// state of an existing row.
 const insertNotifier = `INSERT INTO notifiers (name, version, state, paused_until, down_since, next_probe_at, reason, changed_at)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (name) DO UPDATE SET paused_until = excluded.paused_until, down_since = excluded.down_since,
@@ -44,14 +44,14 @@ func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before 
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("save state of notifier %s: %w", s.Notifier, err)
+		return fmt.Errorf("save notifier %s: %w", s.Notifier, err)
 	}
 	db.notifyReplicas()
 	return nil
 }
 
-// saveNotifier writes what an attempt has shown: that a notifier is gone, down or up
-// again, or wants a pause. Somebody may have paused it meanwhile: that stays.
+// saveNotifier writes what an attempt showed: that a notifier is gone, down or up again,
+// or asks for a pause. If an operator paused it in the meantime, it stays paused.
 func (tx transaction) saveNotifier(ctx context.Context, s notify.NotifierRecord) error {
 	_, err := tx.exec(ctx, insertNotifier+`
 			version = CASE WHEN notifiers.version < excluded.version THEN excluded.version ELSE notifiers.version + 1 END,
@@ -61,7 +61,7 @@ func (tx transaction) saveNotifier(ctx context.Context, s notify.NotifierRecord)
 	return err
 }
 
-// encodeNotifier is the row of a notifier.
+// encodeNotifier returns the row of a notifier.
 func encodeNotifier(s notify.NotifierRecord) []any {
 	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), micros(s.DownSince), micros(s.NextProbeAt), validText(s.Reason), micros(s.ChangedAt)}
 }

@@ -9,7 +9,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// deliveryColumns are what decodeDelivery reads, of a delivery d and its event e.
+// deliveryColumns are the columns that decodeDelivery reads, of a delivery d and its event e.
 const deliveryColumns = `d.id, d.position, d.notifier, d.attempts, d.requests, d.uncounted, d.next_attempt_at, d.replayed_at,
 	e.id, e.type, e.subject, e.sdk_app_id, e.task_id, e.at, e.body
 	FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event`

@@ -16,25 +16,25 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// The pools of PostgreSQL connections. Idle ones are kept, for opening one costs
-// more than a transaction; none grows old, so that a failover or a changed DNS
-// answer is noticed.
+// The pools of PostgreSQL connections. Idle connections are kept, because opening one costs
+// more than a transaction. Their age is limited, so that a failover or a changed DNS answer
+// takes effect.
 const (
 	postgresConns          = 16
-	postgresHeartbeatConns = 2 // for the heartbeat, which must not wait behind the others
+	postgresHeartbeatConns = 2 // for heartbeats, which must not wait for other work
 	postgresConnAge        = 30 * time.Minute
 	postgresConnIdle       = 5 * time.Minute
 	postgresConnTimeout    = 5 * time.Second
 )
 
-// postgresKeepAlive finds out within some 15 s that a server's machine is gone, while
-// a connection is idle or waits for its answer; postgresUnacked within as long, while
-// what was sent is not acknowledged, when no keep-alive is sent.
+// postgresUnacked is how long sent data may stay unacknowledged. Together with
+// postgresKeepAlive, which covers connections that are idle or wait for an answer, it
+// detects a dead server machine within about 15 s.
 const postgresUnacked = 15 * time.Second
 
 var postgresKeepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 3 * time.Second, Count: 3}
 
-// openPostgres makes the pools. The name it returns is the URL without its secrets.
+// openPostgres opens the pools. It also returns the URL without secrets, as a name.
 func openPostgres(rawURL string, ttl time.Duration) (*DB, string, error) {
 	name := redact(rawURL)
 	config, err := pgx.ParseConfig(rawURL)
@@ -44,15 +44,15 @@ func openPostgres(rawURL string, ttl time.Duration) (*DB, string, error) {
 	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, postgresConnTimeout)
 	dialer := net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: postgresKeepAlive, Control: boundUnacked}
 	config.DialFunc = dialer.DialContext
-	// One round trip for a statement, and nothing that outlives it on the server:
-	// prepared statements would be lost behind a pooler in transaction mode.
+	// One round trip per statement, and nothing that outlives it on the server: behind a
+	// pooler in transaction mode, prepared statements would be lost.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity = 0
 	config.DescriptionCacheCapacity = 0
 
 	listening := config.Copy()
-	// A pooler may have a notification meet any connection, where it would be kept
-	// for nobody.
+	// A pooler may send a notification to any connection. Without this the connections
+	// would keep them all.
 	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
 	pool := func(conns int) *sql.DB {
 		p := stdlib.OpenDB(*config)
@@ -69,13 +69,13 @@ func openPostgres(rawURL string, ttl time.Duration) (*DB, string, error) {
 	}, name, nil
 }
 
-// timeouts are the statements that begin every writing transaction. A process that
-// is frozen in the middle of one would otherwise keep the account's row locked, and
-// block its own replacement, for as long as its connection lives: it loses the
-// connection well before it is replaced. They are set for each transaction, since a
-// pooler in transaction mode accepts them neither at the start of a connection nor
-// for a whole session. Every statement finds its rows by an index, which the planner
-// may miss for as long as its statistics do not know what was just registered.
+// timeouts returns the statements that begin every writing transaction. Without them a
+// process that is frozen within a transaction would keep the account's row locked, and
+// block its own replacement, as long as its connection exists; with them it loses the
+// connection well before it is replaced. They are set per transaction, because a pooler in
+// transaction mode accepts them neither at the start of a connection nor for a session.
+// enable_seqscan is off because every statement has an index for its rows, which the
+// planner may miss while its statistics lack the rows that were just inserted.
 func timeouts(ttl time.Duration) string {
 	return fmt.Sprintf(`SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL statement_timeout = %d; SET LOCAL enable_seqscan = off`,
 		(ttl / 2).Milliseconds(), commitTimeout.Milliseconds())

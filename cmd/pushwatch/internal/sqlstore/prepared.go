@@ -6,25 +6,24 @@ import (
 	"sync"
 )
 
-// Which statements are kept prepared: short ones, which a transaction of few changes
-// has, and at most preparedMost. Long ones have many lengths, and spread their cost over
-// many rows.
+// The limits of the statements that stay prepared. They are short ones, as in a transaction
+// of few changes. Long ones come in many lengths, and spread their cost over many rows.
 const (
 	preparedLength = 1500 // bytes of text
 	preparedMost   = 100
 )
 
-// A statementCache keeps prepared statements of the one connection that writes to
-// SQLite: preparing a short one takes as long as running it. PostgreSQL has none, since
-// behind a pooler they would reach other connections.
+// A statementCache keeps prepared statements for the connection that writes to SQLite:
+// preparing a short statement takes as long as running it. It is not used for PostgreSQL,
+// because behind a pooler the statements would be on other connections.
 type statementCache struct {
 	mu      sync.Mutex
-	all     map[string]*sql.Stmt // by their text; nil: not prepared yet
+	all     map[string]*sql.Stmt // by text; nil: not prepared yet
 	missing bool                 // some are nil
 }
 
-// get returns a statement for use in a transaction, nil where it is not prepared. Then
-// prepareMissing prepares it after the transaction, which has the only connection.
+// get returns a statement for use in a transaction; nil: it is not prepared. Then
+// prepareMissing prepares it after the transaction, which holds the only connection.
 func (c *statementCache) get(ctx context.Context, tx *sql.Tx, query string) *sql.Stmt {
 	if len(query) > preparedLength {
 		return nil
@@ -33,7 +32,7 @@ func (c *statementCache) get(ctx context.Context, tx *sql.Tx, query string) *sql
 	defer c.mu.Unlock()
 	s, known := c.all[query]
 	if s != nil {
-		return tx.StmtContext(ctx, s) // which ends with the transaction
+		return tx.StmtContext(ctx, s) // closed with the transaction
 	}
 	if !known && len(c.all) < preparedMost {
 		if c.all == nil {
@@ -44,8 +43,8 @@ func (c *statementCache) get(ctx context.Context, tx *sql.Tx, query string) *sql
 	return nil
 }
 
-// prepareMissing prepares the statements that the last transaction had to run without.
-// It tries again next time where that fails.
+// prepareMissing prepares the statements that the last transaction ran unprepared. Failures
+// are tried again next time.
 func (c *statementCache) prepareMissing(ctx context.Context, writer *sql.DB) {
 	c.mu.Lock()
 	var texts []string
@@ -58,13 +57,13 @@ func (c *statementCache) prepareMissing(ctx context.Context, writer *sql.DB) {
 	}
 	c.missing = false
 	c.mu.Unlock()
-	for _, text := range texts { // unlocked, for others may have the connection
+	for _, text := range texts { // without the lock, because another goroutine may have the connection
 		s, err := writer.PrepareContext(ctx, text)
 		c.mu.Lock()
 		switch {
 		case err != nil:
 			c.missing = true
-		case c.all[text] != nil: // another has prepared it meanwhile
+		case c.all[text] != nil: // another goroutine prepared it first
 			s.Close()
 		default:
 			c.all[text] = s

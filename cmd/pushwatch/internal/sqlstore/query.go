@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// rowsPerStatement is how many rows one statement carries: enough to spread its
-// cost, few enough to stay below every limit on parameters.
+// rowsPerStatement is how many rows one statement has: enough to spread its cost, few
+// enough for every limit on parameters.
 const rowsPerStatement = 256
 
-// bind writes a statement's parameters as the database wants them: "?" for
-// SQLite, where "$1" is looked up by name in time that grows with the square of
-// their number, and "$1" for PostgreSQL. No statement has a "?" that is none.
+// bind writes a statement's parameters in the database's form: "$1" for PostgreSQL, and
+// "?" for SQLite, where looking up "$1" by name takes time that is quadratic in their
+// number. Every "?" in a statement must be a parameter.
 func (db *DB) bind(query string) string {
 	if !db.postgres {
 		return query
@@ -36,21 +36,20 @@ func (db *DB) bind(query string) string {
 	}
 }
 
-// values is the list of a VALUES clause: "(?, ?), (?, ?)", a row for each of
-// rows, a column for each of types. The first row says the types, which
-// PostgreSQL cannot tell where the list stands in a WITH clause and a column
-// has nothing but nulls.
+// values returns the list of a VALUES clause, "(?, ?), (?, ?)", with a column for each of
+// types. The first row states the types: PostgreSQL cannot infer them in a WITH clause if a
+// column has only nulls.
 func values(rows int, types ...string) string {
 	first := "(CAST(? AS " + strings.Join(types, "), CAST(? AS ") + "))"
 	other := ", (?" + strings.Repeat(", ?", len(types)-1) + ")"
 	return first + strings.Repeat(other, rows-1)
 }
 
-// rounds splits items so that no key comes twice in a round, and the items of one
-// key stay in order: one statement cannot change one row twice.
+// rounds splits items so that no key occurs twice in a round, and the items of a key stay
+// in order. This is because one statement cannot change a row twice.
 func rounds[T any, K comparable](items []T, key func(T) K) [][]T {
 	var split [][]T
-	seen := make(map[K]int, len(items)) // how often the key came
+	seen := make(map[K]int, len(items)) // the number of items so far, by key
 	for _, item := range items {
 		k := key(item)
 		if seen[k] == len(split) {
@@ -62,8 +61,7 @@ func rounds[T any, K comparable](items []T, key func(T) K) [][]T {
 	return split
 }
 
-// A where is what rows have to be like, with the values that it asks for. The zero
-// where asks for nothing.
+// A where is a WHERE clause with its parameters. The zero where has no conditions.
 type where struct {
 	conditions []string
 	args       []any
@@ -73,7 +71,7 @@ func (w *where) and(condition string, values ...any) {
 	w.conditions, w.args = append(w.conditions, condition), append(w.args, values...)
 }
 
-// oneOf asks for a column to be one of some values, where there are any.
+// oneOf adds the condition that a column is one of some values, if there are any.
 func oneOf[T ~string](w *where, column string, values []T) {
 	if len(values) == 0 {
 		return
@@ -94,7 +92,7 @@ func (w *where) String() string {
 
 func (w *where) join() string { return strings.Join(w.conditions, ` AND `) }
 
-// A transaction runs statements that are written with "?".
+// A transaction runs statements with "?" as parameters.
 type transaction struct {
 	sql *sql.Tx
 	db  *DB
@@ -129,7 +127,7 @@ func (tx transaction) each(ctx context.Context, f func(scan scanner) error, quer
 	return tx.db.each(ctx, tx.sql, f, query, args...)
 }
 
-// statement returns the prepared statement of a text, nil where there is none.
+// statement returns the prepared statement of a text; nil: there is none.
 func (tx transaction) statement(ctx context.Context, query string) *sql.Stmt {
 	if tx.db.postgres {
 		return nil
@@ -142,13 +140,13 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// readTimeout is how long a read waits for its first row, and for each next one. Without
-// it a read on a connection that died unnoticed would hang for many minutes.
+// readTimeout is how long a read waits for each row. Without it a read on a dead connection
+// would hang for many minutes.
 const readTimeout = 30 * time.Second
 
 var errSilent = errors.New("the database has not answered for too long")
 
-// each calls f for every row of a query, until f returns an error.
+// each calls f for every row of a query until f returns an error.
 func (db *DB) each(ctx context.Context, from querier, f func(scan scanner) error, query string, args ...any) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -156,7 +154,7 @@ func (db *DB) each(ctx context.Context, from querier, f func(scan scanner) error
 	defer timer.Stop()
 	rows, err := from.QueryContext(ctx, db.bind(query), args...)
 	err = eachOf(rows, err, func(scan scanner) error {
-		timer.Stop() // f may take as long as it likes
+		timer.Stop() // the time of f does not count
 		defer timer.Reset(db.readTimeout)
 		return f(scan)
 	})
@@ -166,7 +164,7 @@ func (db *DB) each(ctx context.Context, from querier, f func(scan scanner) error
 	return err
 }
 
-// eachOf is each of what a query returned.
+// eachOf calls f for every row of a query's result.
 func eachOf(rows *sql.Rows, err error, f func(scan scanner) error) error {
 	if err != nil {
 		return err
@@ -180,7 +178,7 @@ func eachOf(rows *sql.Rows, err error, f func(scan scanner) error) error {
 	return rows.Err()
 }
 
-// read reads the one row of a query; [sql.ErrNoRows] where there is none.
+// read reads the only row of a query; [sql.ErrNoRows] if there is none.
 func (db *DB) read(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
 	found := false
 	err := db.each(ctx, db.reader, func(scan scanner) error {
@@ -193,15 +191,15 @@ func (db *DB) read(ctx context.Context, f func(scan scanner) error, query string
 	return err
 }
 
-// A scanner is the Scan of a row.
+// A scanner is the Scan method of a row.
 type scanner func(dest ...any) error
 
-// micros is t as it is stored; null for the zero time.
+// micros returns the stored form of a time; null for the zero time.
 func micros(t time.Time) sql.Null[int64] {
 	return sql.Null[int64]{V: t.UnixMicro(), Valid: !t.IsZero()}
 }
 
-// fromMicros is the time that was stored, in UTC.
+// fromMicros returns a stored time, in UTC.
 func fromMicros(n sql.Null[int64]) time.Time {
 	if !n.Valid {
 		return time.Time{}

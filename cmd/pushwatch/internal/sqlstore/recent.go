@@ -10,7 +10,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// RecentEvents reads a page of events, the newest first.
+// RecentEvents reads a page of events, newest first.
 func (db *DB) RecentEvents(ctx context.Context, q watcher.RecentQuery) ([]watcher.RecentEvent, error) {
 	var events []watcher.RecentEvent
 	query, args := selectRecent(q)
@@ -25,7 +25,7 @@ func (db *DB) RecentEvents(ctx context.Context, q watcher.RecentQuery) ([]watche
 	return events, nil
 }
 
-// selectRecent is the statement of a query.
+// selectRecent returns the statement of a query.
 func selectRecent(q watcher.RecentQuery) (string, []any) {
 	var w where
 	if b := q.Before; !b.At.IsZero() {
@@ -46,7 +46,7 @@ func selectRecent(q watcher.RecentQuery) (string, []any) {
 		append(w.args, cmp.Or(q.Limit, defaultPage))
 }
 
-// decodeRecent reads a row of an event, and of the columns for more.
+// decodeRecent reads a row of an event, followed by columns for more.
 func decodeRecent(scan scanner, more ...any) (watcher.RecentEvent, error) {
 	var e watcher.RecentEvent
 	var at int64
@@ -55,8 +55,8 @@ func decodeRecent(scan scanner, more ...any) (watcher.RecentEvent, error) {
 	return e, err
 }
 
-// LastChanges reads the last event of each of the tasks, by its Sequence. A task
-// without one, or whose events are past their retention, is left out.
+// LastChanges reads the last event of each task, by its Sequence. Tasks without events, or
+// whose events are past their retention, are left out.
 func (db *DB) LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error) {
 	last := make(map[watcher.Key]watcher.RecentEvent)
 	for chunk := range slices.Chunk(tasks, rowsPerStatement) {

@@ -15,15 +15,14 @@ import (
 
 var _ watcher.Registry = (*DB)(nil)
 
-// errUnlocked means that a task is in an account whose row is not locked.
+// errUnlocked means that a task belongs to an account whose row is not locked.
 var errUnlocked = errors.New("the task is in another account")
 
-// Register implements [watcher.Registry]. Of each task it takes the key, the
-// account, the labels, the expected stop and the time of registration; the rest
-// is how a watching begins.
+// Register implements [watcher.Registry]. It uses the key, account, labels, expected stop
+// and registration time of each task; the other fields get their initial values.
 //
-// All are written in one transaction, [rowsPerStatement] at a time, which bounds the
-// memory that a large batch needs.
+// All tasks are written in one transaction, [rowsPerStatement] at a time, which bounds the
+// memory for a large batch.
 func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) ([]watcher.RegisteredTask, error) {
 	if len(tasks) == 0 {
 		return nil, nil
@@ -72,8 +71,8 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	return all, nil
 }
 
-// inKeyOrder returns the indices of tasks in the order of their keys. Everybody writes
-// tasks in that order, so that no deadlock can arise.
+// inKeyOrder returns the indices of tasks in the order of their keys. All transactions write
+// tasks in that order, so that they cannot deadlock.
 func inKeyOrder(tasks []watcher.Task) []int {
 	order := make([]int, len(tasks))
 	for i := range order {
@@ -92,7 +91,7 @@ func (tx transaction) registerSome(ctx context.Context, asked []watcher.Task, re
 	if err != nil {
 		return registration{}, err
 	}
-	for _, t := range asked { // the checkpoint of a task's new account has no times of it
+	for _, t := range asked { // the checkpoint of a task's new account does not have its times
 		if old, ok := found[t.Key]; ok && old.Account != t.Account {
 			if err := times.apply(ctx, &old); err != nil {
 				return registration{}, err
@@ -119,19 +118,19 @@ func (tx transaction) registerSome(ctx context.Context, asked []watcher.Task, re
 	return c, tx.noteAll(ctx, accounts, c.notes)
 }
 
-// A registration is what [DB.Register] does to some tasks.
+// A registration is what [DB.Register] does with some tasks.
 type registration struct {
-	now       map[watcher.Key]watcher.Task // how each stands then
-	created   []bool                       // for each task asked for: its watching begins
-	fresh     []watcher.Task               // are inserted
-	before    []watcher.Task               // what stood in the place of fresh ones
-	moved     []watcher.Task               // go on in another account
-	elsewhere []watcher.Task               // are live in accounts whose rows are not locked
+	now       map[watcher.Key]watcher.Task // the resulting tasks
+	created   []bool                       // for each requested task: whether watching it starts
+	fresh     []watcher.Task               // to insert
+	before    []watcher.Task               // what fresh ones replace
+	moved     []watcher.Task               // to move to another account
+	elsewhere []watcher.Task               // live in accounts whose rows are not locked
 	notes     map[string][]watcher.Key     // for the owners, by account
 }
 
-// planRegistration decides what to do with the tasks that are asked for, of which some were found, and some
-// of these hidden. The rows of accounts are locked.
+// planRegistration decides what to do with the requested tasks. found are those that exist,
+// hidden those of them that are removed. The rows of accounts are locked.
 func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, accounts map[string]accountRow) registration {
 	c := registration{now: found, created: make([]bool, len(asked)), notes: make(map[string][]watcher.Key)}
 	for i, t := range asked {
@@ -150,14 +149,14 @@ func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]w
 			old.Version++
 			c.now[t.Key] = old
 			c.moved = append(c.moved, old)
-		case live, visible && !reopen: // stays as it is
+		case live, visible && !reopen: // unchanged
 		default:
 			c.created[i] = true
 			if exists {
 				c.before = append(c.before, old)
 			}
 			c.now[t.Key] = newWatching(t, old)
-			delete(hidden, t.Key) // asked for twice, it is watched from the first
+			delete(hidden, t.Key) // a second request for it in the same batch changes nothing
 			c.fresh = append(c.fresh, c.now[t.Key])
 			c.notes[t.Account] = append(c.notes[t.Account], t.Key)
 		}
@@ -165,8 +164,8 @@ func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]w
 	return c
 }
 
-// newWatching returns a task whose watching begins as asked, after that of old if there
-// was one.
+// newWatching returns a newly registered task, with the version and sequence that follow
+// old's.
 func newWatching(asked, old watcher.Task) watcher.Task {
 	return watcher.Task{
 		Key: asked.Key, Account: asked.Account, State: watcher.Registered, Labels: asked.Labels,
@@ -175,8 +174,8 @@ func newWatching(asked, old watcher.Task) watcher.Task {
 	}
 }
 
-// lockAccounts locks the rows of accounts, always in one order, so that nothing else
-// changes their tasks and no deadlock can arise.
+// lockAccounts locks the rows of accounts, so that nothing else changes their tasks. Their
+// order is always the same, so that transactions cannot deadlock.
 func (tx transaction) lockAccounts(ctx context.Context, names map[string]bool) (map[string]accountRow, error) {
 	rows := make(map[string]accountRow)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -189,7 +188,7 @@ func (tx transaction) lockAccounts(ctx context.Context, names map[string]bool) (
 	return rows, nil
 }
 
-// readTasks reads those of the tasks that exist, and which of them are removed.
+// readTasks reads those of the tasks that exist; hidden are those of them that are removed.
 func (db *DB) readTasks(ctx context.Context, from querier, tasks []watcher.Task) (found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, err error) {
 	found, hidden = make(map[watcher.Key]watcher.Task), make(map[watcher.Key]bool)
 	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
@@ -197,8 +196,8 @@ func (db *DB) readTasks(ctx context.Context, from querier, tasks []watcher.Task)
 		for _, t := range chunk {
 			args = append(args, t.SDKAppID, t.TaskID)
 		}
-		// CROSS JOIN has SQLite take the keys one by one and look each up, where
-		// IN (VALUES …) would read the whole table.
+		// With CROSS JOIN SQLite looks up one key after the other; with IN (VALUES …) it
+		// would read the whole table.
 		err := db.each(ctx, from, func(scan scanner) error {
 			var removed bool
 			t, err := decodeTask(scan, &removed)
@@ -216,7 +215,7 @@ func (db *DB) readTasks(ctx context.Context, from querier, tasks []watcher.Task)
 	return found, hidden, nil
 }
 
-// insertTasks writes tasks whose watching begins, in the order of their keys.
+// insertTasks writes newly registered tasks, in the order of their keys.
 func (tx transaction) insertTasks(ctx context.Context, tasks []watcher.Task) error {
 	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
 		args := make([]any, 0, len(chunk)*len(taskTypes))
@@ -233,7 +232,7 @@ func (tx transaction) insertTasks(ctx context.Context, tasks []watcher.Task) err
 		if err != nil {
 			return err
 		}
-		if n < int64(len(chunk)) { // removed, or taken by another account, since it was read
+		if n < int64(len(chunk)) { // one was removed, or moved to another account, since it was read
 			return watcher.ErrConflict
 		}
 	}
@@ -269,9 +268,9 @@ func (db *DB) Remove(ctx context.Context, key watcher.Key) error {
 	return nil
 }
 
-// remove removes a task from an account, [errUnlocked] where it has left that since.
+// remove removes a task from an account; [errUnlocked] if the task has left the account.
 func (tx transaction) remove(ctx context.Context, key watcher.Key, account string) error {
-	row, err := tx.lockAccount(ctx, account, 0) // before the task's row, as everybody locks them
+	row, err := tx.lockAccount(ctx, account, 0) // before the task's row, as in all transactions
 	if err != nil {
 		return err
 	}

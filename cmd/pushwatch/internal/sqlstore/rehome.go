@@ -10,8 +10,8 @@ import (
 	"pushwatch/watcher"
 )
 
-// rehomeRows is how many tasks one transaction gives to another account, for the
-// account's writer to get its turns in between.
+// rehomeRows is how many tasks one transaction moves to another account, so that the
+// account's writer gets its turn in between.
 const rehomeRows = 500
 
 // Rehome implements [watcher.Registry].
@@ -27,12 +27,12 @@ func (db *DB) Rehome(ctx context.Context, accounts map[string][]int64) (string, 
 	}
 	orphans, err := db.unnamed(ctx, accounts, `EXISTS (SELECT 1 FROM tasks t WHERE t.account = a.name AND t.ended_at IS NULL AND t.removed_at IS NULL)`)
 	if err != nil {
-		return "", nil, fmt.Errorf("look for accounts that are not named any more: %w", err)
+		return "", nil, fmt.Errorf("find removed accounts with tasks: %w", err)
 	}
 	for _, orphan := range orphans {
 		tasks, err := db.rehomeFrom(ctx, orphan, homes)
 		if err != nil {
-			return "", nil, fmt.Errorf("give tasks of account %s to others: %w", orphan, err)
+			return "", nil, fmt.Errorf("move tasks of removed account %s: %w", orphan, err)
 		}
 		if len(tasks) > 0 {
 			db.notifyReplicas()
@@ -42,8 +42,8 @@ func (db *DB) Rehome(ctx context.Context, accounts map[string][]int64) (string, 
 	return "", nil, nil
 }
 
-// Unsent returns the accounts that no process's settings name, and that have
-// deliveries waiting. Those that this process's settings name are given.
+// Unsent returns the accounts with pending deliveries that are in no process's settings.
+// accounts are those in this process's settings.
 func (db *DB) Unsent(ctx context.Context, accounts []string) ([]string, error) {
 	named := make(map[string][]int64)
 	for _, name := range accounts {
@@ -51,13 +51,13 @@ func (db *DB) Unsent(ctx context.Context, accounts []string) ([]string, error) {
 	}
 	left, err := db.unnamed(ctx, named, `EXISTS (SELECT 1 FROM deliveries d WHERE d.shard = a.shard AND d.state = 'pending')`)
 	if err != nil {
-		return nil, fmt.Errorf("look for deliveries of accounts that are not named any more: %w", err)
+		return nil, fmt.Errorf("find removed accounts with deliveries: %w", err)
 	}
 	return left, nil
 }
 
-// unnamed returns the accounts for which a condition holds and that neither are among
-// the named ones nor stand in the settings of another live process.
+// unnamed returns the accounts for which a condition holds and that are neither in named
+// nor in the settings of another live process.
 func (db *DB) unnamed(ctx context.Context, named map[string][]int64, condition string) ([]string, error) {
 	others := make(map[string]bool)
 	if db.postgres {
@@ -89,8 +89,7 @@ func (db *DB) unnamed(ctx context.Context, named map[string][]int64, condition s
 	return list, err
 }
 
-// rehomeFrom gives some live tasks of one account to the accounts of their
-// applications.
+// rehomeFrom moves some live tasks of an account to the accounts of their applications.
 func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]string) ([]watcher.Task, error) {
 	query := `SELECT ` + taskColumns + ` FROM tasks WHERE account = ? AND ended_at IS NULL AND removed_at IS NULL
 		AND sdk_app_id IN (?` + strings.Repeat(", ?", len(homes)-1) + `) LIMIT ?`
@@ -132,9 +131,9 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 	return tasks, err
 }
 
-// moveTasks writes the accounts of tasks, which have their next versions, and when they
-// were last polled, which the checkpoint of their new account does not say yet. The rows
-// of all accounts concerned must be locked.
+// moveTasks writes the new accounts of tasks, whose versions are already raised, and their
+// last poll times, which the checkpoint of the new account does not have yet. The rows of
+// all their accounts must be locked.
 func (tx transaction) moveTasks(ctx context.Context, tasks []watcher.Task) error {
 	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
 		var args []any

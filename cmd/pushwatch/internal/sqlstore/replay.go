@@ -12,12 +12,12 @@ import (
 	"pushwatch/watcher"
 )
 
-// replayRows is how many deliveries one transaction of a replay takes, for the
-// account's writer to get its turns in between.
+// replayRows is how many deliveries one transaction replays, so that the account's writer
+// gets its turn in between.
 const replayRows = 500
 
-// Replay implements [notify.Archive]. A replayed delivery gets a position above
-// all that were given before, by which its account's owner finds it.
+// Replay implements [notify.Archive]. A replayed delivery gets a position above all others,
+// by which its account's owner finds it.
 func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 	shards := []int64{which.ID.Shard}
 	var total int
@@ -29,7 +29,7 @@ func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 		which.Until = time.Now()
 	}
 	for _, shard := range shards {
-		var last int64 // id of the step before: what has died again since is not taken twice
+		var last int64 // the last id of the previous step: a delivery that is dead again is not replayed twice
 		for n := replayRows; err == nil && n == replayRows; {
 			err = db.write(ctx, func(tx transaction) error {
 				n, last, err = tx.replay(ctx, shard, which, last)
@@ -42,7 +42,7 @@ func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 		}
 	}
 	if err == nil && total == 0 && which.ID != (notify.DeliveryID{}) {
-		_, _, err = db.Delivery(ctx, which.ID) // pending: it is on its way already
+		_, _, err = db.Delivery(ctx, which.ID) // no error if it is pending
 	}
 	if err != nil {
 		return total, fmt.Errorf("replay deliveries: %w", err)
@@ -50,7 +50,7 @@ func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 	return total, nil
 }
 
-// shards lists the accounts.
+// shards returns the shards of all accounts.
 func (db *DB) shards(ctx context.Context) ([]int64, error) {
 	var shards []int64
 	err := db.each(ctx, db.reader, func(scan scanner) error {
@@ -62,17 +62,16 @@ func (db *DB) shards(ctx context.Context) ([]int64, error) {
 	return shards, err
 }
 
-// selectDead finds some dead deliveries of a notifier. Twice the same table, since
-// SQLite would walk through all the deliveries, and finds the dead in their own index
-// where it needs nothing else of them.
+// selectDead finds some dead deliveries of a notifier. It joins the table with itself: only
+// a query that needs nothing but the index of dead ones makes SQLite use it, instead of
+// scanning all deliveries.
 const selectDead = `SELECT k.id FROM deliveries k CROSS JOIN deliveries d
 	WHERE k.shard = ? AND k.notifier = ? AND k.state = 'dead' AND k.id > ? AND d.shard = k.shard AND d.id = k.id
 	AND d.created_at >= ? AND d.created_at < ? ORDER BY k.id LIMIT ?`
 
-// replay makes a step of settled deliveries of one account pending again, those with
-// ids above the last of the step before, and returns how many and the last of them. It
-// locks the account's row first, as every writer does, so that positions become
-// visible in their order.
+// replay makes some settled deliveries of an account pending again, those with ids above
+// after, and returns how many and the last id. It locks the account's row first, as every
+// writer does, so that positions become visible in order.
 func (tx transaction) replay(ctx context.Context, shard int64, which notify.Selection, after int64) (n int, last int64, err error) {
 	if _, err := tx.exec(ctx, `UPDATE accounts SET last_delivery = last_delivery WHERE shard = ?`, shard); err != nil {
 		return 0, after, err
@@ -112,7 +111,7 @@ func (tx transaction) replay(ctx context.Context, shard int64, which notify.Sele
 		if err != nil {
 			return 0, after, err
 		}
-		n += int(changed) // less where one was past its retention, and dropped meanwhile
+		n += int(changed) // fewer if retention deleted one in the meantime
 	}
 	return n, ids[len(ids)-1], nil
 }

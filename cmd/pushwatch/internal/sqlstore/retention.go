@@ -10,23 +10,23 @@ import (
 	"pushwatch/watcher"
 )
 
-// A sweepTable is a table whose rows [DB.Sweep] drops when they are old and not needed.
+// A sweepTable is a table whose rows [DB.Sweep] deletes when they are old and unneeded.
 type sweepTable struct {
-	name, at string    // at: since when a row ages
+	name, at string    // at: the time from which a row's age counts
 	key      [2]string // its primary key
 	types    []string  // of the key
 	index    string    // the condition of the index that leads to old rows r
-	unneeded string    // the condition of rows r that nothing needs; each "?" is the age
+	unneeded string    // the condition that nothing needs a row r; each "?" is the age limit
 }
 
-// sweepStep is how many rows one transaction drops, and how many pages one statement
-// gives back: each keeps other writers waiting for a few milliseconds.
+// sweepStep is how many rows one transaction deletes, and how many pages one statement
+// frees. Each delays other writers by a few milliseconds.
 const sweepStep = 128
 
-// taskOver is the condition of a task t that ended, or was removed, long ago.
+// taskOver is the condition that a task t ended, or was removed, before the age limit.
 const taskOver = `COALESCE(t.removed_at, t.ended_at) < ? AND (t.ended_at IS NOT NULL OR t.removed_at IS NOT NULL)`
 
-// sweepTables are in the order in which dropping rows of one frees rows of the next.
+// sweepTables are ordered so that deleting rows of one makes rows of the next unneeded.
 var sweepTables = [...]sweepTable{
 	{
 		name: "deliveries", at: "r.settled_at", key: [2]string{"shard", "id"}, types: []string{"BIGINT", "BIGINT"},
@@ -49,22 +49,22 @@ var sweepTables = [...]sweepTable{
 	},
 }
 
-// An oldRow is the place of a row among those of its table, by age. The zero value is
-// before all.
+// An oldRow is a row's position in its table, ordered by age. The zero value comes before
+// all rows.
 type oldRow struct {
 	at  int64
 	key [2]any
 }
 
-// Sweep drops what is older than before and not needed: deliveries that were
-// delivered, then events that have no deliveries left and whose task is over, then
-// tasks that are over and have no events left. A task is over when it has ended
-// or was removed before then. Dead letters and their events stay.
+// Sweep deletes rows that are older than before and unneeded: delivered deliveries, then
+// events that have no deliveries left and whose task is over, then tasks that are over and
+// have no events left. A task is over if it ended or was removed before then. Dead letters
+// and their events are kept.
 //
-// One call drops limit rows of each table at most, in short transactions, and returns
-// how many rows it dropped: call it until that is none. It looks for them outside of
-// those transactions, and begins where the last call ended: many more rows may stay
-// than go, and they are not read again at each call, nor while others wait to write.
+// One call deletes at most limit rows of each table, in short transactions, and returns
+// their number: call it until that is zero. It searches outside of those transactions, and
+// starts where the last call ended: so the rows that are kept, which may be many, are not
+// read at every call, nor while others wait to write.
 func (db *DB) Sweep(ctx context.Context, before time.Time, limit int) (int, error) {
 	db.sweeping.Lock()
 	defer db.sweeping.Unlock()
@@ -77,7 +77,7 @@ func (db *DB) Sweep(ctx context.Context, before time.Time, limit int) (int, erro
 		}
 	}
 	if !db.postgres && total > 0 {
-		// It gives back as many pages as rows were dropped, which is about all of them.
+		// Free as many pages as rows were deleted, which is about all that are empty.
 		for left := total; left > 0; left -= sweepStep {
 			if _, err := db.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, min(left, sweepStep))); err != nil {
 				return total, fmt.Errorf("shrink the file: %w", err)
@@ -87,9 +87,8 @@ func (db *DB) Sweep(ctx context.Context, before time.Time, limit int) (int, erro
 	return total, nil
 }
 
-// drop drops rows of one table, the oldest of those that come after one, which it
-// sets. Where there are none it begins again, once: rows that were passed over may not
-// be needed any more.
+// drop deletes the oldest rows of a table after *from, and advances *from. If there are
+// none it starts over once: rows that were kept before may be unneeded now.
 func (db *DB) drop(ctx context.Context, t sweepTable, from *oldRow, before int64, limit int) (total int, err error) {
 	found, err := db.findOld(ctx, t, *from, before, limit)
 	if err == nil && len(found) == 0 && *from != (oldRow{}) {
@@ -113,7 +112,7 @@ func (db *DB) drop(ctx context.Context, t sweepTable, from *oldRow, before int64
 	return total, nil
 }
 
-// drop drops rows that were found, and the labels of tasks.
+// drop deletes rows that were found, and the labels of tasks.
 func (tx transaction) drop(ctx context.Context, t sweepTable, found []oldRow, before int64) (int64, error) {
 	var args []any
 	for _, r := range found {
@@ -137,7 +136,7 @@ func (tx transaction) drop(ctx context.Context, t sweepTable, found []oldRow, be
 	return n, tx.dropLabels(ctx, noSuchTask, labelled)
 }
 
-// findOld finds rows to drop, the oldest of those that come after one.
+// findOld finds rows to delete, the oldest ones after a row.
 func (db *DB) findOld(ctx context.Context, t sweepTable, after oldRow, before int64, limit int) (found []oldRow, err error) {
 	query := `SELECT ` + t.at + `, ` + t.columns() + ` FROM ` + t.name + ` r WHERE ` + t.index + ` AND ` + t.condition()
 	args := t.ages(before)
@@ -154,11 +153,11 @@ func (db *DB) findOld(ctx context.Context, t sweepTable, after oldRow, before in
 	return found, err
 }
 
-// dropStatement drops n rows, each unless something has come to need it since it was
-// found. The condition is on the row itself: PostgreSQL waits for a row that another
-// transaction has locked, and checks again only the conditions on the row that it
-// drops, not those that a list of rows was made by. The index that led to it is not named, as
-// in [saveStatement].
+// dropStatement deletes n rows, except those that are needed again since they were found.
+// The condition is on the row itself: PostgreSQL waits for a row that another transaction
+// has locked, and then checks again only the conditions on the row that it deletes, not
+// those that produced a list of rows. It leaves out the condition of the index, as
+// [saveStatement] does.
 func (t sweepTable) dropStatement(n int) string {
 	return `WITH k (a, b) AS (VALUES ` + values(n, t.types...) + `)
 		DELETE FROM ` + t.name + ` AS r WHERE (` + t.columns() + `) IN (SELECT a, b FROM k) AND ` + t.condition()
@@ -168,7 +167,7 @@ func (t sweepTable) columns() string { return `r.` + t.key[0] + `, r.` + t.key[1
 
 func (t sweepTable) condition() string { return t.at + ` < ? AND ` + t.unneeded }
 
-// ages are the parameters of the condition.
+// ages returns the parameters of the condition.
 func (t sweepTable) ages(before int64) []any {
 	return slices.Repeat([]any{before}, strings.Count(t.condition(), "?"))
 }

@@ -10,8 +10,8 @@ import (
 	"pushwatch/watcher"
 )
 
-// saveTasks writes the tasks of a group, each only over the version below its
-// own. It returns the requests whose events are to be written: those that met no
+// saveTasks writes the tasks of a group, each only if the saved version is the one below
+// its own. It returns the requests whose events are to be written: those without a
 // conflict, and the announcements.
 func (tx transaction) saveTasks(ctx context.Context, group []*request) ([]*request, error) {
 	var changes []*request
@@ -30,8 +30,7 @@ func (tx transaction) saveTasks(ctx context.Context, group []*request) ([]*reque
 	return slices.DeleteFunc(slices.Clone(group), func(r *request) bool { return len(r.events) == 0 || r.err != nil }), nil
 }
 
-// updateTasks writes tasks of different keys, and sets the error of those that
-// meet a conflict.
+// updateTasks writes tasks with distinct keys, and sets the error of those with a conflict.
 func (tx transaction) updateTasks(ctx context.Context, changes []*request) error {
 	var args []any
 	for _, r := range changes {
@@ -52,9 +51,9 @@ func (tx transaction) updateTasks(ctx context.Context, changes []*request) error
 	return err
 }
 
-// saveStatement writes n tasks. Its condition that a task is not removed is written
-// differently from those of the partial indexes: while PostgreSQL has no statistics of
-// many new tasks, it would read through such an index.
+// saveStatement writes n tasks. Its condition that a task is not removed deliberately
+// differs from those of the partial indexes: PostgreSQL would scan such an index while its
+// statistics lack many new tasks.
 func saveStatement(n int) string {
 	return `WITH c (` + taskColumns + `, sequence_before) AS (VALUES ` + values(n, append(slices.Clip(taskTypes), "BIGINT")...) + `)
 		UPDATE tasks SET state = c.state, labels = c.labels, expected_stop_at = c.expected_stop_at, ended_at = c.ended_at,
@@ -65,7 +64,7 @@ func saveStatement(n int) string {
 		RETURNING tasks.sdk_app_id, tasks.task_id`
 }
 
-// A numberedEvent is ready to be written, with the ids of its deliveries.
+// A numberedEvent is an event with its number and the ids of its deliveries.
 type numberedEvent struct {
 	*watcher.Event
 	ofTask        bool
@@ -74,8 +73,8 @@ type numberedEvent struct {
 	firstDelivery int64
 }
 
-// number gives the events of requests their numbers, and their deliveries their
-// ids, from above those that were allotted last.
+// number assigns numbers to the events of requests and ids to their deliveries, above the
+// last ones.
 func number(requests []*request, lastEvent, lastDelivery int64) []numberedEvent {
 	var list []numberedEvent
 	for _, r := range requests {
@@ -96,8 +95,8 @@ func number(requests []*request, lastEvent, lastDelivery int64) []numberedEvent 
 
 var eventTypes = []string{"BIGINT", "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT"}
 
-// insertEvents writes events, and returns those that it wrote: an announcement
-// that exists is left out.
+// insertEvents writes events and returns those that it wrote. Announcements that exist
+// already are left out.
 func (tx transaction) insertEvents(ctx context.Context, shard int64, events []numberedEvent) ([]numberedEvent, error) {
 	written := make(map[int64]bool, len(events))
 	for chunk := range slices.Chunk(events, rowsPerStatement) {
@@ -126,7 +125,7 @@ func (tx transaction) insertEvents(ctx context.Context, shard int64, events []nu
 		switch {
 		case written[e.number]:
 			made = append(made, e)
-		case e.ofTask: // its task has just moved: an old event cannot be the one for that
+		case e.ofTask: // a task's event is always new, because its task was just saved
 			return nil, fmt.Errorf("event %s exists already", e.ID)
 		}
 	}

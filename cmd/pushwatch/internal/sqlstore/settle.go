@@ -11,7 +11,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// A logLine is an attempt as the log of its delivery keeps it.
+// A logLine is an attempt in the log of its delivery.
 type logLine struct {
 	At         watcher.Timestamp `json:"at"`
 	Status     int               `json:"status"`
@@ -21,10 +21,10 @@ type logLine struct {
 
 var outcomeTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT"}
 
-// settle writes the outcomes of a group, and the notifiers' states that come with them.
-// An outcome that was written before, or came late, finds a delivery that is settled, or
-// has as many attempts, and changes nothing. One that settles ignores the number of
-// attempts: a delivery that its receiver has accepted must not stay pending.
+// settle writes the outcomes of a group, and the notifiers' states in them. An outcome that
+// was written before, or is late, changes nothing: the delivery is settled, or has as many
+// attempts, already. An outcome that settles is written for any number of attempts: a
+// delivery that its receiver accepted must not stay pending.
 func (tx transaction) settle(ctx context.Context, shard int64, group []*request) error {
 	var outcomes []notify.Outcome
 	for _, r := range group {
@@ -47,8 +47,7 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 			records = append(records, *o.Notifier)
 		}
 	}
-	// Every account's writer locks the notifiers' rows in one order, so that no two of
-	// them deadlock.
+	// All writers lock the notifiers' rows in the same order, so that they cannot deadlock.
 	slices.SortStableFunc(records, func(a, b notify.NotifierRecord) int { return strings.Compare(a.Notifier, b.Notifier) })
 	for _, s := range records {
 		if err := tx.saveNotifier(ctx, s); err != nil {
@@ -58,8 +57,8 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 	return nil
 }
 
-// settleStatement writes n outcomes. Its condition that a delivery is pending avoids
-// the partial indexes, as in [saveStatement].
+// settleStatement writes n outcomes. Its condition that a delivery is pending deliberately
+// differs from those of the partial indexes, as in [saveStatement].
 func settleStatement(n int) string {
 	return `WITH o (shard, id, position, state, attempts, requests, next_attempt_at, last_error, log, uncounted, settled_at)
 			AS (VALUES ` + values(n, outcomeTypes...) + `)
@@ -74,7 +73,7 @@ func settleStatement(n int) string {
 				OR o.uncounted <> '' AND deliveries.attempts = o.attempts)`
 }
 
-// writeDeadLetters makes the first pending deliveries of a notifier dead letters.
+// writeDeadLetters marks the first pending deliveries of a notifier as dead.
 func (tx transaction) writeDeadLetters(ctx context.Context, shard int64, d *deadLetters) error {
 	n, err := tx.exec(ctx, `UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, last_error = ?, settled_at = ?
 		WHERE shard = ? AND id IN (SELECT id FROM deliveries
@@ -84,9 +83,8 @@ func (tx transaction) writeDeadLetters(ctx context.Context, shard int64, d *dead
 	return err
 }
 
-// validText returns s as both databases accept it. What a receiver answered may be any
-// bytes; those that PostgreSQL refuses in a text are replaced, so that one receiver
-// cannot fail the transactions of all.
+// validText replaces the bytes that PostgreSQL refuses in a text. A receiver may answer any
+// bytes, and must not make a transaction fail that others share.
 func validText(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

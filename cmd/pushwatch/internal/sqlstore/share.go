@@ -15,14 +15,14 @@ import (
 	"pushwatch/watcher"
 )
 
-// A census is what a replica sees of all accounts and members at a time.
+// A snapshot is the accounts and members that a replica has read.
 type snapshot struct {
 	accounts []accountSeen
 	members  map[string][]string // of the live ones: the accounts that their settings name
-	expiry   time.Duration       // until the first of the others counts as dead without another heartbeat; 0: there are none
+	expiry   time.Duration       // until the first of the other members' heartbeats expires; 0: there are none
 }
 
-// An accountSeen is an account in a census.
+// An accountSeen is an account in a snapshot.
 type accountSeen struct {
 	name  string
 	owner string // may be dead; empty: none
@@ -32,16 +32,15 @@ type accountSeen struct {
 	lastEvent, lastDelivery, lastNote int64
 }
 
-// share decides which free accounts a member takes, and which of its own it releases,
-// so that the accounts are spread evenly among the live members whose settings name
-// them. Every member decides by itself, at about the same time: members that see the
-// same snapshot never take the same account. Where they see different ones, the
-// database decides.
+// share decides which free accounts a member takes, and which of its own it releases, so
+// that accounts are spread evenly among the live members that have them in their settings.
+// Every member decides for itself, at about the same time. Members with the same snapshot
+// never take the same account; with different snapshots, the database decides.
 //
-// A member's fair part counts 1/k for each account that k members could own. A free
-// account goes to the candidate that has least relative to its part; accounts with few
-// candidates are dealt out first. A member releases what exceeds its part, rounded up,
-// or rounded down where another has less than that.
+// A member's fair part is the sum of 1/k over all accounts that it and k-1 others could
+// own. A free account goes to the candidate that has least relative to its part; accounts
+// with few candidates come first. A member releases accounts above its part, rounded up, or
+// rounded down if another member has less than that.
 func (s *snapshot) share(me string) (take []accountSeen, give []string) {
 	candidates := make(map[string][]string)
 	for _, member := range slices.Sorted(maps.Keys(s.members)) {
@@ -97,8 +96,9 @@ func (s *snapshot) share(me string) (take []accountSeen, give []string) {
 	return take, give
 }
 
-// readSnapshot reads which members live and who owns what. It reads the owners first: then it
-// knows every owner's heartbeat, for that is older than what the member owns.
+// readSnapshot reads which members are live and who owns what. It reads the owners first, so
+// that it finds every owner's heartbeat: a member's first heartbeat is older than anything it
+// owns.
 func (r *Replica) readSnapshot(ctx context.Context) (*snapshot, error) {
 	s := &snapshot{members: make(map[string][]string)}
 	err := r.db.each(ctx, r.db.heartbeats, func(scan scanner) error {
@@ -129,8 +129,8 @@ func (r *Replica) readSnapshot(ctx context.Context) (*snapshot, error) {
 	return s, err
 }
 
-// Members returns the members that live, and after them those that are dead but not
-// yet forgotten, each by name.
+// Members returns the live members, and then the dead ones whose rows still exist, each
+// sorted by name.
 func (db *DB) Members(ctx context.Context) ([]watcher.Member, error) {
 	owned := make(map[string][]string)
 	err := db.each(ctx, db.reader, func(scan scanner) error {

@@ -17,8 +17,8 @@ import (
 // sqliteReaders is how many connections read a SQLite file at once.
 const sqliteReaders = 4
 
-// openSQLite opens a file, which is made where there is none, and locks it
-// against other processes.
+// openSQLite opens a file and locks it against other processes. It creates the file if it
+// does not exist.
 func openSQLite(path string) (*DB, error) {
 	if path == "" || strings.HasPrefix(path, ":memory:") {
 		return nil, errors.New("want the path of a file")
@@ -27,7 +27,7 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if path, err = realPath(path); err != nil { // for one file to have one lock
+	if path, err = realPath(path); err != nil { // so that a file has only one lock
 		return nil, err
 	}
 	lock, used, err := lockFile(path + ".lock")
@@ -53,8 +53,8 @@ func openSQLite(path string) (*DB, error) {
 	return db, nil
 }
 
-// realPath returns the path of a database's file without symbolic links. The file need
-// not be there yet, its folder must be.
+// realPath returns the path of a file without symbolic links. The file need not exist, its
+// folder must.
 func realPath(path string) (string, error) {
 	for range 40 { // as many links as the kernel follows
 		real, err := filepath.EvalSymlinks(path)
@@ -65,7 +65,7 @@ func realPath(path string) (string, error) {
 			return "", folderFault(path, err)
 		}
 		to, err := os.Readlink(path)
-		if err != nil { // no link, and no file
+		if err != nil { // neither a link nor a file
 			folder, err := filepath.EvalSymlinks(filepath.Dir(path))
 			if err != nil {
 				return "", folderFault(path, err)
@@ -80,18 +80,19 @@ func realPath(path string) (string, error) {
 	return "", fmt.Errorf("%s leads to too many links", path)
 }
 
-// sqliteDSN is the name by which the driver opens path. A commit is on the disk
-// when it returns (synchronous=FULL): with less, a power cut could forget an
-// event whose webhook is already out.
+// sqliteDSN returns the driver's name for a file. A commit is on disk when it returns
+// (synchronous=FULL): otherwise a power failure could lose an event whose webhook is
+// already sent.
 func sqliteDSN(path string, options url.Values) string {
-	options.Set("_busy_timeout", "10000") // ms; only a backup or a person's shell ever holds the file
+	options.Set("_busy_timeout", "10000") // ms; only a backup or an operator's shell can hold a lock
 	options.Set("_journal_mode", "WAL")
 	options.Set("_synchronous", "FULL")
-	options.Set("_pragma", "journal_size_limit(67108864)") // bytes: after a burst the log shrinks again
+	options.Set("_pragma", "journal_size_limit(67108864)") // bytes: the log shrinks again after a burst
 	return fileURI(path, options)
 }
 
-// fileURI is a file as SQLite takes it with options. On Windows a path begins with a drive.
+// fileURI returns the URI of a file with options for SQLite. On Windows a path begins with a
+// drive letter.
 func fileURI(path string, options url.Values) string {
 	path = filepath.ToSlash(path)
 	if !strings.HasPrefix(path, "/") {
@@ -100,7 +101,7 @@ func fileURI(path string, options url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String()
 }
 
-// folderFault says what is to do where a file could not be made for want of its folder.
+// folderFault adds advice to the error of creating a file, if its folder is the reason.
 func folderFault(path string, err error) error {
 	if to, err := os.Readlink(path); err == nil {
 		path = to
@@ -112,15 +113,15 @@ func folderFault(path string, err error) error {
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w %s: its file system is read-only: mount it writable", ErrFolder, folder)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w %s: it cannot be written: give it to the user that runs pushwatch", ErrFolder, folder)
+		return fmt.Errorf("%w %s: it is not writable: make the user that runs pushwatch its owner", ErrFolder, folder)
 	default:
 		return err
 	}
 }
 
-// lockFile creates and locks the file at path. The lock is the kernel's: it ends
-// with the process, however that ends. The file stays, for removing it would let
-// two processes lock two files of one name. used is whether it was there.
+// lockFile creates and locks the file at path. The kernel releases the lock when the
+// process ends for any reason. The file is kept, because removing it would let two
+// processes lock two files of the same name. used is whether it existed before.
 func lockFile(path string) (lock *os.File, used bool, err error) {
 	lock, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrExist) {

@@ -10,8 +10,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// The columns of a task, in the order in which encodeTask and decodeTask have
-// them.
+// The columns of a task, in the order of encodeTask and decodeTask.
 const taskColumns = `sdk_app_id, task_id, account, state, labels, expected_stop_at, registered_at, ended_at,
 	version, sequence, push, error, last_observed_at, last_polled_at, memory`
 
@@ -32,7 +31,7 @@ func encodeTask(t *watcher.Task) []any {
 	}
 }
 
-// decodeTask reads a row of taskColumns, and of the columns for more.
+// decodeTask reads a row of taskColumns, followed by columns for more.
 func decodeTask(scan scanner, more ...any) (watcher.Task, error) {
 	var (
 		t                                         watcher.Task
@@ -64,7 +63,7 @@ func decodeTask(scan scanner, more ...any) (watcher.Task, error) {
 	return t, nil
 }
 
-// encodeJSON is v as JSON: keys sorted, and with no character that a TEXT column
+// encodeJSON returns v as JSON, with sorted keys and without characters that a TEXT column
 // refuses, such as a zero byte.
 func encodeJSON(v any) string {
 	text, err := json.Marshal(v)
@@ -74,7 +73,7 @@ func encodeJSON(v any) string {
 	return string(text)
 }
 
-// nullJSON is what p points to, as JSON; null for nil.
+// nullJSON returns *p as JSON; null for nil.
 func nullJSON[T any](p *T) sql.Null[string] {
 	if p == nil {
 		return sql.Null[string]{}

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// boundUnacked breaks a TCP connection whose data is not acknowledged for postgresUnacked.
+// boundUnacked makes the kernel close a TCP connection whose data is unacknowledged for
+// postgresUnacked.
 func boundUnacked(network, _ string, conn syscall.RawConn) error {
 	if !strings.HasPrefix(network, "tcp") {
 		return nil

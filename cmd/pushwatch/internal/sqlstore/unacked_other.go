@@ -4,5 +4,5 @@ package sqlstore
 
 import "syscall"
 
-// boundUnacked leaves it to the system when a connection breaks.
+// boundUnacked leaves the system's timeouts unchanged.
 func boundUnacked(string, string, syscall.RawConn) error { return nil }

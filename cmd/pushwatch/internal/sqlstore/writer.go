@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// groupWeight is about how many rows one transaction changes: beyond it the
-	// fsync is spread thin enough, and a longer one only makes callers wait.
+	// groupWeight is about how many rows one transaction changes. More would hardly
+	// lower the cost of the fsync per row, and only make callers wait.
 	groupWeight = 500
 
 	// commitTimeout bounds one transaction.
 	commitTimeout = 30 * time.Second
 
-	// recheckDelay is how long after a transaction of unknown outcome the writer
-	// looks for what may have been committed.
+	// recheckDelay is how long after a transaction of unknown outcome the writer checks
+	// what was committed.
 	recheckDelay = time.Second
 
 	// publishRows is how many deliveries the subscriber gets at a time.
@@ -30,24 +30,24 @@ const (
 
 var errSlow = errors.New("the database took longer than " + commitTimeout.String())
 
-// A request is one write on its way into a transaction.
+// A request is one write that waits for a transaction.
 type request struct {
-	task       *watcher.Task // with its events; nil: they are announced
+	task       *watcher.Task // whose events these are; nil: they are announcements
 	events     []watcher.Event
-	subjects   []string // of announcements, one each
+	subjects   []string // one for each announcement
 	outcomes   []notify.Outcome
 	checkpoint string
 	dead       *deadLetters
 
-	err  error         // the outcome, once done is closed
+	err  error         // the result, once done is closed
 	done chan struct{} // made by submit
 }
 
-// A deadLetters request makes the first pending deliveries of a notifier dead letters.
+// A deadLetters is a request to mark the first pending deliveries of a notifier as dead.
 type deadLetters struct {
 	notifier, reason string
 	limit            int
-	written          int // how many there were
+	written          int // the result: how many
 }
 
 func (r *request) weight() int {
@@ -58,8 +58,8 @@ func (r *request) weight() int {
 	return n
 }
 
-// submit queues a write and waits for its commit. Where ctx ends first, it may
-// still be written.
+// submit queues a write and waits for its commit. If ctx ends first, the write may still be
+// committed.
 func (a *Account) submit(ctx context.Context, r *request) error {
 	r.done = make(chan struct{})
 	select {
@@ -84,10 +84,9 @@ func (a *Account) submit(ctx context.Context, r *request) error {
 	}
 }
 
-// Run writes until ctx ends, and then returns nil, or until the account has
-// another owner, and then returns [watcher.ErrFenced]. The transaction under way
-// is finished first; writes still queued get [ErrClosed] or ErrFenced. Run may be
-// called once.
+// Run writes until ctx ends, when it returns nil, or until the account has another owner,
+// when it returns [watcher.ErrFenced]. It finishes the current transaction; writes that are
+// still queued get [ErrClosed] or ErrFenced. Run may be called once.
 func (a *Account) Run(ctx context.Context) error {
 	var recheck <-chan time.Time // set while the outcome of a transaction is unknown
 	for {
@@ -113,9 +112,9 @@ func (a *Account) Run(ctx context.Context) error {
 	}
 }
 
-// gather returns first and whatever has queued up behind it, up to a group. It
-// waits for nothing but its turn: callers whom the last commit woke come together,
-// and without that the first of them would get a transaction to itself.
+// gather returns a group: first and the writes queued after it. It yields once before, so
+// that the callers that the last commit woke can queue their next writes; otherwise the
+// first of them would get a transaction of its own.
 func (a *Account) gather(first *request) []*request {
 	runtime.Gosched()
 	group := []*request{first}
@@ -132,9 +131,8 @@ func (a *Account) gather(first *request) []*request {
 }
 
 // commit writes a group in one transaction, publishes its deliveries to the subscriber,
-// and then returns to the callers. A conflict is the error of its caller alone; an error
-// of the transaction that of all, since nobody knows what it left behind. Nothing is
-// repeated.
+// and then wakes the callers. A conflict is returned to its caller only, an error of the
+// transaction to all callers, because its outcome may be unknown. Nothing is retried.
 func (a *Account) commit(ctx context.Context, group []*request) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), commitTimeout, errSlow)
 	defer cancel()
@@ -168,13 +166,13 @@ func (a *Account) commit(ctx context.Context, group []*request) error {
 	return err
 }
 
-// writeGroup proves the ownership and writes a group. It returns the new
-// deliveries, in order, and the highest id among all there are now.
+// writeGroup proves the ownership and writes a group. It returns the new deliveries, in
+// order, and the highest position that is allotted now.
 //
-// Its first statement allots numbers for everything in the group; those of
-// changes that meet a conflict are left out for good. It also shows whether others
-// were allotted meanwhile, by a replay or by a transaction that seemed to fail and
-// was committed after all: those are published first.
+// Its first statement allots numbers for everything in the group; those of changes with a
+// conflict remain unused. It also shows whether numbers were allotted elsewhere since, by
+// a replay or by a transaction that seemed to fail but was committed: the deliveries of
+// those are published first.
 func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*request) ([]notify.Delivery, int64, error) {
 	var events, deliveries int64
 	for _, r := range group {
@@ -224,8 +222,8 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 	return made, lastDelivery, nil
 }
 
-// publishOthers publishes the pending deliveries with positions up to last that are
-// committed and were not published.
+// publishOthers publishes the pending deliveries with positions up to last that were
+// committed but not published yet.
 func (a *Account) publishOthers(ctx context.Context, tx transaction, last int64) error {
 	for reached := a.published.Load(); reached < last; a.published.Store(reached) {
 		var list []notify.Delivery
