@@ -85,7 +85,7 @@ type Record struct {
 	Attempts      int       // the counted ones, since it was made or last replayed
 	NextAttemptAt time.Time // zero: at once, or never again
 	LastError     string    // of the last attempt; empty if it succeeded
-	WaitsFor      string    // why a pending one is not being sent, in words; set by [Dispatcher]
+	WaitsFor      Wait      // why a pending one is not being sent; set by [Dispatcher]
 	CreatedAt     time.Time
 	SettledAt     time.Time // zero while it is pending
 }

@@ -2,10 +2,64 @@ package notify
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 )
+
+// A Wait says what a pending delivery waits for. The zero Wait is that of one that is
+// settled.
+type Wait struct {
+	For      WaitReason
+	Delivery DeliveryID // the earlier one, with [WaitsForPush] and [WaitsForSubject]
+	Until    time.Time  // with [WaitsForRequestedPause], [WaitsForProbe] and [WaitsForRetry]
+}
+
+// A WaitReason is the kind of thing that a delivery waits for.
+type WaitReason string
+
+// The reasons.
+const (
+	WaitsForSettings       WaitReason = "settings"        // which have no notifier of its name
+	WaitsForGone           WaitReason = "gone"            // its notifier is gone
+	WaitsForPaused         WaitReason = "paused"          // its notifier is paused
+	WaitsForRequestedPause WaitReason = "requested_pause" // that its receiver asked for
+	WaitsForProbe          WaitReason = "probe"           // its notifier is down
+	WaitsForPush           WaitReason = "push"            // an earlier event of it
+	WaitsForSubject        WaitReason = "subject"         // an earlier event of it
+	WaitsForRetry          WaitReason = "retry"
+	WaitsForTurn           WaitReason = "turn"
+)
+
+// WaitReasons are all of them.
+var WaitReasons = []WaitReason{
+	WaitsForSettings, WaitsForGone, WaitsForPaused, WaitsForRequestedPause, WaitsForProbe, WaitsForPush, WaitsForSubject, WaitsForRetry, WaitsForTurn,
+}
+
+// String says it in words; empty: it waits for nothing.
+func (w Wait) String() string {
+	until := w.Until.UTC().Format(time.RFC3339)
+	switch w.For {
+	case WaitsForSettings:
+		return "a notifier of this name: the settings have none"
+	case WaitsForGone:
+		return "the notifier, which is gone"
+	case WaitsForPaused:
+		return "the notifier, which is paused"
+	case WaitsForRequestedPause:
+		return "the notifier, which asked for a pause until " + until
+	case WaitsForProbe:
+		return "the notifier, which is down: next probe at " + until
+	case WaitsForPush:
+		return "an earlier event of the same push: " + w.Delivery.String()
+	case WaitsForSubject:
+		return "an earlier event of the same subject: " + w.Delivery.String()
+	case WaitsForRetry:
+		return "its retry at " + until
+	case WaitsForTurn:
+		return "its turn"
+	}
+	return ""
+}
 
 // explain sets WaitsFor in the pending ones among some records.
 func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
@@ -16,7 +70,7 @@ func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
 		if r.State != Pending {
 			continue
 		}
-		if r.WaitsFor = d.waitsForNotifier(now, r.Notifier); r.WaitsFor == "" {
+		if r.WaitsFor = d.waitsForNotifier(now, r.Notifier); r.WaitsFor == (Wait{}) {
 			open = append(open, r.ID)
 		}
 	}
@@ -29,20 +83,20 @@ func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
 	}
 	for i := range records {
 		r := &records[i]
-		if r.State != Pending || r.WaitsFor != "" {
+		if r.State != Pending || r.WaitsFor != (Wait{}) {
 			continue
 		}
 		first, behindPush := ahead[r.ID]
 		head, behind := d.laneHead(r)
 		switch {
 		case behindPush:
-			r.WaitsFor = fmt.Sprintf("an earlier event of the same push: %s", first)
+			r.WaitsFor = Wait{For: WaitsForPush, Delivery: first}
 		case behind:
-			r.WaitsFor = fmt.Sprintf("an earlier event of the same subject: %s", head)
+			r.WaitsFor = Wait{For: WaitsForSubject, Delivery: head}
 		case r.NextAttemptAt.After(now):
-			r.WaitsFor = "its retry at " + inWords(r.NextAttemptAt)
+			r.WaitsFor = Wait{For: WaitsForRetry, Until: r.NextAttemptAt}
 		default:
-			r.WaitsFor = "its turn"
+			r.WaitsFor = Wait{For: WaitsForTurn}
 		}
 	}
 	return nil
@@ -67,24 +121,22 @@ func (d *Dispatcher) laneHead(r *Record) (DeliveryID, bool) {
 	return DeliveryID{}, false
 }
 
-// waitsForNotifier returns why nothing is sent to a notifier now; empty: it receives
+// waitsForNotifier returns why nothing is sent to a notifier now; zero: it receives
 // deliveries.
-func (d *Dispatcher) waitsForNotifier(now time.Time, notifier string) string {
+func (d *Dispatcher) waitsForNotifier(now time.Time, notifier string) Wait {
 	c := d.registry.named(notifier)
 	if c == nil {
-		return "a notifier of this name: the settings have none"
+		return Wait{For: WaitsForSettings}
 	}
 	switch r := c.copyRecord(); {
 	case r.State == Gone:
-		return "the notifier, which is gone"
+		return Wait{For: WaitsForGone}
 	case r.State == Paused:
-		return "the notifier, which is paused"
+		return Wait{For: WaitsForPaused}
 	case r.shown(now) == Paused:
-		return "the notifier, which asked for a pause until " + inWords(r.PausedUntil)
+		return Wait{For: WaitsForRequestedPause, Until: r.PausedUntil}
 	case r.shown(now) == Down:
-		return "the notifier, which is down: next probe at " + inWords(r.NextProbeAt)
+		return Wait{For: WaitsForProbe, Until: r.NextProbeAt}
 	}
-	return ""
+	return Wait{}
 }
-
-func inWords(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -265,13 +265,13 @@ func TestWaitsFor(t *testing.T) {
 		check := func(when, first, second string) {
 			t.Helper()
 			records := w.records("n")
-			got := [2]string{records[0].WaitsFor, records[1].WaitsFor}
+			got := [2]string{records[0].WaitsFor.String(), records[1].WaitsFor.String()}
 			next := records[0].NextAttemptAt.UTC().Format(time.RFC3339)
 			want := [2]string{strings.ReplaceAll(first, "NEXT", next), strings.ReplaceAll(second, "NEXT", next)}
 			if got != want {
 				t.Errorf("%s, the two wait for %q, want %q", when, got, want)
 			}
-			if one, _, err := w.dispatcher.Delivery(t.Context(), records[1].ID); err != nil || one.WaitsFor != got[1] {
+			if one, _, err := w.dispatcher.Delivery(t.Context(), records[1].ID); err != nil || one.WaitsFor.String() != got[1] {
 				t.Errorf("%s, Delivery() waits for %q, %v, want %q", when, one.WaitsFor, err, got[1])
 			}
 		}
@@ -288,7 +288,7 @@ func TestWaitsFor(t *testing.T) {
 			must(err)
 		}
 		rest(time.Second)
-		if got, want := w.records("n")[3].WaitsFor, "an earlier event of the same subject: dlv_1_3"; got != want {
+		if got, want := w.records("n")[3].WaitsFor.String(), "an earlier event of the same subject: dlv_1_3"; got != want {
 			t.Errorf("the second test event waits for %q, want %q", got, want)
 		}
 		must(w.dispatcher.Pause(t.Context(), "n"))

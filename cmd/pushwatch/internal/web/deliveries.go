@@ -36,7 +36,7 @@ func showDelivery(r notify.Record) api.Delivery {
 	return api.Delivery{
 		ID: r.ID.String(), EventID: r.EventID, Type: string(r.Type), Subject: r.Subject, Notifier: r.Notifier,
 		State: string(r.State), Attempts: r.Attempts, NextAttemptAt: timeOrNull(r.NextAttemptAt), LastError: r.LastError,
-		WaitsFor: r.WaitsFor, CreatedAt: *timeOrNull(r.CreatedAt), SettledAt: timeOrNull(r.SettledAt),
+		WaitsFor: r.WaitsFor.String(), CreatedAt: *timeOrNull(r.CreatedAt), SettledAt: timeOrNull(r.SettledAt),
 	}
 }
 

@@ -89,6 +89,9 @@ func wantedTexts(t *testing.T) []string {
 	for _, e := range watcher.EventTypes {
 		ids = append(ids, "event_type."+string(e))
 	}
+	for _, r := range notify.WaitReasons {
+		ids = append(ids, "wait."+string(r))
+	}
 	for l := ok; l <= blind; l++ {
 		ids = append(ids, "visibility."+l.Class())
 	}

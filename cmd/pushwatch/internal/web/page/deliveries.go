@@ -25,6 +25,11 @@ func (d deliveryRow) Retries() bool {
 	return d.State == notify.Pending && d.NextAttemptAt.After(time.Now())
 }
 
+// Waits says what the delivery waits for.
+func (d deliveryRow) Waits() message {
+	return say("wait."+string(d.WaitsFor.For), "Until", d.WaitsFor.Until, "Delivery", d.WaitsFor.Delivery)
+}
+
 // Link is the address of the task that the event is about; empty: it is about none.
 func (d deliveryRow) Link() string { return subjectLink(d.Subject) }
 

@@ -173,10 +173,10 @@ func TestRegister(t *testing.T) {
 		want string
 	}{
 		{form("", "", ""), "Enter at least one task id."},
-		{form("a b c d!", "", ""), "task_id"},
+		{form("a b c d!", "", ""), "Task id <bdi>d!</bdi> is not valid"},
 		{form("a", "nonsense", ""), "key:value"},
 		{form("a", "", "tomorrow"), "A time has the form"},
-		{form("a", "UPPER:x", ""), "label"},
+		{form("a", "UPPER:x", ""), "Labels are not valid: at most 16"},
 		{url.Values{"app": {"x"}, "ids": {"a"}}, "An application is a number"},
 		{url.Values{"app": {"1499999999"}, "ids": {"a<script>"}}, "a&lt;script&gt;"},
 		{form(strings.Repeat("a ", 1001), "", ""), "at most 1"},

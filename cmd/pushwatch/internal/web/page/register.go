@@ -65,10 +65,27 @@ func (f *registration) addFieldFaults(err error) bool {
 	}
 	for _, one := range all {
 		if field, ok := errors.AsType[*watcher.FieldError](one); ok {
-			f.Faults = append(f.Faults, field.Error())
+			f.Faults = append(f.Faults, refusal(field))
 		}
 	}
 	return len(f.Faults) > 0
+}
+
+// refusal says what is wrong with a field of a registration.
+func refusal(field *watcher.FieldError) message {
+	path := field.Field
+	if _, inTask, ok := strings.Cut(path, "]."); ok { // of "tasks[3].labels.course"
+		path = inTask
+	}
+	switch name, _, _ := strings.Cut(path, "."); name {
+	case "sdk_app_id":
+		return say("register.bad_app", "Value", field.Value)
+	case "task_id":
+		return say("register.bad_id", "Value", field.Value)
+	case "expected_stop_at":
+		return say("register.bad_stop", "Value", field.Value)
+	}
+	return say("register.bad_labels", "Most", watcher.MaxLabels, "Bytes", watcher.MaxLabelValueBytes)
 }
 
 // parse reads the form, and notes its faults.
