@@ -204,7 +204,7 @@ func TestFaults(t *testing.T) {
 		{`timeout = "15s"`, `headers = { webhook-id = "x" }`, `config.toml:25:1: notifiers[0].headers: "webhook-id" is set by pushwatch or by HTTP itself: want another`},
 		{`timeout = "15s"`, `headers = { authorization = { file = "none" } }`, `config.toml:25:1: notifiers[0].headers: the value of "authorization": read secret: open FOLDER/none: no such file or directory`},
 		{`timeout = "15s"`, `match = { course = "[" }`, `config.toml:25:11: notifiers[0].match.course = "[": want a shell pattern, such as "math-*"`},
-		{`timeout = "15s"`, `final_status = [200]`, `config.toml:25:1: notifiers[0].final_status: 200: want statuses from 300 to 599, other than 410, which ends all deliveries as it is`},
+		{`timeout = "15s"`, `final_status = [200]`, `config.toml:25:1: notifiers[0].final_status: 200: want statuses from 300 to 599, except 410, which ends all deliveries anyway`},
 		{`timeout = "15s"`, `fallback = "oncall"`, `config.toml:25:1: notifiers[0].fallback = "oncall": want the name of another notifier`},
 		{`timeout = "15s"`, `fallback = "classroom"`, `config.toml:25:1: notifiers[0].fallback = "classroom": is a cycle: classroom → classroom`},
 		{`timeout = "15s"`, "[[notifiers]]\nname = \"classroom\"\ntype = \"log\"\nevents = [\"*\"]", `config.toml:26:1: notifiers[1].name = "classroom": is used before: want a name of its own`},
