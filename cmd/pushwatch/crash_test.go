@@ -21,6 +21,7 @@ import (
 // and the receiver fails one attempt in ten and is down every few seconds, and then holds that every fact was
 // told, under one id, with numbers without a gap, and first told in order.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		killLoop(t, sqliteURL(t))
@@ -51,6 +52,7 @@ func TestFreeze(t *testing.T) {
 		p.Process.Signal(syscall.SIGCONT)
 	}
 	time.Sleep(5 * time.Second)
+	awaitEvents(t, p, s.receiver, 100+freezes*inFlight)
 	summary, err := s.receiver.Check()
 	if err != nil {
 		t.Error(err)
@@ -89,6 +91,11 @@ func checkTruth(t *testing.T, s *scene, limit int, log fmt.Stringer) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+		t.Fatalf("nothing was polled\n%s", log)
+	}
 	ends := make(map[string]string) // by subject: what the end must be told as
 	for _, life := range s.scenario.Tasks {
 		subject := fmt.Sprintf("%d/%s", life.SDKAppID, life.TaskID)

@@ -19,6 +19,7 @@ import (
 // TestDatabaseOutage takes the database away from a running daemon while pushes
 // change, and gives it back.
 func TestDatabaseOutage(t *testing.T) {
+	t.Parallel()
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		server := storetest.NewPostgres(t)
@@ -45,7 +46,9 @@ func databaseOutage(t *testing.T, store string, fail, repair func(*process)) {
 	for i := range tasks {
 		scenario.Tasks = append(scenario.Tasks, tiwsim.Life{SDKAppID: app, TaskID: fmt.Sprintf("class-%d", i+1), StartAfter: between(0, 5), PreparedFor: between(1, 3), PushingFor: between(1, 5)})
 	}
-	s := newScene(t, scenario, notifytest.Config{})
+	before, meanwhile := scenario, scenario // half of the pushes begin with the outage, whenever that is
+	before.Tasks, meanwhile.Tasks = scenario.Tasks[:tasks/2], scenario.Tasks[tasks/2:]
+	s := newScene(t, before, notifytest.Config{})
 	s.settings = `
 store.takeover_after = "1m" # the process keeps its account: see TestStoreTroubled for the other case
 watch.not_found_grace = "10m"
@@ -55,6 +58,7 @@ watch.not_found_grace = "10m"
 
 	fail(p)
 	failed := time.Now()
+	begin(t, s.tiw, meanwhile)
 	awaitReadiness(t, p, address, http.StatusServiceUnavailable)
 	for time.Since(failed) < 5*time.Second {
 		if got := readiness(address); got != http.StatusServiceUnavailable {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"pushwatch/notify/notifytest"
@@ -19,7 +21,8 @@ type scene struct {
 	scenario         tiwsim.Config
 	tiw              *tiwsim.Service
 	receiver         *notifytest.Receiver
-	service, webhook string // their URLs
+	service, webhook string        // their URLs
+	begun            chan struct{} // closed with the first request
 
 	// settings are a daemon's, all but its address and store: the accounts of the
 	// scenario and, last, the notifier "classroom", which is told everything. A
@@ -52,27 +55,52 @@ func localSettings(t testing.TB) settings {
 }
 
 // newScene starts the service and the receiver. A scenario without accounts gets one:
-// "school", with the application 1400000001.
+// "school", with the application 1400000001. The times of its tasks and faults count from
+// the first request, however long the daemon takes to start.
 func newScene(t testing.TB, scenario tiwsim.Config, config notifytest.Config) *scene {
 	t.Helper()
 	if scenario.Accounts == nil {
 		scenario.Accounts = []tiwsim.Account{testAccount(0)}
 	}
-	tiw, err := tiwsim.New(scenario)
+	idle := scenario
+	idle.Tasks, idle.Faults = nil, nil
+	tiw, err := tiwsim.New(idle)
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := httptest.NewServer(tiw)
+	begun := make(chan struct{})
+	first := sync.OnceFunc(func() {
+		begin(t, tiw, scenario)
+		close(begun)
+	})
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first()
+		tiw.ServeHTTP(w, r)
+	}))
 	t.Cleanup(service.Close)
 	receiver := notifytest.New(config)
 	webhooks := httptest.NewServer(receiver)
 	t.Cleanup(webhooks.Close)
-	s := &scene{scenario: scenario, tiw: tiw, receiver: receiver, service: service.URL, webhook: webhooks.URL}
+	s := &scene{scenario: scenario, tiw: tiw, receiver: receiver, service: service.URL, webhook: webhooks.URL, begun: begun}
 	for _, a := range scenario.Accounts {
 		s.settings += accountTable(a, s.service)
 	}
 	s.settings += notifierTable("classroom", s.webhook, webhookSecret)
 	return s
+}
+
+// begin begins the tasks and the faults of a scenario.
+func begin(t testing.TB, tiw *tiwsim.Service, scenario tiwsim.Config) {
+	for _, life := range scenario.Tasks {
+		if err := tiw.Add(life); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, fault := range scenario.Faults {
+		if _, err := tiw.Inject(fault); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // file writes the settings of a daemon.
