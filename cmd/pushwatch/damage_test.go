@@ -14,6 +14,7 @@ import (
 // must end with status 2 and say how to restore a backup, and leave the file as it is:
 // least of all may it take an empty one for a new database.
 func TestDamagedDatabase(t *testing.T) {
+	t.Parallel()
 	var lives []tiwsim.Life
 	for _, id := range []string{"a-{n}", "b-{n}"} {
 		lives = append(lives, tiwsim.Life{SDKAppID: 1400000001, TaskID: id, Count: 500})
@@ -68,6 +69,7 @@ func TestDamagedDatabase(t *testing.T) {
 // TestKilledBeforeDatabase starts the daemon beside a lock file alone, as a crash in the
 // first moment of the first start leaves it: the database is made.
 func TestKilledBeforeDatabase(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
 	store := sqliteURL(t)
 	path := strings.TrimPrefix(store, "sqlite:")

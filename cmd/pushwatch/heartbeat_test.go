@@ -114,6 +114,7 @@ func stringOf(v any) string {
 
 // TestHeartbeatOfDaemon has a daemon call an address that is kept in a file.
 func TestHeartbeatOfDaemon(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int32
 	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && r.URL.Path == "/ping/t0ken" && r.UserAgent() == "pushwatch-heartbeat/1" {

@@ -115,6 +115,7 @@ const patience = 5 * time.Second
 // at once: its memory stays bounded, probes are always answered, and a client with a token
 // registers.
 func TestHostileClients(t *testing.T) {
+	t.Parallel()
 	binary := plainBinary(t)
 	for _, name := range slices.Sorted(maps.Keys(hostile())) {
 		t.Run(name, func(t *testing.T) { withstand(t, binary, name) })

@@ -133,6 +133,7 @@ func TestSlowAccount(t *testing.T) {
 // five seconds or less for which it is let ripen. Both are counted in polls, since
 // a busy machine stretches the seconds.
 func TestFirstPoll(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name        string
 		tasks, most int // live pushes before; polls until the new one's

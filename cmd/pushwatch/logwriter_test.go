@@ -81,6 +81,7 @@ func TestLogWriterFull(t *testing.T) {
 // its reader goes, its reader stops reading, its disk is full. The daemon goes on watching
 // and delivering, and counts the lines where they are lost.
 func TestLogLost(t *testing.T) {
+	t.Parallel()
 	for name, take := range map[string]func(t *testing.T, cmd *exec.Cmd) (lose func()){
 		"closed": func(t *testing.T, cmd *exec.Cmd) func() {
 			reader := logPipe(t, cmd)
@@ -107,11 +108,7 @@ func TestLogLost(t *testing.T) {
 			s := newScene(t, tiwsim.Config{Tasks: []tiwsim.Life{life}}, notifytest.Config{})
 			s.settings += "[[notifiers]]\nname = \"log\"\ntype = \"log\"\nevents = [\"*\"]\n" + taskTables(life) // some 500 kB, and a pipe holds 64
 			address := freeAddress(t)
-			path, err := exec.LookPath("pushwatch")
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(path, "serve", "--config", s.file(t, address, sqliteURL(t)))
+			cmd := exec.Command("pushwatch", "serve", "--config", s.file(t, address, sqliteURL(t)))
 			lose := take(t, cmd)
 			p := start(t, cmd)
 			awaitReady(t, p, address)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,12 +21,17 @@ import (
 )
 
 // TestMain lets the test binary be pushwatch itself, for scripts and for tests
-// that kill it.
+// that kill it. Most tests wait, so more of them run at a time than there are processors,
+// unless the command line has a -parallel.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"pushwatch": main, "bareservice": bareServiceMain, "attackers": attackersMain})
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: func(e *testscript.Env) error {
 		for _, name := range []string{"SIM_PORT", "HOOK_PORT"} {
 			_, port, err := net.SplitHostPort(freeAddress(t))
@@ -65,11 +71,7 @@ func (o *output) String() string {
 // launch starts pushwatch. It does not outlive the test.
 func launch(t testing.TB, args ...string) *process {
 	t.Helper()
-	path, err := exec.LookPath("pushwatch") // testscript.Main has put it there
-	if err != nil {
-		t.Fatal(err)
-	}
-	return start(t, exec.Command(path, args...))
+	return start(t, exec.Command("pushwatch", args...)) // testscript.Main has put it in the PATH
 }
 
 // start starts a command as launch does. Its errors go where cmd says, if it does.
@@ -143,8 +145,10 @@ func readiness(address string) int {
 
 // TestSignals stops the daemon in each of the ways it can be asked to.
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(fmt.Sprint(sig), func(t *testing.T) {
+			t.Parallel()
 			p, _ := newScene(t, tiwsim.Config{}, notifytest.Config{}).serve(t, sqliteURL(t))
 			p.Process.Signal(sig)
 			if err := p.Wait(); err != nil {
@@ -160,6 +164,7 @@ func TestSignals(t *testing.T) {
 // TestSignalsWhileWaiting has the daemon wait for a database that is not there:
 // SIGHUP does not end it, and SIGTERM is no failure.
 func TestSignalsWhileWaiting(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
 	p := launch(t, "serve", "--config", s.file(t, freeAddress(t), "postgres://pushwatch@127.0.0.1:1/pushwatch"))
 	p.awaitLogged(t, 1, "warn", "database unreachable")

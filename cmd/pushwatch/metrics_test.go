@@ -40,6 +40,7 @@ var metricLabels = map[string][]string{
 // TestMetrics scrapes a daemon that has seen a push stop and told a webhook of it,
 // and holds what it shows to what users, alerts and the dashboard go by.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	scraped := scrape(t)
 	for name, want := range metricLabels {
 		family := scraped[name]

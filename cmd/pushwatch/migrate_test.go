@@ -17,6 +17,7 @@ import (
 // TestMigrateKilled kills the copying again and again, wherever it is, and holds
 // that it comes to an end with everything.
 func TestMigrateKilled(t *testing.T) {
+	t.Parallel()
 	const tasks = 20_000
 	from, to := "sqlite:"+filepath.Join(t.TempDir(), "pushwatch.db"), storetest.Postgres(t)
 	db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: from})

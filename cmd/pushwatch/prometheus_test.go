@@ -22,6 +22,7 @@ import (
 // deploy/prometheus: it finds no fault with any rule, and every query of the
 // dashboard gets numbers.
 func TestPrometheus(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	address, token := watchLessons(t)
 	p := startPrometheus(t, address, token)

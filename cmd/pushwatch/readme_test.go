@@ -25,11 +25,13 @@ import (
 // TestConsumers runs the receivers that the documents show: each must take what
 // verifies, refuse what does not, and refuse to start without a secret.
 func TestConsumers(t *testing.T) {
+	t.Parallel()
 	inEachLanguage(t, receiveDoc, consume)
 }
 
 // TestRegistering runs the documents' code that registers a push, against the API.
 func TestRegistering(t *testing.T) {
+	t.Parallel()
 	inEachLanguage(t, useDoc, func(t *testing.T, program string, args []string) {
 		s := newScene(t, tiwsim.Config{}, notifytest.Config{})
 		s.settings += `

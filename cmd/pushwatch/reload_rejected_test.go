@@ -12,6 +12,7 @@ import (
 // not, and then sound ones. The notifier must deliver to the receiver of the settings in
 // force, and never to that of the rejected ones.
 func TestRejectedSettings(t *testing.T) {
+	t.Parallel()
 	receiver, rejected := notifytest.New(notifytest.Config{}), notifytest.New(notifytest.Config{})
 	webhooks, elsewhere := httptest.NewServer(receiver), httptest.NewServer(rejected)
 	defer webhooks.Close()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 // TestReload has the daemon read its settings again: faulty ones, and others with
 // another notifier, another account, a token, and a change that needs a restart.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	scenario := tiwsim.Config{
 		Accounts: []tiwsim.Account{
 			{Name: "school", SecretID: "AKID1", SecretKey: "key1", SDKAppIDs: []int64{1400000001}},
@@ -43,7 +45,9 @@ func TestReload(t *testing.T) {
 	base := fmt.Sprintf("[store]\nurl = %q\n", sqliteURL(t))
 	file := settingsFile(t, base+fmt.Sprintf("[http]\nlisten = %q\n", address)+school+hookA+class)
 	systemd := listenAsSystemd(t)
-	p := launch(t, "serve", "--config", file)
+	cmd := exec.Command("pushwatch", "serve", "--config", file)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+systemd.path)
+	p := start(t, cmd)
 	awaitReady(t, p, address)
 	awaitEvents(t, p, s.receiver, 1)
 	systemd.expect("READY=1")
@@ -142,10 +146,11 @@ func TestReload(t *testing.T) {
 // A fakeSystemd hears what a service tells of itself.
 type fakeSystemd struct {
 	*net.UnixConn
-	t *testing.T
+	t    *testing.T
+	path string // of the socket
 }
 
-// listenAsSystemd has the services that the test launches report to it.
+// listenAsSystemd returns a systemd that listens at a socket of its own.
 func listenAsSystemd(t *testing.T) *fakeSystemd {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -154,8 +159,7 @@ func listenAsSystemd(t *testing.T) *fakeSystemd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	t.Setenv("NOTIFY_SOCKET", path)
-	return &fakeSystemd{conn, t}
+	return &fakeSystemd{conn, t, path}
 }
 
 // expect waits for messages that begin so, in this order and with no other between.

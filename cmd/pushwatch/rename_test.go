@@ -14,6 +14,7 @@ import (
 // TestRename renames an account over a restart of the daemon: its pushes are still watched,
 // and what was pending is delivered.
 func TestRename(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { rename(t, sqliteURL(t), true) })
 	t.Run("postgres", func(t *testing.T) { rename(t, storetest.Postgres(t), false) })
 }

@@ -70,6 +70,7 @@ func TestStoreTroubled(t *testing.T) {
 // TestStoreRefuses has settings that PostgreSQL does not accept: a restart will not
 // repair that.
 func TestStoreRefuses(t *testing.T) {
+	t.Parallel()
 	s := changingScene(t, 1, 1, notifytest.Config{})
 	store := strings.Replace(storetest.Postgres(t), "/test", "/none", 1)
 	p := launch(t, "serve", "--config", s.file(t, freeAddress(t), store))

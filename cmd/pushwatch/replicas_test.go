@@ -121,7 +121,7 @@ func (f *fleet) await(r *replica, live int, what string, start time.Time) {
 			f.t.Logf("%s after %s", what, time.Since(start).Round(time.Millisecond))
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	f.t.Fatalf("the accounts are not shared among %d members: %+v\n%s", live, last, f)
 }
