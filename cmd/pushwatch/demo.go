@@ -247,19 +247,19 @@ type story struct {
 }
 
 func (s *story) introduce(tiw, api, receiver string) {
-	fmt.Fprintf(s.out, `pushwatch demo: everything runs in this process, and nothing leaves this machine.
+	fmt.Fprintf(s.out, `pushwatch demo: all runs in this process, and nothing leaves this machine.
 
-  TIW        %-22s  a simulation: it checks signatures and allows 20 requests a second
-  pushwatch  %-22s  watches it: open this address in a browser
-  receiver   %-22s  stands for the classroom backend and verifies each webhook
+  TIW        %-22s  simulated: strict, 20 requests a second
+  pushwatch  %-22s  watches it: open this in a browser
+  receiver   %-22s  the backend: verifies each webhook
 
-%8s  %-9s %-18s what happens
+%8s  %-9s %-14s what happens
 `, "http://"+tiw, api, "http://"+receiver, "seconds", "where", "push")
 }
 
 // line prints one line. The color is an ANSI code.
 func (s *story) line(color, where, task, format string, args ...any) {
-	text := fmt.Sprintf("%8.1f  %-9s %-18s %s", time.Since(s.begin).Seconds(), where, strings.TrimPrefix(task, "demo-"), fmt.Sprintf(format, args...))
+	text := fmt.Sprintf("%8.1f  %-9s %-14s %s", time.Since(s.begin).Seconds(), where, strings.TrimPrefix(task, "demo-"), fmt.Sprintf(format, args...))
 	if s.color && color != "" {
 		text = "\x1b[" + color + "m" + text + "\x1b[0m"
 	}
@@ -311,9 +311,9 @@ func (s *story) received(d notifytest.Delivery) {
 	}
 	note := ""
 	if known {
-		note = fmt.Sprintf("  %.1f s after it happened", late.Seconds())
+		note = fmt.Sprintf("  %.1f s later", late.Seconds())
 	}
-	s.line(color, "receiver", d.Event.TaskID, "%-20s verified%s", d.Event.Type, note)
+	s.line(color, "receiver", d.Event.TaskID, "%-16s verified%s", d.Event.Type, note)
 }
 
 // causes are the changes at TIW that an event can report.
@@ -348,7 +348,7 @@ func (s *story) conclude(stats map[string]tiwsim.AccountStats) {
 	}
 	fmt.Fprintf(s.out, "\n%d webhooks verified, %d refused", total, s.refused)
 	if s.slowTask != "" {
-		fmt.Fprintf(s.out, "; the latest came %.1f s after it happened", s.slowest.Seconds())
+		fmt.Fprintf(s.out, "; the slowest came %.1f s after its change", s.slowest.Seconds())
 	}
 	fmt.Fprintln(s.out)
 	for _, name := range slices.Sorted(maps.Keys(s.events)) {

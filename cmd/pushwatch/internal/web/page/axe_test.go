@@ -71,7 +71,7 @@ type step struct {
 }
 
 // everyView leads through all views of the busy world, as somebody who signs in with each
-// role. dead is a delivery that was given up.
+// role. dead is the id of a dead delivery.
 func everyView(dead string) []step {
 	at := func(path string) func(*tab) { return func(tb *tab) { tb.goTo(path) } }
 	as := func(secret string) func(*tab) {

@@ -11,8 +11,8 @@ import (
 	"pushwatch/watcher"
 )
 
-// crowd registers 100,000 pushes, of which every hundredth has ended.
-func (w *world) crowd() {
+// populate registers 100,000 pushes, of which every hundredth has ended.
+func (w *world) populate() {
 	w.Helper()
 	for from := 0; from < 100_000; from += 10_000 {
 		tasks := make([]watcher.Task, 10_000)
@@ -37,7 +37,7 @@ func (w *world) crowd() {
 // that make it look at the most of them.
 func BenchmarkTaskList(b *testing.B) {
 	w := newWorld(b)
-	w.crowd()
+	w.populate()
 	for _, path := range []string{
 		"/", "/tasks", "/tasks?state=ended", "/tasks?state=failed", "/tasks?state=all&id=ghucnligqtgtvk00000f7", "/tasks?id=nothing-like-this", "/tasks?label=course:none", "/events", "/events?type=push.failed",
 	} {
@@ -56,7 +56,7 @@ func BenchmarkTaskList(b *testing.B) {
 // the load event, when all is there to be seen.
 func BenchmarkBrowser(b *testing.B) {
 	w := newWorld(b)
-	w.crowd()
+	w.populate()
 	w.anHour()
 	tb := startChrome(b).browse(b, w)
 	for _, path := range []string{"/", "/tasks", "/tasks?state=failed", "/tasks?id=nothing-like-this", "/tasks?label=course:math-7", "/tasks?label=course:none"} {

@@ -51,7 +51,7 @@ func (w *world) refuseAll(err error) {
 	w.refuse = err
 }
 
-// deadDelivery waits for a delivery that was given up, and returns its id.
+// deadDelivery waits for a dead delivery, and returns its id.
 func (w *world) deadDelivery() string {
 	w.Helper()
 	for begin := time.Now(); time.Since(begin) < hang; time.Sleep(10 * time.Millisecond) {

@@ -76,7 +76,7 @@ func TestBands(t *testing.T) {
 	}{
 		{"all is known", all, true, []band{{"blind", 3000, 300}}, ""},
 		{"the process is young", all[index(8*time.Minute):], true, []band{{"unknown", 0, 3120}, {"blind", 3120, 180}}, "before 17:52:00"},
-		{"a hole within the dark", append(all[:index(9*time.Minute):index(9*time.Minute)], all[index(7*time.Minute):]...), true,
+		{"a gap within an outage", append(all[:index(9*time.Minute):index(9*time.Minute)], all[index(7*time.Minute):]...), true,
 			[]band{{"blind", 3000, 45}, {"unknown", 3045, 135}, {"blind", 3180, 120}}, "at times"},
 		{"one sample late", append(all[:10:10], all[11:]...), true, []band{{"blind", 3000, 300}}, ""},
 		{"not heard of", all[:index(20*time.Minute)], false, []band{{"unknown", 2385, 1215}}, "since 17:39:45"},

@@ -19,12 +19,12 @@ import (
 )
 
 // languageFiles are the catalogues, one for each language: the name of the file is the
-// language's tag. A file more is a language more.
+// language's tag. Another file adds a language.
 //
 //go:embed languages
 var languageFiles embed.FS
 
-// defaultLanguage is that of people whose browser asks for none that there is.
+// defaultLanguage is shown to browsers that ask for none of the catalogue.
 var defaultLanguage = language.English
 
 // A catalogue has the texts of all languages.

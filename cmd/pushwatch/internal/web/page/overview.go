@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxCards is how many accounts have a sparkline on the overview. Of more accounts
-	// the worst cardsOfMany have one, and the others a row.
+	// maxCards is how many accounts can have a sparkline on the overview. With more
+	// accounts, only the worst cardsOfMany have one: the others have a row.
 	maxCards    = 6
 	cardsOfMany = 3
 	// maxNotifiers is how many notifiers the overview lists, the worst ones.

@@ -11,8 +11,8 @@ import (
 	"pushwatch/watcher/engine"
 )
 
-// actOnTasks polls or reopens the tasks that were selected in a list. Those for which the
-// action has no meaning, or that are gone meanwhile, are passed over.
+// actOnTasks polls or reopens the tasks that were selected in a list. It skips those that
+// no longer exist, or for which the action has no meaning.
 func (s *site) actOnTasks(r *request) (location string, err error) {
 	poll := func(r *request, key watcher.Key) (bool, error) {
 		err := s.Tasks.PollNow(r.Context(), key)
