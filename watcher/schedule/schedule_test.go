@@ -231,6 +231,39 @@ func TestScheduleExpected(t *testing.T) {
 	}
 }
 
+// Of many new tasks the first ten go ahead of the others, then one for every hundred polls.
+func TestScheduleLetsFewRipen(t *testing.T) {
+	s := newSchedule()
+	for _, c := range []struct {
+		after     time.Duration
+		new, want int // tasks registered then, and how many of them go ahead
+	}{{0, 15, 10}, {5 * time.Second, 3, 1}, {6 * time.Second, 1, 0}, {20 * time.Second, 9, 3}, {time.Hour, 30, 10}} {
+		now, ahead := sinceNoon(c.after), 0
+		for range c.new {
+			e := NewEntry(&watcher.Task{State: watcher.Registered, RegisteredAt: now})
+			s.Put(e, now)
+			if e.queue == &s.asked {
+				ahead++
+			}
+		}
+		if ahead != c.want {
+			t.Errorf("of %d tasks new after %s %d go ahead, want %d", c.new, c.after, ahead, c.want)
+		}
+	}
+}
+
+// However surely a push has started, a poll for it saves no more than what the poll
+// for its stop would not show anyway.
+func TestWorthOfAStart(t *testing.T) {
+	h := NewHazards()
+	e := NewEntry(&watcher.Task{State: watcher.Registered, RegisteredAt: noon})
+	e.enter(noon)
+	early, late := e.worth(h.of(e), watcher.TickOf(sinceNoon(5*time.Second))), e.worth(h.of(e), watcher.TickOf(sinceNoon(time.Hour)))
+	if want := startsCount * startSeenAnyway; early <= 0 || early >= want || late != want {
+		t.Errorf("worth of a start = %g after 5 s and %g after an hour, want less than %g, and that", early, late, want)
+	}
+}
+
 // However unlikely a change is, no task waits longer than three rounds, and no
 // longer than max_staleness where that is more.
 func TestScheduleForgetsNone(t *testing.T) {
