@@ -10,26 +10,25 @@ import (
 	"time"
 )
 
-// A Checkpoint says when the live tasks of an account were last polled and observed, so
-// that polling continues after a restart where it was. It is written often, so it is
-// compact: about 18 bytes a task, as text. Tasks are named by a hash of their keys, of 48
-// bits: where two of 100,000 tasks share one, which happens to one account in 50,000, a
-// restart may take one of them for polled when the other was.
+// A Checkpoint holds when an account's live tasks were last polled and observed, so that
+// polling resumes after a restart where it was. It is written often and so is compact: about
+// 18 bytes a task, as text. A task is named by a 48-bit hash of its key. Two of 100,000 tasks
+// share one in one account of 50,000; a restart may then mix up their times.
 type Checkpoint struct {
 	data []byte
 	at   time.Time
 }
 
-// checkpointVersion begins each checkpoint.
+// checkpointVersion is the first byte of a checkpoint.
 const checkpointVersion = 1
 
-// NewCheckpoint returns an empty checkpoint of a moment, with room for some tasks.
+// NewCheckpoint returns an empty checkpoint of the given time, with room for some tasks.
 func NewCheckpoint(at time.Time, tasks int) *Checkpoint {
 	data := append(make([]byte, 0, 16+14*tasks), checkpointVersion)
 	return &Checkpoint{binary.AppendVarint(data, at.UnixMicro()), at}
 }
 
-// Add adds a task. One that was never polled is left out.
+// Add adds a task, unless it was never polled.
 func (c *Checkpoint) Add(key Key, polled, observed time.Time) {
 	if polled.IsZero() {
 		return
@@ -63,8 +62,8 @@ func append48(b []byte, h uint64) []byte {
 	return append(b, byte(h>>40), byte(h>>32), byte(h>>24), byte(h>>16), byte(h>>8), byte(h))
 }
 
-// PollTimes are the times of a stored [Checkpoint]. The zero value has none.
-type PollTimes struct{ all []pollTime } // in the order of their hashes
+// PollTimes are the contents of a saved [Checkpoint]. The zero value is empty.
+type PollTimes struct{ all []pollTime } // sorted by hash
 
 type pollTime struct {
 	hash             uint64
@@ -98,8 +97,8 @@ func ReadPollTimes(text string) (PollTimes, error) {
 	return PollTimes{times}, nil
 }
 
-// Apply sets the times of a task to those of the checkpoint, where these are later, but
-// not to those of a watching that ended before the task was registered again.
+// Apply sets the times of a task to those of the checkpoint if these are later. Times from
+// before the task was registered again do not count.
 func (p PollTimes) Apply(t *Task) {
 	i, found := slices.BinarySearchFunc(p.all, t.Key.hash(), func(e pollTime, h uint64) int { return cmp.Compare(e.hash, h) })
 	if !found || p.all[i].polled < t.RegisteredAt.UnixMicro() {
@@ -115,7 +114,7 @@ func (p PollTimes) Apply(t *Task) {
 	}
 }
 
-// A reader reads numbers until one is cut off.
+// A reader reads numbers until the data ends within one: then short is set.
 type reader struct {
 	data  []byte
 	short bool

@@ -10,48 +10,42 @@ import (
 // https://www.tencentcloud.com/document/product/1176/55161
 const MaxRequestsPerSecond = 20
 
-// A Cloud answers what TIW knows of a push. One Cloud speaks for one account.
+// A Cloud is TIW as one account sees it.
 type Cloud interface {
-	// Describe sends exactly one DescribeWhiteboardPush request and returns what
-	// the answer says of the push. It never sends a second one: each request is
-	// counted against the account's limit, and it is the caller who counts.
+	// Describe sends one DescribeWhiteboardPush request and returns the push it
+	// describes. It never retries: each request counts against the account's limit,
+	// which the caller keeps.
 	//
-	// The request ends with ctx at the latest, the reading of the answer
-	// included. Every error is a [*CloudError]. Describe may be called by many
-	// goroutines at once.
+	// It returns when ctx ends at the latest. Every error is a [*CloudError]. Describe is
+	// safe for concurrent use.
 	Describe(ctx context.Context, key Key) (Push, error)
 
-	// RoundTrip is the shortest time that the network has taken to reach the
-	// service and come back, as the opening of a connection shows it; 0 where
-	// that is not known. It must never be longer than the true one.
+	// RoundTrip returns the shortest network round trip to the service, measured when a
+	// connection is opened; 0: not known. It must not exceed the true one.
 	RoundTrip() time.Duration
 }
 
-// A Kind sorts a failed Describe by what a watcher may conclude from it. The
-// codes behind each kind are those of TIW's error list and of Tencent Cloud's
-// common error codes.
+// A Kind is what a failed Describe means for the task. The kinds cover TIW's error list
+// and Tencent Cloud's common error codes.
 type Kind int
 
 const (
-	// Transient: the service or the way to it is in trouble. It says nothing of
-	// any task. The zero Kind, since a fault that nobody has sorted is one.
+	// Transient: the service or the network fails. It says nothing about any task. The
+	// zero Kind, so that an unknown error is transient.
 	Transient Kind = iota
 	// Throttled: the account's quota is used up, perhaps by others.
 	Throttled
-	// DeniedApplication: nothing of this application can be observed: it has no
-	// service, or its service has expired.
+	// DeniedApplication: access to the application is denied, for example because its
+	// service has expired.
 	DeniedApplication
-	// DeniedAccount: nothing of the whole account can be observed: credentials,
-	// permissions.
+	// DeniedAccount: access to the account is denied: credentials, permissions.
 	DeniedAccount
-	// UnknownTask: the task is not known, which just after its start may only
-	// be early.
+	// UnknownTask: TIW does not know the task, or does not know it yet.
 	UnknownTask
-	// FailedTask: the push has failed for good. TIW tells this as an error.
+	// FailedTask: the push has failed for good. TIW reports this as an error.
 	FailedTask
-	// Refused: the request was refused for one of its parameters, which says nothing
-	// of the task. The fault may be the task's, its application's or the account's: a
-	// wrong region is refused so.
+	// Refused: a parameter was refused. It says nothing about the task: the fault may be
+	// the task's, its application's or the account's, such as a wrong region.
 	Refused
 )
 
@@ -74,48 +68,34 @@ func (k Kind) String() string {
 	}
 }
 
-// Sent says how far a request came. The limiter needs it: a request that may still be
-// on its way counts against the limit.
+// Sent is how far a request got. A request that may still be on its way counts against the
+// account's limit.
 type Sent int
 
 const (
 	// Answered: the service, or a gateway before it, has answered.
 	Answered Sent = iota
-	// Unanswered: the request may have been sent. Nothing tells whether and when it
-	// reached the service.
+	// Unanswered: the request may have been sent, and may still reach the service.
 	Unanswered
-	// Dropped: unanswered, on a kept-open connection that the service had closed. The
-	// request can be sent again at once, and counts as one more.
+	// Dropped: unanswered on a kept connection that the service had closed. It can be
+	// sent again at once, and then counts twice.
 	Dropped
-	// Unsent: the request certainly never reached the service.
+	// Unsent: the request never reached the service.
 	Unsent
 )
 
-func (s Sent) String() string {
-	switch s {
-	case Unanswered:
-		return "unanswered"
-	case Dropped:
-		return "dropped"
-	case Unsent:
-		return "unsent"
-	default:
-		return "answered"
-	}
-}
+func (s Sent) String() string { return []string{"answered", "unanswered", "dropped", "unsent"}[s] }
 
-// A CloudError tells why Describe did not return a push.
+// A CloudError is why Describe did not return a push.
 type CloudError struct {
 	Kind Kind
 	Sent Sent
-	// Code is the API's own ("InvalidParameter.TaskNotFound"), or, where no API
-	// answered, a word for what failed ("timeout", "network", "http 502", "unreadable").
+	// Code is the API's ("InvalidParameter.TaskNotFound"), or, without an answer of the
+	// API, what failed: "timeout", "network", "http 502", "unreadable".
 	Code    string
 	Message string // shortened, without secrets
-	// Request is the API's RequestId, where it gave one.
-	Request string
-	// Err is the cause below, where there is one.
-	Err error
+	Request string // the API's RequestId, if any
+	Err     error  // the cause, if any
 }
 
 func (e *CloudError) Error() string {
@@ -127,5 +107,5 @@ func (e *CloudError) Error() string {
 
 func (e *CloudError) Unwrap() error { return e.Err }
 
-// API is the error as tasks and events show it.
+// API returns the error as tasks and events show it.
 func (e *CloudError) API() *APIError { return &APIError{Code: e.Code, Message: e.Message} }

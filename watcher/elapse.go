@@ -2,19 +2,17 @@ package watcher
 
 import "time"
 
-// A Blackout is what a poll tells of a push that is blind by itself: nothing, since when
-// and why.
+// A Blackout is a failed poll of a push that is blind by itself: its polls fail although
+// its application is visible.
 type Blackout struct {
 	At    time.Time // when the poll ended
 	Alone time.Time // since when the push is known to fail by itself
 	Error PollError
 }
 
-// Elapse applies the passing of time to a push that is blind by itself, as Apply does
-// with an observation: it reports the blindness once, and what is due by the clock. It is
-// not called while the push's application or account cannot be observed.
-//
-// A task at its end stays as it is.
+// Elapse is [Rules.Apply] for a push that is blind by itself. It emits push.blind once, and
+// the events that are due by the clock. It must not be called while the push's application
+// or account is invisible. An ended task does not change.
 func (r Rules) Elapse(t Task, b Blackout) (Task, []Event) {
 	if t.State.Ended() {
 		return t, nil
@@ -36,7 +34,7 @@ func (r Rules) Elapse(t Task, b Blackout) (Task, []Event) {
 	return m.task, m.events
 }
 
-// emitBlind adds an event of a push that is blind, with the reason.
+// emitBlind emits an event with the reason and beginning of the blindness.
 func (m *move) emitBlind(kind EventType, b Blackout) {
 	e := m.emit(kind)
 	e.Since = m.task.Memory.Blind.Since
@@ -44,8 +42,8 @@ func (m *move) emitBlind(kind EventType, b Blackout) {
 	e.ID = eventID(&m.task, e)
 }
 
-// NextDue returns when [Rules.Elapse] will next report something of a push that is blind
-// by itself; zero: never.
+// NextDue returns when [Rules.Elapse] next emits an event for a push that is blind by
+// itself; zero: never.
 func (r Rules) NextDue(t Task) (next time.Time) {
 	r = r.WithDefaults()
 	due := func(at time.Time) {

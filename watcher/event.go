@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// An EventType says what an event tells.
+// An EventType is the kind of fact that an event reports.
 type EventType string
 
 // The events of one task.
@@ -30,7 +30,7 @@ const (
 	PushAbandoned     EventType = "push.abandoned"
 )
 
-// The events of an account or application, and of the delivering itself.
+// The events of an account or application, and of deliveries.
 const (
 	WatcherBlind      EventType = "watcher.blind"
 	WatcherSighted    EventType = "watcher.sighted"
@@ -44,10 +44,10 @@ var EventTypes = []EventType{
 	PushStopped, PushFailed, PushNotFound, PushBlind, PushSighted, PushAbandoned, WatcherBlind, WatcherSighted, DeliveryExhausted, WebhookTest,
 }
 
-// An Event is a fact worth telling. The state machine makes its facts; the
-// account's engine adds where it goes.
+// An Event is a fact that notifiers receive. The state machine emits it; the engine adds
+// Notifiers and Body.
 type Event struct {
-	ID   string // "msg_…", derived from the fact: making the same fact again gives the same id
+	ID   string // "msg_…", derived from the fact: the same fact has the same id
 	Type EventType
 	Key
 	Account  string
@@ -61,16 +61,16 @@ type Event struct {
 
 	ExceptionsAdded int64     // by how much ExceptionCnt rose
 	PreviousStatus  string    // of push.changed: the Status before
-	Since           time.Time // of push.blind, push.sighted and push.abandoned: the last good observation before, or the registration
+	Since           time.Time // of push.blind, push.sighted and push.abandoned: the last observation before, or the registration
 	ObservedAt      time.Time // when the answer that shows it came
-	LastObservedAt  time.Time // when the answer before it came; zero: there was none
+	LastObservedAt  time.Time // the observation before; zero: none
 
-	Notifiers []string // whom to tell
-	Body      []byte   // the event as JSON, frozen: what is stored, sent and signed
+	Notifiers []string // names of those that receive it
+	Body      []byte   // the event as JSON: what is stored, sent and signed
 }
 
-// An Envelope is an event as JSON: one object that is at once a Standard
-// Webhooks payload and a CloudEvents 1.0 event in structured mode.
+// An Envelope is an event as JSON: both a Standard Webhooks payload and a CloudEvents 1.0
+// event in structured mode.
 type Envelope struct {
 	SpecVersion     string    `json:"specversion"`
 	ID              string    `json:"id"`
@@ -78,12 +78,12 @@ type Envelope struct {
 	Type            EventType `json:"type"`
 	Subject         string    `json:"subject"`
 	Time            Timestamp `json:"time"`
-	Timestamp       Timestamp `json:"timestamp"` // the same, under the name Standard Webhooks gives it
+	Timestamp       Timestamp `json:"timestamp"` // the same, as Standard Webhooks names it
 	DataContentType string    `json:"datacontenttype"`
 	Data            any       `json:"data"`
 }
 
-// NewEnvelope wraps data. instance names the installation.
+// NewEnvelope returns the envelope of an event's data. instance names the installation.
 func NewEnvelope(instance, id string, kind EventType, subject string, at time.Time, data any) Envelope {
 	return Envelope{
 		SpecVersion: "1.0", ID: id, Source: "urn:pushwatch:" + instance, Type: kind, Subject: subject,
@@ -132,13 +132,12 @@ func (e *Event) Encode(instance string) []byte {
 type OutageData struct {
 	Account  string    `json:"account"`
 	SDKAppID *int64    `json:"sdk_app_id"` // null: the whole account
-	Error    *APIError `json:"error"`      // why; null once sighted
+	Error    *APIError `json:"error"`      // the cause; null once sighted
 	Since    Timestamp `json:"since"`      // when the outage began
-	Tasks    int       `json:"tasks"`      // how many it concerns
+	Tasks    int       `json:"tasks"`      // affected live tasks
 }
 
-// NewOutageEvent returns the event of an account or application that cannot be observed,
-// or can be again. Its id is derived from what it tells, as all are.
+// NewOutageEvent returns a [WatcherBlind] or [WatcherSighted] event.
 func NewOutageEvent(kind EventType, instance string, at time.Time, data OutageData) Event {
 	subject := data.Account
 	if data.SDKAppID != nil {
@@ -151,8 +150,7 @@ func NewOutageEvent(kind EventType, instance string, at time.Time, data OutageDa
 	}
 }
 
-// Encode returns the envelope as one line of JSON. HTML characters stay as they
-// are: the bytes are signed, and nobody's parser needs them escaped.
+// Encode returns the envelope as one line of JSON, without HTML escapes.
 func (e Envelope) Encode() []byte {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -163,8 +161,8 @@ func (e Envelope) Encode() []byte {
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }
 
-// A Timestamp is a time as the API and the events write it: RFC 3339 in UTC with
-// microseconds, and null for the zero time.
+// A Timestamp is a time in the JSON of the API and events: RFC 3339 in UTC with
+// microseconds; null for the zero time.
 type Timestamp struct{ time.Time }
 
 const timestampLayout = "2006-01-02T15:04:05.000000Z"
@@ -177,10 +175,10 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return t.UTC().AppendFormat(nil, `"`+timestampLayout+`"`), nil
 }
 
-// eventID derives an event's id from the fact it tells: which task in which
-// watching of it, which number, and what was seen. A crash between seeing and
-// saving leads to the same id when the same is seen again; a database that lost
-// its last commits leads to another id where something else is seen.
+// eventID returns the id of an event: a hash of the task, its registration, the event's
+// number and the observation. An observation that a crash lost before it was saved gives the
+// same id when it is made again. If a database lost its last commits and something else is
+// observed, the id differs.
 func eventID(t *Task, e *Event) string {
 	var fact strings.Builder
 	fmt.Fprintf(&fact, "%s|%d|%d|%s|%s|", t.Key, t.RegisteredAt.UnixMilli(), e.Sequence, e.Type, e.State)
@@ -194,7 +192,7 @@ func eventID(t *Task, e *Event) string {
 	return FactID(fact.String())
 }
 
-// FactID derives the id of an event from the fact that it tells.
+// FactID returns the id of the event that reports a fact.
 func FactID(fact string) string {
 	sum := sha256.Sum256([]byte(fact))
 	return "msg_" + strings.ToLower(base32.HexEncoding.EncodeToString(sum[:]))[:26]

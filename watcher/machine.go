@@ -5,23 +5,21 @@ import (
 	"time"
 )
 
-// An Observation is what one poll learnt of a task. Exactly one of Push and
-// Error is set. What tells nothing of the task (an outage, a refusal,
-// throttling) is no observation.
+// An Observation is what one poll shows of a task. Exactly one of Push and Error is set.
+// An outage, a refusal or throttling is not an observation.
 type Observation struct {
 	At    time.Time // when the answer came
 	Push  *Push
 	Error *CloudError // of kind UnknownTask or FailedTask
 }
 
-// Rules are the times and counts by which a task is judged. A zero field is its
-// default.
+// Rules are the state machine's parameters. A zero field means its default.
 type Rules struct {
-	NotFoundGrace time.Duration // TaskNotFound, or no Status, this long after registration is only early; default 30 s
-	Confirmations int           // answers in a row before "not found" or "no status" is believed; default 2
-	StalledAfter  time.Duration // PREPARED for longer is a stall; default 2 m
+	NotFoundGrace time.Duration // after registration, TaskNotFound and a missing Status are ignored for so long; default 30 s
+	Confirmations int           // TaskNotFound or a missing Status counts after this many answers in a row; default 2
+	StalledAfter  time.Duration // PREPARED for longer is stalled; default 2 m
 	OverdueAfter  time.Duration // PUSHING this long past the planned end is overdue; default 10 m
-	AbandonAfter  time.Duration // blind by itself for this long ends the watching; default 72 h, negative: never
+	AbandonAfter  time.Duration // a push blind by itself for this long is abandoned; default 72 h, negative: never
 }
 
 // WithDefaults returns r with its zero fields set.
@@ -35,23 +33,22 @@ func (r Rules) WithDefaults() Rules {
 	}
 }
 
-// backwardsConfirmations is how many answers in a row must agree before a Status
-// that runs backwards is believed.
-const backwardsConfirmations = 2
+const (
+	// backwardsConfirmations answers in a row must show a Status that runs backwards.
+	backwardsConfirmations = 2
 
-// failedConfirmations is how many answers in a row must say that a push has failed.
-const failedConfirmations = 2
+	// failedConfirmations answers in a row must say that a push has failed.
+	failedConfirmations = 2
 
-// settling is how long after an answer one that says the same confirms it, where it
-// would end the push: a glitch of the service that is shorter ends none. Answers that
-// come sooner neither count nor contradict.
-const settling = 5 * time.Second
+	// settling is the least time between two answers that confirm TaskNotFound or a
+	// missing Status, so that a shorter glitch of the service ends no push. An answer
+	// that comes sooner is ignored.
+	settling = 5 * time.Second
+)
 
-// Apply is the state machine: it returns the task as it is after o, and the
-// events that tell what changed, in order. It is pure. The next task carries
-// the events' numbers in its Sequence; its Version is the caller's to advance.
-//
-// A task at its end stays as it is.
+// Apply is the state machine: it returns the task after o, and the events that report the
+// change, in order. The task's Sequence is the number of the last event; the caller advances
+// its Version. An ended task does not change.
 func (r Rules) Apply(t Task, o Observation) (Task, []Event) {
 	if t.State.Ended() {
 		return t, nil
@@ -74,20 +71,20 @@ func (r Rules) Apply(t Task, o Observation) (Task, []Event) {
 	return m.task, m.events
 }
 
-// A move is one observation on its way through the machine.
+// A move is one transition of the state machine.
 type move struct {
 	rules  Rules
-	before Task // as it came
-	task   Task // as it becomes
+	before Task
+	task   Task // the result
 	at     time.Time
 	events []Event
 }
 
-// failure takes an answer that is an error about this task.
+// failure handles an error about this task.
 func (m *move) failure(err *CloudError) {
 	m.task.Error = err.API()
 	switch err.Kind {
-	case FailedTask: // one wrong answer must not end the watching of a push that goes on
+	case FailedTask: // one wrong answer must not end a push that goes on
 		if m.confirmed(HasFailed, 0, failedConfirmations) {
 			m.end(Failed, PushFailed)
 		}
@@ -98,7 +95,7 @@ func (m *move) failure(err *CloudError) {
 	}
 }
 
-// sighted reports that a push that was blind by itself is observed again.
+// sighted ends the blindness of a push.
 func (m *move) sighted() {
 	blind := m.task.Memory.Blind
 	if blind == nil {
@@ -108,7 +105,7 @@ func (m *move) sighted() {
 	m.emit(PushSighted).Since = blind.Since
 }
 
-// status takes an answer with a Status.
+// status handles an answer with a Status.
 func (m *move) status(status string) {
 	t := &m.task
 	if status == StatusPrepared && t.State == Pushing && !m.confirmed(Backwards, 0, backwardsConfirmations) {
@@ -153,15 +150,15 @@ func (m *move) status(status string) {
 
 func (m *move) changed(from string) { m.emit(PushChanged).PreviousStatus = from }
 
-// stopped takes the end that TIW reports as a Status. A push whose PUSHING was
-// never seen but which has a start time has started: that is told first.
+// stopped ends a push. If PUSHING was never seen but the push has a start time,
+// push.started comes first.
 func (m *move) stopped() {
 	t := &m.task
 	if !t.Memory.Started && value(t.Push.PushStartTime) > 0 {
 		m.started()
 	}
 	m.backup()
-	if value(t.Push.FinishReason) == FinishException {
+	if value(t.Push.FinishReason) == finishException {
 		m.end(Failed, PushFailed)
 	} else {
 		m.end(Stopped, PushStopped)
@@ -174,8 +171,7 @@ func (m *move) started() {
 	m.emit(PushStarted)
 }
 
-// end closes the task. Exceptions that first show with the end are told in the
-// end's own event.
+// end ends the task. Its event reports exceptions that are first seen with the end.
 func (m *move) end(state State, kind EventType) {
 	m.task.State = state
 	m.task.EndedAt = m.at
@@ -184,8 +180,8 @@ func (m *move) end(state State, kind EventType) {
 	m.emit(kind).ExceptionsAdded = added
 }
 
-// exceptions tells a risen ExceptionCnt. A count that falls is not believed: it
-// cannot unhappen, and the same rise must not be told twice.
+// exceptions reports a risen ExceptionCnt. A count that falls is ignored, so that the same
+// rise is not reported twice.
 func (m *move) exceptions() {
 	if added := m.addedExceptions(); added > 0 {
 		m.emit(PushException).ExceptionsAdded = added
@@ -201,7 +197,7 @@ func (m *move) addedExceptions() int64 {
 	return added
 }
 
-// backup tells a Backup result that changed from one value to another.
+// backup reports a Backup result that changed from one value to another.
 func (m *move) backup() {
 	now, known := m.task.Push.backup(), m.task.Memory.Backup
 	if now == "" || now == known {
@@ -213,7 +209,7 @@ func (m *move) backup() {
 	}
 }
 
-// late tells a push that hangs in preparation, or runs past its planned end.
+// late reports a push that is stalled or overdue.
 func (m *move) late() {
 	t := &m.task
 	switch {
@@ -226,8 +222,8 @@ func (m *move) late() {
 	}
 }
 
-// over takes an answer that would end the push, and is believed when it was confirmed.
-// So soon after the registration it means nothing: TIW may not know the push yet.
+// over reports whether an answer ends the push: it must be confirmed. During NotFoundGrace
+// it never does, since TIW may not know the push yet.
 func (m *move) over(about Doubtful) bool {
 	if m.at.Before(m.task.RegisteredAt.Add(m.rules.NotFoundGrace)) {
 		m.task.Memory.Doubt = Doubt{}
@@ -236,14 +232,13 @@ func (m *move) over(about Doubtful) bool {
 	return m.confirmed(about, settling, m.rules.Confirmations)
 }
 
-// confirmed counts an answer that is not believed at once, if it comes long enough
-// after the one that was counted before.
+// confirmed counts an answer in doubt, and reports whether it was given often enough.
 func (m *move) confirmed(about Doubtful, apart time.Duration, needed int) bool {
 	return m.task.Memory.Doubt.again(about, TickOf(m.at), apart) >= needed
 }
 
-// emit adds the event of what has just changed. The previous state is the one
-// before this event: where one poll finds a start and a stop, the stop's is pushing.
+// emit adds an event and returns it. Its PreviousState is the state after the event before:
+// where one poll finds a start and a stop, that of the stop is pushing.
 func (m *move) emit(kind EventType) *Event {
 	t := &m.task
 	t.Sequence++

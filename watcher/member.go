@@ -2,19 +2,19 @@ package watcher
 
 import "time"
 
-// A Member is a process among those that share a database, and the accounts.
+// A Member is one of the processes that share a database and its accounts.
 type Member struct {
 	Name     string
 	Since    time.Time       // when it joined
-	BeatAt   time.Time       // when it last showed that it lives
-	Live     bool            // recently enough for it to keep its accounts
-	Accounts []string        // that it owns, by name
-	Status   []AccountStatus // of them, as some seconds ago
+	BeatAt   time.Time       // last heartbeat
+	Live     bool            // its heartbeat is recent enough to keep its accounts
+	Accounts []string        // owned accounts, by name
+	Status   []AccountStatus // of these accounts, some seconds old
 }
 
-// A Note tells the owner of an account what another process did about a task of it.
+// A Note reports a change of a task to the owner of its account. Another process made it.
 type Note struct {
 	Key    Key
-	Task   *Task // as it is saved now; nil: it is not watched, or not in this account
-	Urgent bool  // it is to be polled soon
+	Task   *Task // as saved now; nil: removed, or moved to another account
+	Urgent bool  // poll it soon
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// EventsCounter is pushwatch_events_total at r: whoever saves events counts them there
-// by their type.
+// EventsCounter returns the metric pushwatch_events_total, registered with r on the first
+// call. Every saver of events counts them there.
 func EventsCounter(r prometheus.Registerer) *prometheus.CounterVec {
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pushwatch_events_total", Help: "Events saved, by type.",

@@ -10,72 +10,63 @@ import (
 var (
 	// ErrNoTask: no task has that key.
 	ErrNoTask = errors.New("no such task")
-	// ErrConflict: the task was changed by somebody else since it was read.
-	// Nothing of the change was saved: read the task again.
+	// ErrConflict: the task has changed since it was read. Nothing was saved: read it again.
 	ErrConflict = errors.New("task changed meanwhile")
-	// ErrFenced: the account has another owner now. Nothing was saved, and
-	// nothing will be: stop working for the account.
+	// ErrFenced: the account has another owner. Nothing was saved: stop working for it.
 	ErrFenced = errors.New("account has another owner")
 )
 
-// A Change is what one observation did to one task: its next value, and the
-// events that tell of it.
+// A Change is the next value of a task and the events that report the difference.
 type Change struct {
-	Task   Task    // Version is one above the saved one's
-	Events []Event // numbered on from the saved task's Sequence; may be empty
+	Task   Task    // Version is one above the saved one
+	Events []Event // numbers follow the saved task's Sequence; may be empty
 }
 
-// A Store keeps the tasks of one account, and the events that tell of them. It
-// belongs to the account's owner: every write first proves that there is no
-// newer owner, and fails with [ErrFenced] where there is.
+// A Store saves the tasks and events of one account for its owner. Every write first checks
+// that the account has no newer owner, and else fails with [ErrFenced].
 type Store interface {
-	// Live calls yield once for each task of the account that has not ended, in
-	// no order, with the times of the last checkpoint. It stops at the first error of
-	// yield and returns it.
+	// Live calls yield for each live task, in any order, with the times of the last
+	// checkpoint. It returns the first error of yield.
 	Live(ctx context.Context, yield func(Task) error) error
 
 	// Task reads one task; [ErrNoTask] where there is none.
 	Task(ctx context.Context, key Key) (Task, error)
 
-	// Save writes a change: the task, its events, and a delivery for each of an
-	// event's notifiers, all in one transaction or not at all. It returns when
-	// they are durable. Many calls at once may share a transaction; one call's
-	// failure for [ErrConflict] concerns no other.
+	// Save saves a task, its events, and a delivery for each notifier of each event, in one
+	// transaction. It returns when they are durable. Concurrent calls may share a
+	// transaction; [ErrConflict] fails only the call concerned.
 	//
-	// After any error but ErrConflict and ErrFenced the outcome is unknown: it
-	// may have been saved. The caller reads the task again, and never repeats
-	// the change blindly.
+	// After any error but ErrConflict and ErrFenced the outcome is unknown. The caller
+	// must read the task again and not just repeat the change.
 	Save(ctx context.Context, change Change) error
 
-	// Announce writes an event that belongs to no task, and its deliveries. An
-	// event whose id was announced before is not written again: that is no error.
+	// Announce saves an event of no task, and its deliveries, unless an event with its id
+	// is saved already.
 	Announce(ctx context.Context, event Event) error
 
-	// Blind returns what was announced with [WatcherBlind] and has not been with
-	// [WatcherSighted] since.
+	// Blind returns the open outages: announced by [WatcherBlind] and not yet ended by
+	// [WatcherSighted].
 	Blind(ctx context.Context) ([]Blindness, error)
 
-	// Learned reads what SaveLearned has written last; nil where it never was.
+	// Learned returns what SaveLearned saved last; nil: nothing yet.
 	Learned(ctx context.Context) ([]byte, error)
 
-	// SaveLearned keeps what the account's pushes have taught, as opaque text.
+	// SaveLearned saves the account's learned hazards, as opaque text.
 	SaveLearned(ctx context.Context, text []byte) error
 
-	// SaveCheckpoint writes when the account's live tasks were last polled and observed,
-	// in the place of the checkpoint before. Live adds its times to those of the tasks.
+	// SaveCheckpoint replaces the account's checkpoint. Live applies it to the tasks.
 	SaveCheckpoint(ctx context.Context, c *Checkpoint) error
 }
 
-// A Blindness is a watcher.blind that no watcher.sighted has followed, as the
-// store remembers it.
+// A Blindness is an open outage: a watcher.blind that no watcher.sighted has followed.
 type Blindness struct {
 	SDKAppID int64 // 0: the whole account
 	Since    time.Time
 	Tasks    int
 }
 
-// A Registry keeps the registrations of all accounts. Any process may use it,
-// the account's owner or not.
+// A Registry saves the registrations of all accounts. Any process may use it, whether it
+// owns the account or not.
 type Registry interface {
 	// Register saves the tasks that are not watched yet, all or none, in one transaction.
 	// It returns every task as saved, in the order asked for. A removed task is
@@ -84,29 +75,28 @@ type Registry interface {
 	// task's Sequence.
 	Register(ctx context.Context, tasks []Task, reopen bool) ([]RegisteredTask, error)
 
-	// Rehome gives live tasks of an account that no process's settings name to the
-	// accounts of their applications: some of them, which it returns as they stand
-	// now, with the name of the former account. It returns none where there are no
-	// more. The accounts that this process's settings name are given, with their
-	// applications.
+	// Rehome moves live tasks of an account that no process's settings name, to the
+	// accounts of their applications. It returns some of them as saved, with the name of
+	// the former account; none when there are no more. accounts are those of this
+	// process's settings, with their applications.
 	Rehome(ctx context.Context, accounts map[string][]int64) (from string, tasks []Task, err error)
 
 	// Task reads one task; [ErrNoTask] where there is none.
 	Task(ctx context.Context, key Key) (Task, error)
 
-	// Tasks reads a page of tasks, in the order that the query says.
+	// Tasks reads a page of tasks.
 	Tasks(ctx context.Context, query TaskQuery) ([]Task, error)
 
-	// Amend writes a task's Labels, ExpectedStopAt and Memory. Its Version is one
-	// above the saved one's; [ErrConflict] where that is not so.
+	// Amend saves a task's Labels, ExpectedStopAt and Memory. [ErrConflict]: its Version
+	// is not one above the saved one.
 	Amend(ctx context.Context, task Task) error
 
-	// Remove ends the watching of a task and hides it; [ErrNoTask] where there
-	// is none. Its events stay.
+	// Remove stops watching a task and hides it; [ErrNoTask] where there is none. Its
+	// events stay.
 	Remove(ctx context.Context, key Key) error
 
-	// Hurry has a task polled soon by the process that owns its account, where
-	// that is another: see the engine's Notice.
+	// Hurry asks the process that owns the task's account, if that is another, to poll the
+	// task soon. See the engine's Notice.
 	Hurry(ctx context.Context, task Task) error
 }
 
@@ -120,17 +110,17 @@ type RegisteredTask struct {
 type TaskQuery struct {
 	Account  string
 	States   []State // one of them must match
-	Blind    bool    // only those that are blind by themselves
+	Blind    bool    // only tasks blind by themselves
 	SDKAppID int64
-	Contains string            // stands somewhere in the task id
+	Contains string            // a part of the task id
 	Labels   map[string]string // all must match exactly
-	Newest   bool              // the newest registration first; else ordered by key
-	After    TaskMark          // only what comes after it in that order; zero: from the beginning
+	Newest   bool              // newest registration first; else by key
+	After    TaskMark          // only tasks after it in that order; zero: from the beginning
 	Limit    int               // at most this many; 0: 100
 }
 
 // A TaskMark is the place of a task in the order of a [TaskQuery].
 type TaskMark struct {
 	Key
-	RegisteredAt time.Time // read only where the newest come first
+	RegisteredAt time.Time // used only with Newest
 }

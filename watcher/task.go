@@ -1,13 +1,13 @@
 // Package watcher is the domain: whiteboard pushes in Tencent's cloud, and what is known of
 // them.
 //
-// A [Task] is a push that is registered here. It moves through its [State] values as polls
-// of the [Cloud] show it: [Rules] are the state machine, a pure function from a task and an
-// [Observation] to the next task and the [Event]s that tell of the change. Both are saved in
-// one transaction of a [Store], so that a crash can neither lose nor repeat an event.
+// A [Task] is a registered push. Polls of the [Cloud] move it through its [State] values.
+// [Rules] are the state machine, a pure function from a task and an [Observation] to the next
+// task and the [Event]s that report the change. Both are saved in one transaction of a
+// [Store], so that a crash can neither lose nor repeat an event.
 //
-// There is no goroutine, lock or log here: package engine runs what this package decides.
-// Nothing is sent from here either: package notify delivers what is saved.
+// This package has no goroutine, lock or log: package engine runs it, and package notify
+// delivers the saved events.
 package watcher
 
 import (
@@ -26,44 +26,44 @@ type Key struct {
 	TaskID   string
 }
 
-// String is the key as it stands in the subject of an event: "1400000001/ghucnligqtgtvk2624mb".
+// String returns the subject of the task's events: "1400000001/ghucnligqtgtvk2624mb".
 func (k Key) String() string { return strconv.FormatInt(k.SDKAppID, 10) + "/" + k.TaskID }
 
-// State says how far a push has come, as far as it was seen from here.
+// State is how far a push has come, as observed.
 type State string
 
-// The states of a task. A task moves forward and may skip any of them; only a
-// Status that runs backwards, seen twice, takes it from Pushing to Preparing.
+// The states of a task. A task moves forward and may skip states. It goes back only from
+// Pushing to Preparing, when two polls see a Status that runs backwards.
 const (
-	Registered State = "registered" // not yet seen
+	Registered State = "registered" // not yet observed
 	Preparing  State = "preparing"  // PREPARED
 	Pushing    State = "pushing"    // PUSHING
-	Stopped    State = "stopped"    // ended as it should
+	Stopped    State = "stopped"    // ended normally
 	Failed     State = "failed"     // ended by a fault
 	NotFound   State = "not_found"  // TIW does not know the id
-	Abandoned  State = "abandoned"  // it was blind by itself for too long
+	Abandoned  State = "abandoned"  // blind by itself for too long
 )
 
-// States lists every state, in the order in which a push passes them.
+// States lists every state in order.
 var States = []State{Registered, Preparing, Pushing, Stopped, Failed, NotFound, Abandoned}
 
-// Ended reports whether s is an end. A task at its end is not polled again.
+// Ended reports whether a task in state s has ended. It is not polled again.
 func (s State) Ended() bool {
 	return s == Stopped || s == Failed || s == NotFound || s == Abandoned
 }
 
-// The values of Status that the API documents.
+// The documented values of Status.
 const (
 	StatusPrepared = "PREPARED"
 	StatusPushing  = "PUSHING"
 	StatusStopped  = "STOPPED"
 )
 
-// FinishException is the FinishReason that makes a stop a failure.
-const FinishException = "EXCEPTION"
+// finishException is the FinishReason of a failed push.
+const finishException = "EXCEPTION"
 
-// Push is what one answer of DescribeWhiteboardPush says. A field is nil where
-// the API left it out or answered null, which it may do for every one of them.
+// Push is an answer of DescribeWhiteboardPush. A field that is missing or null is nil; the
+// API may leave out any of them.
 type Push struct {
 	Status         *string `json:"status"`
 	FinishReason   *string `json:"finish_reason"`
@@ -74,12 +74,12 @@ type Push struct {
 	PushStopTime   *int64  `json:"push_stop_time"`  // unix seconds
 	ExceptionCount *int64  `json:"exception_count"`
 	IMSyncTime     *int64  `json:"im_sync_time"`
-	Backup         *string `json:"backup"` // raw text; its inner form is not documented
+	Backup         *string `json:"backup"` // raw text, of undocumented form
 	RequestID      *string `json:"request_id"`
 }
 
-// StartedAt is when the push started, as TIW tells it to the second; zero where it
-// does not. A nil push tells nothing.
+// StartedAt returns when the push started, in whole seconds by TIW's clock; zero: not known.
+// p may be nil.
 func (p *Push) StartedAt() time.Time {
 	if p == nil {
 		return time.Time{}
@@ -87,7 +87,7 @@ func (p *Push) StartedAt() time.Time {
 	return secondsTime(p.PushStartTime)
 }
 
-// StoppedAt is likewise when the push stopped.
+// StoppedAt returns when the push stopped, as StartedAt does.
 func (p *Push) StoppedAt() time.Time {
 	if p == nil {
 		return time.Time{}
@@ -102,8 +102,7 @@ func secondsTime(unix *int64) time.Time {
 	return time.Unix(*unix, 0)
 }
 
-// backup is the Backup result, or "" where it holds nothing. What is inside is
-// not documented, so nothing more is read into it.
+// backup returns the Backup result; "" if there is none.
 func (p *Push) backup() string {
 	if b := value(p.Backup); b != "{}" {
 		return b
@@ -111,7 +110,7 @@ func (p *Push) backup() string {
 	return ""
 }
 
-// value is what p points to, or zero.
+// value returns *p, or zero if p is nil.
 func value[T any](p *T) T {
 	var zero T
 	if p == nil {
@@ -120,22 +119,22 @@ func value[T any](p *T) T {
 	return *p
 }
 
-// An APIError is an error that the API answered about one task.
+// An APIError is an error as tasks and events show it.
 type APIError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// Shown is what is shown of a task and can change from poll to poll. Null, absent
-// and empty are one to it, since the API uses them as it likes, and RequestID is
-// left out, since it is new in every answer. It is comparable.
+// Shown is a comparable form of the fields that people see of a task and that can change
+// from poll to poll. Null, absent and empty are equal, since the API mixes them. RequestID,
+// which differs in every answer, is left out.
 type Shown struct {
-	push                                                     bool // there was an answer that described it
+	push                                                     bool // Push is set
 	status, finishReason, groupID, pushUserID, backup, error string
 	roomID, pushStart, pushStop, exceptions, imSync          int64
 }
 
-// Shown returns what is shown of a task.
+// Shown returns the task's [Shown] fields.
 func (t *Task) Shown() Shown {
 	var s Shown
 	if p := t.Push; p != nil {
@@ -151,44 +150,43 @@ func (t *Task) Shown() Shown {
 	return s
 }
 
-// A Task is a registered push: what was asked for, and what was last known of
-// it. It is a value: the state machine takes one and returns the next.
+// A Task is a registered push and its last known state. It is a value: the state machine
+// takes one and returns the next.
 type Task struct {
 	Key
 	Account string
 	State   State
-	Labels  map[string]string // never written to after registration: a change makes a new map
+	Labels  map[string]string // never changed in place
 
-	ExpectedStopAt time.Time // zero: not told at registration
+	ExpectedStopAt time.Time // planned end; zero: not known
 	RegisteredAt   time.Time
 	EndedAt        time.Time // zero while live
 
-	Version  int64 // rises with every saved change; the store refuses a change of an older one
-	Sequence int64 // number of the task's last event; 0: none yet
+	Version  int64 // rises with every saved change, for optimistic locking
+	Sequence int64 // number of the last event; 0: none yet
 
-	Push           *Push     // the last answer that described the push; nil before the first
-	Error          *APIError // the last answer, where it was an error
-	LastObservedAt time.Time // when the last answer about this task came
-	LastPolledAt   time.Time // when the last poll was sent, answered or not
+	Push           *Push     // latest description of the push; nil: none yet
+	Error          *APIError // latest observation, if that was an error
+	LastObservedAt time.Time // when the latest observation came
+	LastPolledAt   time.Time // when the latest poll was sent, answered or not
 
 	Memory Memory
 }
 
-// Memory is what the state machine must remember of a task beyond what is shown
-// of it. It is saved with the task.
+// Memory is the part of a task that only the state machine uses. It is saved with the task.
 type Memory struct {
-	Status        string    `json:"status,omitempty"`        // the last Status that was believed
+	Status        string    `json:"status,omitempty"`        // latest Status in effect
 	PreparedSince time.Time `json:"prepared_since,omitzero"` // when PREPARED was first seen
-	Started       bool      `json:"started,omitempty"`       // push.started was told
-	Stalled       bool      `json:"stalled,omitempty"`       // push.stalled was told
-	Overdue       bool      `json:"overdue,omitempty"`       // push.overdue was told
-	Exceptions    int64     `json:"exceptions,omitempty"`    // the highest ExceptionCnt that was told
-	Backup        string    `json:"backup,omitempty"`        // the last Backup that was not empty
-	Blind         *Blind    `json:"blind,omitempty"`         // it is blind by itself; nil: it is not. What it points to is never changed
-	Doubt         Doubt     `json:"-"`                       // lost in a crash: then it takes its confirmations again
+	Started       bool      `json:"started,omitempty"`       // push.started was emitted
+	Stalled       bool      `json:"stalled,omitempty"`       // push.stalled was emitted
+	Overdue       bool      `json:"overdue,omitempty"`       // push.overdue was emitted
+	Exceptions    int64     `json:"exceptions,omitempty"`    // highest reported ExceptionCnt
+	Backup        string    `json:"backup,omitempty"`        // latest Backup that was not empty
+	Blind         *Blind    `json:"blind,omitempty"`         // set while it is blind by itself; never changed in place
+	Doubt         Doubt     `json:"-"`                       // lost in a crash: confirmations then start again
 }
 
-// Alike reports whether what is saved of m and n is the same.
+// Alike reports whether m and n are saved alike.
 func (m Memory) Alike(n Memory) bool {
 	if m.Blind != nil && n.Blind != nil && *m.Blind == *n.Blind {
 		m.Blind, n.Blind = nil, nil
@@ -197,41 +195,42 @@ func (m Memory) Alike(n Memory) bool {
 	return m == n
 }
 
-// A Blind says that a push cannot be observed, though its application can.
+// A Blind is the blindness of a push by itself: it cannot be observed, although its
+// application can.
 type Blind struct {
-	Since time.Time `json:"since"` // its last good observation, or its registration
+	Since time.Time `json:"since"` // the last observation before, or the registration
 	Alone time.Time `json:"alone"` // since when it is known to fail by itself
-	Error PollError `json:"error"` // why, when that was reported
+	Error PollError `json:"error"` // the cause reported by push.blind
 }
 
-// A PollError is why the latest polls of a task told nothing.
+// A PollError is why the latest polls of a task observed nothing.
 type PollError struct {
 	Code    string    `json:"code"`
 	Message string    `json:"message"`
-	Since   time.Time `json:"since"` // the first of these polls
+	Since   time.Time `json:"since"` // first of these polls
 }
 
-// A Doubt is an answer that is not believed before it is given again.
+// A Doubt is an answer that must be confirmed before it has an effect.
 type Doubt struct {
-	About Doubtful // what was answered
-	Seen  uint8    // how many answers in a row said so, of those that count, at most 255
-	Next  Tick     // when one counts again
+	About Doubtful
+	Seen  uint8 // answers in a row that agree, at most 255
+	Next  Tick  // when another answer counts
 }
 
-// Doubtful is what a [Doubt] may be about.
+// Doubtful is the kind of answer that a [Doubt] is about.
 type Doubtful uint8
 
-// What may be in doubt.
+// The kinds of doubtful answers.
 const (
 	Nothing   Doubtful = iota
 	IsUnknown          // TIW does not know the task
 	NoStatus           // the answer has no Status
-	Backwards          // a Status that runs backwards
-	HasFailed          // the error that says that the push has failed
+	Backwards          // the Status runs backwards
+	HasFailed          // the error of a failed push
 )
 
-// again counts an answer about what at a time, unless it comes too soon after the one
-// counted before, and returns how many in a row have said it.
+// again counts an answer, unless it comes less than apart after the last one counted. It
+// returns how many in a row agree.
 func (d *Doubt) again(what Doubtful, at Tick, apart time.Duration) int {
 	if d.About != what {
 		*d = Doubt{About: what, Next: at}
@@ -243,14 +242,14 @@ func (d *Doubt) again(what Doubtful, at Tick, apart time.Duration) int {
 	return int(d.Seen)
 }
 
-// A Registration asks for a task to be watched.
+// A Registration is a request to watch a push.
 type Registration struct {
 	Key
 	ExpectedStopAt time.Time // zero: not known
 	Labels         map[string]string
 }
 
-// Limits of a registration.
+// Limits of the labels of a registration.
 const (
 	MaxLabels          = 16
 	MaxLabelValueBytes = 256
@@ -260,27 +259,26 @@ var (
 	taskIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	labelKeyPattern = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
 
-	// Between these a push may be expected to stop. A time that RFC 3339 cannot show,
-	// as the year 10000, could be taken but not be told of.
+	// The bounds of ExpectedStopAt, well within what RFC 3339 can show.
 	firstStop = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 	lastStop  = time.Date(3000, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// ValidTaskID reports whether a text can be the id of a task.
+// ValidTaskID reports whether id has the form of a task id.
 func ValidTaskID(id string) bool { return taskIDPattern.MatchString(id) }
 
-// A FieldError is a fault in one field of a request.
+// A FieldError is an invalid field of a request.
 type FieldError struct {
 	Field string // such as "task_id" or "labels.course"
-	Value any    // what was given
-	Want  string // what would be right
+	Value any
+	Want  string // describes valid values
 }
 
 func (e *FieldError) Error() string {
 	return fmt.Sprintf("%s = %#v: want %s", e.Field, e.Value, e.Want)
 }
 
-// beginning is the beginning of a text that is too long to show, cut between characters.
+// beginning shortens a text for an error, between characters.
 func beginning(text string) string {
 	const most = 32
 	if len(text) <= most {

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Anchored returns a time that was read from the store in terms of the monotonic
-// clock, so that how long ago it was stays true when the wall clock is set. Its
-// wall clock reading stays what it was.
+// Anchored adds a monotonic reading to a time read from the store, so that its age stays
+// right when the wall clock is set. Its wall clock reading does not change.
 func Anchored(t, now time.Time) time.Time {
 	if t.IsZero() {
 		return t
@@ -15,8 +14,8 @@ func Anchored(t, now time.Time) time.Time {
 	return now.Add(t.Sub(now.Round(0)))
 }
 
-// past is like Anchored, for a time that cannot lie in the future: one that does
-// was noted before the wall clock was set back, and counts as now.
+// past is Anchored for a time that cannot lie in the future. If it does, the wall clock was
+// set back, and it counts as now.
 func past(t, now time.Time) time.Time {
 	if t = Anchored(t, now); t.After(now) {
 		return now
@@ -24,8 +23,8 @@ func past(t, now time.Time) time.Time {
 	return t
 }
 
-// Anchor anchors what is judged by its age of a task that was read from the store.
-// RegisteredAt keeps its exact reading: ids are derived from it.
+// Anchor anchors the times of a task read from the store whose age matters. The wall clock
+// reading of RegisteredAt does not change, since event ids depend on it.
 func (t *Task) Anchor(now time.Time) {
 	t.RegisteredAt = Anchored(t.RegisteredAt, now)
 	t.LastObservedAt = past(t.LastObservedAt, now)
@@ -38,25 +37,25 @@ func (t *Task) Anchor(now time.Time) {
 	}
 }
 
-// A Tick is a time in a third of the space. Ticks count from the origin, on the
-// monotonic clock where the times they are made of have one.
+// A Tick is a [time.Time] in a third of the space: the time since origin, by the monotonic
+// clock if the time has a reading of it.
 type Tick time.Duration
 
 // Never is the tick of the zero time.
 const Never Tick = math.MinInt64
 
-// origin is the whole hour before the start of the process: what is divided into
-// parts of an hour does not depend on when that was.
+// origin is the last full hour before the process started, so that ticks divided into parts
+// of an hour do not depend on when that was.
 var origin = func() time.Time {
 	now := time.Now()
 	return now.Add(-time.Duration(now.UnixNano() % int64(time.Hour)))
 }()
 
-// TickOf returns the tick of a time. The zero time lies so far from the origin
-// that its distance is cut to Never.
+// TickOf returns the tick of a time. The zero time is so far from origin that [time.Time.Sub]
+// returns Never.
 func TickOf(t time.Time) Tick { return Tick(t.Sub(origin)) }
 
-// Time returns the time of a tick, in terms of what the wall clock shows now.
+// Time returns the time of a tick, given the current time.
 func (k Tick) Time(now time.Time) time.Time {
 	if k == Never {
 		return time.Time{}
@@ -64,5 +63,5 @@ func (k Tick) Time(now time.Time) time.Time {
 	return now.Add(k.Since(TickOf(now)))
 }
 
-// Since returns how long after another tick k is.
+// Since returns the time from other to k.
 func (k Tick) Since(other Tick) time.Duration { return time.Duration(k - other) }

@@ -75,12 +75,6 @@ func (t *Tracker) recordSuccess(changes *transitions, id int64) {
 	}
 }
 
-// Isolated reports whether an application is isolated.
-func (t *Tracker) Isolated(id int64) bool {
-	x := t.failing[id]
-	return x != nil && x.isolated
-}
-
 // Suspect reports whether an application failed when the account's breaker last opened,
 // and has not succeeded since.
 func (t *Tracker) Suspect(id int64) bool {

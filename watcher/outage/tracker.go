@@ -134,9 +134,6 @@ func (t *Tracker) Remove(key watcher.Key) {
 	}
 }
 
-// Live returns how many live tasks an application has.
-func (t *Tracker) Live(sdkAppID int64) int { return t.live[sdkAppID] }
-
 // Record records the result of a poll: nil for an observation, else why there is none.
 func (t *Tracker) Record(now time.Time, key watcher.Key, fault *watcher.CloudError) []Transition {
 	app := key.SDKAppID
