@@ -218,3 +218,33 @@ func TestDown(t *testing.T) {
 		}
 	}
 }
+
+// TestPushInOutage shows with a push that its application or account is blind, and with the
+// pushes of other applications that they are not.
+func TestPushInOutage(t *testing.T) {
+	w := newWorld(t)
+	w.story()
+	for _, c := range []struct {
+		outage watcher.AccountStatus
+		blind  bool
+	}{
+		{blindAccount("school", app, time.Hour, true), true},
+		{blindAccount("school", 0, time.Hour, true), true},
+		{blindAccount("school", app, time.Hour, false), false}, // not reported yet
+		{blindAccount("school", app+1, time.Hour, true), false},
+		{blindAccount("college", 0, time.Hour, true), false},
+	} {
+		w.show(c.outage)
+		for path, want := range map[string]string{
+			"/tasks/1400000001/math-3b": "Status unknown for 122 live pushes since",
+			"/tasks":                    `<span class="state bad">blind</span>`,
+		} {
+			if got := strings.Contains(body(w.get(path)), want); got != c.blind {
+				t.Errorf("with %+v, GET %s says %q: %v, want %v", c.outage.Outages, path, want, got, c.blind)
+			}
+		}
+		if got := body(w.get("/tasks/1400000001/music-4d")); strings.Contains(got, "Status unknown") {
+			t.Errorf("with %+v, an ended push is blind:\n%s", c.outage.Outages, got)
+		}
+	}
+}

@@ -24,7 +24,8 @@ type taskDetail struct {
 	Events     []event // the oldest first
 	Fields     []field
 	Deliveries []deliveryRow
-	MoreEvents bool // there are older events
+	MoreEvents bool     // there are older events
+	Reasons    []reason // why it is not visible, except that it is blind alone
 }
 
 // EndReason says why the push has ended.
@@ -33,7 +34,7 @@ func (t taskDetail) EndReason() any { return taskEndReason(t.Task) }
 // Advice is what to do where the polls of the task fail; zero: nothing.
 func (t taskDetail) Advice() message {
 	switch {
-	case t.PollError == nil:
+	case t.PollError == nil || len(t.Reasons) > 0: // which have advice
 		return message{}
 	case t.Memory.Blind != nil:
 		return adviceFor(t.PollError.Code, say("advice.push"))
@@ -62,7 +63,8 @@ func (s *site) task(r *request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	part := taskDetail{TaskView: t, Fields: fieldsOf(t.Push)}
+	st := s.status(ctx)
+	part := taskDetail{TaskView: t, Fields: fieldsOf(t.Push), Reasons: reasonsFor(st.accounts, t.Task)}
 	if len(events) > taskEvents {
 		events, part.MoreEvents = events[:taskEvents], true
 	}
@@ -84,7 +86,7 @@ func (s *site) task(r *request) (view, error) {
 	for _, record := range records {
 		part.Deliveries = append(part.Deliveries, deliveryRow{record, attempts[record.ID]})
 	}
-	return view{Name: "task", Title: say("title.plain", "ID", key.TaskID), Section: "tasks", Subject: key.String(), Data: part}, nil
+	return view{Name: "task", Title: say("title.plain", "ID", key.TaskID), Section: "tasks", Subject: key.String(), Data: part, Status: st}, nil
 }
 
 // fieldsOf lists the fields of an observation, in the order of TIW's answer.

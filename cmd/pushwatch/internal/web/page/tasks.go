@@ -127,6 +127,7 @@ type stateTab struct {
 type taskRow struct {
 	engine.TaskView
 	Changed *watcher.RecentEvent // its last event; nil: there is none
+	Reasons []reason             // why it is not visible, except that it is blind alone
 }
 
 // EndReason says why the push has ended.
@@ -195,16 +196,17 @@ func (s *site) taskList(r *request) (view, error) {
 		}
 		return f.address(taskCursor(watcher.TaskMark{Key: after.Key, RegisteredAt: after.RegisteredAt}))
 	})
-	if list.Rows, err = s.taskRows(r, tasks); err != nil {
+	st := s.status(r.Context())
+	if list.Rows, err = s.taskRows(r, tasks, st.accounts); err != nil {
 		return view{}, err
 	}
 	sortRows(list.Rows, f.Sort, taskOrders)
 	list.Partly = taskOrders[f.Sort.Column] != nil && list.Pages != pages{}
-	return view{Name: "tasks", Title: say("nav.tasks"), Section: "tasks", Data: list}, nil
+	return view{Name: "tasks", Title: say("nav.tasks"), Section: "tasks", Data: list, Status: st}, nil
 }
 
-// taskRows adds the last changes to tasks.
-func (s *site) taskRows(r *request, tasks []engine.TaskView) (rows []taskRow, err error) {
+// taskRows adds to tasks their last changes, and why they are not visible.
+func (s *site) taskRows(r *request, tasks []engine.TaskView, accounts []watcher.AccountStatus) (rows []taskRow, err error) {
 	plain := make([]watcher.Task, len(tasks))
 	for i, t := range tasks {
 		plain[i] = t.Task
@@ -214,7 +216,7 @@ func (s *site) taskRows(r *request, tasks []engine.TaskView) (rows []taskRow, er
 		return nil, err
 	}
 	for _, t := range tasks {
-		row := taskRow{TaskView: t}
+		row := taskRow{TaskView: t, Reasons: reasonsFor(accounts, t.Task)}
 		if e, ok := changes[t.Key]; ok {
 			row.Changed = &e
 		}

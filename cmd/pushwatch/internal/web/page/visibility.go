@@ -118,6 +118,21 @@ func accountVisibility(a watcher.AccountStatus) visibility {
 	return v
 }
 
+// reasonsFor are the reasons why one task is not visible, except that it is blind alone.
+func reasonsFor(accounts []watcher.AccountStatus, t watcher.Task) (list []reason) {
+	for _, a := range accounts {
+		if a.Name != t.Account || t.State.Ended() {
+			continue
+		}
+		for _, r := range accountVisibility(a).Reasons {
+			if r.Level >= failing && r.Link == "" && (r.SDKAppID == 0 || r.SDKAppID == t.SDKAppID) {
+				list = append(list, r)
+			}
+		}
+	}
+	return list
+}
+
 // storeReasons says that an account's observations cannot be saved.
 func storeReasons(a watcher.AccountStatus, live int) []reason {
 	if a.StoreFailed.IsZero() {
