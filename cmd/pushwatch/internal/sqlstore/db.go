@@ -120,6 +120,7 @@ type DB struct {
 	listening  *pgx.ConnConfig // for the connection that receives notifications
 	timeouts   string          // begins every writing transaction
 	ttl        time.Duration
+	registered growth      // tasks
 	written    loop.Signal // other replicas should read the tables
 }
 

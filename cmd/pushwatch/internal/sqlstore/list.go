@@ -13,38 +13,50 @@ const (
 	// defaultPage is the default limit of a page.
 	defaultPage = 100
 
+	// nearestTasks is how many tasks are searched for a label before anything else: they
+	// hold a page of what every third task has.
+	nearestTasks = 250
+
 	// nearTasks is how many tasks are searched for a label before all of them are.
 	nearTasks = 2000
 )
 
 // Tasks implements [watcher.Registry]. Task ids are in the database's order of text.
 //
-// Tasks with a rare label are found through its index. For a common label the first
-// nearTasks tasks are searched, which usually hold a page. If another condition leaves too
-// few of them, all tasks are read in table order: in index order SQLite takes seven times
-// as long, because it reads rows from all over the table.
+// For a label the first nearestTasks tasks are searched. Tasks with a rare label are found
+// through its index. For a common label the first nearTasks tasks are searched, which
+// usually hold a page. If another condition leaves too few of them, all tasks are read in
+// table order: in index order SQLite takes seven times as long, because it reads rows from
+// all over the table.
 func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, error) {
 	limit := cmp.Or(q.Limit, defaultPage)
 	if len(q.Labels) == 0 {
 		w := whereTasks(q, "")
 		return db.listTasks(ctx, `SELECT `+taskColumns+` FROM tasks`+w.String()+taskOrder(q, "")+` LIMIT ?`, append(w.args, limit))
 	}
+	if tasks, err := db.nearTasks(ctx, q, nearestTasks, limit); err != nil || len(tasks) == limit {
+		return tasks, err
+	}
 	if label, ok, err := db.rarest(ctx, q.Labels); err != nil {
 		return nil, fmt.Errorf("read tasks: %w", err)
 	} else if ok {
 		return db.labelledTasks(ctx, q, label, limit)
 	}
-	near := whereTasks(q, "")
-	labels := whereLabels(q)
-	tasks, err := db.listTasks(ctx, `SELECT `+taskColumns+` FROM (SELECT `+taskColumns+` FROM tasks`+near.String()+taskOrder(q, "")+` LIMIT ?) AS near`+
-		labels.String()+taskOrder(q, "")+` LIMIT ?`, slices.Concat(near.args, []any{nearTasks}, labels.args, []any{limit}))
-	if err != nil || len(tasks) == limit {
+	if tasks, err := db.nearTasks(ctx, q, nearTasks, limit); err != nil || len(tasks) == limit {
 		return tasks, err
 	}
 	// A plus sign keeps either database from using an index for a column.
 	all := whereTasks(q, "+")
+	labels := whereLabels(q)
 	all.conditions, all.args = append(all.conditions, labels.conditions...), append(all.args, labels.args...)
 	return db.listTasks(ctx, `SELECT `+taskColumns+` FROM tasks`+all.String()+taskOrder(q, "+")+` LIMIT ?`, append(all.args, limit))
+}
+
+// nearTasks searches the first n tasks of a query for its labels.
+func (db *DB) nearTasks(ctx context.Context, q watcher.TaskQuery, n, limit int) ([]watcher.Task, error) {
+	near, labels := whereTasks(q, ""), whereLabels(q)
+	return db.listTasks(ctx, `SELECT `+taskColumns+` FROM (SELECT `+taskColumns+` FROM tasks`+near.String()+taskOrder(q, "")+` LIMIT ?) AS near`+
+		labels.String()+taskOrder(q, "")+` LIMIT ?`, slices.Concat(near.args, []any{n}, labels.args, []any{limit}))
 }
 
 func (db *DB) listTasks(ctx context.Context, query string, args []any) (tasks []watcher.Task, err error) {

@@ -67,6 +67,7 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	if err != nil {
 		return nil, fmt.Errorf("register tasks: %w", err)
 	}
+	db.analyze(ctx, len(tasks))
 	db.notifyReplicas()
 	return all, nil
 }
