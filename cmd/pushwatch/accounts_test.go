@@ -109,10 +109,11 @@ func watchMemory() (most func() float64) {
 	}
 }
 
-// manyAccounts adds accounts with tasks of a service that never change.
-func manyAccounts(s *settings, service *bareService, accounts, tasks int) {
+// manyAccounts adds accounts, the first of that number, with tasks of a service that never
+// change.
+func manyAccounts(s *settings, service *bareService, first, accounts, tasks int) {
 	for i := range accounts {
-		account := simAccount(testAccount(i), "http://"+service.address)
+		account := simAccount(testAccount(first+i), "http://"+service.address)
 		s.Accounts = append(s.Accounts, account)
 		for j := range tasks {
 			s.Tasks = append(s.Tasks, taskSettings{SDKAppID: account.SDKAppIDs[0], TaskID: fmt.Sprintf("class-%d", j)})
@@ -126,7 +127,7 @@ func daemonCost(b *testing.B, store string, accounts, tasks int, measured time.D
 	defer service.stop()
 	s := localSettings(b)
 	s.Store.URL = storeURL{Secret: setting.Plain(store)}
-	manyAccounts(&s, service, accounts, tasks)
+	manyAccounts(&s, service, 0, accounts, tasks)
 	_, _, stop := runDaemon(b, s, nil)
 	defer stop()
 	for service.requests() < 2*len(s.Tasks) { // every start is told by then
