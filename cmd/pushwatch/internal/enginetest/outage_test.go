@@ -44,7 +44,13 @@ func TestOutageOnTheWire(t *testing.T) {
 }
 
 func outageOnTheWire(t *testing.T, fault tiwsim.Fault) {
-	const tasks, outage = 20, 4 * time.Second
+	const tasks = 20
+	// Only what hangs is to meet the timeout, and no answer that a loaded machine delays.
+	const blindAfter = 3 * time.Second
+	outage, timeout := 2*blindAfter, time.Minute
+	if fault.Kind == tiwsim.FaultHang {
+		outage, timeout = 3*blindAfter, blindAfter
+	}
 	pushing, stopped := "PUSHING", "STOPPED"
 	tiw, err := tiwsim.New(tiwsim.Config{Accounts: []tiwsim.Account{{Name: "school", SecretID: "AKIDschool", SecretKey: "key", SDKAppIDs: []int64{app}}}})
 	if err != nil {
@@ -65,8 +71,8 @@ func outageOnTheWire(t *testing.T, fault tiwsim.Fault) {
 	s, stop := startWith(t, filepath.Join(t.TempDir(), "w.db"), engine.Config{
 		Settings: engine.Settings{
 			MinInterval:    100 * time.Millisecond,
-			RequestTimeout: time.Second,
-			BlindAfter:     time.Second,
+			RequestTimeout: timeout,
+			BlindAfter:     blindAfter,
 			Accounts:       []engine.AccountConfig{{Name: "school", SDKAppIDs: []int64{app}, Cloud: client}},
 		},
 	})
@@ -92,7 +98,7 @@ func outageOnTheWire(t *testing.T, fault tiwsim.Fault) {
 	if got := s.count("push.stopped") + s.count("push.failed") + s.count("push.not_found"); got != 0 {
 		t.Errorf("%d ends were reported during the outage", got)
 	}
-	if dark := s.Status()[0].Outages; len(dark) == 0 || dark[0].LastObserved.IsZero() || time.Since(dark[0].LastObserved) < outage-time.Second {
+	if dark := s.Status()[0].Outages; len(dark) == 0 || dark[0].LastObserved.IsZero() || dark[0].LastObserved.After(dark[0].Since) {
 		t.Errorf("during the outage what cannot be observed is %+v, want it with the last good data from before", dark)
 	}
 	if fault.Kind == "" {
@@ -101,7 +107,7 @@ func outageOnTheWire(t *testing.T, fault tiwsim.Fault) {
 	} else {
 		end()
 	}
-	s.await("every stop, and the sight", func() bool { return s.count("push.stopped") == tasks/2 && s.count("watcher.sighted") == 1 })
+	s.await("every stop, and the sight", func() bool { return s.count("push.stopped") == tasks/2 && s.count("watcher.sighted") > 0 })
 	if s.count("watcher.blind") != 1 || s.count("watcher.sighted") != 1 {
 		t.Errorf("watcher.blind reported %d times, watcher.sighted %d times, want once each", s.count("watcher.blind"), s.count("watcher.sighted"))
 	}
@@ -146,7 +152,7 @@ func (s *scene) count(kind watcher.EventType) (n int) {
 // await waits, by the real clock, until something is so.
 func (s *scene) await(what string, so func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !so(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); !so(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("%s did not come", what)
 		}
