@@ -23,6 +23,7 @@ import (
 // TestBrowser looks at the page through a real browser. In each tab nothing may be
 // asked for from elsewhere, and no error may come to the console.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	c := startChrome(t)
 	for _, test := range []struct {
 		name string
@@ -40,7 +41,10 @@ func TestBrowser(t *testing.T) {
 		{"WithoutScript", testWithoutScript},
 		{"Accessible", testAccessible},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, c) })
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, c)
+		})
 	}
 }
 

@@ -20,8 +20,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// hang is how long something may take that takes no time: longer means never.
-const hang = time.Minute
+// hang is how long something may take that takes no time: longer means never. A loaded
+// machine may take some of it.
+const hang = 3 * time.Minute
 
 // A chrome is a running Chromium.
 type chrome struct{ ctx context.Context }

@@ -99,16 +99,13 @@ func newWorld(t testing.TB, tokens ...web.Token) *world {
 		{Name: "oncall", Type: "chat", Filter: notify.Filter{Events: []string{"push.failed"}}, Sender: w},
 	}})
 	feed := w.dispatcher.Feed("school", w.account)
-	ctx, cancel := context.WithCancel(context.Background())
-	var parts sync.WaitGroup
-	for _, part := range []func(context.Context) error{w.account.Run, w.dispatcher.Run, feed.Run} {
-		parts.Go(func() { part(ctx) })
-	}
+	write := running(w.account.Run)
+	deliver := running(w.dispatcher.Run, feed.Run)
 	stopping := make(chan struct{})
 	t.Cleanup(func() {
 		close(stopping)
-		cancel()
-		parts.Wait()
+		deliver() // it waits for what it has to write
+		write()
 		db.Close()
 	})
 	engine := engine.New(engine.Config{Registry: db, Instance: "test", Settings: engine.Settings{Accounts: []engine.AccountConfig{{Name: "school", SDKAppIDs: []int64{app, app + 1}}}}})
@@ -120,6 +117,19 @@ func newWorld(t testing.TB, tokens ...web.Token) *world {
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
 	})
 	return w
+}
+
+// running runs parts of a world, until the returned function is called.
+func running(parts ...func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for _, part := range parts {
+		all.Go(func() { part(ctx) })
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
 }
 
 // show sets how the watching goes.
