@@ -1,8 +1,7 @@
-// Package api is the JSON of the HTTP API as Go types: what requests carry, and what
-// answers and errors look like. Package web writes it and the commands read it, so each
-// type is defined once. Tags such as doc and example describe it in /openapi.json.
+// Package api defines the JSON of the HTTP API, requests and answers, as Go types. Package
+// web and the commands share it. Tags such as doc and example go into /openapi.json.
 //
-// Times are UTC. A pointer is null where there is no value.
+// Times are UTC. A nil pointer is null.
 package api
 
 import (
@@ -15,13 +14,13 @@ import (
 // ProblemType is the media type of a [Problem].
 const ProblemType = "application/problem+json"
 
-// A Problem is the body of every error, as RFC 9457 has it.
+// A Problem is the body of every error, as RFC 9457 defines it.
 type Problem = huma.ErrorModel
 
-// A Fault is a part of a request that is wrong, and what would be right.
+// A Fault is a wrong part of a request, with what would be right.
 type Fault = huma.ErrorDetail
 
-// An Optional field of a request distinguishes null from a field that is left out.
+// An Optional is a field of a request for which null differs from an absent field.
 type Optional[T any] struct {
 	Given bool
 	Value T // the zero value for null

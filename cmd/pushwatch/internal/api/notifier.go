@@ -6,14 +6,14 @@ import "time"
 type Notifier struct {
 	Name        string     `json:"name" example:"classroom"`
 	Type        string     `json:"type" enum:"webhook,log,chat"`
-	URL         string     `json:"url" doc:"Where it is, without secrets; empty: nowhere." example:"https://classroom.example"`
-	State       string     `json:"state" enum:"active,down,paused,gone" doc:"down: it does not answer, and is probed until it does. paused: its deliveries wait. gone: it has answered 410, and its deliveries go to dead letter until it is resumed."`
-	PausedUntil *time.Time `json:"paused_until" doc:"Until when it has asked for silence (Retry-After); null: it has not."`
+	URL         string     `json:"url" doc:"Its URL without secrets; empty: it has none." example:"https://classroom.example"`
+	State       string     `json:"state" enum:"active,down,paused,gone" doc:"down: it does not answer, and is probed. paused: its deliveries wait. gone: it answered 410, and its deliveries go to dead letter until it is resumed."`
+	PausedUntil *time.Time `json:"paused_until" doc:"The end of a pause that it asked for (Retry-After); null: none."`
 	NextProbeAt *time.Time `json:"next_probe_at" doc:"When it is probed next; null: it is not down."`
-	Pending     int        `json:"pending" minimum:"0" doc:"Deliveries that wait. May be some seconds old." example:"0"`
-	Waiting     float64    `json:"oldest_pending_seconds" minimum:"0" doc:"For how long the oldest of them has waited; 0: none does." example:"0"`
-	Dead        int        `json:"dead" minimum:"0" doc:"Deliveries that were given up. May be some seconds old." example:"0"`
-	LastError   string     `json:"last_error" doc:"Why its last failed attempt failed; empty: a delivery has succeeded since, or none failed."`
+	Pending     int        `json:"pending" minimum:"0" doc:"Pending deliveries; may be some seconds out of date." example:"0"`
+	Waiting     float64    `json:"oldest_pending_seconds" minimum:"0" doc:"How long the oldest pending delivery has waited; 0: none is pending." example:"0"`
+	Dead        int        `json:"dead" minimum:"0" doc:"Dead letters; may be some seconds out of date." example:"0"`
+	LastError   string     `json:"last_error" doc:"Why the last failed attempt failed; empty: none failed since the last success."`
 }
 
 // Notifiers are all notifiers, in the order of the settings.
@@ -21,7 +21,7 @@ type Notifiers struct {
 	Notifiers []Notifier `json:"notifiers"`
 }
 
-// A TestResult names the event that a test of a notifier sends.
+// A TestResult is the answer to a test of a notifier.
 type TestResult struct {
 	EventID string `json:"event_id" doc:"The event's id, and the webhook-id of its webhook." example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
 }

@@ -4,10 +4,10 @@ import "time"
 
 // A Registration is a push to watch.
 type Registration struct {
-	SDKAppID       int64             `json:"sdk_app_id,omitempty" doc:"SdkAppId of the whiteboard application. May be left out where only one is configured." example:"1400000001"`
-	TaskID         string            `json:"task_id" doc:"TaskId that StartWhiteboardPush answered: 1 to 128 of A-Z a-z 0-9 _ -" example:"ghucnligqtgtvk2624mb"`
-	ExpectedStopAt *time.Time        `json:"expected_stop_at,omitempty" doc:"When the push is planned to end (RFC 3339). Past it, with some grace, push.overdue is told." example:"2026-11-22T19:00:00Z"`
-	Labels         map[string]string `json:"labels,omitempty" doc:"At most 16 labels that come back in each event. Keys: 1 to 64 of a-z 0-9 _ . -; values: up to 256 bytes." example:"{\"course\":\"math-3b\"}"`
+	SDKAppID       int64             `json:"sdk_app_id,omitempty" doc:"SdkAppId of the whiteboard application. May be left out if only one is configured." example:"1400000001"`
+	TaskID         string            `json:"task_id" doc:"TaskId that StartWhiteboardPush returned: 1 to 128 of A-Z a-z 0-9 _ -" example:"ghucnligqtgtvk2624mb"`
+	ExpectedStopAt *time.Time        `json:"expected_stop_at,omitempty" doc:"The planned end of the push (RFC 3339). push.overdue is sent watch.overdue_after later." example:"2026-11-22T19:00:00Z"`
+	Labels         map[string]string `json:"labels,omitempty" doc:"At most 16 labels, which each event of the task carries. Keys: 1 to 64 of a-z 0-9 _ . -; values: up to 256 bytes." example:"{\"course\":\"math-3b\"}"`
 }
 
 // A Batch is several pushes to watch, all or none.
@@ -17,14 +17,14 @@ type Batch struct {
 
 // A BatchResult is the answer to a [Batch].
 type BatchResult struct {
-	Created  int `json:"created" doc:"Tasks whose watching begins with this call."`
-	Existing int `json:"existing" doc:"Tasks that were registered already, or stand in the batch twice."`
+	Created  int `json:"created" doc:"Tasks that are watched from now on."`
+	Existing int `json:"existing" doc:"Tasks that were registered already, or occur twice in the batch."`
 }
 
 // An Amendment is a change of a registration.
 type Amendment struct {
-	ExpectedStopAt Optional[time.Time]         `json:"expected_stop_at,omitzero" doc:"When the push is planned to end now (RFC 3339); null: not known any more. push.overdue can be told again." example:"2026-11-22T20:00:00Z"`
-	Labels         Optional[map[string]string] `json:"labels,omitzero" doc:"All the labels from now on, within the limits of a registration; null: none." example:"{\"course\":\"math-3b\"}"`
+	ExpectedStopAt Optional[time.Time]         `json:"expected_stop_at,omitzero" doc:"The new planned end of the push (RFC 3339); null: unknown. push.overdue can be sent again." example:"2026-11-22T20:00:00Z"`
+	Labels         Optional[map[string]string] `json:"labels,omitzero" doc:"The new labels, within the limits of a registration; they replace all present ones; null: none." example:"{\"course\":\"math-3b\"}"`
 }
 
 // A Task is a registered push.
@@ -32,26 +32,26 @@ type Task struct {
 	SDKAppID       int64             `json:"sdk_app_id" example:"1400000001"`
 	TaskID         string            `json:"task_id" example:"ghucnligqtgtvk2624mb"`
 	Account        string            `json:"account" doc:"The account that watches it." example:"school"`
-	State          string            `json:"state" enum:"registered,preparing,pushing,stopped,failed,not_found,abandoned" doc:"How far the push has come, as far as it was seen. The last four are ends."`
+	State          string            `json:"state" enum:"registered,preparing,pushing,stopped,failed,not_found,abandoned" doc:"The last observed state. The last four are ends."`
 	Labels         map[string]string `json:"labels"`
-	ExpectedStopAt *time.Time        `json:"expected_stop_at" doc:"When the push is planned to end; null: not told."`
+	ExpectedStopAt *time.Time        `json:"expected_stop_at" doc:"The planned end of the push; null: unknown."`
 	RegisteredAt   time.Time         `json:"registered_at"`
 	Sequence       int64             `json:"sequence" doc:"Number of the task's last event; 0: none yet."`
-	Push           *Push             `json:"push" doc:"What the API last answered of the push; null before the first observation. Fields that it left out are null."`
-	Error          *CloudError       `json:"error" doc:"The API's last answer about this task, where that was an error."`
-	LastObservedAt *time.Time        `json:"last_observed_at" doc:"When the last answer about this task came; null: none yet."`
+	Push           *Push             `json:"push" doc:"The last observation of the push; null before the first. Fields that the API left out are null."`
+	Error          *CloudError       `json:"error" doc:"The API's last answer about this task, if it was an error; null: it was not."`
+	LastObservedAt *time.Time        `json:"last_observed_at" doc:"When the last answer about this task arrived; null: none yet."`
 	LastPolledAt   *time.Time        `json:"last_polled_at" doc:"When the last poll was sent, answered or not; null: none yet."`
-	PollError      *PollError        `json:"poll_error" doc:"Why the latest polls told nothing; null: the latest one did."`
-	BlindSince     *time.Time        `json:"blind_since" doc:"Since when this push alone cannot be observed, though its application can; null: it can be, or its application cannot."`
+	PollError      *PollError        `json:"poll_error" doc:"Why the latest polls yielded no observation; null: the latest one did."`
+	BlindSince     *time.Time        `json:"blind_since" doc:"Since when this push cannot be observed although its application can; null: it can, or its application cannot."`
 	NextPollAt     *time.Time        `json:"next_poll_at" doc:"When the task is due to be polled again; null: it has ended."`
-	EndedAt        *time.Time        `json:"ended_at" doc:"When the end was seen; null: the task is live."`
+	EndedAt        *time.Time        `json:"ended_at" doc:"When the end was observed; null: the task is live."`
 }
 
-// A PollError is why polls told nothing of a task.
+// A PollError is why polls yielded no observation of a task.
 type PollError struct {
-	Code    string    `json:"code" doc:"The API's own code, or a word for what failed where it did not answer: timeout, network, http 502, unreadable." example:"InternalError"`
+	Code    string    `json:"code" doc:"The API's code, or what failed if it did not answer, such as timeout, network, http 502 or unreadable." example:"InternalError"`
 	Message string    `json:"message"`
-	Since   time.Time `json:"since" doc:"The first of these polls."`
+	Since   time.Time `json:"since" doc:"The time of the first of these polls."`
 }
 
 // Tasks is a page of tasks.
@@ -60,10 +60,10 @@ type Tasks struct {
 	NextCursor string `json:"next_cursor" doc:"Cursor of the next page; empty: this is the last."`
 }
 
-// A Push is what Tencent's API last told of a push.
+// A Push is an observation of a push: what Tencent's API answered.
 type Push struct {
-	Status         *string `json:"status" doc:"PREPARED, PUSHING, STOPPED, or one that this version does not know."`
-	FinishReason   *string `json:"finish_reason" doc:"AUTO, USER_CALL, EXCEPTION, or one that this version does not know."`
+	Status         *string `json:"status" doc:"PREPARED, PUSHING, STOPPED, or a value that this version does not know."`
+	FinishReason   *string `json:"finish_reason" doc:"AUTO, USER_CALL, EXCEPTION, or a value that this version does not know."`
 	RoomID         *int64  `json:"room_id"`
 	GroupID        *string `json:"group_id"`
 	PushUserID     *string `json:"push_user_id"`
@@ -71,11 +71,11 @@ type Push struct {
 	PushStopTime   *int64  `json:"push_stop_time" doc:"Unix seconds."`
 	ExceptionCount *int64  `json:"exception_count" doc:"Exceptions during the push so far."`
 	IMSyncTime     *int64  `json:"im_sync_time" doc:"IM timestamp of the first frame of the push."`
-	Backup         *string `json:"backup" doc:"Result of the backup push, as the API gives it."`
-	RequestID      *string `json:"request_id" doc:"The API's id of the request that told this."`
+	Backup         *string `json:"backup" doc:"The API's result of the backup push."`
+	RequestID      *string `json:"request_id" doc:"The API's id of the request."`
 }
 
-// A CloudError is an error that Tencent's API answered with.
+// A CloudError is an error from Tencent's API.
 type CloudError struct {
 	Code    string `json:"code" example:"InvalidParameter.TaskNotFound"`
 	Message string `json:"message"`

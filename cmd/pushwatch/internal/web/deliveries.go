@@ -13,14 +13,15 @@ import (
 	"pushwatch/notify"
 )
 
-// Deliveries is what the API needs of the deliveries; [notify.Dispatcher] has it.
+// Deliveries reads and replays deliveries. [notify.Dispatcher] implements it.
 type Deliveries interface {
 	Deliveries(ctx context.Context, query notify.Query) ([]notify.Record, error)
 	// Delivery and Retry return [notify.ErrNoDelivery] for an unknown delivery.
 	Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error)
 	Retry(ctx context.Context, id notify.DeliveryID) (int, error)
 	// RetryAll replays the dead deliveries of a notifier that were made between two
-	// times, zero for none, and returns how many; [notify.ErrNoNotifier].
+	// times, zero for no bound, and returns how many; [notify.ErrNoNotifier] for an
+	// unknown notifier.
 	RetryAll(ctx context.Context, notifier string, since, until time.Time) (int, error)
 	// Attempts is for the page: see [page.Deliveries].
 	Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID][]notify.Attempt, error)
@@ -43,20 +44,20 @@ func showDelivery(r notify.Record) api.Delivery {
 func (a *deliveryAPI) register(r huma.API) {
 	handle(r, huma.Operation{
 		OperationID: "list-deliveries", Method: http.MethodGet, Path: "/v1/deliveries", Tags: []string{"deliveries"},
-		Summary: "A page of deliveries, the newest of an account first",
+		Summary: "List deliveries, newest first within an account",
 	}, a.list)
 	handle(r, huma.Operation{
 		OperationID: "get-delivery", Method: http.MethodGet, Path: "/v1/deliveries/{id}", Tags: []string{"deliveries"},
-		Summary: "One delivery with its attempts",
+		Summary: "Get a delivery with its attempts",
 	}, a.get)
 	handle(r, huma.Operation{
 		OperationID: "retry-delivery", Method: http.MethodPost, Path: "/v1/deliveries/{id}/retry", Tags: []string{"deliveries"},
-		Summary: "Deliver again what was delivered or given up", DefaultStatus: http.StatusAccepted,
-		Description: "The same event, byte for byte, under the same id. A pending one is left as it is, and not counted.",
+		Summary: "Send a delivered or dead delivery again", DefaultStatus: http.StatusAccepted,
+		Description: "The receiver gets the same event, byte for byte, with the same id. A pending delivery is left unchanged and not counted.",
 	}, a.retry)
 	handle(r, huma.Operation{
 		OperationID: "retry-deliveries", Method: http.MethodPost, Path: "/v1/deliveries/retry", Tags: []string{"deliveries"},
-		Summary: "Deliver again all that was given up for a notifier",
+		Summary: "Send the dead deliveries of a notifier again",
 	}, a.retryAll)
 }
 
@@ -65,20 +66,20 @@ func (a *deliveryAPI) list(ctx context.Context, in *struct {
 	Notifier string `query:"notifier" maxLength:"100" doc:"Its name in the settings." example:"classroom"`
 	Event    string `query:"event" maxLength:"100" doc:"An event's id." example:"msg_v2j0nj95uia5me7t7pcvhs125h"`
 	Limit    int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many deliveries."`
-	Cursor   string `query:"cursor" maxLength:"100" doc:"next_cursor of the page before."`
-}) (*struct{ Body api.Deliveries }, error) {
+	Cursor   string `query:"cursor" maxLength:"100" doc:"next_cursor of the previous page."`
+}) (*answer[api.Deliveries], error) {
 	q := notify.Query{State: notify.State(in.State), Notifier: in.Notifier, EventID: in.Event, Limit: in.Limit + 1}
 	if in.Cursor != "" {
 		var err error
 		if q.After, err = notify.ParseDeliveryID(in.Cursor); err != nil {
-			return nil, fault("query.cursor", in.Cursor, "want the next_cursor of the page before")
+			return nil, fault("query.cursor", in.Cursor, "want the next_cursor of the previous page")
 		}
 	}
 	records, err := a.deliveries.Deliveries(ctx, q)
 	if err != nil {
 		return nil, a.failure(ctx, err)
 	}
-	out := &struct{ Body api.Deliveries }{}
+	out := new(answer[api.Deliveries])
 	out.Body.Deliveries, out.Body.NextCursor = onePage(records, in.Limit, showDelivery, func(r notify.Record) string { return r.ID.String() })
 	return out, nil
 }
@@ -88,7 +89,7 @@ type deliveryPath struct {
 	ID string `path:"id" pattern:"^dlv_[0-9]{1,19}_[0-9]{1,19}$" patternDescription:"an id of a delivery, such as dlv_1_42" example:"dlv_1_42"`
 }
 
-func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*struct{ Body api.DeliveryDetail }, error) {
+func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*answer[api.DeliveryDetail], error) {
 	id, err := notify.ParseDeliveryID(in.ID)
 	if err != nil {
 		return nil, a.failure(ctx, err)
@@ -97,28 +98,25 @@ func (a *deliveryAPI) get(ctx context.Context, in *deliveryPath) (*struct{ Body 
 	if err != nil {
 		return nil, a.failure(ctx, err)
 	}
-	out := &struct{ Body api.DeliveryDetail }{api.DeliveryDetail{Delivery: showDelivery(record), Log: []api.Attempt{}}}
+	out := &answer[api.DeliveryDetail]{api.DeliveryDetail{Delivery: showDelivery(record), Log: []api.Attempt{}}}
 	for _, t := range attempts {
 		out.Body.Log = append(out.Body.Log, api.Attempt{At: *timeOrNull(t.At), Status: t.Status, Error: t.Error, Counts: !t.Uncounted, DurationMS: t.Duration.Milliseconds()})
 	}
 	return out, nil
 }
 
-func (a *deliveryAPI) retry(ctx context.Context, in *deliveryPath) (*struct{ Body api.ReplayResult }, error) {
+func (a *deliveryAPI) retry(ctx context.Context, in *deliveryPath) (*answer[api.ReplayResult], error) {
 	var n int
 	id, err := notify.ParseDeliveryID(in.ID)
 	if err == nil {
 		n, err = a.deliveries.Retry(ctx, id)
 	}
-	return &struct{ Body api.ReplayResult }{api.ReplayResult{Replayed: n}}, a.failure(ctx, err)
+	return &answer[api.ReplayResult]{api.ReplayResult{Replayed: n}}, a.failure(ctx, err)
 }
 
-func (a *deliveryAPI) retryAll(ctx context.Context, in *struct{ Body api.Replay }) (*struct{ Body api.ReplayResult }, error) {
+func (a *deliveryAPI) retryAll(ctx context.Context, in *struct{ Body api.Replay }) (*answer[api.ReplayResult], error) {
 	n, err := a.deliveries.RetryAll(ctx, in.Body.Notifier, in.Body.Since, in.Body.Until)
-	if err != nil {
-		return nil, a.failure(ctx, err)
-	}
-	return &struct{ Body api.ReplayResult }{api.ReplayResult{Replayed: n}}, nil
+	return &answer[api.ReplayResult]{api.ReplayResult{Replayed: n}}, a.failure(ctx, err)
 }
 
 func (a *deliveryAPI) failure(ctx context.Context, err error) error {

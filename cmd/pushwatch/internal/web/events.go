@@ -16,11 +16,10 @@ import (
 	"pushwatch/watcher"
 )
 
-// Events is what the API and the page need of the saved events.
+// Events reads the saved events. The database implements it.
 type Events interface {
 	page.Events
-	// Events reads a page; [watcher.ErrPosition] where it begins past the newest
-	// event.
+	// Events reads a page; [watcher.ErrPosition] if it begins past the newest event.
 	Events(ctx context.Context, query watcher.EventQuery) (watcher.EventPage, error)
 	// LastEvents returns the position of the newest event.
 	LastEvents(ctx context.Context) (watcher.Position, error)
@@ -39,14 +38,14 @@ type eventAPI struct {
 	streams  atomic.Int64 // open now
 }
 
-// An EventFilter chooses events in a query. It is exported since it is embedded, and
-// huma looks into exported fields only.
+// An EventFilter is the parameters that select events. It is exported because huma ignores
+// unexported embedded fields.
 type EventFilter struct {
-	Type    []string `query:"type,explode" maxItems:"20" doc:"A type, or a pattern such as push.*; may be repeated, then one has to match. Default: all." example:"[\"push.stopped\",\"push.failed\"]"`
+	Type    []string `query:"type,explode" maxItems:"20" doc:"A type, or a pattern such as push.*. May be repeated: one must match. Default: all." example:"[\"push.stopped\",\"push.failed\"]"`
 	Subject string   `query:"subject" maxLength:"200" doc:"The subject: {sdk_app_id}/{task_id} for the events of a task." example:"1400000001/ghucnligqtgtvk2624mb"`
 }
 
-// query is the filter as the store takes it.
+// query returns the filter in the store's form.
 func (f EventFilter) query() (watcher.EventQuery, error) {
 	q := watcher.EventQuery{Subject: f.Subject}
 	for _, pattern := range f.Type {
@@ -57,16 +56,16 @@ func (f EventFilter) query() (watcher.EventQuery, error) {
 			}
 		}
 		if !known {
-			return q, fault("query.type", pattern, "want a type of event, such as push.stopped, or a pattern, such as push.*")
+			return q, fault("query.type", pattern, "want an event type, such as push.stopped, or a pattern, such as push.*")
 		}
 	}
 	return q, nil
 }
 
-// now stands for the cursor of the newest event.
+// now is a cursor that means the newest event.
 const now = "now"
 
-// position reads a cursor that name gives: of a query or a header.
+// position reads a cursor. location is its place in the request, for errors.
 func (a *eventAPI) position(ctx context.Context, location, cursor string) (watcher.Position, error) {
 	switch cursor {
 	case "":
@@ -77,7 +76,7 @@ func (a *eventAPI) position(ctx context.Context, location, cursor string) (watch
 	}
 	p, err := readEventCursor(cursor)
 	if err != nil {
-		return nil, fault(location, cursor, `want the cursor of the page before, "now", or none, which is the oldest event`)
+		return nil, fault(location, cursor, `want the cursor of the previous page, "now", or none to begin with the oldest event`)
 	}
 	return p, nil
 }
@@ -86,7 +85,7 @@ func (a *eventAPI) position(ctx context.Context, location, cursor string) (watch
 func (a *eventAPI) page(ctx context.Context, q watcher.EventQuery, location, cursor string) (watcher.EventPage, error) {
 	page, err := a.events.Events(ctx, q)
 	if errors.Is(err, watcher.ErrPosition) {
-		return page, fault(location, cursor, "want a cursor of this database: this one lies past its newest event, as after the restoring of a backup. Begin anew without one")
+		return page, fault(location, cursor, "want a cursor of this database: this one is past its newest event, which happens after a backup was restored. Start again without a cursor")
 	}
 	return page, failure(ctx, a.log, err)
 }
@@ -94,16 +93,16 @@ func (a *eventAPI) page(ctx context.Context, q watcher.EventQuery, location, cur
 func (a *eventAPI) register(r huma.API) {
 	handle(r, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: "/v1/events", Tags: []string{"events"},
-		Summary:     "A page of events",
-		Description: "To read all events and go on with what comes: ask with the cursor of each answer again. An event never appears behind a cursor that was given before it. The events of ended tasks are dropped after store.retention.",
+		Summary:     "List events",
+		Description: "To read all events, and new ones as they happen, request with the cursor of the previous answer. No event ever appears before a cursor that was already returned. The events of ended tasks are deleted after store.retention.",
 	}, a.list)
 	handle(r, huma.Operation{
 		OperationID: "stream-events", Method: http.MethodGet, Path: "/v1/events/stream", Tags: []string{"events"},
-		Summary: "The events as they come, as server-sent events",
-		Description: "Each has the cursor as its id, the type as its event and the event on one line as its data. Comments keep the connection alive. " +
-			"The stream can end at any time, and does so for a reader that takes nothing for a while: connect again with Last-Event-ID, and nothing is lost or repeated.",
+		Summary: "Stream events as they happen, as server-sent events",
+		Description: "The id of each is its cursor, the event its type, and the data the event on one line. Comments keep the connection alive. " +
+			"The stream can end at any time, for example if the reader does not read for a while: connect again with Last-Event-ID, and nothing is lost or repeated.",
 		Responses: map[string]*huma.Response{"200": {
-			Description: "The stream. It does not end by itself.",
+			Description: "The stream. It has no end.",
 			Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{
 				Type: huma.TypeString, Examples: []any{"id: AQEq\nevent: push.stopped\ndata: {\"specversion\":\"1.0\",…}\n\n"},
 			}}},
@@ -113,10 +112,10 @@ func (a *eventAPI) register(r huma.API) {
 
 func (a *eventAPI) list(ctx context.Context, in *struct {
 	EventFilter
-	After  string `query:"after" maxLength:"16384" doc:"The cursor of the page before; \"now\": only what comes from now on; left out: from the oldest." example:"AQEq"`
+	After  string `query:"after" maxLength:"16384" doc:"The cursor of the previous page; \"now\": only new events; left out: from the oldest." example:"AQEq"`
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many events."`
-	Newest bool   `query:"newest" doc:"The newest events that match, instead of the oldest; also oldest first. The cursor is that of the newest event, to go on with what comes."`
-}) (*struct{ Body api.Events }, error) {
+	Newest bool   `query:"newest" doc:"Return the newest matching events instead of the oldest, also oldest first. The cursor is that of the newest event, to continue with new ones."`
+}) (*answer[api.Events], error) {
 	q, err := in.query()
 	if err != nil {
 		return nil, err
@@ -129,7 +128,7 @@ func (a *eventAPI) list(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	out := &struct{ Body api.Events }{}
+	out := new(answer[api.Events])
 	out.Body.Cursor = eventCursor(page.Next)
 	out.Body.Events = make([]api.FrozenEvent, len(page.Events))
 	for i, e := range page.Events {
@@ -141,7 +140,7 @@ func (a *eventAPI) list(ctx context.Context, in *struct {
 func (a *eventAPI) stream(ctx context.Context, in *struct {
 	EventFilter
 	After       string `query:"after" maxLength:"16384" doc:"As for the list." example:"now"`
-	LastEventID string `header:"Last-Event-ID" maxLength:"16384" doc:"The id of the last event that was read; it counts more than after. Browsers send it by themselves."`
+	LastEventID string `header:"Last-Event-ID" maxLength:"16384" doc:"The id of the last event that was read. It takes precedence over after. Browsers send it automatically."`
 }) (*huma.StreamResponse, error) {
 	q, err := in.query()
 	if err != nil {
@@ -155,11 +154,11 @@ func (a *eventAPI) stream(ctx context.Context, in *struct {
 		return nil, err
 	}
 	q.Limit = 1
-	if _, err := a.page(ctx, q, location, cursor); err != nil { // here it can still be answered
+	if _, err := a.page(ctx, q, location, cursor); err != nil { // an error can still be answered here
 		return nil, err
 	}
 	if !a.acquireStream() {
-		return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("as many streams are open as this process serves: try again later, or read /v1/events"),
+		return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("too many streams are open: try again later, or read /v1/events"),
 			http.Header{"Retry-After": {"10"}})
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {

@@ -12,12 +12,12 @@ import (
 	"pushwatch/notify"
 )
 
-// Notifiers is what the API needs of the notifiers; [notify.Dispatcher] has it.
-// All but the first return [notify.ErrNoNotifier] for an unknown one.
+// Notifiers reads and controls notifiers. [notify.Dispatcher] implements it. All methods
+// but the first return [notify.ErrNoNotifier] for an unknown notifier.
 type Notifiers interface {
 	Notifiers(ctx context.Context) ([]notify.Status, error)
-	// Test returns the id of the event that it sends; [notify.ErrNoAccount] where
-	// another process has to be asked.
+	// Test returns the id of the event that it sends; [notify.ErrNoAccount] if no process
+	// owns an account, so that nothing can be sent.
 	Test(ctx context.Context, notifier string) (eventID string, err error)
 	Pause(ctx context.Context, notifier string) error
 	Resume(ctx context.Context, notifier string) error
@@ -44,26 +44,26 @@ func showNotifiers(ctx context.Context, from Notifiers) ([]api.Notifier, error) 
 func (a *notifierAPI) register(r huma.API) {
 	handle(r, huma.Operation{
 		OperationID: "list-notifiers", Method: http.MethodGet, Path: "/v1/notifiers", Tags: []string{"notifiers"},
-		Summary: "The notifiers of the settings, in their order",
+		Summary: "List the configured notifiers, in the order of the settings",
 	}, a.list)
 	handle(r, huma.Operation{
 		OperationID: "test-notifier", Method: http.MethodPost, Path: "/v1/notifiers/{name}/test", Tags: []string{"notifiers"},
 		Summary: "Send a webhook.test event to a notifier", DefaultStatus: http.StatusAccepted,
-		Description: "It waits for its turn like any other event. What became of it tells GET /v1/deliveries?event={event_id}.",
+		Description: "It is delivered like any other event. GET /v1/deliveries?event={event_id} shows the result.",
 	}, a.test)
 	handle(r, huma.Operation{
 		OperationID: "pause-notifier", Method: http.MethodPost, Path: "/v1/notifiers/{name}/pause", Tags: []string{"notifiers"},
-		Summary: "Have a notifier's deliveries wait until it is resumed", DefaultStatus: http.StatusNoContent,
+		Summary: "Hold back deliveries to a notifier until it is resumed", DefaultStatus: http.StatusNoContent,
 	}, a.pause)
 	handle(r, huma.Operation{
 		OperationID: "resume-notifier", Method: http.MethodPost, Path: "/v1/notifiers/{name}/resume", Tags: []string{"notifiers"},
-		Summary: "Tell a notifier again that is paused or gone", DefaultStatus: http.StatusNoContent,
+		Summary: "Deliver to a paused or gone notifier again", DefaultStatus: http.StatusNoContent,
 	}, a.resume)
 }
 
-func (a *notifierAPI) list(ctx context.Context, _ *struct{}) (*struct{ Body api.Notifiers }, error) {
+func (a *notifierAPI) list(ctx context.Context, _ *struct{}) (*answer[api.Notifiers], error) {
 	list, err := showNotifiers(ctx, a.notifiers)
-	return &struct{ Body api.Notifiers }{api.Notifiers{Notifiers: list}}, a.failure(ctx, err)
+	return &answer[api.Notifiers]{api.Notifiers{Notifiers: list}}, a.failure(ctx, err)
 }
 
 // notifierPath names a notifier in a URL.
@@ -71,9 +71,9 @@ type notifierPath struct {
 	Name string `path:"name" maxLength:"100" doc:"Its name in the settings." example:"classroom"`
 }
 
-func (a *notifierAPI) test(ctx context.Context, in *notifierPath) (*struct{ Body api.TestResult }, error) {
+func (a *notifierAPI) test(ctx context.Context, in *notifierPath) (*answer[api.TestResult], error) {
 	id, err := a.notifiers.Test(ctx, in.Name)
-	return &struct{ Body api.TestResult }{api.TestResult{EventID: id}}, a.failure(ctx, err)
+	return &answer[api.TestResult]{api.TestResult{EventID: id}}, a.failure(ctx, err)
 }
 
 func (a *notifierAPI) pause(ctx context.Context, in *notifierPath) (*struct{}, error) {
@@ -89,7 +89,7 @@ func (a *notifierAPI) failure(ctx context.Context, err error) error {
 	case errors.Is(err, notify.ErrNoNotifier):
 		return huma.Error404NotFound("no such notifier: GET /v1/notifiers lists them")
 	case errors.Is(err, notify.ErrNoAccount):
-		return huma.Error503ServiceUnavailable("this process watches no account at the moment: ask another one of the installation, or try again")
+		return huma.Error503ServiceUnavailable("no process owns an account at the moment: try again")
 	}
 	return failure(ctx, a.log, err)
 }

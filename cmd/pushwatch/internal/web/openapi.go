@@ -10,19 +10,19 @@ import (
 	"pushwatch/cmd/pushwatch/internal/api"
 )
 
-// describe begins the OpenAPI description. It also says how requests are read.
+// describe returns the start of the OpenAPI description, and how requests are read.
 func describe(version string) huma.Config {
 	about := huma.DefaultConfig("pushwatch", cmp.Or(version, "unknown"))
-	about.Info.Description = "Watches Tencent Cloud TIW whiteboard pushes and tells when they stop or fail.\n\n" +
-		"Errors are application/problem+json (RFC 9457) and name the field at fault. Every request may be repeated after a lost answer. " +
+	about.Info.Description = "Watches Tencent Cloud TIW whiteboard pushes and notifies when they stop or fail.\n\n" +
+		"Errors are application/problem+json (RFC 9457) and name the wrong field. Every request may be repeated if its answer is lost. " +
 		"Times are RFC 3339 in UTC. Unknown fields and parameters are refused."
 	about.Tags = []*huma.Tag{
-		{Name: "tasks", Description: "Pushes that are registered here to be watched."},
-		{Name: "events", Description: "What the watching found out, as it is told to the notifiers."},
+		{Name: "tasks", Description: "Registered pushes, which are watched."},
+		{Name: "events", Description: "Observed changes, as the notifiers receive them."},
 		{Name: "deliveries", Description: "Events on their way to notifiers."},
 		{Name: "notifiers", Description: "The configured receivers of events."},
-		{Name: "status", Description: "How the watching and the telling go."},
-		{Name: "callbacks", Description: "TIW's own callbacks, as hints."},
+		{Name: "status", Description: "The state of polling and delivery."},
+		{Name: "callbacks", Description: "TIW's own callbacks, used as hints."},
 		{Name: "operation", Description: "Health and metrics."},
 	}
 	about.DocsPath, about.SchemasPath, about.CreateHooks = "", "", nil
@@ -31,14 +31,14 @@ func describe(version string) huma.Config {
 	about.Formats = map[string]huma.Format{"application/json": strictJSON, "json": strictJSON}
 	about.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	about.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {
-		Type: "http", Scheme: "bearer", Description: "A secret of [[http.tokens]] in the settings; one with the role read may only GET. Without tokens in the settings none is needed.",
+		Type: "http", Scheme: "bearer", Description: "A secret of [[http.tokens]] in the settings; with the role read, only GET is allowed. If the settings have no tokens, none is needed.",
 	}}
 	about.Security = []map[string][]string{{"token": {}}}
 	return about
 }
 
-// schemaNames are the names of schemas that differ from their types'. Clients that are
-// generated from the description have them, so they stay.
+// schemaNames are the schema names that differ from their types'. They must not change,
+// because generated clients use them.
 var schemaNames = map[reflect.Type]string{
 	reflect.TypeFor[api.Batch]():        "Register-tasksRequest",
 	reflect.TypeFor[api.BatchResult]():  "BatchAnswerBody",
@@ -62,14 +62,14 @@ func schemaName(t reflect.Type, hint string) string {
 	return cmp.Or(schemaNames[named], huma.DefaultSchemaNamer(t, hint))
 }
 
-// describeCallback adds the route of TIW's callbacks, which is no [huma.Operation] since
-// it takes whatever TIW sends.
+// describeCallback describes the route of TIW's callbacks. It is not registered with huma,
+// because it accepts anything that TIW sends.
 func describeCallback(about *huma.OpenAPI) {
 	schemas := about.Components.Schemas
 	about.AddOperation(&huma.Operation{
 		OperationID: "take-callback", Method: http.MethodPost, Path: callbackPath + "{sdk_app_id}", Tags: []string{"callbacks"},
-		Summary:     "Take a callback of TIW as a hint",
-		Description: "A known task is polled at once. What the callback says is never believed by itself.",
+		Summary:     "Accept a TIW callback as a hint",
+		Description: "A known task is polled at once. The callback's contents are never trusted without a poll.",
 		Security:    noToken,
 		Parameters: []*huma.Param{{
 			Name: "sdk_app_id", In: "path", Required: true, Description: "SdkAppId of a configured application.",
@@ -79,7 +79,7 @@ func describeCallback(about *huma.OpenAPI) {
 			"application/json": {Schema: schemas.Schema(reflect.TypeFor[api.Callback](), true, "")},
 		}},
 		Responses: map[string]*huma.Response{
-			"200": {Description: "Taken, or not understood: TIW would repeat it after any other answer."},
+			"200": {Description: "Accepted, or not understood: TIW would repeat it after any other answer."},
 			"400": problemResponse(schemas, "The callback is empty."),
 			"403": problemResponse(schemas, "Sign is missing, wrong or expired."),
 			"404": problemResponse(schemas, "No account has this application."),
@@ -90,8 +90,8 @@ func describeCallback(about *huma.OpenAPI) {
 	})
 }
 
-// describeOperation adds the routes of health and metrics, which are no
-// [huma.Operation] since their answers are text.
+// describeOperation describes the routes of health and metrics. They are not registered with
+// huma, because their answers are text.
 func describeOperation(about *huma.OpenAPI) {
 	schemas := about.Components.Schemas
 	text := func(description, example string) *huma.Response {
@@ -101,23 +101,23 @@ func describeOperation(about *huma.OpenAPI) {
 	}
 	about.AddOperation(&huma.Operation{
 		OperationID: "get-health", Method: http.MethodGet, Path: "/healthz", Tags: []string{"operation"},
-		Summary: "Whether the process is alive", Security: noToken,
+		Summary: "Check whether the process is alive", Security: noToken,
 		Responses: map[string]*huma.Response{
-			"200": text("It is.", "ok\n"),
-			"503": problemResponse(schemas, "It is stuck and should be restarted."),
+			"200": text("The process is alive.", "ok\n"),
+			"503": problemResponse(schemas, "The process is stuck and should be restarted."),
 		},
 	})
 	about.AddOperation(&huma.Operation{
 		OperationID: "get-readiness", Method: http.MethodGet, Path: "/readyz", Tags: []string{"operation"},
-		Summary: "Whether the process can serve requests", Security: noToken,
+		Summary: "Check whether the process can serve requests", Security: noToken,
 		Responses: map[string]*huma.Response{
-			"200": text("It can.", "ok\n"),
-			"503": problemResponse(schemas, "It cannot now, and why."),
+			"200": text("The process can serve requests.", "ok\n"),
+			"503": problemResponse(schemas, "The process cannot serve requests now, with the reason."),
 		},
 	})
 	about.AddOperation(&huma.Operation{
 		OperationID: "get-metrics", Method: http.MethodGet, Path: "/metrics", Tags: []string{"operation"},
-		Summary: "Metrics for Prometheus",
+		Summary: "Get metrics for Prometheus",
 		Responses: map[string]*huma.Response{
 			"200":     text("All metrics in Prometheus' text format.", "pushwatch_build_info{version=\"1.4.0\"} 1\n"),
 			"default": problemResponse(schemas, "Error"),

@@ -10,14 +10,17 @@ import (
 	"pushwatch/cmd/pushwatch/internal/api"
 )
 
-// handle registers an operation whose body has been read, within its limits, by [bodies].
+// An answer is a response with a JSON body.
+type answer[T any] struct{ Body T }
+
+// handle registers an operation. It sets no limits on the body, which [bodies] has read.
 func handle[I, O any](r huma.API, op huma.Operation, serve func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
 	huma.Register(r, op, serve)
 }
 
-// refuseRepeated is a middleware that refuses a query with a parameter more than once,
-// unless it is a list: which of the values counts would be a guess.
+// refuseRepeated is a middleware that refuses a query that repeats a parameter, unless the
+// parameter is a list: it would be unclear which value counts.
 func refuseRepeated(r huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		url := ctx.URL()

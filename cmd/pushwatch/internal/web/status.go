@@ -23,11 +23,11 @@ type statusAPI struct {
 func (a *statusAPI) register(r huma.API) {
 	handle(r, huma.Operation{
 		OperationID: "get-status", Method: http.MethodGet, Path: "/v1/status", Tags: []string{"status"},
-		Summary: "How the watching and the telling go",
+		Summary: "Get the state of polling and delivery",
 	}, a.get)
 }
 
-func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*struct{ Body api.Status }, error) {
+func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*answer[api.Status], error) {
 	out := api.Status{Instance: a.instance, Version: a.version, Accounts: []api.AccountStatus{}, Members: []api.Member{}}
 	accounts, members, err := a.accounts.read(ctx)
 	for _, s := range accounts {
@@ -45,7 +45,7 @@ func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*struct{ Body api.Sta
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
-	return &struct{ Body api.Status }{out}, nil
+	return &answer[api.Status]{out}, nil
 }
 
 func showAccount(s watcher.AccountStatus) api.AccountStatus {

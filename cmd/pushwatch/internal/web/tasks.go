@@ -20,7 +20,7 @@ type taskAPI struct {
 	log   *zap.Logger
 }
 
-// registrationOf is a registration as the watcher takes it.
+// registrationOf returns a registration in the watcher's form.
 func registrationOf(r api.Registration) watcher.Registration {
 	out := watcher.Registration{Key: watcher.Key{SDKAppID: r.SDKAppID, TaskID: r.TaskID}, Labels: r.Labels}
 	if r.ExpectedStopAt != nil {
@@ -48,7 +48,7 @@ func showTask(t engine.TaskView) api.Task {
 	return out
 }
 
-// timeOrNull is a time as the API writes it: UTC, null for the zero time.
+// timeOrNull returns a time in the API's form: in UTC, null for the zero time.
 func timeOrNull(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -56,8 +56,8 @@ func timeOrNull(t time.Time) *time.Time {
 	return new(t.UTC().Truncate(time.Microsecond))
 }
 
-// A TaskPath names a task in a URL. It is exported since it is embedded, and huma
-// looks into exported fields only.
+// A TaskPath names a task in a URL. It is exported because huma ignores unexported embedded
+// fields.
 type TaskPath struct {
 	SDKAppID int64  `path:"sdk_app_id" minimum:"1" example:"1400000001"`
 	TaskID   string `path:"task_id" pattern:"^[A-Za-z0-9_-]{1,128}$" patternDescription:"1 to 128 of A-Z a-z 0-9 _ -"`
@@ -69,7 +69,7 @@ func (a *taskAPI) register(r huma.API) {
 	handle(r, huma.Operation{
 		OperationID: "register-task", Method: http.MethodPost, Path: "/v1/tasks", Tags: []string{"tasks"},
 		Summary:       "Watch a push",
-		Description:   "Answers 201 when its watching begins, and 200 with the task as it is when it was registered already, so that repeating is harmless.",
+		Description:   "Answers 201 for a new task, and 200 with the present task if it was registered already, so repeating a request is harmless.",
 		DefaultStatus: http.StatusCreated,
 	}, a.create)
 	handle(r, huma.Operation{
@@ -78,11 +78,11 @@ func (a *taskAPI) register(r huma.API) {
 	}, a.createBatch)
 	handle(r, huma.Operation{
 		OperationID: "list-tasks", Method: http.MethodGet, Path: "/v1/tasks", Tags: []string{"tasks"},
-		Summary: "A page of tasks, ordered by application and id",
+		Summary: "List tasks, ordered by application and id",
 	}, a.list)
 	handle(r, huma.Operation{
 		OperationID: "get-task", Method: http.MethodGet, Path: "/v1/tasks/{sdk_app_id}/{task_id}", Tags: []string{"tasks"},
-		Summary: "One task",
+		Summary: "Get a task",
 	}, a.get)
 	handle(r, huma.Operation{
 		OperationID: "remove-task", Method: http.MethodDelete, Path: "/v1/tasks/{sdk_app_id}/{task_id}", Tags: []string{"tasks"},
@@ -90,12 +90,12 @@ func (a *taskAPI) register(r huma.API) {
 	}, a.remove)
 	handle(r, huma.Operation{
 		OperationID: "amend-task", Method: http.MethodPatch, Path: "/v1/tasks/{sdk_app_id}/{task_id}", Tags: []string{"tasks"},
-		Summary: "Change what a push was registered with", Description: "What is left out stays as it is.",
+		Summary: "Change the planned end or the labels of a task", Description: "Fields that are left out stay unchanged.",
 	}, a.amend)
 	handle(r, huma.Operation{
 		OperationID: "poll-task", Method: http.MethodPost, Path: "/v1/tasks/{sdk_app_id}/{task_id}/poll", Tags: []string{"tasks"},
-		Summary: "Look at a push as soon as the account's limit allows", DefaultStatus: http.StatusAccepted,
-		Description: "At most once a second for the same task. What it shows is told as ever; 409 where the task has ended.",
+		Summary: "Poll a push as soon as the account's limit allows", DefaultStatus: http.StatusAccepted,
+		Description: "At most once per second and task. Changes are reported by events as usual. Answers 409 if the task has ended.",
 	}, a.poll)
 }
 
@@ -105,7 +105,7 @@ type taskAnswer struct {
 }
 
 func (a *taskAPI) create(ctx context.Context, in *struct {
-	Reopen bool `query:"reopen" doc:"Watch a task anew that has ended; its events go on counting."`
+	Reopen bool `query:"reopen" doc:"Watch a task again after it has ended; the numbers of its events continue."`
 	Body   api.Registration
 }) (*taskAnswer, error) {
 	registered, err := a.tasks.Register(ctx, []watcher.Registration{registrationOf(in.Body)}, in.Reopen)
@@ -119,7 +119,7 @@ func (a *taskAPI) create(ctx context.Context, in *struct {
 	return out, nil
 }
 
-func (a *taskAPI) createBatch(ctx context.Context, in *struct{ Body api.Batch }) (*struct{ Body api.BatchResult }, error) {
+func (a *taskAPI) createBatch(ctx context.Context, in *struct{ Body api.Batch }) (*answer[api.BatchResult], error) {
 	wanted := make([]watcher.Registration, len(in.Body.Tasks))
 	for i, r := range in.Body.Tasks {
 		wanted[i] = registrationOf(r)
@@ -128,16 +128,16 @@ func (a *taskAPI) createBatch(ctx context.Context, in *struct{ Body api.Batch })
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
-	return &struct{ Body api.BatchResult }{api.BatchResult{Created: created, Existing: len(wanted) - created}}, nil
+	return &answer[api.BatchResult]{api.BatchResult{Created: created, Existing: len(wanted) - created}}, nil
 }
 
 func (a *taskAPI) list(ctx context.Context, in *struct {
 	State    string   `query:"state" enum:"registered,preparing,pushing,stopped,failed,not_found,abandoned"`
 	SDKAppID int64    `query:"sdk_app_id" minimum:"1"`
-	Label    []string `query:"label,explode" maxItems:"16" doc:"key:value; may be repeated, then all must match." example:"[\"course:math-3b\"]"`
+	Label    []string `query:"label,explode" maxItems:"16" doc:"key:value. May be repeated: all must match." example:"[\"course:math-3b\"]"`
 	Limit    int      `query:"limit" default:"100" minimum:"1" maximum:"1000"`
-	Cursor   string   `query:"cursor" doc:"next_cursor of the page before."`
-}) (*struct{ Body api.Tasks }, error) {
+	Cursor   string   `query:"cursor" doc:"next_cursor of the previous page."`
+}) (*answer[api.Tasks], error) {
 	query := watcher.TaskQuery{SDKAppID: in.SDKAppID, Limit: in.Limit + 1, Labels: make(map[string]string)}
 	if in.State != "" {
 		query.States = []watcher.State{watcher.State(in.State)}
@@ -152,7 +152,7 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 	if in.Cursor != "" {
 		after, err := readTaskCursor(in.Cursor)
 		if err != nil {
-			return nil, fault("query.cursor", in.Cursor, "want the next_cursor of the page before")
+			return nil, fault("query.cursor", in.Cursor, "want the next_cursor of the previous page")
 		}
 		query.After.Key = after
 	}
@@ -160,17 +160,17 @@ func (a *taskAPI) list(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
-	out := &struct{ Body api.Tasks }{}
+	out := new(answer[api.Tasks])
 	out.Body.Tasks, out.Body.NextCursor = onePage(views, in.Limit, showTask, func(v engine.TaskView) string { return taskCursor(v.Key) })
 	return out, nil
 }
 
-func (a *taskAPI) get(ctx context.Context, in *TaskPath) (*struct{ Body api.Task }, error) {
+func (a *taskAPI) get(ctx context.Context, in *TaskPath) (*answer[api.Task], error) {
 	view, err := a.tasks.Task(ctx, in.key())
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
-	return &struct{ Body api.Task }{showTask(view)}, nil
+	return &answer[api.Task]{showTask(view)}, nil
 }
 
 func (a *taskAPI) remove(ctx context.Context, in *TaskPath) (*struct{}, error) {
@@ -180,7 +180,7 @@ func (a *taskAPI) remove(ctx context.Context, in *TaskPath) (*struct{}, error) {
 func (a *taskAPI) amend(ctx context.Context, in *struct {
 	TaskPath
 	Body api.Amendment
-}) (*struct{ Body api.Task }, error) {
+}) (*answer[api.Task], error) {
 	var change engine.Amendment
 	if at := in.Body.ExpectedStopAt; at.Given {
 		change.ExpectedStopAt = &at.Value
@@ -195,7 +195,7 @@ func (a *taskAPI) amend(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, failure(ctx, a.log, err)
 	}
-	return &struct{ Body api.Task }{showTask(view)}, nil
+	return &answer[api.Task]{showTask(view)}, nil
 }
 
 func (a *taskAPI) poll(ctx context.Context, in *TaskPath) (*struct{}, error) {
