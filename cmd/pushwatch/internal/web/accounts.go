@@ -8,15 +8,15 @@ import (
 	"pushwatch/watcher"
 )
 
-// An accountReader reads the status of all accounts, whichever process watches them.
+// An accountReader reads the status of all accounts, including those of other processes.
 type accountReader struct {
 	tasks   Tasks
 	members func(context.Context) ([]watcher.Member, error) // nil: there are no others
 	self    string
 }
 
-// read returns the accounts, by name, and the members. The status of accounts that other
-// processes watch is some seconds old. With an error it returns what this process watches.
+// read returns the accounts, by name, and the members. The status of other processes'
+// accounts is some seconds old. With an error it returns only this process's accounts.
 func (r *accountReader) read(ctx context.Context) ([]watcher.AccountStatus, []watcher.Member, error) {
 	all := r.tasks.Status()
 	if r.members == nil {
@@ -38,12 +38,12 @@ func (r *accountReader) read(ctx context.Context) ([]watcher.AccountStatus, []wa
 		}
 	}
 	slices.SortStableFunc(all, func(a, b watcher.AccountStatus) int { return strings.Compare(a.Name, b.Name) })
-	// Just after an account has moved, both may have it: this process knows better.
+	// Just after an account has moved, both processes may report it: this one knows better.
 	all = slices.CompactFunc(all, func(a, b watcher.AccountStatus) bool { return a.Name == b.Name })
 	return all, members, err
 }
 
-// readable returns the accounts whose status can be read.
+// readable returns those accounts whose status can be read.
 func (r *accountReader) readable(ctx context.Context) []watcher.AccountStatus {
 	all, _, _ := r.read(ctx)
 	return all

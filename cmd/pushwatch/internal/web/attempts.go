@@ -15,24 +15,24 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// Wrong tokens are answered at this pace, after a burst.
+// The rates at which wrong tokens are answered, after a burst.
 const (
 	attemptsPerAddress = 1 // a second
 	burstPerAddress    = 10
 	attemptsOverall    = 20 // a second
 	burstOverall       = 100
 
-	// attemptPatience is how long the answer to a wrong token is delayed at most. Where
-	// its turn comes later, it is refused.
+	// attemptPatience is the longest delay of the answer to a wrong token. If it would
+	// take longer, the request is refused with 429 instead.
 	attemptPatience = 5 * time.Second
-	// maxAttemptAddresses is how many addresses are known to have sent wrong tokens.
+	// maxAttemptAddresses is for how many addresses wrong tokens are counted.
 	maxAttemptAddresses = 1000
 )
 
-// attempts slows down wrong tokens, for each address and overall, and logs their number
-// once a minute. A right token is never slowed down: others at the same address, such as
-// behind the same proxy, cannot keep it out. Guessing is hopeless by the length of tokens;
-// this keeps it from taking the processor and the log.
+// attempts rate-limits wrong tokens, per address and overall, and logs their number once a
+// minute. A right token is never delayed, so that others at the same address, such as
+// behind the same proxy, cannot block it. Tokens are too long to guess; this keeps guessing
+// from using up the processor and the log.
 type attempts struct {
 	wrong   *tally
 	overall *rate.Limiter
@@ -49,8 +49,8 @@ func newAttempts(log *zap.Logger) *attempts {
 	}
 }
 
-// failed counts a wrong token and waits until it may be answered. It reports whether it
-// may: else it has answered that there are too many.
+// failed counts a wrong token and waits until it may be answered. It returns false if it
+// has answered 429 itself, or if the client is gone.
 func (a *attempts) failed(w http.ResponseWriter, r *http.Request) bool {
 	from := clientAddress(r)
 	a.wrong.add(zap.Stringer("address", from))
@@ -63,9 +63,9 @@ func (a *attempts) failed(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// reserve returns after how long a wrong token of an address may be answered. It takes up
-// no turn where that is longer than anybody waits: the lock keeps others from reserving
-// behind a turn that is given back, and an address beyond its own pace takes none overall.
+// reserve returns the delay until a wrong token of an address may be answered. If the delay
+// exceeds attemptPatience it reserves nothing. The lock keeps others from reserving after a
+// turn that is then canceled, and an address above its own rate reserves nothing overall.
 func (a *attempts) reserve(from netip.Addr) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,9 +85,8 @@ func (a *attempts) reserve(from netip.Addr) time.Duration {
 	return wait
 }
 
-// limiter returns the limiter of an address. Those of addresses that have been quiet are
-// dropped, or where there are none all, before there are too many. The caller of reserve
-// locks.
+// limiter returns the limiter of an address. When there are too many, it drops those of
+// quiet addresses or, if there are none, all. The caller holds a.mu.
 func (a *attempts) limiter(from netip.Addr, now time.Time) *rate.Limiter {
 	if l, ok := a.addresses[from]; ok {
 		return l
@@ -99,7 +98,7 @@ func (a *attempts) limiter(from netip.Addr, now time.Time) *rate.Limiter {
 			}
 		}
 	}
-	if len(a.addresses) >= maxAttemptAddresses { // then the limit overall is reached too
+	if len(a.addresses) >= maxAttemptAddresses { // the overall limit applies then too
 		clear(a.addresses)
 	}
 	l := rate.NewLimiter(attemptsPerAddress, burstPerAddress)
@@ -107,7 +106,8 @@ func (a *attempts) limiter(from netip.Addr, now time.Time) *rate.Limiter {
 	return l
 }
 
-// clientAddress is the address that a request comes from, as connections are counted by.
+// clientAddress returns the address of a request's client, in the form that is counted; see
+// [network].
 func clientAddress(r *http.Request) netip.Addr {
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return network(from.Addr())

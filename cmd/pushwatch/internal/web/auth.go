@@ -12,11 +12,11 @@ type Role string
 
 // The roles.
 const (
-	Read  Role = "read"  // look at everything
-	Write Role = "write" // change it too
+	Read  Role = "read"  // read everything
+	Write Role = "write" // also change it
 )
 
-// A Token lets its bearer use the API. Only the hash of its secret is kept.
+// A Token gives its bearer access to the API. Only the hash of its secret is kept.
 type Token struct {
 	Name string
 	Role Role
@@ -32,7 +32,7 @@ func NewToken(name, secret string, role Role) Token {
 type tokens struct {
 	mu       sync.Mutex
 	list     []Token
-	replaced chan struct{} // closed when they are
+	replaced chan struct{} // closed when list is replaced
 }
 
 func newTokens(list []Token) *tokens {
@@ -47,22 +47,22 @@ func (t *tokens) replace(list []Token) {
 	t.replaced = make(chan struct{})
 }
 
-// now returns the tokens, and a channel that is closed when there are others.
+// now returns the tokens, and a channel that is closed when they are replaced.
 func (t *tokens) now() ([]Token, <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.list, t.replaced
 }
 
-// public reports whether a path needs no token: probes have none, and TIW has none
-// either (see [callback]).
+// public reports whether a path needs no token: health probes and TIW's callbacks cannot
+// send one.
 func public(path string) bool {
 	return path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, callbackPath)
 }
 
-// authorize passes on requests with a token of the role that they need. Without tokens
-// in the settings everybody may do everything. Who has signed in on the page may also
-// read the stream of events, for which no script can send a header.
+// authorize passes on requests whose token has the role that they need. Without tokens in
+// the settings every request is allowed. A person who signed in on the page may also read
+// the stream of events, for which a script cannot send a header.
 func authorize(auth *authenticator, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		list, _ := auth.now()
@@ -88,7 +88,7 @@ func authorize(auth *authenticator, next http.Handler) http.Handler {
 	})
 }
 
-// bearer finds the role of the request's token.
+// bearer returns the role of the request's token.
 func bearer(tokens []Token, r *http.Request) (role Role, ok bool) {
 	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {

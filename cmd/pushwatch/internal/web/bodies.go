@@ -19,39 +19,39 @@ import (
 // Limits of bodies, in bytes.
 const (
 	maxCallback = 64 << 10
-	maxForm     = 4 << 10  // of one that needs no sign-in
+	maxForm     = 4 << 10  // of a form that needs no sign-in
 	maxBody     = 64 << 10 // of any other request, such as one task
 	maxBatch    = 16 << 20
 
-	// largeBody is from where on bodies are handled one at a time: what they are parsed to
-	// takes several times their size.
+	// largeBody is the size above which bodies are handled one at a time: parsed, they take
+	// several times their size.
 	largeBody = 1 << 20
 )
 
-// All bodies together. What is left of one part is not used by another: callbacks and
-// forms need no token, and batches must leave room for single tasks.
+// Limits of all bodies together, in bytes. Each budget is separate: callbacks and forms need
+// no token, and batches must leave room for single tasks.
 const (
 	publicBudget = 8 << 20
 	batchBudget  = 40 << 20
 	otherBudget  = 16 << 20
 )
 
-// Times for a body to arrive.
+// Timeouts for a body to arrive.
 const (
 	stallTimeout = 5 * time.Second // between two parts
-	publicTime   = 5 * time.Second // for a callback or form, whole
+	publicTime   = 5 * time.Second // for a whole callback or public form
 	bodyTime     = 30 * time.Second
 )
 
-// A bodyRule bounds the bodies of some routes.
+// A bodyRule limits the bodies of some routes.
 type bodyRule struct {
-	limit  int64
-	within time.Duration // for all of it to arrive
+	limit  int64         // bytes
+	within time.Duration // for the whole body to arrive
 	budget *budget       // shared with other bodies
 	json   bool          // it is JSON, within [bounds]
 }
 
-// A budget bounds the memory of bodies that are read or handled at once.
+// A budget limits the memory of all bodies that are being read or handled.
 type budget struct{ free atomic.Int64 }
 
 func newBudget(bytes int64) *budget {
@@ -60,7 +60,7 @@ func newBudget(bytes int64) *budget {
 	return b
 }
 
-// take takes n bytes, if that many are free. It gives bytes back where n is negative.
+// take takes n bytes, if that many are free. A negative n returns bytes.
 func (b *budget) take(n int64) bool {
 	if left := b.free.Add(-n); left < 0 && n > 0 {
 		b.free.Add(n)
@@ -69,10 +69,10 @@ func (b *budget) take(n int64) bool {
 	return true
 }
 
-// bodies reads the bodies of requests before anything else looks at them.
+// bodies reads the bodies of requests, within limits, before they are handled.
 type bodies struct {
 	callback, publicForm, form, batch, other bodyRule
-	large                                    chan struct{} // holds one token while a large body is handled
+	large                                    chan struct{} // full while a large body is handled
 }
 
 func newBodies() *bodies {
@@ -87,7 +87,7 @@ func newBodies() *bodies {
 	}
 }
 
-// rule is what bounds the bodies of a path. The limit is 0 where none is read.
+// rule returns the limits of a path's bodies; a limit of 0: none is read.
 func (b *bodies) rule(path string) bodyRule {
 	switch {
 	case path == batchPath:
@@ -107,8 +107,8 @@ func (b *bodies) rule(path string) bodyRule {
 	return b.other
 }
 
-// read passes on requests with their bodies whole, or answers them. It must stand behind
-// what authenticates requests.
+// read passes on requests whose bodies it has read completely, and answers the others. It
+// must come after authentication.
 func (b *bodies) read(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rule := b.rule(r.URL.Path)
@@ -134,8 +134,8 @@ func (b *bodies) read(next http.Handler) http.Handler {
 	})
 }
 
-// readForms is read for the page, which authenticates by itself: of a request that leads to
-// the sign-in no body is read.
+// readForms is read for the page, which authenticates requests itself. It reads no body of a
+// request that is answered with the sign-in page.
 func (b *bodies) readForms(auth *authenticator, site http.Handler) http.Handler {
 	read := b.read(site)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -152,7 +152,7 @@ func (b *bodies) readForms(auth *authenticator, site http.Handler) http.Handler 
 	})
 }
 
-// enterLarge waits until no other large body is handled.
+// enterLarge waits until no other large body is being handled.
 func (b *bodies) enterLarge(ctx context.Context) error {
 	select {
 	case b.large <- struct{}{}:
@@ -181,7 +181,7 @@ func (e *bodyError) answer(w http.ResponseWriter) {
 	if e.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
-	if e.faults == nil { // else it was read to its end
+	if e.faults == nil { // otherwise the body was read to its end
 		w.Header().Set("Connection", "close")
 	}
 	problem(w, e.status, e.detail, e.faults...)
@@ -189,26 +189,26 @@ func (e *bodyError) answer(w http.ResponseWriter) {
 
 var errBusy = &bodyError{
 	status: http.StatusServiceUnavailable,
-	detail: "the bodies of other requests take all the memory there is for bodies: try again",
+	detail: "other requests use all the memory for request bodies: try again",
 }
 
-// read reads a body. Its capacity is taken from the budget, with an error too.
+// read reads a body. The capacity of the result is taken from the budget, even on error.
 func (rule bodyRule) read(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	tooLarge := &bodyError{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body is too large: want at most %d bytes", rule.limit)}
 	if r.ContentLength > rule.limit {
 		return nil, tooLarge
 	}
-	most := rule.limit + 1 // one more shows that it is too large
+	most := rule.limit + 1 // one more byte shows that it is too large
 	if r.ContentLength > 0 {
-		most = r.ContentLength + 1 // one more, for the end to be seen
+		most = r.ContentLength + 1 // with room to read the end
 	}
 	part := rule.parts(w, r)
-	var size int64 // that has arrived
+	var size int64 // received so far
 	var inside bounds
 	var outside *boundError
 	for {
 		if outside != nil {
-			body = body[:0] // what still comes is read for the answer to reach the client
+			body = body[:0] // the rest is read and dropped, so that the client gets the answer
 		} else if len(body) == cap(body) {
 			if body, err = rule.grow(body, most); err != nil {
 				return body, err
@@ -224,7 +224,7 @@ func (rule bodyRule) read(w http.ResponseWriter, r *http.Request) (body []byte, 
 		case size > rule.limit:
 			return body, tooLarge
 		case err == io.EOF && outside != nil:
-			return body, &bodyError{http.StatusUnprocessableEntity, "the request is faulty", []*api.Fault{{Location: outside.location, Message: "want " + outside.want}}}
+			return body, &bodyError{http.StatusUnprocessableEntity, "the request is invalid", []*api.Fault{{Location: outside.location, Message: "want " + outside.want}}}
 		case err == io.EOF:
 			return body, nil
 		case err != nil:
@@ -243,7 +243,8 @@ func (rule bodyRule) grow(body []byte, most int64) ([]byte, error) {
 	return append(make([]byte, 0, size), body...), nil
 }
 
-// parts returns what reads the next part of a body. Its error is io.EOF or a [*bodyError].
+// parts returns a function that reads the next part of a body. Its error is io.EOF or a
+// [*bodyError].
 func (rule bodyRule) parts(w http.ResponseWriter, r *http.Request) func([]byte) (int, error) {
 	rc := http.NewResponseController(w)
 	deadline := time.Now().Add(rule.within)
@@ -261,8 +262,8 @@ func (rule bodyRule) parts(w http.ResponseWriter, r *http.Request) func([]byte) 
 			rc.SetReadDeadline(time.Time{})
 			return n, io.EOF
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return n, &bodyError{status: http.StatusRequestTimeout, detail: fmt.Sprintf("the body did not arrive within %s, or nothing of it came for %s", rule.within, stallTimeout)}
+			return n, &bodyError{status: http.StatusRequestTimeout, detail: fmt.Sprintf("the body did not arrive within %s, or stalled for %s", rule.within, stallTimeout)}
 		}
-		return n, &bodyError{status: http.StatusBadRequest, detail: "the body did not arrive whole"}
+		return n, &bodyError{status: http.StatusBadRequest, detail: "the body is incomplete"}
 	}
 }

@@ -6,34 +6,34 @@ import (
 )
 
 const (
-	// maxItems is how many items a list can have, and how many names an object: as many
-	// as a batch has tasks.
+	// maxItems is the most items of a list, and names of an object: the size of the largest
+	// batch.
 	maxItems = 10_000
-	// maxValues is how many items and names a body can have in all: more than a batch
-	// whose tasks have all fields and all labels.
+	// maxValues is the most items and names of a body in total: more than in a batch whose
+	// tasks have all fields and labels.
 	maxValues = 25 * maxItems
-	// maxDepth is how deep a body may be nested: deeper than any that is right.
+	// maxDepth is the deepest nesting of a body: deeper than any valid one.
 	maxDepth = 16
 )
 
-// bounds counts what JSON text holds while it arrives, so that text which would need much
-// memory is refused before it is kept. It does not check the syntax: of text that is no
-// JSON it may count anything.
+// bounds counts the items of a JSON text while it arrives, so that a text that would need
+// much memory is refused early. It does not check the syntax: for invalid JSON its counts
+// have no meaning.
 type bounds struct {
 	depth    int
 	levels   [maxDepth + 1]level // of the value at each depth
 	inString bool
 	escaped  bool
-	text     []byte // of the last string, cut
+	text     []byte // of the last string, shortened
 	values   int
 }
 
-// A level is a list or an object that is open.
+// A level is a list or object whose end has not arrived yet.
 type level struct {
 	object bool
-	items  int    // that have begun
-	name   string // of the last item of an object
-	begun  bool   // the item that items counts last
+	items  int    // so far
+	name   string // of an object's last item
+	begun  bool   // the current item is counted in items
 }
 
 // A boundError is a part of a body that has too many items.
@@ -41,7 +41,7 @@ type boundError struct{ location, want string }
 
 func (e *boundError) Error() string { return e.location + ": want " + e.want }
 
-// scan counts what the next part of the text holds.
+// scan counts the items of the next part of the text.
 func (b *bounds) scan(part []byte) error {
 	for _, c := range part {
 		if b.inString {
@@ -73,7 +73,7 @@ func (b *bounds) scan(part []byte) error {
 			b.inString, b.text = true, b.text[:0]
 		case '[', '{':
 			b.depth++
-			if b.depth <= maxDepth { // deeper text is refused when it is parsed
+			if b.depth <= maxDepth { // deeper nesting is refused by the parser
 				b.levels[b.depth] = level{object: c == '{'}
 			}
 		}
@@ -97,7 +97,7 @@ func (b *bounds) scanString(c byte) {
 	}
 }
 
-// count counts an item that begins.
+// count counts a new item.
 func (b *bounds) count(here *level) error {
 	here.items++
 	b.values++
@@ -112,7 +112,7 @@ func (b *bounds) count(here *level) error {
 	return nil
 }
 
-// location is the path of the list or object that is open.
+// location returns the path of the innermost open list or object.
 func (b *bounds) location() string {
 	path := []byte("body")
 	for _, l := range b.levels[1:min(b.depth, maxDepth)] {

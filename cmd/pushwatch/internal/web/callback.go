@@ -16,24 +16,24 @@ import (
 	"pushwatch/watcher/engine"
 )
 
-// Callbacks takes TIW's own callbacks as hints; [engine.Watcher] does.
+// Callbacks accepts TIW's own callbacks as hints. [engine.Watcher] implements it.
 type Callbacks interface {
 	// Callback returns [engine.ErrCallbackSign] for a wrong signature,
 	// [engine.ErrNoApplication] for an unknown application, and [engine.ErrCallbackLimit]
-	// where callbacks register too many tasks.
+	// if callbacks register too many tasks.
 	Callback(ctx context.Context, c engine.Callback) error
 }
 
 // callbackPath is followed by an application's SdkAppId.
 const callbackPath = "/v1/callbacks/tiw/"
 
-// callbackApp is the application that a callback's path names.
+// callbackApp returns the application in a callback's path.
 func callbackApp(path string) (int64, error) {
 	return strconv.ParseInt(strings.TrimPrefix(path, callbackPath), 10, 64)
 }
 
-// callback serves POST /v1/callbacks/tiw/{sdk_app_id}. TIW repeats a callback until it is
-// answered with 200, so one that is not understood is answered so too.
+// callback serves POST /v1/callbacks/tiw/{sdk_app_id}. It answers 200 even if it does not
+// understand a callback, because TIW repeats a callback until it gets 200.
 func callback(callbacks Callbacks, log *zap.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		app, err := callbackApp(r.URL.Path)
@@ -60,15 +60,15 @@ func callback(callbacks Callbacks, log *zap.Logger) http.HandlerFunc {
 			problem(w, http.StatusForbidden, "want a Sign made with this application's callback key, and an ExpireTime within a day from now")
 		case errors.Is(err, engine.ErrCallbackLimit):
 			w.Header().Set("Retry-After", "60")
-			problem(w, http.StatusServiceUnavailable, "callbacks have registered as many tasks of this application as they may in a minute: try again later")
+			problem(w, http.StatusServiceUnavailable, "callbacks have registered too many tasks of this application within a minute: try again later")
 		default:
-			log.Error("take callback", zap.Int64("sdk_app_id", app), zap.Error(err))
+			log.Error("callback failed", zap.Int64("sdk_app_id", app), zap.Error(err))
 			problem(w, http.StatusServiceUnavailable, "try again")
 		}
 	}
 }
 
-// emptyCallback reports whether a callback says nothing at all.
+// emptyCallback reports whether a callback has no contents.
 func emptyCallback(text []byte) bool {
 	var short bytes.Buffer
 	if json.Compact(&short, text) != nil {

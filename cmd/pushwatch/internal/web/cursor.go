@@ -13,11 +13,11 @@ import (
 	"pushwatch/watcher"
 )
 
-// Cursors are opaque to those who are given them. That of the tasks is the last
-// key; that of the events is a position: a format, and a pair of numbers for each
-// account that has events, which takes some three bytes.
+// Cursors are opaque to clients. A cursor of tasks is the last key. A cursor of events is a
+// position: a format byte, and a pair of numbers per account with events, which takes about
+// three bytes.
 
-var errCursor = errors.New("want a cursor as it was given")
+var errCursor = errors.New("want a cursor from an answer, unchanged")
 
 func taskCursor(k watcher.Key) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(k.String()))
@@ -37,7 +37,8 @@ func readTaskCursor(s string) (k watcher.Key, err error) {
 	return k, nil
 }
 
-// eventCursorFormat begins a cursor of events, for another one to be told apart.
+// eventCursorFormat is the first byte of a cursor of events. Another format would have
+// another.
 const eventCursorFormat = 1
 
 func eventCursor(p watcher.Position) string {
@@ -74,8 +75,8 @@ func readEventCursor(s string) (watcher.Position, error) {
 	return p, nil
 }
 
-// onePage turns what was found into a page of a list. One more than the limit was asked
-// for: where it was found there is a next page, which begins behind the last one shown.
+// onePage returns a page of a list. found was queried with one more than the limit: if that
+// many were found there is a next page, which begins after the last item of this one.
 func onePage[T, Shown any](found []T, limit int, show func(T) Shown, cursor func(T) string) (page []Shown, next string) {
 	if len(found) > limit {
 		found = found[:limit]

@@ -4,7 +4,7 @@ package web
 
 import "golang.org/x/sys/unix"
 
-// openFiles is how many files this process may open at once; 0: that is not known.
+// openFiles returns how many files this process may have open; 0: unknown.
 func openFiles() uint64 {
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {

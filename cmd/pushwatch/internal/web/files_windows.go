@@ -1,4 +1,4 @@
 package web
 
-// openFiles is how many files this process may open at once; 0: that is not known.
+// openFiles returns how many files this process may have open; 0: unknown.
 func openFiles() uint64 { return 0 }

@@ -22,8 +22,8 @@ const (
 	streamPath = "/v1/events/stream"
 )
 
-// guard refuses what no honest client sends, and forbids browsers to do anything with the
-// answers. Below it a request has a phase of its connection, and a time limit.
+// guard refuses malformed and cross-origin requests, and sets headers that forbid browsers to
+// do anything with the answers. It also starts the request's phase (see [phase]) and timeout.
 func guard(tokens *tokens, next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,14 +39,14 @@ func guard(tokens *tokens, next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		switch {
 		case !clean(r.URL.Path):
-			refuse(w, r, http.StatusBadRequest, "want a path without empty, . or .. parts and with nothing but text")
+			refuse(w, r, http.StatusBadRequest, "want a path in UTF-8 without control characters and without empty, . or .. parts")
 		case !textQuery(r.URL.RawQuery):
 			refuse(w, r, http.StatusBadRequest, "want a query of percent-encoded UTF-8 without control characters")
 		case page.Owns(r.URL.Path) && repeats(r.URL.Query()):
 			refuse(w, r, http.StatusBadRequest, "want each parameter of the query once")
 		case len(list) == 0 && !local(r) && !public(r.URL.Path):
 			refuse(w, r, http.StatusMisdirectedRequest, fmt.Sprintf("Host = %.100q: without [[http.tokens]] want localhost or an IP address, "+
-				"since a browser can be led here by any other name: set a token, or have the proxy send Host: localhost", r.Host))
+				"because any other name could lead a browser here: set a token, or let the proxy send Host: localhost", r.Host))
 		case origins.Check(r) != nil:
 			refuse(w, r, http.StatusForbidden, "a page of another origin may not change anything here")
 		case r.URL.Path == streamPath:
@@ -59,7 +59,7 @@ func guard(tokens *tokens, next http.Handler) http.Handler {
 	})
 }
 
-// clean reports whether a path is the shortest of its kind, and text.
+// clean reports whether a path is in its shortest form and is text.
 func clean(p string) bool {
 	return text(p) && path.Clean(p) == p
 }
@@ -70,8 +70,8 @@ func textQuery(raw string) bool {
 	return err == nil && text(decoded)
 }
 
-// repeats reports whether a query has a parameter more than once. No parameter of the page
-// is a list; for those of the API see [refuseRepeated].
+// repeats reports whether a query repeats a parameter. The page has no parameter that is a
+// list; for the API see [refuseRepeated].
 func repeats(query url.Values) bool {
 	for _, values := range query {
 		if len(values) > 1 {
@@ -86,16 +86,16 @@ func text(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// local reports whether a request without credentials is from somebody who knows where it
-// leads. A page whose name was made to resolve to this machine (DNS rebinding) is not: its
-// browser sends that name.
+// local reports whether the client of a request without credentials knows that it talks to
+// pushwatch. A website whose name was made to resolve to this machine (DNS rebinding) does
+// not: the browser sends that name as Host.
 func local(r *http.Request) bool {
 	address, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && address.Network() == "unix" || localHost(r.Host)
 }
 
-// localHost reports whether a Host header is localhost or an IP address, with or without
-// a port, written as RFC 3986 has it.
+// localHost reports whether a Host header is localhost or an IP address, with or without a
+// port, in the form of RFC 3986.
 func localHost(host string) bool {
 	if name, port, hasPort := strings.Cut(host, ":"); strings.EqualFold(name, "localhost") {
 		_, err := strconv.ParseUint(port, 10, 16)
@@ -108,11 +108,11 @@ func localHost(host string) bool {
 	return err == nil && address.Addr().Zone() == ""
 }
 
-// unreadTime is for the rest of a body that is not read. The server reads a short one to
-// its end, so that the client sees the answer.
+// unreadTime is how long the server may read the rest of a dropped body, so that the client
+// gets the answer.
 const unreadTime = 500 * time.Millisecond
 
-// dropBody gives up the body of a request.
+// dropBody drops the body of a request.
 func dropBody(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadTime))
@@ -120,7 +120,7 @@ func dropBody(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuse answers a request whose body is not read.
+// refuse answers a request with an error and drops its body.
 func refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
 	dropBody(w, r)
 	problem(w, status, detail)

@@ -16,12 +16,11 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// strictJSON is JSON as the API takes and gives it.
+// strictJSON is the JSON format of the API.
 var strictJSON = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
 
-// unmarshal reads JSON. A body is read twice: into an any, which is then validated, and
-// into what the request takes. The first reading refuses what others may read
-// differently: see [readValue].
+// unmarshal reads JSON. huma reads a body twice: into an any, which it validates, and into
+// the request's type. The first reading refuses ambiguous JSON: see [readValue].
 func unmarshal(data []byte, v any) error {
 	tree, ok := v.(*any)
 	if !ok {
@@ -31,7 +30,7 @@ func unmarshal(data []byte, v any) error {
 	var err error
 	if *tree, err = readValue(dec, maxDepth); err == nil {
 		if _, err = dec.Decoder.Token(); err == nil {
-			return fmt.Errorf("want one JSON value: another one begins at byte %d", dec.InputOffset())
+			return fmt.Errorf("want one JSON value: a second one begins at byte %d", dec.InputOffset())
 		}
 		if err == io.EOF {
 			return nil
@@ -41,7 +40,7 @@ func unmarshal(data []byte, v any) error {
 		return fmt.Errorf("want JSON: %w, at byte %d", syntax, syntax.Offset)
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("want JSON: it ends too early, after byte %d", len(data))
+		return fmt.Errorf("want JSON: it ends early, after byte %d", len(data))
 	}
 	return err
 }
@@ -58,8 +57,8 @@ func newTokenReader(body []byte) *tokenReader {
 	return &tokenReader{dec, body}
 }
 
-// Token is the decoder's, but for text that is no UTF-8: the decoder would replace what
-// is wrong in it, and so take what nobody has sent.
+// Token is the decoder's Token, except that it refuses text that is not UTF-8: the decoder
+// would replace the invalid bytes.
 func (r *tokenReader) Token() (json.Token, error) {
 	from := r.InputOffset()
 	token, err := r.Decoder.Token()
@@ -72,8 +71,8 @@ func (r *tokenReader) Token() (json.Token, error) {
 	return token, nil
 }
 
-// isText reports whether JSON is UTF-8, its escapes included: half of a surrogate pair
-// is none.
+// isText reports whether JSON is UTF-8, including its escapes: half of a surrogate pair is
+// not.
 func isText(raw []byte) bool {
 	if !utf8.Valid(raw) {
 		return false
@@ -99,20 +98,20 @@ func isText(raw []byte) bool {
 	}
 }
 
-// escaped returns the number that four hexadecimal digits are. The decoder has read them.
+// escaped returns the value of four hexadecimal digits, which the decoder has checked.
 func escaped(digits []byte) rune {
 	n, _ := strconv.ParseUint(string(digits[:4]), 16, 16)
 	return rune(n)
 }
 
-// A notText is a text that is no UTF-8, in the field at the path.
+// A notText is the error of a text that is not UTF-8, in the field at the path.
 type notText struct{ path string }
 
 func (e *notText) Error() string {
 	return fmt.Sprintf("want %s in UTF-8, escapes included", cmp.Or(e.path, "all text"))
 }
 
-// in adds a field or the place in a list to the path of text that is no UTF-8.
+// in adds the name of a field, or an index, to the path of a [notText].
 func in(name string, err error) error {
 	if e, ok := errors.AsType[*notText](err); ok {
 		e.path = strings.TrimSuffix(name+"."+e.path, ".")
@@ -120,12 +119,12 @@ func in(name string, err error) error {
 	return err
 }
 
-// A notWhole is a number as it was written that is no int64, or not written as one. No
-// request takes any, and no answer shows one but as text: a reader might fail at it.
+// A notWhole is the text of a number that is not an int64. No request accepts one. Answers
+// quote it as text, because a client might fail to read the number.
 type notWhole string
 
-// readValue reads one value of at most that depth. A name that comes twice in an object,
-// whatever its case, is refused. A number is an int64 or [notWhole].
+// readValue reads one value with at most the given depth. It refuses an object with two
+// names that differ at most in case. A number is an int64 or a [notWhole].
 func readValue(dec *tokenReader, depth int) (any, error) {
 	token, err := dec.Token()
 	if err != nil {
@@ -174,7 +173,7 @@ func readObject(dec *tokenReader, depth int) (any, error) {
 		name := fmt.Sprint(token)
 		lower := strings.ToLower(name)
 		if names[lower] {
-			return nil, fmt.Errorf("want each name once in an object: %.100q comes twice", lower)
+			return nil, fmt.Errorf("want each name once in an object: %.100q occurs twice", lower)
 		}
 		names[lower] = true
 		if object[name], err = readValue(dec, depth-1); err != nil {

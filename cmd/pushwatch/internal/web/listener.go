@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// maxConnections is how many connections are kept open at once. It is less where the
-	// process may open fewer than twice as many files.
+	// maxConnections is how many connections may be open. It is lower if the process may
+	// open fewer than twice as many files.
 	maxConnections = 2048
-	// maxPerAddress is how many of them one address can have; a quarter is left for
-	// others. One proxy can still bring all streams.
+	// maxPerAddress is how many of them one address may have, so that a quarter is left for
+	// others. It is still enough for all streams through one proxy.
 	maxPerAddress = maxConnections * 3 / 4
 )
 
-// A Listener bounds the connections that are open at once, in total and for each remote
-// address. It refuses none and lets none wait: where a connection is one too many, another
-// is closed for it, so that a health probe gets an answer however many connections are
-// held open. Closed is one of the address that has the most: see [phase] for which.
+// A Listener limits the open connections, in total and per remote address. It accepts every
+// connection at once; if there are too many it closes another one, so that a health probe is
+// answered even if many connections are held open. It closes one of the address that has the
+// most; [phase] says which.
 type Listener struct {
 	net.Listener
-	closed     *tally // connections that were closed for others
+	closed     *tally // connections that were closed to make room
 	limit      int
 	perAddress int
 
@@ -36,29 +36,29 @@ type Listener struct {
 	addresses map[netip.Addr]*address
 }
 
-// An address is where connections come from.
+// An address is a remote address with its connections.
 type address struct {
 	open   int
-	phases [phases]list.List // of *conn, those first that have been in the phase for longest
+	phases [phases]list.List // of *conn, longest in the phase first
 }
 
-// A phase is what a connection is used for. Connections in the first phase are closed for
-// others before those in the second, and so on; of one phase, that which has been in it for
-// longest is.
+// A phase is what a connection is used for. When room is needed, connections in the first
+// phase are closed first, then those in the second, and so on; within a phase, the one that
+// has been in it the longest.
 type phase int
 
 const (
-	idle      phase = iota // a request was answered, and no other has come
-	accepted               // no request has come yet, with its whole header
-	anonymous              // a request without a token is received or served
-	serving                // a request with one
-	streaming              // events
+	idle      phase = iota // between requests
+	accepted               // the header of the first request is not complete yet
+	anonymous              // receiving or serving a request without a token
+	serving                // serving a request with a token
+	streaming              // sending events
 	phases
 )
 
-// phaseTime is for a connection that was accepted to become idle. Till then it is closed for
-// others only where there are half as many again as there should be: else those that come
-// in a burst would close each other.
+// phaseTime protects a connection in the phases accepted and anonymous: until then it is
+// closed only if there are one and a half times as many as allowed. Otherwise the connections
+// of a burst would close each other.
 const phaseTime = 500 * time.Millisecond
 
 // NewListener returns a listener that accepts from l.
@@ -82,14 +82,14 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	c := &conn{Conn: inner, listener: l, from: remoteAddress(inner.RemoteAddr())}
 	for _, victim := range l.add(c, time.Now()) {
-		victim.Conn.Close() // its server notices that it cannot be read
+		victim.Conn.Close() // the server notices it by its next read
 		l.closed.add(zap.Stringer("address", victim.from))
 	}
 	return c, nil
 }
 
-// add adds a connection, and removes and returns those to close for it: one, or where a
-// burst has left too many, two.
+// add adds a connection, and removes and returns those to close for it: one, or two if a
+// burst has left too many.
 func (l *Listener) add(c *conn, now time.Time) (victims []*conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,7 +110,7 @@ func (l *Listener) add(c *conn, now time.Time) (victims []*conn) {
 	return victims
 }
 
-// victim is the connection to close for one from an address; nil: none.
+// victim returns the connection to close for a new one from an address; nil: none.
 func (l *Listener) victim(addr netip.Addr, now time.Time) *conn {
 	switch from := l.addresses[addr]; {
 	case from != nil && from.open >= l.perAddress:
@@ -121,7 +121,7 @@ func (l *Listener) victim(addr netip.Addr, now time.Time) *conn {
 	return nil
 }
 
-// largest is the address with the most connections.
+// largest returns the address with the most connections.
 func (l *Listener) largest() (most *address) {
 	for _, a := range l.addresses {
 		if most == nil || a.open > most.open {
@@ -131,9 +131,8 @@ func (l *Listener) largest() (most *address) {
 	return most
 }
 
-// first is the connection of an address that is closed first. It is nil where none is idle
-// or has been without a token for longer than its time, unless one must be closed
-// nevertheless.
+// first returns the connection of an address to close first. It is nil if none is idle or
+// has been without a token for longer than phaseTime, unless one must be closed.
 func (a *address) first(now time.Time, must bool) *conn {
 	for p := range a.phases {
 		e := a.phases[p].Front()
@@ -153,7 +152,7 @@ func (a *address) first(now time.Time, must bool) *conn {
 	return nil
 }
 
-// remove forgets a connection. Doing so again changes nothing.
+// remove removes a connection. It may be called again.
 func (l *Listener) remove(c *conn) {
 	if c.element == nil {
 		return
@@ -167,7 +166,7 @@ func (l *Listener) remove(c *conn) {
 	}
 }
 
-// A conn is a connection that counts.
+// A conn is a connection that its [Listener] counts.
 type conn struct {
 	net.Conn
 	listener *Listener
@@ -176,8 +175,8 @@ type conn struct {
 	// The listener's lock guards these.
 	phase    phase
 	since    time.Time     // when the phase began
-	requests [phases]int   // under way, by phase; more than one with HTTP/2 only
-	element  *list.Element // of the address's list for the phase; nil once removed
+	requests [phases]int   // in progress, by phase; more than one only with HTTP/2
+	element  *list.Element // in the address's list for the phase; nil once removed
 }
 
 // Close implements [net.Conn].
@@ -188,9 +187,9 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// count notes that a request goes from one phase to another; idle is none. The connection is
-// in the phase of the request that would be closed last, and after the last one until
-// [connState] has it idle: when the answer is written.
+// count records that a request moves from one phase to another; idle means no request. The
+// connection is in the highest phase of its requests. It keeps that after the last request,
+// until [connState] makes it idle when the answer is written.
 func (c *conn) count(from, to phase, at time.Time) {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
@@ -204,7 +203,7 @@ func (c *conn) count(from, to phase, at time.Time) {
 	}
 }
 
-// enter has the connection enter a phase. The lock of the listener must be held.
+// enter moves the connection to a phase. The caller holds the listener's lock.
 func (c *conn) enter(p phase, at time.Time) {
 	if c.element == nil || c.phase == p {
 		return
@@ -225,12 +224,12 @@ func connState(inner net.Conn, state http.ConnState) {
 	switch {
 	case state == http.StateIdle:
 		c.enter(idle, time.Now())
-	case state == http.StateActive && c.phase == idle: // a header begins
+	case state == http.StateActive && c.phase == idle: // a new request begins
 		c.enter(accepted, time.Now())
 	}
 }
 
-// unwrapConn is the connection below TLS.
+// unwrapConn returns the connection below TLS.
 func unwrapConn(c net.Conn) net.Conn {
 	if over, ok := c.(interface{ NetConn() net.Conn }); ok {
 		return over.NetConn()
@@ -238,7 +237,7 @@ func unwrapConn(c net.Conn) net.Conn {
 	return c
 }
 
-// remoteAddress is the address that a connection is counted for; invalid for a unix
+// remoteAddress returns the address for which a connection is counted; invalid for a unix
 // socket.
 func remoteAddress(a net.Addr) netip.Addr {
 	tcp, ok := a.(*net.TCPAddr)
@@ -248,8 +247,8 @@ func remoteAddress(a net.Addr) netip.Addr {
 	return network(tcp.AddrPort().Addr())
 }
 
-// network is an address of IPv4, or the network of 64 bits of one of IPv6: one host has
-// all addresses there.
+// network returns an IPv4 address unchanged, and the /64 network of an IPv6 address, because
+// one host can have all addresses in it.
 func network(address netip.Addr) netip.Addr {
 	address = address.Unmap().WithZone("")
 	if address.Is6() {
@@ -259,8 +258,8 @@ func network(address netip.Addr) netip.Addr {
 	return address
 }
 
-// A requestPhase notes in which phase a request is. The nil one, of a request that came
-// over no [Listener], notes nothing.
+// A requestPhase tracks the phase of a request. The nil one, for a request that did not come
+// through a [Listener], does nothing.
 type requestPhase struct {
 	conn *conn
 	now  phase
@@ -275,14 +274,14 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 
 type phaseKey struct{}
 
-// phaseOf returns the phase of the request of a context, as [beginRequest] began it.
+// phaseOf returns the phase of the request of a context; see [beginRequest].
 func phaseOf(ctx context.Context) *requestPhase {
 	p, _ := ctx.Value(phaseKey{}).(*requestPhase)
 	return p
 }
 
-// beginRequest notes that the request of a context is served, without a token so far, until
-// its phase is idle.
+// beginRequest starts the phase of the request of a context, as one without a token. The
+// request ends when it enters idle.
 func beginRequest(ctx context.Context) (context.Context, *requestPhase) {
 	c, ok := ctx.Value(connKey{}).(*conn)
 	if !ok {

@@ -18,7 +18,7 @@ import (
 	"pushwatch/watcher/engine"
 )
 
-// problem answers with a problem detail of RFC 9457.
+// problem writes an error as problem details (RFC 9457).
 func problem(w http.ResponseWriter, status int, detail string, faults ...*api.Fault) {
 	body, _ := json.Marshal(api.Problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: faults})
 	w.Header().Set("Content-Type", api.ProblemType)
@@ -26,7 +26,7 @@ func problem(w http.ResponseWriter, status int, detail string, faults ...*api.Fa
 	w.Write(body)
 }
 
-// problems makes the mux's own plain-text errors problem details too.
+// problems turns the mux's own plain-text errors into problem details.
 func problems(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern != "" {
@@ -38,7 +38,7 @@ func problems(mux *http.ServeMux) http.Handler {
 		switch allow := c.header.Get("Allow"); {
 		case c.status == http.StatusMethodNotAllowed:
 			w.Header().Set("Allow", allow)
-			problem(w, c.status, r.Method+" is not for "+r.URL.Path+": it takes "+allow)
+			problem(w, c.status, r.Method+" is not allowed for "+r.URL.Path+": want "+allow)
 		case c.status >= 300 && c.status < 400:
 			http.Redirect(w, r, c.header.Get("Location"), c.status)
 		default:
@@ -47,7 +47,7 @@ func problems(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// A headRecorder keeps an answer's status and header and drops its body.
+// A headRecorder records an answer's status and header, and drops its body.
 type headRecorder struct {
 	header http.Header
 	status int
@@ -57,15 +57,15 @@ func (c *headRecorder) Header() http.Header         { return c.header }
 func (c *headRecorder) WriteHeader(status int)      { c.status = status }
 func (c *headRecorder) Write(b []byte) (int, error) { return len(b), nil }
 
-// maxFaults is how many faults of a request are listed; of the others only the number is.
+// maxFaults is how many faults of a request are listed; the others are only counted.
 const maxFaults = 100
 
-// clarify is a [huma.Transformer] that puts what the validation found into the words
-// of this API: where it is, what stands there, what would be right.
+// clarify is a [huma.Transformer] that rewrites validation errors: where the fault is, what
+// was given, what would be right.
 func clarify(_ huma.Context, _ string, v any) (any, error) {
 	if p, ok := v.(*api.Problem); ok {
 		if p.Detail == "validation failed" {
-			p.Detail = "the request is faulty"
+			p.Detail = "the request is invalid"
 		}
 		if more := len(p.Errors) - maxFaults; more > 0 {
 			p.Errors = p.Errors[:maxFaults]
@@ -79,8 +79,7 @@ func clarify(_ huma.Context, _ string, v any) (any, error) {
 	return v, nil
 }
 
-// missing is how the validation reports a property that is not there, of the object
-// that it is not in.
+// missing matches the validation's message about a missing property.
 var missing = regexp.MustCompile("^" + fmt.Sprintf(regexp.QuoteMeta(validation.MsgExpectedRequiredProperty), "(.+)") + "$")
 
 func reword(e *api.Fault) {
@@ -93,17 +92,17 @@ func reword(e *api.Fault) {
 		return
 	}
 	switch e.Message {
-	case validation.MsgUnexpectedProperty: // whose value is the object that it is in
+	case validation.MsgUnexpectedProperty: // e.Value is the object around it
 		if object, ok := e.Value.(map[string]any); ok {
 			e.Value = object[e.Location[strings.LastIndexByte(e.Location, '.')+1:]]
 		}
 		e.Message = "there is no such field: see /openapi.json"
 	case validation.MsgExpectedInteger, "invalid integer":
-		e.Message = "want a whole number of 64 bits, written with digits alone"
+		e.Message = "want a whole number of 64 bits, written only with digits"
 	}
 }
 
-// shortened cuts a value to a length that is fit to be read and logged.
+// shortened shortens a value so that it can be read and logged.
 func shortened(value any) any {
 	const most = 200
 	text, isText := value.(string)
@@ -117,12 +116,12 @@ func shortened(value any) any {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-// fault is the answer to a request with one wrong value.
+// fault returns the error for a request with one wrong value.
 func fault(location string, value any, want string) error {
-	return huma.Error422UnprocessableEntity("the request is faulty", &api.Fault{Location: location, Value: value, Message: want})
+	return huma.Error422UnprocessableEntity("the request is invalid", &api.Fault{Location: location, Value: value, Message: want})
 }
 
-// failure turns an error of the watcher or the store into one of the API.
+// failure converts an error of the watcher or the store into an API error.
 func failure(ctx context.Context, log *zap.Logger, err error) error {
 	switch {
 	case err == nil:
@@ -130,7 +129,7 @@ func failure(ctx context.Context, log *zap.Logger, err error) error {
 	case errors.Is(err, watcher.ErrNoTask):
 		return huma.Error404NotFound("no such task: register it first with POST /v1/tasks")
 	case errors.Is(err, engine.ErrEnded):
-		return huma.Error409Conflict("the task has ended and is not polled any more: to watch it anew, register it with ?reopen=true")
+		return huma.Error409Conflict("the task has ended and is no longer polled: to watch it again, register it with ?reopen=true")
 	}
 	var details []error
 	for _, e := range flatten(err) {
@@ -139,12 +138,12 @@ func failure(ctx context.Context, log *zap.Logger, err error) error {
 		}
 	}
 	if len(details) > 0 {
-		return huma.Error422UnprocessableEntity("the request is faulty: nothing was changed", details...)
+		return huma.Error422UnprocessableEntity("the request is invalid: nothing was changed", details...)
 	}
 	if ctx.Err() == nil {
-		log.Error("serve request", zap.Error(err))
+		log.Error("request failed", zap.Error(err))
 	}
-	return huma.Error503ServiceUnavailable("the database does not answer as it should: try again; the request may have been carried out, and repeating it is harmless")
+	return huma.Error503ServiceUnavailable("the database failed: try again; the request may have been carried out, and repeating it is harmless")
 }
 
 // flatten returns the errors that err joins, or err itself.

@@ -32,7 +32,7 @@ func refuseRepeated(r huma.API) func(huma.Context, func(huma.Context)) {
 			}
 		}
 		if faults != nil {
-			huma.WriteErr(r, ctx, http.StatusUnprocessableEntity, "the request is faulty", faults...)
+			huma.WriteErr(r, ctx, http.StatusUnprocessableEntity, "the request is invalid", faults...)
 			return
 		}
 		next(ctx)

@@ -11,30 +11,30 @@ import (
 )
 
 const (
-	headerTimeout  = 5 * time.Second // for the header of a request, and a TLS handshake
-	requestTimeout = time.Minute     // for all of a request; a stream has none
+	headerTimeout  = 5 * time.Second // for a request's header, and for a TLS handshake
+	requestTimeout = time.Minute     // for a whole request; none for a stream
 	answerTimeout  = 2 * time.Minute // for request and answer; a stream has its own
-	// idleTimeout is longer than the minute for which proxies keep a connection, so that
-	// they close it and do not send a request on one that is just being closed.
+	// idleTimeout is longer than the minute for which proxies commonly keep a connection, so
+	// that they close it first, and send no request on one that is being closed.
 	idleTimeout = 65 * time.Second
-	maxHeader   = 20 << 10 // bytes: a cursor may have 16 KiB
+	maxHeader   = 20 << 10 // bytes; a cursor may have 16 KiB
 )
 
-// NewServer returns a server of h. It has to accept from a [Listener].
+// NewServer returns a server for h. It must accept connections from a [Listener].
 func NewServer(h *Handler, logger *zap.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ConnContext: withConn, ConnState: connState,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes:               maxHeader,
-		DisableGeneralOptionsHandler: true, // OPTIONS * needs a token as everything does
-		// The defaults let a connection buffer a megabyte before it is authenticated.
+		DisableGeneralOptionsHandler: true, // OPTIONS * needs a token too
+		// By default a connection may buffer a megabyte before authentication.
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100, MaxReceiveBufferPerConnection: 128 << 10, MaxReceiveBufferPerStream: 64 << 10},
 		ErrorLog: log.New(newServerLog(logger), "", 0),
 	}
 }
 
-// A serverLog logs what the server says of connections. Clients can cause it as often as
-// they like, so only some lines a minute are written.
+// A serverLog logs the server's messages about connections. Clients can cause any number of
+// them, so only some lines per minute are written.
 type serverLog struct{ log *zap.Logger }
 
 func newServerLog(logger *zap.Logger) serverLog {
@@ -46,6 +46,6 @@ func newServerLog(logger *zap.Logger) serverLog {
 
 // Write implements [io.Writer].
 func (l serverLog) Write(line []byte) (int, error) {
-	l.log.Warn("serve connection", zap.String("error", strings.TrimSpace(string(line))))
+	l.log.Warn("connection failed", zap.String("error", strings.TrimSpace(string(line))))
 	return len(line), nil
 }

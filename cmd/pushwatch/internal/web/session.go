@@ -16,19 +16,18 @@ import (
 
 const (
 	sessionLength = 12 * time.Hour
-	// maxSessions is how many people are signed in at once. One more ends the oldest
-	// session.
+	// maxSessions is how many sessions exist at a time. One more ends the oldest.
 	maxSessions = 1000
 )
 
-// sessions remembers, in memory, who has signed in on the page. What a browser
-// holds is a random id and not the token. The zero value is ready to use.
+// sessions keeps the page's sessions in memory. A browser holds a random id instead of the
+// token. The zero value is ready to use.
 type sessions struct {
 	mu  sync.Mutex
 	all map[[sha256.Size]byte]session // by the hash of the id
 }
 
-// A session is one signing in with a token.
+// A session is a sign-in with a token.
 type session struct {
 	token [sha256.Size]byte // the hash of its secret
 	ends  time.Time
@@ -57,7 +56,7 @@ func (s *sessions) begin(token [sha256.Size]byte, now time.Time) (id string) {
 	return id
 }
 
-// token returns the hash of the token that a session was begun with.
+// token returns the hash of a session's token.
 func (s *sessions) token(id string, now time.Time) (hash [sha256.Size]byte, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,19 +70,19 @@ func (s *sessions) end(id string) {
 	delete(s.all, sha256.Sum256([]byte(id)))
 }
 
-// An authenticator knows who sends a request: the bearer of a token of the settings or,
-// as [page.Authenticator], a person who signed in with one. A session is valid as long as the
-// settings have its token, with the role that the token has there.
+// An authenticator identifies the sender of a request: the bearer of a token or, as a
+// [page.Authenticator], a person who signed in with one. A session is valid as long as the
+// settings contain its token, with the token's present role.
 type authenticator struct {
 	*tokens
 	sessions *sessions
 	attempts *attempts
-	cookie   string // the name of the one that holds a session's id
+	cookie   string // the name of the cookie with a session's id
 }
 
-// newAuthenticator returns the authenticator of an instance. A browser sends a cookie to
-// every port of a host: the hash in its name separates the instances there, whose names
-// may have characters that a cookie's may not.
+// newAuthenticator returns the authenticator of an instance. The cookie's name contains a
+// hash of the instance's name, because browsers send a cookie to all ports of a host, and
+// because instance names may have characters that are not allowed in a cookie's name.
 func newAuthenticator(tokens []Token, instance string, log *zap.Logger) *authenticator {
 	sum := sha256.Sum256([]byte(instance))
 	return &authenticator{newTokens(tokens), new(sessions), newAttempts(log), "pushwatch_session_" + hex.EncodeToString(sum[:4])}
@@ -149,8 +148,8 @@ func (a *authenticator) SignOut(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// newCookie returns one that no script reads and no other site has sent. It is kept from
-// plain HTTP where the user came by HTTPS, to us or to the proxy before us.
+// newCookie returns a cookie that scripts cannot read and other sites cannot have sent. It
+// is for HTTPS only if the user came by HTTPS, directly or through a proxy.
 func (a *authenticator) newCookie(r *http.Request, value string, seconds int) *http.Cookie {
 	return &http.Cookie{
 		Name: a.cookie, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,
@@ -158,8 +157,8 @@ func (a *authenticator) newCookie(r *http.Request, value string, seconds int) *h
 	}
 }
 
-// find returns the token whose secret has a hash, nil where there is none. Every
-// token is compared, in constant time, whichever it is.
+// find returns the token whose secret has a hash; nil: there is none. It compares all
+// tokens, in constant time.
 func find(tokens []Token, hash [sha256.Size]byte) *Token {
 	var found *Token
 	for i := range tokens {

@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// maxStreams is how many streams are open at once: fewer than connections, so that
-	// streams cannot take all of them.
+	// maxStreams is how many streams may be open: fewer than connections, so that streams
+	// cannot use them all.
 	maxStreams = 1000
 	// streamPage is how many events are read, and then written, at a time. It bounds the
-	// memory that a reader costs.
+	// memory per reader.
 	streamPage = 50
 )
 
 // A streamPace is the timing of a stream. A zero field is its default.
 type streamPace struct {
 	keepAlive    time.Duration // between the comments that keep a connection alive; default 10 s
-	pollEvery    time.Duration // between looks for what other processes have saved; default 1 s
+	pollEvery    time.Duration // between reads of events that other processes saved; default 1 s
 	batchDelay   time.Duration // after a write, so that events of a burst are written together; default 100 ms
-	writeTimeout time.Duration // for a reader that takes nothing; default 15 s
+	writeTimeout time.Duration // for a reader that does not read; default 15 s
 }
 
 func (p streamPace) withDefaults() streamPace {
@@ -38,7 +38,7 @@ func (p streamPace) withDefaults() streamPace {
 	}
 }
 
-// acquireStream takes one of the streams that may be open at once, if one is left.
+// acquireStream counts a new stream, unless maxStreams are open.
 func (a *eventAPI) acquireStream() bool {
 	if a.streams.Add(1) > maxStreams {
 		a.streams.Add(-1)
@@ -47,14 +47,14 @@ func (a *eventAPI) acquireStream() bool {
 	return true
 }
 
-// writeStream writes events until the reader disconnects, takes nothing, or may not read
-// any more, or until the daemon stops. Between two pages it holds none in memory: a
-// reader is woken and reads at its own speed.
+// writeStream writes events until the reader disconnects, stops reading or loses its access,
+// or until the daemon stops. Between two pages it holds no events in memory: each reader
+// reads at its own speed.
 func (a *eventAPI) writeStream(w http.ResponseWriter, r *http.Request, q watcher.EventQuery) {
 	out := streamWriter{http.NewResponseController(w), w, a.pace.writeTimeout}
-	out.SetReadDeadline(time.Time{}) // the request has been read; what follows is only its end
+	out.SetReadDeadline(time.Time{}) // the request has been read; only its end can follow
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
+	w.Header().Set("X-Accel-Buffering", "no") // otherwise nginx would buffer it
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -66,26 +66,26 @@ func (a *eventAPI) writeStream(w http.ResponseWriter, r *http.Request, q watcher
 	for again := err == nil; again; {
 		again, err = a.writePage(r, out, &q, keepAlive.C)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) { // else the reader has disconnected
+	if errors.Is(err, os.ErrDeadlineExceeded) { // otherwise the reader has disconnected
 		a.log.Warn("event stream timed out", zap.Duration("write_timeout", a.pace.writeTimeout))
 	}
 }
 
 // writePage writes the next page of a stream and waits until there may be another. It
-// reports whether the stream goes on; an error is one of writing.
+// reports whether the stream continues; an error is a write error.
 func (a *eventAPI) writePage(r *http.Request, out streamWriter, q *watcher.EventQuery, keepAlive <-chan time.Time) (again bool, err error) {
 	_, replaced := a.auth.now()
 	if !a.auth.mayRead(r) {
-		return false, out.comment("this token is not valid any more: connect again with another", q.After)
+		return false, out.comment("this token is no longer valid: connect again with another", q.After)
 	}
-	changed := a.events.Changed() // before reading, so that no event between the two goes unnoticed
+	changed := a.events.Changed() // before reading, so that no event in between is missed
 	page, err := a.events.Events(r.Context(), *q)
 	if err != nil {
 		if r.Context().Err() != nil {
 			return false, nil
 		}
 		a.log.Error("read events for stream", zap.Error(err))
-		return false, out.comment("the database does not answer as it should: connect again", q.After)
+		return false, out.comment("the database failed: connect again", q.After)
 	}
 	if err := out.page(q.After, page); err != nil {
 		return false, err
@@ -105,7 +105,7 @@ func (a *eventAPI) writePage(r *http.Request, out streamWriter, q *watcher.Event
 	case <-keepAlive:
 		err = out.comment("alive", q.After)
 	case <-a.stopping:
-		return false, out.comment("pushwatch stops: connect again", q.After)
+		return false, out.comment("pushwatch is stopping: connect again", q.After)
 	case <-r.Context().Done():
 		return false, nil
 	}
@@ -121,14 +121,14 @@ type streamWriter struct {
 }
 
 // comment writes a comment, and the position as an id without an event: a reader that
-// connects again then skips what its filter left out.
+// reconnects then skips events that its filter excluded.
 func (s streamWriter) comment(text string, at watcher.Position) error {
 	s.SetWriteDeadline(time.Now().Add(s.timeout))
 	fmt.Fprintf(s.w, ": %s\nid: %s\n\n", text, eventCursor(at))
 	return s.Flush()
 }
 
-// page writes a page that begins at a position.
+// page writes a page of events that begins at a position.
 func (s streamWriter) page(at watcher.Position, page watcher.EventPage) error {
 	if len(page.Events) == 0 {
 		return nil

@@ -259,7 +259,7 @@ func TestStreamStops(t *testing.T) {
 	r.next()
 	close(stopping)
 	m, err := r.next()
-	if err != nil || !strings.Contains(m.comment, "stops") {
+	if err != nil || !strings.Contains(m.comment, "is stopping") {
 		t.Errorf("at the end = %+v, %v, want to be told", m, err)
 	}
 	if _, err := r.next(); err != io.EOF {
@@ -287,7 +287,7 @@ func TestStreamToken(t *testing.T) {
 	taken, kept := open("a-first-token"), open("a-second-token")
 	h.SetTokens([]Token{NewToken("renamed", "a-second-token", Write), NewToken("first", "another-first-token", Read)})
 	m, err := taken.next()
-	if err != nil || !strings.Contains(m.comment, "not valid any more") {
+	if err != nil || !strings.Contains(m.comment, "no longer valid") {
 		t.Errorf("the stream of a changed token = %+v, %v, want to be told", m, err)
 	}
 	if _, err := taken.next(); err != io.EOF {
@@ -298,7 +298,7 @@ func TestStreamToken(t *testing.T) {
 		t.Errorf("the stream of a token that stays: %v", err)
 	}
 	h.SetTokens([]Token{first})
-	if m, err := kept.next(); err != nil || !strings.Contains(m.comment, "not valid any more") {
+	if m, err := kept.next(); err != nil || !strings.Contains(m.comment, "no longer valid") {
 		t.Errorf("the stream of a token that is gone = %+v, %v, want to be told", m, err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 // tallyEvery is how long a tally counts before it logs.
 const tallyEvery = time.Minute
 
-// A tally counts what others can cause as often as they like, and logs the count, at
-// most once a minute.
+// A tally counts events that clients can cause without limit, and logs the count at most
+// once a minute.
 type tally struct {
 	log     *zap.Logger
 	level   zapcore.Level
@@ -27,7 +27,7 @@ func newTally(log *zap.Logger, level zapcore.Level, message string) *tally {
 	return &tally{log: log, level: level, message: message}
 }
 
-// add counts one more. The fields describe it.
+// add counts an event. The fields describe it.
 func (t *tally) add(example ...zap.Field) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

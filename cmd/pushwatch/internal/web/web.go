@@ -1,9 +1,9 @@
-// Package web is what pushwatch shows over HTTP: the API that classroom backends
-// register their pushes with, its OpenAPI description, health and metrics, and the
-// page for people, which package page renders.
+// Package web is pushwatch's HTTP server: the API with which classroom backends register
+// pushes, its OpenAPI description, health and metrics, and the page for people, which
+// package page renders.
 //
-// Every error of the API, those of the router too, is application/problem+json (RFC 9457)
-// and names the field at fault.
+// Every error of the API, including those of the router, is application/problem+json (RFC
+// 9457) and names the wrong field.
 package web
 
 import (
@@ -24,10 +24,10 @@ import (
 	"pushwatch/watcher/engine"
 )
 
-// Tasks is what the API needs of the watcher; [engine.Watcher] has it.
+// Tasks registers, reads and changes tasks. [engine.Watcher] implements it.
 type Tasks interface {
-	// Register registers pushes, all or none. Its error joins
-	// [*watcher.FieldError] values where the request is at fault.
+	// Register registers pushes, all or none. Its error joins [*watcher.FieldError]
+	// values if the request is wrong.
 	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]engine.Registered, error)
 	// RegisterAll is Register for many. It returns how many were created.
 	RegisterAll(ctx context.Context, wanted []watcher.Registration) (created int, err error)
@@ -36,7 +36,7 @@ type Tasks interface {
 	Remove(ctx context.Context, key watcher.Key) error
 	// Amend's error joins [*watcher.FieldError] values too.
 	Amend(ctx context.Context, key watcher.Key, change engine.Amendment) (engine.TaskView, error)
-	// PollNow returns [engine.ErrEnded] for a task at its end.
+	// PollNow returns [engine.ErrEnded] for a task that has ended.
 	PollNow(ctx context.Context, key watcher.Key) error
 	// Tasks returns a page in the order of the tasks' keys.
 	Tasks(ctx context.Context, query watcher.TaskQuery) ([]engine.TaskView, error)
@@ -44,47 +44,46 @@ type Tasks interface {
 	Status() []watcher.AccountStatus
 }
 
-// Config says what is served.
+// Config describes a [Handler].
 type Config struct {
 	Tasks      Tasks
 	Events     Events
 	Deliveries Deliveries
 	Notifiers  Notifiers
-	Callbacks  Callbacks                   // nil: TIW's callbacks are not taken
-	Tokens     []Token                     // none: whoever reaches the address may do anything
-	History    *page.History               // the last hour of the accounts, for the page; nil: only now is shown
+	Callbacks  Callbacks                   // nil: TIW's callbacks are not accepted
+	Tokens     []Token                     // empty: every client may do anything
+	History    *page.History               // the last hour of the accounts, for the page; nil: only the present is shown
 	Alive      func() error                // an error: the process should be restarted
-	Ready      func(context.Context) error // an error: it can't serve now
+	Ready      func(context.Context) error // an error: it cannot serve requests now
 	Metrics    prometheus.Gatherer
 
-	// Members reads who shares the accounts, and Member is who this process is among
-	// them; nil: it has them for itself.
+	// Members reads the processes that share the accounts; nil: there are no others.
+	// Member is this process's name among them.
 	Members func(context.Context) ([]watcher.Member, error)
 	Member  string
 
-	Instance string          // names this installation
+	Instance string          // the installation's name
 	Version  string          // of the program
-	Stopping <-chan struct{} // closed when the daemon stops, for streams to end; nil: never
+	Stopping <-chan struct{} // closed when the daemon stops, so that streams end; nil: never
 	Log      *zap.Logger
 
 	pace streamPace
 }
 
-// A Handler serves everything.
+// A Handler serves the API, the page, health and metrics.
 type Handler struct {
 	http.Handler
 	tokens   *tokens
 	accounts *accountReader
 }
 
-// Accounts returns the status of all accounts, whichever process watches them, as far as
-// the database has it.
+// Accounts returns the status of all accounts, including those of other processes as far as
+// it can be read.
 func (h *Handler) Accounts(ctx context.Context) []watcher.AccountStatus {
 	return h.accounts.readable(ctx)
 }
 
-// SetTokens replaces the tokens. A stream that was opened with one that is not among
-// them ends.
+// SetTokens replaces the tokens. Streams that were opened with a removed token end.
 func (h *Handler) SetTokens(tokens []Token) { h.tokens.replace(tokens) }
 
 // New returns a handler.
@@ -103,7 +102,7 @@ func New(cfg Config) *Handler {
 	return &Handler{guard(auth.tokens, everything), auth.tokens, accounts}
 }
 
-// newMux returns all routes but those of the page.
+// newMux returns all routes except those of the page.
 func newMux(cfg Config, auth *authenticator, accounts *accountReader) *http.ServeMux {
 	mux := http.NewServeMux()
 	routes := humago.New(mux, describe(cfg.Version))
@@ -122,15 +121,15 @@ func newMux(cfg Config, auth *authenticator, accounts *accountReader) *http.Serv
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, cfg.Alive()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { health(w, cfg.Ready(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, // one that cannot be read must not hide the others
+		ErrorHandling: promhttp.ContinueOnError, // a metric that fails must not hide the others
 		ErrorLog:      gatherLog{cfg.Log},
 	}))
 	return mux
 }
 
-// forPeople distinguishes a request to the page from one to the API without its /v1, for
-// which a page would be no answer: one with a token, one that wants no HTML but has to
-// sign in first, or one that changes something and is not sent by a form.
+// forPeople reports whether a request is for the page, and not a mistaken API request
+// without /v1. A request is not for the page if it has a token, if it does not accept HTML
+// and would be sent to the sign-in, or if it changes something and is not sent by a form.
 func forPeople(auth *authenticator, r *http.Request) bool {
 	if !page.Owns(r.URL.Path) || r.Header.Get("Authorization") != "" {
 		return false
@@ -159,10 +158,10 @@ func split(some func(*http.Request) bool, those, others http.Handler) http.Handl
 type gatherLog struct{ log *zap.Logger }
 
 func (l gatherLog) Println(v ...any) {
-	l.log.Error("gather metrics", zap.String("error", fmt.Sprint(v...)), zap.String("hint", "report this bug: some metrics are missing"))
+	l.log.Error("gathering metrics failed", zap.String("error", fmt.Sprint(v...)), zap.String("hint", "report this bug: some metrics are missing"))
 }
 
-// health answers what a probe asks.
+// health answers a health probe.
 func health(w http.ResponseWriter, err error) {
 	if err != nil {
 		problem(w, http.StatusServiceUnavailable, err.Error())

@@ -308,7 +308,7 @@ func TestNotifiersAndStatus(t *testing.T) {
 		{"POST", "/v1/notifiers/log/resume", 204, ""},
 		{"GET", "/v1/status", 200, `"notifiers":[{"name":"log","type":"log","url":"","state":"active"`},
 		{"GET", "/v1/deliveries", 200, `{"deliveries":[],"next_cursor":""}`},
-		{"POST", "/v1/notifiers/log/test", 503, "watches no account"},
+		{"POST", "/v1/notifiers/log/test", 503, "no process owns an account"},
 	} {
 		if w := ask(h, c.method, c.path, ""); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%s %s = %d %s, want %d with %s", c.method, c.path, w.Code, w.Body, c.status, c.want)
