@@ -24,6 +24,12 @@ var documentedPush = tiwsim.Life{SDKAppID: 1400000001, TaskID: "ghucnligqtgtvk26
 // daemon, curl's among them. The daemon watches the push that they name.
 func TestDocumentedCalls(t *testing.T) {
 	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skipf("%v: install it to run the documents' commands", err)
+	}
 	s := newScene(t, tiwsim.Config{Tasks: []tiwsim.Life{documentedPush}}, notifytest.Config{})
 	p, address := s.serve(t, sqliteURL(t))
 	sh := &shell{folder: t.TempDir(), replace: []string{"127.0.0.1:8465", address}, env: []string{"PUSHWATCH_SERVER=http://" + address}}
