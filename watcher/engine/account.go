@@ -12,8 +12,8 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// An account is the engine of one account while this process owns it: it polls
-// the account's live tasks within the account's limit and saves what changes.
+// An account runs one account while this process owns it: it polls the live tasks within
+// the account's limit and saves what changes.
 type account struct {
 	AccountConfig
 	watcher   *Watcher
@@ -22,7 +22,7 @@ type account struct {
 	store     watcher.Store
 	log       *zap.Logger
 	metrics   *accountMetrics
-	wake      loop.Signal // the loop has something to do that it had not before
+	wake      loop.Signal // a task may be due sooner
 	announced loop.Signal // an announcement waits to be saved
 
 	mu    sync.Mutex
@@ -38,7 +38,7 @@ func newAccount(w *Watcher, p *plan, cfg AccountConfig, store watcher.Store) *ac
 	}
 }
 
-// with calls f while nobody else uses the account's state. It is the only way to it.
+// with calls f under the account's lock. It is the only access to the state.
 func (a *account) with(f func(s *state)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -68,21 +68,21 @@ func (a *account) load(ctx context.Context) error {
 	return nil
 }
 
-// adopt adds a live task as it is saved now.
+// adopt adds a live task, or updates it to what is saved.
 func (a *account) adopt(t watcher.Task) {
 	a.with(func(s *state) { s.adopt(t, time.Now()) })
 	a.wake.Notify()
 }
 
-// drop forgets a task.
+// drop removes a task.
 func (a *account) drop(key watcher.Key) {
 	a.with(func(s *state) { s.drop(key) })
 }
 
-// hurryOnce is how often the same task can be asked for ahead of its turn.
+// hurryOnce is the least time between two hurried polls of a task.
 const hurryOnce = time.Second
 
-// hurry makes a live task the next to be polled.
+// hurry polls a live task next.
 func (a *account) hurry(key watcher.Key) {
 	a.with(func(s *state) { s.hurry(key, time.Now()) })
 	a.wake.Notify()

@@ -11,8 +11,8 @@ import (
 	"pushwatch/watcher/outage"
 )
 
-// apply does what follows from changes of what can be observed: logs them, announces
-// those that are to be reported, and isolates what fails.
+// apply acts on the transitions of the account's outages: it logs them, announces those to
+// report, and isolates failing applications.
 func (a *account) apply(s *state, now time.Time, changes []outage.Transition) {
 	for _, c := range changes {
 		log := a.log
@@ -26,7 +26,7 @@ func (a *account) apply(s *state, now time.Time, changes []outage.Transition) {
 			s.picker.rejoin(c.SDKAppID, now)
 		case outage.Opened, outage.Closed:
 			if x := s.picker.isolated[c.SDKAppID]; x != nil && c.Level == outage.Application {
-				x.schedule.SetThrift(c.Kind == outage.Closed) // a probe is worth it always
+				x.schedule.SetThrift(c.Kind == outage.Closed) // a probe is always worth it
 			}
 			logBreaker(log, c)
 		case outage.QuotaUsed:
@@ -35,7 +35,7 @@ func (a *account) apply(s *state, now time.Time, changes []outage.Transition) {
 			}
 		case outage.Blind, outage.Sighted:
 			if c.Level == outage.Push {
-				continue // an event of its task reports it: see state.unobserved
+				continue // its task's event reports it: see state.unobserved
 			}
 			s.pending = append(s.pending, a.announce(log, now, c))
 			a.announced.Notify()
@@ -43,7 +43,7 @@ func (a *account) apply(s *state, now time.Time, changes []outage.Transition) {
 	}
 }
 
-// logBreaker logs that what cannot be observed is probed from now on, or is not any more.
+// logBreaker logs that a breaker opened or closed.
 func logBreaker(log *zap.Logger, c outage.Transition) {
 	log = log.With(zap.Stringer("scope", c.Level), zap.Int("tasks", c.Tasks), zap.Error(c.Cause))
 	switch {
@@ -56,7 +56,7 @@ func logBreaker(log *zap.Logger, c outage.Transition) {
 	}
 }
 
-// announce logs a change that is to be reported, and returns the event that reports it.
+// announce logs the beginning or end of a blindness and returns its event.
 func (a *account) announce(log *zap.Logger, now time.Time, c outage.Transition) watcher.Event {
 	kind, report := watcher.WatcherSighted, watcher.OutageData{
 		Account: a.Name, Since: watcher.Timestamp{Time: c.Since}, Tasks: c.Tasks,
@@ -76,8 +76,8 @@ func (a *account) announce(log *zap.Logger, now time.Time, c outage.Transition) 
 	return e
 }
 
-// announcements saves what is to be announced, in order, for as long as the store fails,
-// until ctx ends.
+// announcements saves the pending announcements in order, until ctx ends. While the store
+// fails it tries again.
 func (a *account) announcements(ctx context.Context) {
 	for attempt := 0; ; {
 		var next *watcher.Event
@@ -113,7 +113,7 @@ func (a *account) announcements(ctx context.Context) {
 	}
 }
 
-// retryAfter is how long to wait before the store is tried again.
+// retryAfter returns the pause before another try of the store.
 func retryAfter(attempt int) time.Duration {
 	return min(10*time.Second, 100*time.Millisecond<<min(attempt, 10))
 }

@@ -17,34 +17,30 @@ import (
 	"pushwatch/watcher"
 )
 
-// A Callback is what TIW posts to an application's callback address when a push
-// starts or stops. Only what serves as a hint is read of it.
+// A Callback is TIW's notice that a push starts or stops. It serves only as a hint to poll.
 // https://www.tencentcloud.com/document/product/1176
 type Callback struct {
 	SDKAppID   int64
-	ExpireTime int64  // unix seconds after which Sign is void
-	Sign       string // hex md5 of the callback key and ExpireTime; it does not cover the rest
-	TaskID     string // empty where TIW leaves it out, as it may for a failed push
+	ExpireTime int64  // unix seconds after which Sign is invalid
+	Sign       string // hex md5 of the callback key and ExpireTime only
+	TaskID     string // TIW may leave it out for a failed push
 }
 
-// ErrCallbackSign means that a callback's Sign is missing, wrong or expired, or valid for
-// longer than a day.
+// ErrCallbackSign: a callback's Sign is missing, wrong, expired, or valid for too long.
 var ErrCallbackSign = errors.New("callback is not signed with the application's callback key")
 
-// ErrNoApplication means that no account has the application.
+// ErrNoApplication: no account has the application.
 var ErrNoApplication = errors.New("no such application")
 
-// ErrCallbackLimit means that callbacks have registered as many tasks of the application
-// lately as they may.
+// ErrCallbackLimit: callbacks register too many tasks of the application.
 var ErrCallbackLimit = errors.New("too many tasks registered by callbacks")
 
-// maxCallbackTasks is how many tasks callbacks can register in a minute, for each
-// application. A Sign does not cover the task's id, so whoever has seen one can make up
-// any number of tasks.
+// maxCallbackTasks limits how many tasks callbacks register in a minute, by application.
+// A Sign does not cover the task id, so whoever has seen one can make up tasks.
 const maxCallbackTasks = 300
 
-// maxCallbackExpiry is how far ahead the ExpireTime of a Sign can lie. TIW's lie an hour
-// ahead; a Sign that stays valid for years is a password that cannot be changed.
+// maxCallbackExpiry limits how far ahead ExpireTime is. TIW's are an hour ahead; a Sign valid
+// for years would be a password that nobody can change.
 const maxCallbackExpiry = 24 * time.Hour
 
 // callbackLimits limit how many tasks callbacks register.
@@ -68,10 +64,10 @@ func (l *callbackLimits) allow(app int64) bool {
 	return limiter.Allow()
 }
 
-// Callback takes TIW's own callback as a hint: a known task is polled next, within
-// the limit, and nothing of it is believed. An unknown task is registered where
-// the account's settings say so, up to [maxCallbackTasks]. Without a callback key everybody can send one,
-// which is why it can cause no more than one poll of a task a second.
+// Callback handles a callback of TIW as a hint: it polls a known task next, within the
+// limit. It registers an unknown task if the account's settings say so, up to
+// [maxCallbackTasks]. Without a callback key anybody can send one, so it causes at most one
+// poll of a task a second.
 func (w *Watcher) Callback(ctx context.Context, c Callback) error {
 	account, ok := w.plan().byApp[c.SDKAppID]
 	if !ok {

@@ -12,15 +12,15 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// checkpointEvery is how often the times of the last polls are saved. After a
-// crash at most this much of them is lost.
+// checkpointEvery is the interval of checkpoints: a crash loses the poll times of at most
+// that.
 const checkpointEvery = 30 * time.Second
 
-// retainEvery is how many checkpoints apart what was learnt is saved.
+// retainEvery is after how many checkpoints the learned hazards are saved.
 const retainEvery = 10
 
-// checkpoints inspects the account and saves the times of the last polls and what
-// was learnt, now and then and at the end.
+// checkpoints inspects the account and saves its poll times and learned hazards, at
+// intervals and when ctx ends.
 func (a *account) checkpoints(ctx context.Context) {
 	last, wait := time.Now(), a.phase()
 	for n := 1; ; n++ {
@@ -41,16 +41,16 @@ func (a *account) checkpoints(ctx context.Context) {
 	}
 }
 
-// phase is when the first checkpoint is due: at a moment of the account's own, so that
-// the accounts do not write all at once.
+// phase returns the delay of the first checkpoint, which differs by account so that they do
+// not write all at once.
 func (a *account) phase() time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(a.Name))
 	return time.Duration(h.Sum64() % uint64(checkpointEvery))
 }
 
-// checkpoint saves when the tasks were last polled, if any was since a time. It is also
-// what notices a store that takes no writes while no push changes.
+// checkpoint saves the poll times if any has changed since the given time. While no push
+// changes, it alone notices that the store takes no writes.
 func (a *account) checkpoint(ctx context.Context, since time.Time) {
 	var c *watcher.Checkpoint
 	a.with(func(s *state) { c = s.checkpoint(since, time.Now()) })
@@ -64,7 +64,7 @@ func (a *account) checkpoint(ctx context.Context, since time.Time) {
 	}
 }
 
-// recall reads what was learnt in earlier runs. What cannot be read is learned again.
+// recall loads the learned hazards. If they cannot be read, they are learned again.
 func (a *account) recall(ctx context.Context) error {
 	text, err := a.store.Learned(ctx)
 	if err != nil {
@@ -80,7 +80,7 @@ func (a *account) recall(ctx context.Context) error {
 	return nil
 }
 
-// retain saves what was learnt.
+// retain saves the learned hazards.
 func (a *account) retain(ctx context.Context) error {
 	var text []byte
 	var err error

@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// A clock notices that the wall clock was set.
+// A clock detects that the wall clock was set.
 type clock struct {
 	mu   sync.Mutex
-	last time.Time // the newest that it was shown
+	last time.Time
 }
 
-// jumpOver is by how much the wall clock must run away from the monotonic one
-// before it counts as set. Slewing by NTP stays far below.
+// jumpOver is the least deviation of the wall clock from the monotonic one that counts as
+// set. Slewing by NTP stays far below.
 const jumpOver = 5 * time.Second
 
-// jumped returns by how much the wall clock was set since the last call, 0 where
-// it was not. Of all that ask, one gets the answer.
+// jumped returns by how much the wall clock was set since the last call; 0: it was not. Only
+// one of several callers gets the answer.
 func (c *clock) jumped(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now.Before(c.last) { // it was read before another's, and comes after it
+	if now.Before(c.last) { // read before that of another caller
 		return 0
 	}
 	by := setBy(c.last, now.Round(0), now)
@@ -28,8 +28,8 @@ func (c *clock) jumped(now time.Time) time.Duration {
 	return by
 }
 
-// setBy returns by how much further the wall clock has come since last than the monotonic
-// one: 0 for what is too little for it to have been set.
+// setBy returns by how much the wall clock has advanced further than the monotonic one since
+// last; 0: less than jumpOver.
 func setBy(last, wall, monotonic time.Time) time.Duration {
 	if last.IsZero() {
 		return 0

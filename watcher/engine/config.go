@@ -13,54 +13,48 @@ import (
 	"pushwatch/watcher"
 )
 
-// Config says what a [Watcher] watches and how. A zero field is its default.
+// Config configures a [Watcher]. A zero field means its default.
 type Config struct {
 	Settings
 
 	Instance string // names this installation in the events
 	Registry watcher.Registry
 
-	// Route names the notifiers that an event goes to, at the time it is saved.
+	// Route returns the names of the notifiers of an event.
 	Route func(*watcher.Event) []string
 
 	Log     *zap.Logger           // default: none
 	Metrics prometheus.Registerer // default: none
 }
 
-// Settings is what of a [Config] can change while the watcher runs: see
-// [Watcher.Reconfigure].
+// Settings are the part of [Config] that [Watcher.Reconfigure] can change.
 type Settings struct {
 	Accounts []AccountConfig
 	Rules    watcher.Rules
 
-	MaxStaleness   time.Duration // every live task is due this often; default 1 m
-	MinInterval    time.Duration // and polled no more often than this; default 1 s
-	Thrift         time.Duration // a push with a change an hour is polled this often, the others as they deserve; 0: the whole quota is used
-	RequestTimeout time.Duration // of one request, its answer included; default 5 s
-	BlindAfter     time.Duration // what is invisible for this long is reported as blind; default 1 m
+	MaxStaleness   time.Duration // a live task is polled at least this often, where the limit allows; default 1 m
+	MinInterval    time.Duration // and at most this often; default 1 s
+	Thrift         time.Duration // interval of polls of a push with one change an hour, for which others are scaled; 0: use the whole quota
+	RequestTimeout time.Duration // of one request and its answer; default 5 s
+	BlindAfter     time.Duration // invisible for this long is blind; default 1 m
 }
 
-// AccountConfig is one set of Tencent Cloud credentials and what it is used for.
+// AccountConfig configures one account.
 type AccountConfig struct {
 	Name              string
-	SDKAppIDs         []int64 // its applications; each belongs to exactly one account
+	SDKAppIDs         []int64 // its applications; each belongs to one account
 	RequestsPerSecond float64 // 0 < n <= 20; default 20
 	Cloud             watcher.Cloud
 
-	// CallbackKey reads the key that TIW signs its callbacks with; nil: none is
-	// set, and none is asked for.
-	CallbackKey func() (string, error)
-	// RegisterCallbacks registers a task that TIW calls back about and nobody has
-	// registered.
-	RegisterCallbacks bool
+	CallbackKey       func() (string, error) // reads the key that TIW signs callbacks with; nil: Sign is not checked
+	RegisterCallbacks bool                   // a callback about an unknown task registers it
 }
 
-// A plan is Settings with their defaults. It does not change: other settings make
-// another plan.
+// A plan is Settings with defaults. It is immutable.
 type plan struct {
 	Settings
 	byApp   map[int64]AccountConfig
-	timeout error // what a request without an answer ends with
+	timeout error // cause of a request's timeout
 }
 
 func newPlan(settings Settings) *plan {
@@ -91,15 +85,14 @@ func (p *plan) account(name string) (AccountConfig, bool) {
 	return p.Accounts[i], true
 }
 
-// alike reports whether an account's engine works the same in p and q, in which
-// its settings are a and b.
+// alike reports whether an account runs the same under p with settings a as under q with b.
 func (p *plan) alike(q *plan, a, b AccountConfig) bool {
 	return p.Rules == q.Rules && p.MaxStaleness == q.MaxStaleness && p.MinInterval == q.MinInterval && p.Thrift == q.Thrift &&
 		p.RequestTimeout == q.RequestTimeout && p.BlindAfter == q.BlindAfter &&
 		a.Cloud == b.Cloud && a.RequestsPerSecond == b.RequestsPerSecond
 }
 
-// applications lists the configured applications, for an error's text.
+// applications lists the configured applications for an error.
 func (p *plan) applications() string {
 	const most = 10
 	apps := slices.Sorted(maps.Keys(p.byApp))

@@ -14,31 +14,28 @@ import (
 )
 
 const (
-	// turnTime is how long the loop sleeps at most, so that it is seen to be alive.
+	// turnTime is the longest sleep of the loop, so that Alive can tell that it runs.
 	turnTime = 2 * time.Second
 
-	// silence is how long a new owner waits before its first poll: a second, in which
-	// the service may still count the requests of the owner before it (a process that
-	// was killed a moment ago, or another machine), and a little for those that were
-	// late on their way.
+	// silence is how long a new owner waits before its first poll: for a second the
+	// service may still count requests of the owner before it. The rest is for requests
+	// that were late on their way.
 	silence = 1050 * time.Millisecond
 
-	// maxUnsaved findings of all accounts may wait to be saved; then nothing is polled
-	// before some are. A store that is slower than the polls, or fails, would otherwise
-	// fill the memory, at some 25 kB each. unsavedPause is how soon to look again.
+	// maxUnsaved findings of all accounts, at some 25 kB each, may wait to be saved. Then
+	// polling pauses: a slow or failing store must not fill the memory.
 	maxUnsaved   = 1000
 	unsavedPause = 50 * time.Millisecond
 
-	// noneTaken is how soon to look again after a task was due and none could be taken,
-	// as when its poll turns out not to be worth it yet.
+	// noneTaken is the pause after a task was due and its poll is not worth it yet.
 	noneTaken = 10 * time.Millisecond
 )
 
-// run polls until ctx ends, or until the account has another owner: then it
-// returns [watcher.ErrFenced]. What is being saved then is awaited.
+// run polls until ctx ends, or returns [watcher.ErrFenced] when the account has another
+// owner. It waits for the polls under way to be saved.
 //
-// It is the path of every poll: sleep until a task may be polled, take a permit and the
-// task, poll it, record what the answer tells, put the task back.
+// This is the path of every poll: sleep until a task may be polled, take a permit and the
+// task, send the request, record the answer, put the task back.
 func (a *account) run(ctx context.Context) error {
 	ctx, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
@@ -64,8 +61,8 @@ func (a *account) run(ctx context.Context) error {
 	return nil
 }
 
-// next sleeps until a task may be polled, and takes it with a permit, which is the last
-// that happens before its request is sent. It returns nil when ctx ends.
+// next sleeps until a task may be polled, and takes it with a permit. The request must be
+// sent at once. It returns nil when ctx ends.
 func (a *account) next(ctx context.Context) (t *task, permit limit.Permit) {
 	for ctx.Err() == nil {
 		now := time.Now()
@@ -94,8 +91,8 @@ func (a *account) next(ctx context.Context) (t *task, permit limit.Permit) {
 	return nil, 0
 }
 
-// poll sends one request for a task, records what the answer tells and puts the task
-// back. It returns an error where the account is no longer this process's.
+// poll sends one request for a task, records the answer and puts the task back. It returns
+// an error if the account has another owner.
 func (a *account) poll(ctx context.Context, t *task, permit limit.Permit) error {
 	sent := time.Now()
 	push, fault := a.describe(ctx, t.Key)
@@ -110,7 +107,7 @@ func (a *account) poll(ctx context.Context, t *task, permit limit.Permit) error 
 	return err
 }
 
-// describe sends the request.
+// describe sends one request.
 func (a *account) describe(ctx context.Context, key watcher.Key) (watcher.Push, *watcher.CloudError) {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.plan.RequestTimeout, a.plan.timeout)
 	defer cancel()
@@ -127,8 +124,8 @@ func (a *account) describe(ctx context.Context, key watcher.Key) (watcher.Push, 
 	return watcher.Push{}, fault
 }
 
-// record returns the permit and records what the answer tells: of the task, which it
-// returns as a finding, or only of the way to it.
+// record returns the permit and records the answer. It returns the finding about the task,
+// nil if there is none.
 func (a *account) record(ctx context.Context, now time.Time, t *task, permit limit.Permit, push watcher.Push, fault *watcher.CloudError) (f finding) {
 	a.with(func(s *state) {
 		switch {
@@ -139,17 +136,17 @@ func (a *account) record(ctx context.Context, now time.Time, t *task, permit lim
 		default:
 			s.limiter.Abandoned(now, permit)
 		}
-		if ctx.Err() != nil { // the answer may be our own cancellation
+		if ctx.Err() != nil { // the fault may be our own cancellation
 			return
 		}
 		a.metrics.count(fault)
 		if fault != nil && fault.Sent == watcher.Dropped && !t.repeated {
-			t.repeated, t.Urgent = true, true // sent again at once: it tells nothing of the service
+			t.repeated, t.Urgent = true, true // sent again at once: the service did not fail
 			s.outages.Dropped(t.Key.SDKAppID)
 			return
 		}
 		t.repeated = false
-		var reason *watcher.CloudError // why it is no observation
+		var reason *watcher.CloudError // why the poll failed; nil: it is an observation
 		switch {
 		case fault == nil:
 			f = observation{At: now, Push: &push}
@@ -168,7 +165,7 @@ func (a *account) record(ctx context.Context, now time.Time, t *task, permit lim
 	return f
 }
 
-// putBack makes a task wait for its next poll, unless it has ended or gone.
+// putBack schedules a task's next poll, unless it has ended or was removed.
 func (a *account) putBack(ctx context.Context, t *task) {
 	for back := false; !back; {
 		a.with(func(s *state) { back = s.putBack(t, time.Now()) || ctx.Err() != nil })

@@ -2,14 +2,14 @@ package engine
 
 import "time"
 
-// A meter counts what happens, by the second, over the last minute.
+// A meter measures a rate over the last minute.
 type meter struct {
-	counts [60]int
-	newest int64     // second of the newest count
-	since  time.Time // when the seconds began
+	counts [60]int   // by second
+	newest int64     // latest second
+	since  time.Time // start of second 0
 }
 
-// add counts one.
+// add counts one event.
 func (m *meter) add(now time.Time) {
 	if m.since.IsZero() {
 		m.since = now
@@ -18,7 +18,7 @@ func (m *meter) add(now time.Time) {
 	m.counts[m.newest%int64(len(m.counts))]++
 }
 
-// turn empties the seconds that have passed without a count.
+// turn advances to the current second and clears the seconds between.
 func (m *meter) turn(now time.Time) {
 	second := int64(now.Sub(m.since) / time.Second) // by the monotonic clock
 	if second-m.newest >= int64(len(m.counts)) {
@@ -30,7 +30,7 @@ func (m *meter) turn(now time.Time) {
 	}
 }
 
-// rate is how many there were a second, over the last minute or since the first.
+// rate returns the events per second over the last minute, or since the first if later.
 func (m *meter) rate(now time.Time) float64 {
 	if m.since.IsZero() {
 		return 0

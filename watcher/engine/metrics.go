@@ -9,7 +9,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// metrics are what the watching shows to Prometheus. No task id is ever a label.
+// metrics are the watcher's Prometheus metrics. A task id is never a label.
 type metrics struct {
 	polls       *prometheus.CounterVec
 	pollSeconds *prometheus.HistogramVec
@@ -19,7 +19,7 @@ type metrics struct {
 	repaired    *prometheus.CounterVec
 }
 
-// accountMetrics are the ones of one account, looked up once.
+// accountMetrics are the metrics of one account, looked up once.
 type accountMetrics struct {
 	polls struct {
 		ok, taskError, throttled, denied, transient prometheus.Counter
@@ -31,10 +31,10 @@ type accountMetrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_polls_total", Help: "DescribeWhiteboardPush requests by what came of them.",
+			Name: "pushwatch_polls_total", Help: "DescribeWhiteboardPush requests, by result.",
 		}, []string{"account", "result"}),
 		pollSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pushwatch_poll_seconds", Help: "How long a DescribeWhiteboardPush request took.",
+			Name: "pushwatch_poll_seconds", Help: "Duration of a DescribeWhiteboardPush request.",
 			Buckets: []float64{.005, .01, .02, .04, .08, .15, .3, .6, 1, 2, 5},
 		}, []string{"account"}),
 		events: watcher.EventsCounter(r),
@@ -43,10 +43,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: []float64{1, 2, 4, 8, 15, 30, 60, 120, 300, 900},
 		}),
 		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_callbacks_total", Help: "TIW's own callbacks that came as hints, by what was made of them.",
+			Name: "pushwatch_callbacks_total", Help: "Callbacks received from TIW, by result.",
 		}, []string{"account", "result"}),
 		repaired: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pushwatch_repaired_total", Help: "Live tasks that were found without a next poll. Anything but 0 is a fault of pushwatch.",
+			Name: "pushwatch_repaired_total", Help: "Live tasks found without a next poll. Any value above 0 is a bug of pushwatch.",
 		}, []string{"account"}),
 	}
 	r.MustRegister(m.polls, m.pollSeconds, m.detection, m.callbacks, m.repaired)
@@ -63,7 +63,7 @@ func (m *metrics) account(name string) *accountMetrics {
 	return a
 }
 
-// count counts a poll by its result: nil for one that told the status of a push.
+// count counts a poll by its result; nil: it returned the status of a push.
 func (a *accountMetrics) count(fault *watcher.CloudError) {
 	switch {
 	case fault == nil:
@@ -79,33 +79,33 @@ func (a *accountMetrics) count(fault *watcher.CloudError) {
 	}
 }
 
-// Descriptions of what is counted again at each scrape.
+// Descriptions of the gauges, which are computed at each scrape.
 var (
 	tasksDesc = prometheus.NewDesc("pushwatch_tasks",
 		"Live tasks by state. How others have ended is counted by pushwatch_events_total.", []string{"account", "state"}, nil)
 	staleDesc = prometheus.NewDesc("pushwatch_staleness_seconds",
 		"Age of the oldest observation of a live task.", []string{"account"}, nil)
 	promisedDesc = prometheus.NewDesc("pushwatch_staleness_promised_seconds",
-		"How old that may get: watch.max_staleness, or three rounds of all live tasks at the rate granted now where that is more.", []string{"account"}, nil)
+		"Bound of pushwatch_staleness_seconds: watch.max_staleness, or the time for three rounds of all live tasks at the granted rate, if longer.", []string{"account"}, nil)
 	overloadedDesc = prometheus.NewDesc("pushwatch_overloaded",
-		"1 while there are more live tasks than the limit allows to poll within watch.max_staleness.", []string{"account"}, nil)
+		"1 while the limit does not allow to poll every live task within watch.max_staleness.", []string{"account"}, nil)
 	rateDesc = prometheus.NewDesc("pushwatch_rate_limit",
-		"Requests per second granted now: the account's limit, or less while others use its quota.", []string{"account"}, nil)
+		"Requests per second granted now: less than the limit while others use the account's quota.", []string{"account"}, nil)
 	configuredDesc = prometheus.NewDesc("pushwatch_rate_limit_configured",
-		"Requests per second that the settings allow the account.", []string{"account"}, nil)
+		"Requests per second in the settings.", []string{"account"}, nil)
 	expectedDesc = prometheus.NewDesc("pushwatch_detection_expected_seconds",
-		"How late a change (start, stop) of a push is seen on average, as the schedule expects it now.", []string{"account", "change"}, nil)
+		"Average delay until a change of a push (start, stop) is seen, as the schedule expects it.", []string{"account", "change"}, nil)
 	blindDesc = prometheus.NewDesc("pushwatch_blind",
-		"1 while the account, or an application of it, was reported as blind.", []string{"account"}, nil)
+		"1 while the account, or an application of it, is reported as blind.", []string{"account"}, nil)
 	blindPushesDesc = prometheus.NewDesc("pushwatch_blind_pushes",
-		"Live tasks that are blind by themselves: push.blind was reported and push.sighted not yet.", []string{"account"}, nil)
+		"Live tasks that are blind by themselves, from push.blind to push.sighted.", []string{"account"}, nil)
 	unobservedDesc = prometheus.NewDesc("pushwatch_tasks_unobserved",
 		"Live tasks that were never observed.", []string{"account"}, nil)
 	unsavedDesc = prometheus.NewDesc("pushwatch_database_failing", DatabaseFailingHelp, []string{"account"}, nil)
 )
 
-// DatabaseFailingHelp describes pushwatch_database_failing, which has two sources: the
-// watcher for each account, and the database itself.
+// DatabaseFailingHelp is the help of pushwatch_database_failing. The watcher collects it by
+// account, the database without one.
 const DatabaseFailingHelp = "1 while the database takes no writes of the account, or cannot be read for them; without an account: while it refuses writes."
 
 // Describe implements [prometheus.Collector].
@@ -150,7 +150,6 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// truth is 1 for what is so and 0 for what is not.
 func truth(is bool) float64 {
 	if is {
 		return 1

@@ -6,8 +6,8 @@ import (
 	"pushwatch/watcher"
 )
 
-// Notice records what other processes did to the tasks of an account. It reports
-// whether this process watches the account.
+// Notice applies the changes that other processes made to tasks of an account. It reports
+// whether this process owns the account.
 func (w *Watcher) Notice(account string, notes []watcher.Note) bool {
 	a := w.owned(account)
 	if a == nil {

@@ -9,28 +9,27 @@ import (
 	"pushwatch/watcher/schedule"
 )
 
-// A picker chooses the task of an account that is polled next: from the schedule of the
-// tasks that share it, or from that of an application that is isolated; or, while the
-// account cannot be observed, the one to probe it with.
+// A picker chooses the task of an account that is polled next: from the shared schedule, from
+// that of an isolated application, or, while the account's breaker is open, as its probe.
 type picker struct {
-	tasks   map[watcher.Key]*task // every live task, those too that are being polled
+	tasks   map[watcher.Key]*task // every live task, waiting or being polled
 	outages *outage.Tracker
 	limiter *limit.Limiter
 	hazards *schedule.Hazards
 	config  schedule.Config
 
 	shared   *schedule.Schedule
-	isolated map[int64]*isolated // applications whose tasks are kept apart
+	isolated map[int64]*isolated // by application
 
-	rationedAt    time.Time           // when a rationed one of these was polled last
-	afterRationed bool                // that was the last poll, so the next is for another
-	probed        map[int64]time.Time // when an application was last asked whether the account can be observed again
+	rationedAt    time.Time           // last poll of a rationed application
+	afterRationed bool                // that was the last poll: the next goes to the shared schedule
+	probed        map[int64]time.Time // last probe of the account, by application
 }
 
 // An isolated is an application whose tasks have a schedule of their own.
 type isolated struct {
 	schedule *schedule.Schedule
-	asked    time.Time // when its newest request was sent
+	asked    time.Time // when its latest request was sent
 }
 
 func newPicker(cfg schedule.Config, hazards *schedule.Hazards, tasks map[watcher.Key]*task, outages *outage.Tracker, limiter *limit.Limiter) *picker {
@@ -48,13 +47,13 @@ func (p *picker) scheduleOf(app int64) *schedule.Schedule {
 	return p.shared
 }
 
-// put makes a task wait for its next poll.
+// put schedules a task's next poll.
 func (p *picker) put(t *task, now time.Time) { p.scheduleOf(t.Key.SDKAppID).Put(&t.Entry, now) }
 
-// remove takes a task from where it waits.
+// remove removes a task from its schedule.
 func (p *picker) remove(t *task) { p.scheduleOf(t.Key.SDKAppID).Remove(&t.Entry) }
 
-// waits reports whether a task waits for its next poll.
+// waits reports whether a task's next poll is scheduled.
 func (p *picker) waits(t *task) bool { return p.scheduleOf(t.Key.SDKAppID).Holds(&t.Entry) }
 
 // isolate gives the tasks of an application a schedule of their own.
@@ -64,13 +63,13 @@ func (p *picker) isolate(app int64, now time.Time) {
 	p.isolated[app] = x
 }
 
-// rejoin ends that.
+// rejoin moves the tasks of an application back to the shared schedule.
 func (p *picker) rejoin(app int64, now time.Time) {
 	p.move(app, p.isolated[app].schedule, p.shared, now)
 	delete(p.isolated, app)
 }
 
-// move makes the waiting tasks of an application wait in another schedule.
+// move moves the waiting tasks of an application to another schedule.
 func (p *picker) move(app int64, from, to *schedule.Schedule, now time.Time) {
 	for key, t := range p.tasks {
 		if key.SDKAppID == app && from.Holds(&t.Entry) {
@@ -80,8 +79,8 @@ func (p *picker) move(app int64, from, to *schedule.Schedule, now time.Time) {
 	}
 }
 
-// next returns when a task may be polled, as far as that does not depend on the limit:
-// not after now, where one may be at once. It returns false where there is none.
+// next returns when a task may be polled, apart from the limit; not after now: at once. It
+// returns false if there is no task.
 func (p *picker) next(now time.Time) (at time.Time, ok bool) {
 	if account := p.outages.Permission(now); !account.Open {
 		at, ok = p.shared.Next(now)
@@ -94,7 +93,7 @@ func (p *picker) next(now time.Time) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// take removes the task to poll now from where it waits; nil: none may be polled.
+// take removes and returns the task to poll now; nil: none.
 func (p *picker) take(now time.Time) *task {
 	t := p.choose(now)
 	if t == nil {
@@ -108,9 +107,8 @@ func (p *picker) take(now time.Time) *task {
 	return t
 }
 
-// choose takes a task from where it waits. Those of isolated applications go first, for
-// they are few or bounded; but after a rationed one the next poll is for one that is not
-// isolated.
+// choose takes the task to poll from its schedule. Isolated applications go first, since
+// their polls are few or bounded. After a rationed one the shared schedule has its turn.
 func (p *picker) choose(now time.Time) *task {
 	if p.afterRationed {
 		p.afterRationed = false
@@ -124,8 +122,8 @@ func (p *picker) choose(now time.Time) *task {
 	return p.takeShared(now)
 }
 
-// takeShared takes a task that is not isolated, or, while the account cannot be
-// observed, the one to probe it with.
+// takeShared takes a task from the shared schedule, or the account's probe while its breaker
+// is open.
 func (p *picker) takeShared(now time.Time) *task {
 	account := p.outages.Permission(now)
 	if !account.Open {
@@ -145,7 +143,7 @@ func (p *picker) takeShared(now time.Time) *task {
 	return t
 }
 
-// taskOf returns the task of an entry.
+// taskOf returns the task of an entry, which may be nil.
 func (p *picker) taskOf(e *schedule.Entry) *task {
 	if e == nil {
 		return nil
@@ -153,10 +151,9 @@ func (p *picker) taskOf(e *schedule.Entry) *task {
 	return p.tasks[e.Key]
 }
 
-// probe returns a task that tells whether the account can be observed again: of the
-// application that was asked longest ago, among those that do not fail on their own, and
-// of one that is not suspect where there is one; nil: there is none now. A push that is
-// blind by itself tells nothing, so it counts as suspect.
+// probe returns the task to probe the account with; nil: none. It prefers one that is not
+// suspect, of the application that probed longest ago, and takes none whose application has
+// an open breaker. A push blind by itself counts as suspect, since its failure proves nothing.
 func (p *picker) probe() (probe *task) {
 	suspect := true
 	for key, t := range p.tasks {
@@ -174,7 +171,7 @@ func (p *picker) probe() (probe *task) {
 // open reports whether the breaker of an application is open.
 func (p *picker) open(app int64) bool { return p.outages.ApplicationPermission(time.Time{}, app).Open }
 
-// sharing is how many tasks wait that share the limit.
+// sharing returns how many waiting tasks share the limit.
 func (p *picker) sharing() int {
 	n := p.shared.Waiting()
 	for app, x := range p.isolated {
@@ -185,7 +182,7 @@ func (p *picker) sharing() int {
 	return max(1, n)
 }
 
-// rate is how many polls a second are granted to the tasks of a schedule.
+// rate returns a schedule's share of the polls per second.
 func (p *picker) rate(s *schedule.Schedule) float64 {
 	return p.limiter.Rate() * float64(max(1, s.Waiting())) / float64(max(s.Waiting(), p.sharing()))
 }
@@ -194,16 +191,15 @@ func (p *picker) rate(s *schedule.Schedule) float64 {
 type turn struct {
 	of       *isolated
 	at       time.Time
-	since    time.Time // from when on it could have been, but for the other applications
-	rationed bool      // it has no slot for itself alone
+	since    time.Time // when it could have been, but for other applications
+	rationed bool      // its share of the limiter's slots is less than one
 }
 
-// turnOfIsolated returns the isolated application that is to be polled next, if any.
-// One whose share of the slots is less than one, or that is probed, is rationed. The rationed
-// ones are polled in turn, the one first that has waited longest, and have together
-// what their shares make, or a poll every [outage.FirstProbe] where that is more. So
-// where more than thirty are probed, or the limit is low, each is probed less often
-// than every 15 s, as it would be alone.
+// turnOfIsolated returns the isolated application to poll next, if any. An application is
+// rationed while its share of the slots is less than one or its breaker is open. The rationed
+// ones take turns, the longest waiting first. Together they get the sum of their shares, or
+// one poll every [outage.FirstProbe] if that is more. So with more than thirty open breakers,
+// or a low limit, an application is probed less often than every 15 s.
 func (p *picker) turnOfIsolated(now time.Time) (next turn) {
 	if len(p.isolated) == 0 {
 		return turn{}
@@ -247,7 +243,7 @@ func (p *picker) turnOfIsolated(now time.Time) (next turn) {
 	return next
 }
 
-// rationedInterval is the time between two polls of rationed applications.
+// rationedInterval returns the time between two polls of rationed applications.
 func (p *picker) rationedInterval(sharing int, share func(x *isolated, open bool) int) time.Duration {
 	waiting := 0
 	for app, x := range p.isolated {
@@ -261,8 +257,7 @@ func (p *picker) rationedInterval(sharing int, share func(x *isolated, open bool
 	return min(outage.FirstProbe, time.Duration(float64(time.Second)*float64(sharing)/float64(waiting)/p.limiter.Rate()))
 }
 
-// takeIsolated takes a task of an isolated application whose turn it is; nil: it is
-// nobody's.
+// takeIsolated takes a task of the isolated application whose turn it is; nil: none.
 func (p *picker) takeIsolated(now time.Time) *task {
 	turn := p.turnOfIsolated(now)
 	if turn.of == nil || turn.at.After(now) {

@@ -11,11 +11,12 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// A finding is what a poll found out about its task.
+// A finding is what a poll shows of its task: an observation, or a blackout of a push that is
+// blind by itself.
 type finding interface {
-	// apply returns the task as the finding leaves it, and the events that tell of it.
+	// apply returns the next task and the events that report the change.
 	apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watcher.Event)
-	// teaches reports whether the schedule can learn from it when pushes change.
+	// teaches reports whether the hazards learn from it.
 	teaches() bool
 }
 
@@ -35,9 +36,9 @@ func (b blackout) apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watche
 
 func (blackout) teaches() bool { return false }
 
-// judge applies a finding, asked for at polled, to e's task and saves what it changes.
-// Most change nothing, which the entry knows; for the others the whole task is read.
-// Only this goroutine writes to the entry while it is polling.
+// judge applies a finding to e's task and saves what changes. Most findings change nothing,
+// which e shows; for the others the whole task is read. polled is when the poll was sent. Only
+// this goroutine writes to e while e is polling.
 func (a *account) judge(ctx context.Context, e *task, f finding, polled time.Time) error {
 	before := e.brief(time.Now())
 	next, events := f.apply(a.plan.Rules, before)
@@ -46,8 +47,8 @@ func (a *account) judge(ctx context.Context, e *task, f finding, polled time.Tim
 		return nil
 	}
 	for attempt := 0; ; attempt++ {
-		// After a save of which the outcome is not known, this is also what tells
-		// it: where the change was saved after all, the observation changes nothing.
+		// After a save with an unknown outcome this shows it: if the change was saved
+		// after all, the finding changes nothing.
 		before, live := a.reload(ctx, e, attempt)
 		if !live {
 			return nil
@@ -75,7 +76,7 @@ func (a *account) judge(ctx context.Context, e *task, f finding, polled time.Tim
 	}
 }
 
-// learn sets e to its task's next value, and teaches the schedule what that shows.
+// learn sets e to its task's next value and teaches the hazards.
 func (a *account) learn(e *task, f finding, before, next *watcher.Task, polled time.Time) {
 	next.LastPolledAt = polled
 	a.with(func(s *state) {
@@ -86,20 +87,18 @@ func (a *account) learn(e *task, f finding, before, next *watcher.Task, polled t
 	})
 }
 
-// saveTimeout bounds one try to save, and the waiting for it when polling stops.
+// saveTimeout bounds one try to save, also while the process stops.
 const saveTimeout = 15 * time.Second
 
-// save writes a change. It outlives ctx: what was observed is saved even while the
-// process is stopping.
+// save saves a change. It outlives ctx: what was observed is saved while the process stops.
 func (a *account) save(ctx context.Context, c watcher.Change) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	return a.store.Save(ctx, c)
 }
 
-// reload reads e's task as it is saved, for as long as the store fails, and adds
-// what only the engine knows of it. It reports whether there is a live task to go
-// on with.
+// reload reads e's task, retrying while the store fails, and adds what only the engine knows.
+// It reports whether the task is live.
 func (a *account) reload(ctx context.Context, e *task, attempt int) (saved watcher.Task, live bool) {
 	for ; ; attempt++ {
 		if attempt > 0 && !loop.Sleep(ctx, retryAfter(attempt)) {
@@ -113,7 +112,7 @@ func (a *account) reload(ctx context.Context, e *task, attempt int) (saved watch
 			return saved, live
 		case errors.Is(err, watcher.ErrNoTask):
 			a.recordRead(nil)
-			a.with(func(*state) { e.removed = !e.stale }) // else it was registered again since, and putBack reads it
+			a.with(func(*state) { e.removed = !e.stale }) // stale: it was registered again since, and putBack reads it
 			return watcher.Task{}, false
 		case ctx.Err() != nil:
 			return watcher.Task{}, false
@@ -122,9 +121,9 @@ func (a *account) reload(ctx context.Context, e *task, attempt int) (saved watch
 	}
 }
 
-// reloaded refreshes e, which is being polled, and reports whether its task is live. Where
-// the task was registered again since, another entry takes e's place, and the answer to
-// e's poll does not count.
+// reloaded updates e, which is being polled, to the saved task and reports whether that is
+// live. If the task was registered again since, another entry replaces e, and the answer to
+// e's poll is dropped.
 func (s *state) reloaded(e *task, saved *watcher.Task, now time.Time) (live bool) {
 	if e.registeredAgain(saved) {
 		s.forget(e)
@@ -137,7 +136,7 @@ func (s *state) reloaded(e *task, saved *watcher.Task, now time.Time) (live bool
 	return !saved.State.Ended()
 }
 
-// recordWrite records whether the store takes writes, and logs when that changes.
+// recordWrite records whether the store takes writes, and logs changes.
 func (a *account) recordWrite(err error) {
 	if errors.Is(err, watcher.ErrConflict) || errors.Is(err, watcher.ErrFenced) {
 		err = nil
@@ -145,8 +144,8 @@ func (a *account) recordWrite(err error) {
 	a.recordStore(err, func(s *state) *loop.Condition { return &s.unwritable }, "database takes no writes", "database takes writes again")
 }
 
-// recordRead records whether the store can be read, without which nothing that is
-// observed can be written, and logs when that changes.
+// recordRead records whether the store can be read, and logs changes. A changed task is read
+// before it is saved.
 func (a *account) recordRead(err error) {
 	a.recordStore(err, func(s *state) *loop.Condition { return &s.unreadable }, "database cannot be read", "database can be read again")
 }
@@ -156,7 +155,7 @@ func (a *account) recordStore(err error, of func(s *state) *loop.Condition, begi
 		now, condition := time.Now(), of(s)
 		if err != nil {
 			if condition.Begin(now) {
-				a.log.Error(begins, zap.Error(err), zap.String("hint", "look at the database's disk and connection; what was observed is kept, or observed again, and saved when it can be"))
+				a.log.Error(begins, zap.Error(err), zap.String("hint", "check the database's disk and connection; observations are kept or made again, and saved when it works"))
 			}
 		} else if lasted, ended := condition.End(now); ended {
 			a.log.Info(ends, zap.Duration("after", lasted))
@@ -164,7 +163,7 @@ func (a *account) recordStore(err error, of func(s *state) *loop.Condition, begi
 	})
 }
 
-// saved counts and logs the events that were saved.
+// saved counts and logs saved events.
 func (a *account) saved(t watcher.Task, events []watcher.Event) {
 	for i := range events {
 		e := &events[i]

@@ -11,18 +11,18 @@ import (
 	"pushwatch/watcher"
 )
 
-// A Registered is a task that was asked to be watched.
+// A Registered is a task that [Watcher.Register] was asked for.
 type Registered struct {
 	TaskView
-	Created bool // its watching begins with this call
+	Created bool // this call began its watching
 }
 
-// Register makes pushes watched: all of them, or none where one is faulty, for which the
-// error joins a [*watcher.FieldError] each. It returns the tasks as they stand now, in the
-// order asked for. A task that is registered already is returned as it is, its labels too;
-// where reopen is set, one that has ended is watched again.
+// Register registers pushes: all, or none if one is invalid; the error then joins a
+// [*watcher.FieldError] for each fault. It returns the tasks as saved, in the order asked for.
+// A task that is already registered does not change; with reopen, one that has ended is
+// watched again.
 //
-// An SDKAppID of 0 stands for the only application, where only one is configured.
+// An SDKAppID of 0 means the only configured application.
 func (w *Watcher) Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]Registered, error) {
 	saved, err := w.register(ctx, wanted, reopen)
 	if err != nil {
@@ -63,13 +63,13 @@ func (w *Watcher) register(ctx context.Context, wanted []watcher.Registration, r
 	return saved, nil
 }
 
-// ofApplication reports whether a registration's fault is that of its application.
+// ofApplication reports whether err is a fault of a registration's application.
 func ofApplication(err error) bool {
 	fault, ok := errors.AsType[*watcher.FieldError](err)
 	return ok && fault.Field == "sdk_app_id"
 }
 
-// tasks returns the tasks that registrations ask for, or all their faults.
+// tasks returns the tasks to register, or all faults of the registrations.
 func (p *plan) tasks(wanted []watcher.Registration, now time.Time) ([]watcher.Task, error) {
 	tasks := make([]watcher.Task, len(wanted))
 	var faults []error
@@ -105,12 +105,12 @@ func (p *plan) tasks(wanted []watcher.Registration, now time.Time) ([]watcher.Ta
 // A TaskView is a task with what only its account's engine knows.
 type TaskView struct {
 	watcher.Task
-	NextPollAt time.Time          // about; zero: ended, or watched by another process
-	PollError  *watcher.PollError // why the latest polls told nothing; nil: they did, or another process watches it and it is not blind
+	NextPollAt time.Time          // estimate; zero: ended, or owned by another process
+	PollError  *watcher.PollError // why the latest polls failed; nil: they did not, or another process owns it and it is not blind
 }
 
-// view adds to a saved task what its engine knows better: when it was last polled,
-// which is not saved where that changed nothing.
+// view adds to a saved task what its engine knows: for example the latest poll, which is saved
+// only with a change.
 func (w *Watcher) view(t watcher.Task) TaskView {
 	view := TaskView{Task: t}
 	if t.Memory.Blind != nil {
@@ -151,7 +151,7 @@ func (w *Watcher) Task(ctx context.Context, key watcher.Key) (TaskView, error) {
 	return w.view(t), nil
 }
 
-// Tasks returns a page of tasks in the order of their keys.
+// Tasks returns a page of tasks.
 func (w *Watcher) Tasks(ctx context.Context, query watcher.TaskQuery) ([]TaskView, error) {
 	tasks, err := w.registry.Tasks(ctx, query)
 	if err != nil {
@@ -164,8 +164,7 @@ func (w *Watcher) Tasks(ctx context.Context, query watcher.TaskQuery) ([]TaskVie
 	return views, nil
 }
 
-// Remove stops the watching of a task and hides it; [watcher.ErrNoTask] where there is
-// none.
+// Remove stops watching a task and hides it; [watcher.ErrNoTask] where there is none.
 func (w *Watcher) Remove(ctx context.Context, key watcher.Key) error {
 	t, err := w.registry.Task(ctx, key)
 	if err != nil {
@@ -180,10 +179,9 @@ func (w *Watcher) Remove(ctx context.Context, key watcher.Key) error {
 	return nil
 }
 
-// forget makes an engine drop a task that was removed. It may have been registered
-// again since, and adopted before it was dropped: so it is read once more. Where it
-// is removed yet again at this moment it is polled in vain until its next change,
-// which is harmless; one that is live and not polled would not be.
+// forget drops a removed task from its engine. It may have been registered again and adopted
+// meanwhile, so it is read once more. If it is removed again right then, it is polled until its
+// next change, which does no harm; a live task that is not polled would.
 func (w *Watcher) forget(ctx context.Context, a *account, key watcher.Key) {
 	a.drop(key)
 	if t, err := w.registry.Task(ctx, key); err == nil && t.Account == a.Name && !t.State.Ended() {
@@ -191,17 +189,17 @@ func (w *Watcher) forget(ctx context.Context, a *account, key watcher.Key) {
 	}
 }
 
-// ErrEnded means that a task is at its end: it is not polled any more.
+// ErrEnded: the task has ended and is not polled.
 var ErrEnded = errors.New("task has ended")
 
-// An Amendment changes what a task was registered with.
+// An Amendment changes the registration of a task.
 type Amendment struct {
-	ExpectedStopAt *time.Time        // nil: as it is; the zero time: not known any more
-	Labels         map[string]string // nil: as they are; else all of them
+	ExpectedStopAt *time.Time        // nil: no change; the zero time: not known
+	Labels         map[string]string // nil: no change; else replaces all labels
 }
 
-// Amend changes a task; [watcher.ErrNoTask] where there is none, and a [*watcher.FieldError] for
-// each fault. With another planned end push.overdue can be reported again.
+// Amend changes a task; [watcher.ErrNoTask] where there is none. The error joins a
+// [*watcher.FieldError] for each fault. A new ExpectedStopAt allows another push.overdue.
 func (w *Watcher) Amend(ctx context.Context, key watcher.Key, change Amendment) (TaskView, error) {
 	asked := watcher.Registration{Key: key, Labels: change.Labels}
 	if change.ExpectedStopAt != nil {
@@ -237,8 +235,8 @@ func (w *Watcher) Amend(ctx context.Context, key watcher.Key, change Amendment) 
 	}
 }
 
-// PollNow polls a task as soon as the account's limit allows: [watcher.ErrNoTask]
-// where there is none, [ErrEnded] where it is at its end.
+// PollNow polls a task as soon as the account's limit allows; [watcher.ErrNoTask] where there
+// is none, [ErrEnded] if it has ended.
 func (w *Watcher) PollNow(ctx context.Context, key watcher.Key) error {
 	t, err := w.registry.Task(ctx, key)
 	if err != nil {

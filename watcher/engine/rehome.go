@@ -8,9 +8,8 @@ import (
 	"pushwatch/watcher"
 )
 
-// Rehome gives the live tasks of accounts that no process's settings name, perhaps since
-// one was renamed, to the accounts of their applications. What belongs to no
-// account of these settings is left as it is.
+// Rehome moves the live tasks of accounts that no process's settings name, for example after
+// a rename, to the accounts of their applications. Tasks of no configured application stay.
 func (w *Watcher) Rehome(ctx context.Context) error {
 	p := w.plan()
 	accounts := make(map[string][]int64)
@@ -36,8 +35,8 @@ func (w *Watcher) Rehome(ctx context.Context) error {
 	}
 }
 
-// adopt gives a task to the engine of its account, where this process owns that, and to
-// no other.
+// adopt adds a task to its account's engine, if this process owns that, and removes it from
+// others.
 func (w *Watcher) adopt(t watcher.Task) {
 	if t.Version > 1 { // it may have been in another account
 		for _, a := range w.watched() {

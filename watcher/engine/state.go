@@ -11,8 +11,8 @@ import (
 	"pushwatch/watcher/schedule"
 )
 
-// A state is what of an account changes while it runs. Its methods read no clock, take
-// no lock and log nothing: only [account.with] reaches it, under the account's lock.
+// A state is the mutable part of an account. Its methods read no clock, take no lock and log
+// nothing: [account.with] is the only access to it.
 type state struct {
 	tasks   map[watcher.Key]*task // every live task
 	picker  *picker
@@ -20,16 +20,16 @@ type state struct {
 	limiter *limit.Limiter
 	hazards *schedule.Hazards
 
-	hurried  map[watcher.Key]time.Time // when tasks were asked for ahead of their turn, in the last hurryOnce
+	hurried  map[watcher.Key]time.Time // tasks hurried within the last hurryOnce
 	tally    tally                     // of the tasks
 	lateness schedule.Lateness
 	sent     meter     // requests
-	turned   time.Time // when the loop last went round; zero: not yet
+	turned   time.Time // last turn of the loop; zero: none yet
 
 	unwritable loop.Condition  // the store takes no writes
-	unreadable loop.Condition  // no task can be read, to write what was observed
-	overloaded loop.Condition  // there are more tasks than can be polled often enough
-	pending    []watcher.Event // announcements that are not saved yet
+	unreadable loop.Condition  // the store cannot be read to save a change
+	overloaded loop.Condition  // the limit does not allow to poll every task often enough
+	pending    []watcher.Event // announcements to save
 }
 
 func newState(p *plan, perSecond float64) state {
@@ -46,7 +46,7 @@ func newState(p *plan, perSecond float64) state {
 	return s
 }
 
-// adopt adds a live task as it is saved now.
+// adopt adds a live task, or updates it to what is saved.
 func (s *state) adopt(t watcher.Task, now time.Time) {
 	e := s.tasks[t.Key]
 	if e != nil && !e.polling && e.registeredAgain(&t) {
@@ -75,7 +75,7 @@ func (s *state) adopt(t watcher.Task, now time.Time) {
 	}
 }
 
-// drop forgets a task.
+// drop removes a task, after its poll if one is under way.
 func (s *state) drop(key watcher.Key) {
 	switch e := s.tasks[key]; {
 	case e == nil:
@@ -100,8 +100,8 @@ func (s *state) forget(e *task) {
 	s.outages.Remove(e.Key)
 }
 
-// hurry makes a live task the next to be polled, at most once in [hurryOnce]: whoever
-// asks for it again and again cannot use up the quota.
+// hurry makes a live task the next to be polled, at most once in [hurryOnce], so that repeated
+// requests cannot use up the quota.
 func (s *state) hurry(key watcher.Key, now time.Time) {
 	e := s.tasks[key]
 	if last, ok := s.hurried[key]; e == nil || e.Urgent || ok && now.Sub(last) < hurryOnce {
@@ -112,8 +112,7 @@ func (s *state) hurry(key watcher.Key, now time.Time) {
 	s.picker.scheduleOf(key.SDKAppID).Hurry(&e.Entry, now)
 }
 
-// take removes the task to poll now from where it waits, with a permit to do so. Where
-// none may be polled it returns nil, and when to ask again.
+// take returns the task to poll now, with a permit; or nil, and when to ask again.
 func (s *state) take(now time.Time) (t *task, permit limit.Permit, again time.Time) {
 	again = now.Add(turnTime)
 	at, ok := s.picker.next(now)
@@ -132,7 +131,7 @@ func (s *state) take(now time.Time) (t *task, permit limit.Permit, again time.Ti
 	return t, permit, now
 }
 
-// earlier returns a, or b where that is known and comes before it.
+// earlier returns a, or b if that is known and earlier.
 func earlier(a, b time.Time, known bool) time.Time {
 	if known && b.Before(a) {
 		return b
@@ -140,12 +139,12 @@ func earlier(a, b time.Time, known bool) time.Time {
 	return a
 }
 
-// putBack makes a task that was polled wait for its next poll, unless it has ended or
-// gone. It reports false where the task was changed by somebody else during the poll: then it
-// is to be read again first.
+// putBack schedules the next poll of a task that was polled, unless it has ended or was
+// removed. It returns false if another change was saved during the poll: the task must be read
+// first.
 func (s *state) putBack(e *task, now time.Time) bool {
 	if s.tasks[e.Key] != e {
-		return true // another entry has taken its place: see reloaded
+		return true // another entry replaced it: see reloaded
 	}
 	if e.stale && !e.removed {
 		e.stale = false
@@ -160,28 +159,28 @@ func (s *state) putBack(e *task, now time.Time) bool {
 	return true
 }
 
-// teach teaches the schedule what an observation of e's task shows.
+// teach records an observation of e's task for the hazards and the lateness.
 func (s *state) teach(e *task, before, next *watcher.Task) {
 	s.lateness.Record(s.hazards, &e.Entry, before, next)
 	s.hazards.Learn(before, next)
 }
 
 const (
-	// failingInterval is the longest interval between polls of a push that told nothing,
-	// while the fault may be its application's or account's.
+	// failingInterval is the longest interval between polls of a failing push, while the
+	// fault may be its application's or account's.
 	failingInterval = 10 * time.Second
-	// blindInterval is the longest of one that is blind by itself. Until then a tenth of
-	// the time since it fails: so dead ids cost little, and the end of a short outage is
-	// noticed soon.
+	// blindInterval is the longest interval of a push blind by itself. It grows up to that
+	// as a tenth of the time since the push fails, so that dead ids cost few polls and the
+	// end of a short outage is seen soon.
 	blindInterval = 15 * time.Minute
 	blindPart     = 10
 )
 
-// unobserved puts off a task whose poll told nothing, and returns what is to be reported
-// of it: something only of one that is blind by itself.
+// unobserved puts off a task whose poll failed. It returns a finding only for a push that is
+// blind by itself and has an event due.
 func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, rules watcher.Rules) finding {
 	failure, _ := s.outages.Failure(t.Key)
-	alone := !failure.Alone.IsZero() // then no breaker keeps it from being polled again at once
+	alone := !failure.Alone.IsZero() // then no breaker limits its polls
 	switch {
 	case failure.Blind && s.outages.Visible(t.Key.SDKAppID):
 		why := watcher.PollError{Code: reason.Code, Message: reason.Message, Since: failure.Since}
@@ -202,8 +201,8 @@ func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, r
 	return nil
 }
 
-// lost returns the live tasks that wait for no poll although none is under way, and
-// makes them wait: there should be none.
+// lost schedules the live tasks that neither wait for a poll nor are being polled, and returns
+// them. There should be none.
 func (s *state) lost(now time.Time) (keys []watcher.Key) {
 	for key, e := range s.tasks {
 		if !e.polling && !s.picker.waits(e) {
@@ -214,13 +213,12 @@ func (s *state) lost(now time.Time) (keys []watcher.Key) {
 	return keys
 }
 
-// round is the time in which every live task could be polled once.
+// round returns the time to poll every live task once.
 func (s *state) round() time.Duration {
 	return time.Duration(float64(len(s.tasks)) / s.limiter.Rate() * float64(time.Second))
 }
 
-// checkpoint returns when the live tasks were last polled and observed; nil where none
-// was polled since a time.
+// checkpoint returns a checkpoint of the live tasks; nil: none was polled since the given time.
 func (s *state) checkpoint(since, now time.Time) *watcher.Checkpoint {
 	from, polled := watcher.TickOf(since), false
 	c := watcher.NewCheckpoint(now, len(s.tasks))

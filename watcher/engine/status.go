@@ -28,7 +28,7 @@ func (a *account) status(now time.Time) (status watcher.AccountStatus) {
 	return status
 }
 
-// status returns how the watching goes, as far as the state shows it.
+// status returns the part of the account's status that depends on the state.
 func (s *state) status(now time.Time) watcher.AccountStatus {
 	status := watcher.AccountStatus{
 		Granted: s.limiter.Rate(), Used: s.sent.rate(now), Tasks: maps.Clone(s.tally.states), Unobserved: s.tally.unobserved,
@@ -49,7 +49,7 @@ func (s *state) status(now time.Time) watcher.AccountStatus {
 	return status
 }
 
-// storeFailed is since when the store takes no writes, or cannot be read for them.
+// storeFailed returns since when the store cannot be written, or read to write to it.
 func (s *state) storeFailed() time.Time {
 	since := s.unwritable.Since()
 	if unreadable := s.unreadable.Since(); since.IsZero() || !unreadable.IsZero() && unreadable.Before(since) {
@@ -58,7 +58,7 @@ func (s *state) storeFailed() time.Time {
 	return since
 }
 
-// Ready returns an error where what is observed cannot be saved.
+// Ready returns an error if observations cannot be saved.
 func (w *Watcher) Ready(now time.Time) error {
 	for _, a := range w.watched() {
 		var unwritable, unreadable time.Time
@@ -73,8 +73,7 @@ func (w *Watcher) Ready(now time.Time) error {
 	return nil
 }
 
-// inspect repairs what must not be and warns of what the operator should know. It
-// is called now and then.
+// inspect checks the account at intervals: it schedules lost tasks and logs an overload.
 func (a *account) inspect(now time.Time) {
 	a.with(func(s *state) {
 		for _, key := range s.lost(now) {
@@ -86,12 +85,12 @@ func (a *account) inspect(now time.Time) {
 	a.wake.Notify()
 }
 
-// noticeOverload logs when there begin to be more tasks than the limit allows to poll
-// within max_staleness, and when that ends.
+// noticeOverload logs when a round begins to take longer than max_staleness, and when that
+// ends.
 func (a *account) noticeOverload(overloaded *loop.Condition, now time.Time, round time.Duration, tasks int, perSecond float64) {
 	most := a.plan.MaxStaleness
 	if !overloaded.Since().IsZero() {
-		most -= most / 10 // so that what lies about the limit is not logged again and again
+		most -= most / 10 // hysteresis
 	}
 	if round <= most {
 		if _, ended := overloaded.End(now); ended {
@@ -99,6 +98,6 @@ func (a *account) noticeOverload(overloaded *loop.Condition, now time.Time, roun
 		}
 	} else if overloaded.Begin(now) {
 		a.log.Warn("overloaded", zap.Int("tasks", tasks), zap.Float64("requests_per_second", perSecond), zap.Duration("round", round),
-			zap.String("hint", "more tasks than the limit allows to poll within watch.max_staleness: ask Tencent for a higher limit, or spread the applications over more accounts"))
+			zap.String("hint", "the limit does not allow to poll every task within watch.max_staleness: ask Tencent for a higher limit, or spread the applications over more accounts"))
 	}
 }

@@ -8,27 +8,26 @@ import (
 	"pushwatch/watcher"
 )
 
-// A tally counts an account's live tasks by what its status shows, so that showing it
-// takes no walk over them.
+// A tally counts an account's live tasks for its status, which then needs no loop over them.
 type tally struct {
 	states     map[watcher.State]int
 	unobserved int
-	newest     map[int64]watcher.Tick // observation of a live or former task, of each application
+	newest     map[int64]watcher.Tick // latest observation, by application
 
-	// ages counts the tasks by the time of their last observation, or else of their
-	// registration, in steps of ageStep. None is before oldest.
+	// ages counts the tasks by their last observation, or else their registration, in steps
+	// of ageStep. None is before oldest.
 	ages   map[int64]int
 	oldest int64
 }
 
-// ageStep is how exact the age of the oldest observation is.
+// ageStep is the precision of stalest.
 const ageStep = 100 * time.Millisecond
 
 func newTally() tally {
 	return tally{states: make(map[watcher.State]int), newest: make(map[int64]watcher.Tick), ages: make(map[int64]int)}
 }
 
-// add counts a task, or with n of -1 counts it no more.
+// add adds a task, or removes it with n = -1.
 func (c *tally) add(e *task, n int) {
 	c.states[e.State()] += n
 	if e.observed == watcher.Never {
@@ -46,9 +45,8 @@ func (c *tally) add(e *task, n int) {
 	}
 }
 
-// stalest returns the age of the oldest observation; 0 where there is none. It looks at
-// the ages only when the oldest is gone: there are as many as the steps that the last
-// observations of the tasks lie in, so some hundred while all is well.
+// stalest returns the age of the oldest observation; 0: none. It searches the ages, usually
+// some hundred, only when the oldest is gone.
 func (c *tally) stalest(now time.Time) time.Duration {
 	if len(c.ages) == 0 {
 		return 0
@@ -59,7 +57,7 @@ func (c *tally) stalest(now time.Time) time.Duration {
 	return max(0, time.Duration(watcher.TickOf(now))-time.Duration(c.oldest)*ageStep)
 }
 
-// newestOf returns when a task of an application was last observed; Never: not yet.
+// newestOf returns the latest observation of an application; Never: none yet.
 func (c *tally) newestOf(app int64) watcher.Tick {
 	if newest, ok := c.newest[app]; ok {
 		return newest
@@ -67,7 +65,7 @@ func (c *tally) newestOf(app int64) watcher.Tick {
 	return watcher.Never
 }
 
-// newestOfAll is newestOf the whole account.
+// newestOfAll returns the latest observation of the account.
 func (c *tally) newestOfAll() watcher.Tick {
 	newest := watcher.Never
 	for _, of := range c.newest {

@@ -9,14 +9,13 @@ import (
 	"pushwatch/watcher/schedule"
 )
 
-// A task is a live task in its account's engine. There may be a hundred thousand
-// of them, so it holds no more than what decides when the task is polled and
-// whether an answer tells anything new. What is only shown of a task, its labels
-// and its last answer, stays in the store, and is read when there is news to tell.
+// A task is a live task in memory. There may be a hundred thousand, so it holds only what
+// decides when the task is polled and whether an answer changes it. Labels and the last answer
+// stay in the store and are read for a change.
 type task struct {
 	schedule.Entry
-	observed watcher.Tick // when the last answer about the task came
-	shown    uint64       // a hash of what is shown of it
+	observed watcher.Tick // latest observation
+	shown    uint64       // hash of the task's [watcher.Shown]
 
 	// Its [watcher.Memory], in a third of the space: see memory.
 	prepared time.Time       // PreparedSince
@@ -27,15 +26,15 @@ type task struct {
 	overdue  bool
 
 	version  uint32
-	failures uint8 // polls in a row that told nothing, at most maxFailures
+	failures uint8 // failed polls in a row, at most maxFailures
 
-	polling  bool // a poll is under way, or what it found is being saved
-	removed  bool // while that was so, the task was removed
-	stale    bool // while that was so, the task was changed by somebody else
+	polling  bool // a poll is under way, or its finding is being saved
+	removed  bool // the task was removed while polling
+	stale    bool // another change was saved while polling
 	repeated bool // its last request was dropped and is sent again
 }
 
-// maxFailures is where the count of failures ends: more make no difference.
+// maxFailures caps the count of failures.
 const maxFailures = 100
 
 func newTask(t *watcher.Task) *task {
@@ -44,7 +43,7 @@ func newTask(t *watcher.Task) *task {
 	return e
 }
 
-// set makes e what the task is now.
+// set sets e to the task.
 func (e *task) set(t *watcher.Task) {
 	e.Entry.Set(t)
 	e.version = uint32(t.Version)
@@ -53,7 +52,7 @@ func (e *task) set(t *watcher.Task) {
 	e.shown = maphash.Comparable(seed, t.Shown())
 }
 
-// memory returns what is remembered of the task.
+// memory returns the task's Memory.
 func (e *task) memory() watcher.Memory {
 	if e.unusual != nil {
 		return *e.unusual
@@ -72,26 +71,25 @@ func (e *task) remember(m watcher.Memory) {
 	}
 }
 
-// registeredAgain reports whether a saved task is a later registration than the one that e
-// stands for.
+// registeredAgain reports whether a saved task is a later registration than e.
 func (e *task) registeredAgain(saved *watcher.Task) bool {
 	return saved.Version > int64(e.version) && saved.RegisteredAt.UnixMicro() != e.Registered.UnixMicro()
 }
 
-// refresh sets e to its task as it is saved, and adds to that what only e knows.
+// refresh sets e to its saved task, and adds to that what only e knows.
 func (e *task) refresh(saved *watcher.Task, now time.Time) {
 	e.anchor(saved, now)
 	saved.Memory.Doubt = e.memory().Doubt
 	observed, asked := e.observed.Time(now), e.Asked.Time(now) // are saved only now and then
 	if saved.Version != int64(e.version) {
 		observed, asked = later(observed, saved.LastObservedAt), later(asked, saved.LastPolledAt)
-		e.NotBefore = watcher.Never // it was changed, so that something may be due sooner
+		e.NotBefore = watcher.Never // the change may make something due sooner
 	}
 	saved.LastObservedAt, saved.LastPolledAt = observed, asked
 	e.set(saved)
 }
 
-// brief returns the task without what is only shown of it.
+// brief returns the task without labels and last answer.
 func (e *task) brief(now time.Time) watcher.Task {
 	t := watcher.Task{
 		Key: e.Key, State: e.State(), Version: int64(e.version), Memory: e.memory(),
@@ -103,8 +101,8 @@ func (e *task) brief(now time.Time) watcher.Task {
 	return t
 }
 
-// anchor anchors e's task as it was read from the store now. How long ago something
-// was that e knows of, e knows better: the wall clock may have been set since.
+// anchor anchors the times of e's task, read from the store just now. Times that e has keep
+// e's reading, since the wall clock may have been set since.
 func (e *task) anchor(t *watcher.Task, now time.Time) {
 	registered, prepared, blind := t.RegisteredAt, t.Memory.PreparedSince, t.Memory.Blind
 	t.Anchor(now)
@@ -119,30 +117,28 @@ func (e *task) anchor(t *watcher.Task, now time.Time) {
 	}
 }
 
-// news reports whether an answer that led from e's brief task to next changed what
-// is shown of the task or remembered of it, so far as can be told from here.
+// news reports whether next differs from e in Shown or Memory.
 func (e *task) news(next *watcher.Task) bool {
 	return !e.memory().Alike(next.Memory) || e.shown != maphash.Comparable(seed, next.Shown())
 }
 
-// worthSaving reports whether an observation without an event still changed what
-// is shown of the task or remembered of it. That it was observed again does not count.
+// worthSaving reports whether a finding without an event changed the task's Shown or Memory.
 func worthSaving(before, after *watcher.Task) bool {
 	return !before.Memory.Alike(after.Memory) || before.Shown() != after.Shown()
 }
 
-// putOff keeps a task that told nothing from being asked again at once: for an interval
-// that grows up to most, but not past a time when something is due, if that is to come.
+// putOff delays the next poll of a failing task by an interval that grows up to most, but not
+// past due if that lies ahead.
 func (e *task) putOff(now time.Time, most time.Duration, due time.Time) {
 	next := now.Add(min(most, time.Second<<min(e.failures, 10)))
 	if due.After(now) && due.Before(next) {
 		next = due
 	}
-	e.NotBefore = watcher.TickOf(now) + watcher.Tick(next.Sub(now)) // what is due may be known by the wall clock alone
+	e.NotBefore = watcher.TickOf(now) + watcher.Tick(next.Sub(now)) // due may have no monotonic reading
 	e.failures = min(e.failures+1, maxFailures)
 }
 
-// resume ends that, as the task has told something.
+// resume ends the delay.
 func (e *task) resume() { e.failures, e.NotBefore = 0, watcher.Never }
 
 var (

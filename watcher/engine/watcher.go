@@ -1,14 +1,12 @@
 // Package engine watches the pushes of the accounts that this process owns.
 //
-// A [Watcher] runs one account per owner's term. Its loop sleeps until the schedule has a
-// task that is worth a poll, takes a permit from the account's limiter, polls the task,
-// applies the state machine ([watcher.Rules]) to the answer and saves what that changes,
-// with the events that tell of it, in one transaction. What tells nothing of a task, such
-// as an outage or a refusal, goes to the account's [outage.Tracker] instead, and never
-// changes a task.
+// A [Watcher] runs a loop for each account. The loop sleeps until the schedule has a task that
+// is worth a poll, takes a permit from the account's limiter, polls the task, applies the state
+// machine ([watcher.Rules]) to the answer and saves the change with its events in one
+// transaction. A poll that fails, for example in an outage, goes to the account's
+// [outage.Tracker] and never changes the state of a task.
 //
-// Of what an account is made of, only this package locks, logs and knows the time: the
-// schedule, the limiter and the tracker of outages are pure.
+// Only this package locks, logs and reads the clock: schedule, limiter and tracker are pure.
 package engine
 
 import (
@@ -36,15 +34,15 @@ type Watcher struct {
 	metrics  *metrics
 	current  atomic.Pointer[plan]
 	clock    clock
-	unsaved  atomic.Int64 // findings that are judged and saved now, of all accounts
+	unsaved  atomic.Int64 // findings being saved, of all accounts
 
 	callbackLimits callbackLimits
 
 	mu       sync.Mutex
-	accounts map[string]*account // those that this process owns now
+	accounts map[string]*account // those that this process owns
 }
 
-// New returns a watcher that owns no account yet: see [Watcher.Watch].
+// New returns a watcher that owns no account: see [Watcher.Watch].
 func New(cfg Config) *Watcher {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
@@ -64,15 +62,14 @@ func New(cfg Config) *Watcher {
 	return w
 }
 
-// plan returns the settings in force.
+// plan returns the current settings.
 func (w *Watcher) plan() *plan { return w.current.Load() }
 
-// errReconfigured ends an engine that goes on with other settings.
+// errReconfigured stops an account that restarts with other settings.
 var errReconfigured = errors.New("settings have changed")
 
-// Reconfigure applies other settings. An account whose engine works otherwise with them
-// pauses for as long as a new owner does; the others are not disturbed. Accounts that are
-// new or gone are for the caller to watch, or to watch no more.
+// Reconfigure applies other settings. An account that they affect restarts, with the pause of
+// a new owner; the others go on. The caller watches new accounts and stops watching old ones.
 func (w *Watcher) Reconfigure(settings Settings) {
 	after := newPlan(settings)
 	w.current.Store(after)
@@ -81,16 +78,15 @@ func (w *Watcher) Reconfigure(settings Settings) {
 	}
 }
 
-// reconfigure ends an engine that would work otherwise with other settings.
+// reconfigure restarts the account if other settings affect it.
 func (a *account) reconfigure(p *plan) {
 	if next, ok := p.account(a.Name); ok && !a.plan.alike(p, a.AccountConfig, next) {
 		a.leave(errReconfigured)
 	}
 }
 
-// Watch watches one account as its owner. It returns nil when ctx ends, or when it
-// finds that the settings do not have the account any more, and [watcher.ErrFenced] when
-// the account has got another owner.
+// Watch watches one account as its owner. It returns nil when ctx ends or the settings do not
+// have the account any more, and [watcher.ErrFenced] when the account has another owner.
 func (w *Watcher) Watch(ctx context.Context, name string, store watcher.Store) error {
 	for {
 		p := w.plan()
@@ -112,7 +108,7 @@ func (w *Watcher) watch(ctx context.Context, p *plan, cfg AccountConfig, store w
 	a := newAccount(w, p, cfg, store)
 	a.leave = leave
 	w.mu.Lock()
-	w.accounts[cfg.Name] = a // from here on registrations reach it, those during the loading too
+	w.accounts[cfg.Name] = a // registrations reach it from now on, also while it loads
 	w.mu.Unlock()
 	a.reconfigure(w.plan()) // which may have changed since it was read
 	defer func() {
@@ -129,13 +125,13 @@ func (w *Watcher) watch(ctx context.Context, p *plan, cfg AccountConfig, store w
 		return err
 	case errors.Is(cause, errReconfigured):
 		return cause
-	case cause != nil: // it was stopped, perhaps while it loaded
+	case cause != nil: // stopped, perhaps while it loaded
 		return nil
 	}
 	return err
 }
 
-// owned returns the engine of an account, nil where another process has it.
+// owned returns the engine of an account; nil: this process does not own it.
 func (w *Watcher) owned(name string) *account {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -153,18 +149,17 @@ func (w *Watcher) watched() []*account {
 	return all
 }
 
-// address completes an event: its notifiers, and its frozen body.
+// address sets the notifiers and the body of an event.
 func (w *Watcher) address(e *watcher.Event) {
 	e.Notifiers = w.route(e)
 	e.Body = e.Encode(w.instance)
 }
 
-// stuckAfter is how long the engine's loop may take for one turn, which waits for
-// nothing but the account's lock.
+// stuckAfter is the longest turn of an account's loop, which waits only for the account's lock.
 const stuckAfter = 30 * time.Second
 
-// Alive returns an error that names an account whose loop no longer turns. One that
-// is still being loaded has no loop yet.
+// Alive returns an error that names an account whose loop is stuck. An account that still loads
+// has no loop yet.
 func (w *Watcher) Alive(now time.Time) error {
 	for _, a := range w.watched() {
 		var turned time.Time

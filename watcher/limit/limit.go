@@ -1,7 +1,5 @@
-// Package limit keeps an account within its requests per second.
-//
-// It is pure: it reads no clock, waits for nothing and takes no lock. The caller says
-// what time it is, and never lets two goroutines call it at once.
+// Package limit keeps an account within its requests per second. It is pure: no clock and no
+// lock. Calls must not be concurrent.
 package limit
 
 import (
@@ -11,36 +9,33 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Limiter keeps one account within its requests per second, in the strictest
-// sense: in no sliding second does the service see more than that, however the
-// network's delays vary and however long the process stalls.
+// A Limiter keeps one account within its requests per second: in no sliding second does the
+// service see more, however the network's delays vary and however long the process stalls.
 //
-// Two things work together. A token bucket with a burst of one paces, so that
-// requests come evenly and a pause is not made up for. On top there are as many
-// slots as requests per second. A request holds its slot from before it is sent
-// until one second after its answer has come. The slots make the limit a proof:
-// a request reaches the service between its sending and its answer. Of all that
-// reach it in some second, take the one sent last: every other came in less than
-// a second before, so its answer is less than a second old or still to come, so
-// it held a slot when the last was sent.
+// A token bucket with a burst of one paces the requests, so that they come evenly and a pause
+// is not made up for. In addition there are as many slots as requests per second. A request
+// holds its slot from before it is sent until one second after its answer. The slots prove the
+// limit: a request reaches the service between its sending and its answer. Of all that reach it
+// within a second, take the one sent last: each of the others arrived less than a second before
+// that, so its answer is less than a second old or still to come, and so it held a slot when
+// the last was sent.
 //
-// Where the limit n is no whole number there are m slots, n rounded up, and each is
-// held for m/n seconds in place of one. By the same proof no more than m requests
-// reach the service in any m/n seconds: in no second more than m, and n on average.
+// If the limit n is not a whole number, there are m slots, n rounded up, each held for m/n
+// seconds. By the same proof at most m requests reach the service in any m/n seconds: in no
+// second more than m, and n on average.
 //
-// A request without an answer is the one gap in that: it may be stuck on its way
-// and arrive at any time. Its slot is held until one second after the service
-// next answers anything, for a service that answers has let go of what was stuck
-// before it; and for [lostHold] where it answers nothing.
+// A request without an answer is the one gap in the proof: it may be stuck and arrive at any
+// time. Its slot is held until one second after the service next answers anything, since a
+// service that answers has handled what was stuck before; or for [lostHold] without an answer.
 //
-// When the service itself says that the quota is used up, others use it too: the
-// pace falls by a tenth, at most once a second, and rises again slowly (AIMD).
+// When the service says that the quota is used up, others use it too: the pace falls by a
+// tenth, at most once a second, and rises again slowly (AIMD).
 type Limiter struct {
 	limit  float64
 	hold   time.Duration // how long an answered request keeps its slot
 	slots  []slot
 	bucket *rate.Limiter
-	ready  time.Time // when the bucket lets the next request go; zero: it was not asked yet
+	ready  time.Time // when the bucket allows the next request; zero: not reserved yet
 
 	pace      float64   // granted now, at most limit
 	slowedAt  time.Time // when the pace was last lowered
@@ -51,7 +46,7 @@ type Limiter struct {
 type slot struct {
 	state  slotState
 	holder int64     // who has it
-	until  time.Time // of a slot that is kept: when it is free
+	until  time.Time // when a kept or lost slot is free
 }
 
 type slotState int
@@ -59,31 +54,29 @@ type slotState int
 const (
 	unused slotState = iota
 	inUse            // a request is under way
-	kept             // the request has ended, the slot is free later
-	lost             // likewise, but the request had no answer and may be stuck
+	kept             // the request was answered or not sent
+	lost             // the request had no answer and may be stuck
 )
 
 const (
-	// lostHold is how long a request without an answer keeps its slot while the
-	// service answers nothing at all. With the request's own timeout of 5 s the
-	// service is asked again within 15 s.
+	// lostHold is how long a lost slot is held while the service answers nothing. With a
+	// request timeout of 5 s the service is asked again within 15 s.
 	lostHold = 10 * time.Second
 
-	// paceMargin has the bucket pace a little faster than the limit: what is lost
-	// where a goroutine wakes late is made up within the second, and the slots hold
-	// the limit all the same.
+	// paceMargin makes the bucket a little faster than the limit, to make up within the
+	// second for goroutines that wake late. The slots keep the limit.
 	paceMargin = 1.05
 
-	slowFactor = 0.9 // what a refusal does to the pace
-	raisePace  = 0.3 // requests per second added each second since the last refusal
-	minPace    = 1.0 // requests per second below which the pace never falls, unless the limit does
+	slowFactor = 0.9 // of the pace after a refusal
+	raisePace  = 0.3 // requests per second added each second since then
+	minPace    = 1.0 // least pace in requests per second, unless the limit is lower
 )
 
 // A Permit allows one request. It must be returned by exactly one of
 // [Limiter.Answered], [Limiter.Abandoned] and [Limiter.Unsent].
 type Permit int
 
-// New returns a limiter of perSecond requests, 0 < perSecond <= 20.
+// New returns a limiter of perSecond requests per second, 0 < perSecond <= 20.
 func New(perSecond float64) *Limiter {
 	slots := int(math.Ceil(perSecond))
 	return &Limiter{
@@ -95,14 +88,14 @@ func New(perSecond float64) *Limiter {
 	}
 }
 
-// Next returns when the next request may be sent: not after now, where it may be sent
-// at once. It returns false where that depends on the answer to a request under way.
+// Next returns when the next request may be sent; not after now: at once. It returns false if
+// that depends on a request under way.
 func (l *Limiter) Next(now time.Time) (time.Time, bool) {
 	i, ok := l.soonest()
 	if !ok {
 		return time.Time{}, false
 	}
-	if until := l.slots[i].until; until.After(now) { // zero of an unused one
+	if until := l.slots[i].until; until.After(now) { // an unused one has the zero time
 		return until, true
 	}
 	if l.ready.IsZero() {
@@ -112,7 +105,7 @@ func (l *Limiter) Next(now time.Time) (time.Time, bool) {
 	return l.ready, true
 }
 
-// soonest returns the slot that is free first, false where all are in use.
+// soonest returns the slot that is free first; false: all are in use.
 func (l *Limiter) soonest() (first int, ok bool) {
 	for i, s := range l.slots {
 		if s.state != inUse && (!ok || s.until.Before(l.slots[first].until)) {
@@ -122,8 +115,8 @@ func (l *Limiter) soonest() (first int, ok bool) {
 	return first, ok
 }
 
-// Take gives holder the right to send one request, which must then be sent at once. It
-// returns false where that is not allowed yet: see [Limiter.Next].
+// Take gives holder a permit for one request, which must be sent at once; false: not yet, see
+// [Limiter.Next].
 func (l *Limiter) Take(now time.Time, holder int64) (Permit, bool) {
 	if at, ok := l.Next(now); !ok || at.After(now) {
 		return 0, false
@@ -134,8 +127,8 @@ func (l *Limiter) Take(now time.Time, holder int64) (Permit, bool) {
 	return Permit(i), true
 }
 
-// Held returns how many slots a holder has, and when the first of them is free again:
-// zero where that depends on the answers to its requests.
+// Held returns how many slots a holder has, and when the first of them is free; zero: that
+// depends on requests under way.
 func (l *Limiter) Held(now time.Time, holder int64) (n int, free time.Time) {
 	for i := range l.slots {
 		s := &l.slots[i]
@@ -151,10 +144,9 @@ func (l *Limiter) Held(now time.Time, holder int64) (n int, free time.Time) {
 	return n, free
 }
 
-// Answered returns the permit of a request that the service has answered just now.
-// roundTrip is the shortest time that the network is known to take there and back:
-// the answer left the service half of it ago and the next request takes the other
-// half, so the slot is free that much earlier.
+// Answered returns the permit of a request that was answered now. The slot is free earlier by
+// roundTrip, the shortest known network round trip: the answer left the service half of it ago,
+// and the next request takes the other half.
 func (l *Limiter) Answered(now time.Time, p Permit, roundTrip time.Duration) {
 	l.keep(p, now.Add(max(0, l.hold-roundTrip)), kept)
 	for i := range l.slots {
@@ -164,11 +156,11 @@ func (l *Limiter) Answered(now time.Time, p Permit, roundTrip time.Duration) {
 	}
 }
 
-// Unsent returns the permit of a request that certainly never reached the service,
-// which says nothing of those that are stuck.
+// Unsent returns the permit of a request that never reached the service. It does not free lost
+// slots.
 func (l *Limiter) Unsent(now time.Time, p Permit) { l.keep(p, now.Add(l.hold), kept) }
 
-// Abandoned returns the permit of a request that was given up without an answer.
+// Abandoned returns the permit of a request without an answer.
 func (l *Limiter) Abandoned(now time.Time, p Permit) { l.keep(p, now.Add(l.LongestHold()), lost) }
 
 func (l *Limiter) keep(p Permit, until time.Time, state slotState) {
@@ -176,11 +168,11 @@ func (l *Limiter) keep(p Permit, until time.Time, state slotState) {
 	s.state, s.until = state, until
 }
 
-// LongestHold is how long a request may keep its slot after it has ended.
+// LongestHold returns the longest time that a slot is held after its request.
 func (l *Limiter) LongestHold() time.Duration { return max(lostHold, l.hold) }
 
-// Throttled records that the service refused a request for the account's quota.
-// It reports whether the pace was lowered, which it is at most once a second.
+// Throttled records that the service refused a request because the quota is used up. It
+// reports whether it lowered the pace, at most once a second.
 func (l *Limiter) Throttled(now time.Time) bool {
 	if now.Sub(l.slowedAt) < time.Second {
 		return false
@@ -190,7 +182,7 @@ func (l *Limiter) Throttled(now time.Time) bool {
 	return true
 }
 
-// recover adds to a lowered pace what has come back since it was last changed.
+// recover raises a lowered pace by the time since its last change.
 func (l *Limiter) recover(now time.Time) {
 	if l.pace >= l.limit {
 		return
@@ -204,8 +196,8 @@ func (l *Limiter) setPace(now time.Time, pace float64) {
 	l.bucket.SetLimitAt(now, rate.Limit(pace*paceMargin))
 }
 
-// Rate returns the requests per second that are granted now, at most the limit.
+// Rate returns the requests per second granted now, at most the limit.
 func (l *Limiter) Rate() float64 { return l.pace }
 
-// Limit returns the requests per second that the limiter was made for.
+// Limit returns the limiter's requests per second.
 func (l *Limiter) Limit() float64 { return l.limit }

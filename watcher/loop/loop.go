@@ -1,6 +1,5 @@
-// Package loop holds the small parts that long-running loops share: a signal that
-// wakes a loop, a sleep that a context ends, and a condition that is logged once
-// when it begins and once when it ends.
+// Package loop holds small parts of long-running loops: a signal that wakes a loop, a sleep
+// that a context ends, and a condition that is logged when it begins and when it ends.
 package loop
 
 import (
@@ -8,15 +7,15 @@ import (
 	"time"
 )
 
-// A Signal wakes one loop. Notifications that come before the loop receives are one.
-// Make it with [NewSignal]; the loop receives from it.
+// A Signal wakes one loop, which receives from it. Notifications before the loop receives
+// count as one. Make it with [NewSignal].
 type Signal chan struct{}
 
-// NewSignal returns a signal that nobody has notified yet.
+// NewSignal returns a signal without a notification.
 func NewSignal() Signal { return make(Signal, 1) }
 
-// Notify wakes the loop that receives from s, now or when it next receives. It never
-// blocks. On a nil signal it does nothing.
+// Notify wakes the loop, now or when it next receives. It never blocks, and does nothing on a
+// nil signal.
 func (s Signal) Notify() {
 	select {
 	case s <- struct{}{}:
@@ -24,7 +23,7 @@ func (s Signal) Notify() {
 	}
 }
 
-// Sleep waits for d, and reports whether it did: false where ctx ended first.
+// Sleep waits for d; false: ctx ended first.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -36,17 +35,17 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// A Condition is something that begins, lasts and ends, such as an outage of the
-// database. Its methods tell the two moments that are worth a log line. The zero
-// Condition does not hold. It is not safe for concurrent use.
+// A Condition is a state that begins and ends, such as an outage of the database. Its methods
+// report these two moments, for a log line each. The zero Condition has not begun. It is not
+// safe for concurrent use.
 type Condition struct {
 	since time.Time
 }
 
-// Since is when the condition began; zero while it does not hold.
+// Since returns when the condition began; zero: it does not hold.
 func (c *Condition) Since() time.Time { return c.since }
 
-// Begin notes that the condition holds, and reports whether it did not hold before.
+// Begin records that the condition holds, and reports whether it just began.
 func (c *Condition) Begin(now time.Time) bool {
 	if !c.since.IsZero() {
 		return false
@@ -55,8 +54,8 @@ func (c *Condition) Begin(now time.Time) bool {
 	return true
 }
 
-// End notes that the condition does not hold. It reports for how long it held, and
-// whether it did at all.
+// End records that the condition does not hold, and reports whether it just ended, and how
+// long it lasted.
 func (c *Condition) End(now time.Time) (lasted time.Duration, ended bool) {
 	if c.since.IsZero() {
 		return 0, false

@@ -587,7 +587,7 @@ func TestStale(t *testing.T) {
 		if got := s.Status()[0].Used; got != 2 {
 			t.Errorf("Used = %v, want the 2 requests of the first second", got)
 		}
-		const want = `# HELP pushwatch_polls_total DescribeWhiteboardPush requests by what came of them.
+		const want = `# HELP pushwatch_polls_total DescribeWhiteboardPush requests, by result.
 # TYPE pushwatch_polls_total counter
 pushwatch_polls_total{account="school",result="denied"} 0
 pushwatch_polls_total{account="school",result="ok"} 1
