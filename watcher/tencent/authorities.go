@@ -5,23 +5,23 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"pushwatch/watcher/setting"
 	"sync"
+
+	"pushwatch/watcher/setting"
 )
 
-// authorities are the certificates in a file that may vouch for the service, in place
-// of the system's. The file is read at each request, so that it can be replaced under a
-// running daemon.
+// authorities are certificate authorities in a file, instead of the system's. The file is read
+// at each request, so that it can be replaced under a running daemon.
 type authorities struct {
 	file string
 
 	mu  sync.Mutex
-	pem []byte          // what stood in file
-	way *http.Transport // for as long as that stays so
+	pem []byte          // contents of file
+	way *http.Transport // with these authorities
 }
 
-// transport returns base with the authorities in the file now. After a change of the
-// file, no connection that was opened before is used again.
+// transport returns base with the authorities in the file. After a change of the file, older
+// connections are not used again.
 func (a *authorities) transport(base *http.Transport) (*http.Transport, error) {
 	pem, err := setting.ReadFile(a.file)
 	if err != nil {

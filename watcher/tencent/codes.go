@@ -6,20 +6,16 @@ import (
 	"pushwatch/watcher"
 )
 
-// codes says what an API code means for a watcher. A code belongs to the
-// longest entry that it begins with or, where exact is set, equals. What no
-// entry fits is [watcher.Transient], such as InternalError: a code that nobody
-// has sorted says nothing of any task.
+// codes maps API codes to kinds. A code belongs to the longest entry that is a prefix of it or,
+// with exact, equals it. Any other code, such as InternalError, is [watcher.Transient].
 //
 // From the error list of DescribeWhiteboardPush and the common error codes,
 // https://www.tencentcloud.com/document/api/1176/55161.
 //
-// A refusal of the caller concerns the whole account: its keys, its address, its
-// permissions. The three that TIW itself answers concern the application that was
-// asked for, since TIW is enabled, paid for and owned by SdkAppId. To take too
-// little for denied is the safe error: each further application is then found out
-// on its own, whereas the other way one expired application would stop the watch
-// over all.
+// Codes that refuse the caller (keys, address, permissions) concern the account. The three of
+// TIW itself concern the application, since TIW is enabled, paid for and owned by SdkAppId. When
+// in doubt a code denies the application: other applications then find out for themselves,
+// whereas one expired application must not stop the whole account.
 var codes = []struct {
 	code  string
 	exact bool
@@ -48,7 +44,7 @@ var codes = []struct {
 	{code: "RequestLimitExceeded", kind: watcher.Throttled},
 }
 
-// kindOf returns the meaning of an API code.
+// kindOf returns the kind of an API code.
 func kindOf(code string) (kind watcher.Kind) {
 	longest := 0
 	for _, c := range codes {

@@ -6,25 +6,23 @@ import (
 	"time"
 )
 
-// settleTime is how long keys may stay replaced in part, or unreadable, before
-// that is taken for what is meant.
+// settleTime is after which time partly replaced or unreadable keys are used as they are.
 const settleTime = 10 * time.Second
 
-// debounced gives keys that are stored where people and tools change them: a part
-// at a time, or by writing over the file that is read. An id signed with the key
-// of another is refused, and refusals stop the polls of a whole account, so
-// what changes is used only when it is whole.
+// debounced delays the use of changed keys until all parts are replaced: people and tools write
+// files one by one, or in place. A request signed with mixed keys is refused, and refusals stop
+// the polls of a whole account.
 type debounced struct {
 	source Credentials
 
 	mu    sync.Mutex
-	used  Keys      // none where they could not be read for settleTime, or never yet
-	found Keys      // what was read last; none where it could not be
-	since time.Time // since when found is so
+	used  Keys      // zero: unreadable for settleTime, or from the start
+	found Keys      // as last read; zero: unreadable
+	since time.Time // last change of found
 }
 
-// Keys implements [Credentials]. The source is read under the lock, so that no
-// older reading can take the place of a newer one.
+// Keys implements [Credentials]. It reads the source under the lock, so that an older reading
+// cannot replace a newer one.
 func (s *debounced) Keys(ctx context.Context) (Keys, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,7 +43,7 @@ func (s *debounced) Keys(ctx context.Context) (Keys, error) {
 	return s.used, nil
 }
 
-// replace reports whether k has nothing of the old keys.
+// replace reports whether k and old have no part in common.
 func (k Keys) replace(old Keys) bool {
 	return k.SecretID != old.SecretID && k.SecretKey != old.SecretKey && (k.Token != old.Token || old.Token == "")
 }

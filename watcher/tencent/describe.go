@@ -24,14 +24,14 @@ func newDescribeRequest(ctx context.Context, key watcher.Key) *describeRequest {
 	return &describeRequest{BaseRequest: base, SdkAppId: key.SDKAppID, TaskId: key.TaskID}
 }
 
-// describeResponse is the output. It is read field by field, so that a field that
-// cannot be read costs itself and no other.
+// describeResponse is the output. It is parsed field by field, so that one invalid field does
+// not lose the others.
 type describeResponse struct {
 	present bool // there is a Response
 	push    watcher.Push
 	backup  anyText
 	err     apiError
-	old     oldError // where there is no Response
+	old     oldError // without a Response
 
 	unreadable []unreadableField
 }
@@ -42,19 +42,18 @@ type apiError struct {
 	code, message *string
 }
 
-// oldError is an answer in the form that errors had before API 3.0.
+// oldError is an error in the form before API 3.0.
 type oldError struct {
 	code          *int64 // 0: none
 	name, message *string
 }
 
-// ParseErrorFromHTTPResponse implements [tchttp.Response]. It looks for no error:
-// the SDK reads all of the answer into d next, an error too, and would else have
-// read it three times.
+// ParseErrorFromHTTPResponse implements [tchttp.Response]. It does nothing, since the SDK next
+// parses the whole answer, including its error, into d.
 func (d *describeResponse) ParseErrorFromHTTPResponse([]byte) error { return nil }
 
-// UnmarshalJSON implements the interface of that name in the SDK's own JSON package,
-// which has found the text to be valid.
+// UnmarshalJSON implements the Unmarshaler of the SDK's JSON package, which has validated the
+// text.
 func (d *describeResponse) UnmarshalJSON(text []byte) error {
 	if jsonType(text) != "object" {
 		return fmt.Errorf("the answer is of the JSON type %s: want an object", jsonType(text))
@@ -66,8 +65,8 @@ func (d *describeResponse) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// readResponse reads the object Response. TaskId is passed over: it is known to differ
-// from the id asked for.
+// readResponse reads the object Response. It ignores TaskId, which may differ from the id asked
+// for.
 func (d *describeResponse) readResponse(object []byte) {
 	d.present = true
 	p := &d.push
@@ -81,12 +80,11 @@ func (d *describeResponse) readResponse(object []byte) {
 	p.Backup = d.backup.text
 }
 
-// result is the answer in the domain's terms.
+// result returns the push or error that the answer describes.
 //
-// A Status counts even beside an Error, but for the one that explains why the push has
-// failed. An answer without Status is a failed push to a watcher, so it must at least
-// bear the RequestId that the API promises in each, and neither a Status nor an Error
-// that cannot be read.
+// A Status counts even beside an Error, except that of a failed push. An answer without Status
+// means a failed push too. So it must have the RequestId that the API promises, and no Status or
+// Error that cannot be read.
 func (d *describeResponse) result() (watcher.Push, error) {
 	fault := d.fault()
 	hasStatus := deref(d.push.Status) != ""
@@ -109,7 +107,7 @@ func (d *describeResponse) result() (watcher.Push, error) {
 	}
 }
 
-// fault is the error that the answer tells; nil: none.
+// fault returns the answer's error; nil: none.
 func (d *describeResponse) fault() *watcher.CloudError {
 	code, message := d.err.code, d.err.message
 	if d.old.code != nil && *d.old.code != 0 {
@@ -124,8 +122,8 @@ func (d *describeResponse) fault() *watcher.CloudError {
 	return &watcher.CloudError{Kind: kindOf(*code), Code: *code, Message: deref(message), Request: deref(d.push.RequestID)}
 }
 
-// unreadableType returns the JSON type of a field that could not be read; empty: it
-// could, or was not there.
+// unreadableType returns the JSON type of an unreadable field; empty: the field is readable or
+// missing.
 func (d *describeResponse) unreadableType(name string) string {
 	for _, f := range d.unreadable {
 		if f.name == name {

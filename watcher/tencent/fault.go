@@ -15,14 +15,13 @@ import (
 	"pushwatch/watcher"
 )
 
-// maxMessage is how many bytes of a message from outside an error shows.
+// maxMessage limits a server's message in an error, in bytes.
 const maxMessage = 200
 
-// classify returns the fault that kept an exchange from giving a push, without the
-// secrets. Apart from the end of ctx, causes are described but not wrapped: they may
-// quote what the server sent.
+// classify returns err as a CloudError without secrets. It wraps only the end of ctx: other
+// errors may quote the server.
 func (e *exchange) classify(ctx context.Context, err error, secrets []string) *watcher.CloudError {
-	if fault, ok := errors.AsType[*watcher.CloudError](err); ok { // sorted where it was seen
+	if fault, ok := errors.AsType[*watcher.CloudError](err); ok { // classified already
 		for _, text := range []*string{&fault.Code, &fault.Message, &fault.Request} {
 			*text = sanitize(*text, secrets)
 		}
@@ -30,14 +29,14 @@ func (e *exchange) classify(ctx context.Context, err error, secrets []string) *w
 	}
 	if said, ok := errors.AsType[*tcerrors.TencentCloudSDKError](err); ok && errors.Unwrap(said) == nil { // the answer was read to its end
 		reason := said.Message
-		const because = ", because: " // what follows it stands behind the whole body
+		const because = ", because: " // the reason follows the whole body
 		if i := strings.LastIndex(reason, because); i >= 0 {
 			reason = reason[i+len(because):]
 		}
 		return unreadable(sanitize(reason, secrets))
 	}
 
-	// No whole answer came.
+	// No complete answer came.
 	fault := &watcher.CloudError{Code: "network", Sent: watcher.Unsent}
 	if e.connected.Load() {
 		fault.Sent = watcher.Unanswered
@@ -51,7 +50,7 @@ func (e *exchange) classify(ctx context.Context, err error, secrets []string) *w
 		fault.Err = ended
 		return fault
 	}
-	// A dial can see the deadline of ctx pass before ctx does.
+	// A dial can notice the deadline of ctx before ctx does.
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		fault.Code = "timeout"
 	}
@@ -71,8 +70,8 @@ func unreadable(message string) *watcher.CloudError {
 
 var signature = regexp.MustCompile(`Signature=[0-9a-f]+`)
 
-// sanitize makes text from outside safe to show in an error: one line, printable, without
-// the secrets of the request that a server might echo, and short.
+// sanitize makes a server's text safe to show: one short, printable line without secrets, which
+// a server might echo.
 func sanitize(text string, secrets []string) string {
 	printable := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -8,23 +8,22 @@ import (
 	"unicode/utf8"
 )
 
-// A field is a member of an object in an answer, and where its value goes: a **string,
-// **int64, *anyText, *apiError or *describeResponse; nil: it is passed over.
+// A field is a member of a JSON object and the destination of its value: **string, **int64,
+// *anyText, *apiError or *describeResponse; nil: ignored.
 type field struct {
 	name string
 	into any
 }
 
-// An unreadableField is one whose value is not of the type that the API promises.
+// An unreadableField is a field whose value has not the type that the API promises.
 type unreadableField struct{ name, jsonType string }
 
 // anyText is a string, or the JSON of any other value.
 type anyText struct{ text *string }
 
-// read reads the fields of an object that is valid JSON. A field that is null or not
-// there stays nil; so does one that cannot be read, which is noted. Where a name stands
-// there twice, the last readable value counts. A name in another case counts only where
-// the API's own gave nothing.
+// read reads fields of a valid JSON object. A field that is null, missing or unreadable stays
+// nil; unreadable ones are listed in d. If a name occurs twice, the last readable value counts.
+// A name in another case counts only if the exact name has no value.
 func (d *describeResponse) read(object []byte, fields []field) {
 	for rest := object[1:]; ; {
 		var name, value []byte
@@ -38,7 +37,7 @@ func (d *describeResponse) read(object []byte, fields []field) {
 	}
 }
 
-// find returns the field that a name in quotes is of, and whether to the letter.
+// find returns the field of a quoted name, and whether the name is exact.
 func find(fields []field, quoted []byte) (f field, exact bool) {
 	name := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(name, '\\') >= 0 {
@@ -58,8 +57,8 @@ func find(fields []field, quoted []byte) (f field, exact bool) {
 	return field{}, false
 }
 
-// store reads a value into its field, and reports whether it could. A value that is
-// not to override is only checked where there is one already.
+// store parses a value into its field, and reports whether it is readable. Without override it
+// does not replace a value.
 func (d *describeResponse) store(f field, value []byte, override bool) bool {
 	switch into := f.into.(type) {
 	case **string:
@@ -113,15 +112,14 @@ func parseText(value []byte) (text string, ok bool) {
 	return unquote(value)
 }
 
-// unquote reads a JSON string with escapes or broken characters. It is apart from
-// parseText to save that an allocation for each string of an ordinary answer.
+// unquote reads a JSON string with escapes or invalid characters. Inlined into parseText it would
+// cost an allocation for every string.
 func unquote(value []byte) (text string, ok bool) {
 	err := json.Unmarshal(value, &text)
 	return text, err == nil
 }
 
-// parseInteger reads a JSON number, or a string that holds one, in any notation. It must
-// be whole and fit.
+// parseInteger reads an int64 from a JSON number or string, in any notation.
 func parseInteger(value []byte) (number int64, ok bool) {
 	if value[0] == '"' {
 		value = value[1 : len(value)-1]
@@ -136,7 +134,7 @@ func parseInteger(value []byte) (number int64, ok bool) {
 	if whole == "" || strings.Trim(digits, "0123456789") != "" {
 		return 0, false
 	}
-	point := int64(len(whole)) // the decimal point stands behind so many of the digits
+	point := int64(len(whole)) // digits before the decimal point
 	if hasPower {
 		shift, err := strconv.ParseInt(power, 10, 32)
 		if err != nil {
@@ -159,7 +157,7 @@ func parseInteger(value []byte) (number int64, ok bool) {
 	return number, err == nil
 }
 
-// jsonType is the type of a JSON value, as JSON names it.
+// jsonType returns the JSON type of a value.
 func jsonType(value []byte) string {
 	switch value[0] {
 	case '{':
@@ -179,8 +177,8 @@ func jsonType(value []byte) string {
 
 const separators = " \t\r\n,:"
 
-// nextMember returns the next member of an object that is valid JSON, the name in its
-// quotes, and what follows; no name: there is none.
+// nextMember returns the next member of a valid JSON object, with its quoted name, and the rest
+// of the text; a nil name: the object ends.
 func nextMember(text []byte) (name, value, rest []byte) {
 	text = bytes.TrimLeft(text, separators)
 	if len(text) == 0 || text[0] == '}' {
@@ -191,13 +189,13 @@ func nextMember(text []byte) (name, value, rest []byte) {
 	return name, value, rest
 }
 
-// nextValue returns the JSON value that text begins with, and what follows.
+// nextValue returns the JSON value that text begins with, and the rest of the text.
 func nextValue(text []byte) (value, rest []byte) {
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case quoted && c == '\\':
-			i++ // what is escaped does not end the string
+			i++ // an escaped character does not end the string
 		case quoted && c != '"':
 		case c == '"':
 			quoted = !quoted
@@ -207,7 +205,7 @@ func nextValue(text []byte) (value, rest []byte) {
 		case c == '{' || c == '[':
 			depth++
 		case depth == 0 && (c == '}' || c == ']' || strings.IndexByte(separators, c) >= 0):
-			return text[:i], text[i:] // behind a number or a word
+			return text[:i], text[i:] // after a number or a word
 		case c == '}' || c == ']':
 			if depth--; depth == 0 {
 				return text[:i+1], text[i+1:]

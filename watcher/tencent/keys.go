@@ -9,10 +9,9 @@ import (
 	"pushwatch/watcher/setting"
 )
 
-// Credentials give the keys that sign an account's requests. They are asked
-// before each request, so keys can change under a running daemon, and by many
-// goroutines at once; what is slow to get should be kept. An error means that
-// no request can be made, and must not quote a secret.
+// Credentials provide the keys that sign an account's requests. Keys is called before each
+// request, so that keys can change under a running daemon, and must be safe for concurrent use.
+// Slow implementations should cache. The error must not quote a secret.
 type Credentials interface {
 	Keys(ctx context.Context) (Keys, error)
 }
@@ -24,14 +23,14 @@ type Keys struct {
 	Token     string // with temporary keys only
 }
 
-// Format implements [fmt.Formatter], for every verb alike.
+// Format implements [fmt.Formatter].
 func (Keys) Format(f fmt.State, _ rune) { io.WriteString(f, "***") }
 
-// secrets are what a text must not show.
+// secrets returns the parts that an error must not show.
 func (k Keys) secrets() []string { return []string{k.SecretKey, k.Token, k.SecretID} }
 
-// validate returns what would keep k from signing a request. Blanks, such as a
-// line's end read from a file, could not be sent in a header.
+// validate returns why k cannot sign a request. Blanks, such as a newline at the end of a file,
+// cannot be sent in a header.
 func (k Keys) validate() error {
 	return errors.Join(
 		validate("secret id", k.SecretID, true), validate("secret key", k.SecretKey, true), validate("token", k.Token, false))
@@ -47,7 +46,7 @@ func validate(name, value string, required bool) error {
 	return nil
 }
 
-// CheckKey returns why value can be no secret id, secret key or token; nil: it may be.
+// CheckKey returns why value is not a secret id, secret key or token; nil: it may be one.
 func CheckKey(value string) error {
 	if value == "" {
 		return errors.New("is empty")
@@ -55,7 +54,7 @@ func CheckKey(value string) error {
 	if last := len(value) - 1; last > 0 && value[0] == value[last] && (value[0] == '"' || value[0] == '\'') {
 		return errors.New("is in quotes: remove them")
 	}
-	for i := range len(value) { // by bytes: it is done at every poll
+	for i := range len(value) { // by bytes, since every poll does this
 		if c := value[i]; c <= ' ' || c > '~' {
 			return errors.New("holds a blank or another character that no key has")
 		}
@@ -63,23 +62,22 @@ func CheckKey(value string) error {
 	return nil
 }
 
-// Static are keys that stay as they are. They print as ***.
+// Static are constant keys. They print as ***.
 type Static Keys
 
 // Keys implements [Credentials].
 func (s Static) Keys(context.Context) (Keys, error) { return Keys(s), nil }
 
-// Format implements [fmt.Formatter], for every verb alike.
+// Format implements [fmt.Formatter].
 func (s Static) Format(f fmt.State, verb rune) { Keys(s).Format(f, verb) }
 
-// Secrets are keys kept where the settings say. They are read at each request,
-// so that a file can be replaced under a running daemon.
+// Secrets are keys in files, environment variables or the settings. They are read at each
+// request, so that a file can be replaced under a running daemon.
 //
-// A [Client] goes on with the keys it has until all that it has were replaced,
-// so the files may be written one after the other, in any order, while it
-// polls. The old keys must stay valid meanwhile. A change of only some of them,
-// or a file that cannot be read, counts once it has stayed for 10 s. A file is
-// best renamed into place: one that is written in place can be read half done.
+// A [Client] keeps its keys until all of them are replaced, so that the files can be written one
+// after the other, in any order. The old keys must stay valid meanwhile. A partial change, or an
+// unreadable file, takes effect after 10 s. A file should be renamed into place: one written in
+// place can be read half done.
 type Secrets struct {
 	ID, Key setting.Secret
 	Token   setting.Secret // may be unset

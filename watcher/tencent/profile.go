@@ -15,29 +15,24 @@ import (
 	"pushwatch/watcher/setting"
 )
 
-// A Profile is a file in which Tencent's own tools keep keys. It is read at each
-// request, and may be changed under a running daemon as [Secrets] may. There are
-// two kinds, told apart by what is in them:
+// A Profile is a file with the keys of Tencent's own tools. It is read at each request, and may
+// change under a running daemon as [Secrets] may. There are two formats:
 //
-//   - TCCLI's, JSON with "secretId", "secretKey" and, with temporary keys,
-//     "token": https://www.tencentcloud.com/document/product/1013/52421. Keys
-//     that TCCLI got by a login are renewed only by TCCLI, when it is used. A
-//     profile that names a role, in place of keys or to take on with them, is an
-//     error.
-//   - the SDKs', sections of an ini file with secret_id and secret_key:
+//   - TCCLI's: JSON with "secretId", "secretKey" and, for temporary keys, "token":
+//     https://www.tencentcloud.com/document/product/1013/52421. Only TCCLI, when used, renews
+//     the keys of a login. A profile that names a role is an error.
+//   - that of the SDKs: sections of an ini file with secret_id and secret_key:
 //     https://github.com/TencentCloud/tencentcloud-sdk-go#credential-management.
 type Profile struct {
-	// Path is the file. Empty: what TENCENTCLOUD_CREDENTIALS_FILE names or, in the
-	// home folder, the first that exists of .tccli/<Section>.credential and
-	// .tencentcloud/credentials.
+	// Path is the file. Empty: TENCENTCLOUD_CREDENTIALS_FILE or, in the home folder, the
+	// first that exists of .tccli/<Section>.credential and .tencentcloud/credentials.
 	Path string
-	// Section is a section of an ini file, or the name of a TCCLI profile; empty:
-	// "default" or, for TCCLI, what TCCLI_PROFILE names.
+	// Section is a section of an ini file, or the name of a TCCLI profile. Empty: "default"
+	// or, for TCCLI, TCCLI_PROFILE.
 	Section string
 }
 
-// ErrExpired is wrapped by the error of a profile whose keys have expired: they can be
-// renewed.
+// ErrExpired: the keys of a profile have expired and can be renewed.
 var ErrExpired = errors.New("expired")
 
 // Keys implements [Credentials].
@@ -61,7 +56,7 @@ func (p Profile) Keys(context.Context) (Keys, error) {
 	return keys, nil
 }
 
-// read returns the profile's file and what is in it, without blanks around it.
+// read returns the path of the profile's file and its trimmed text.
 func (p Profile) read() (path, text string, err error) {
 	paths, err := p.paths()
 	if err != nil {
@@ -78,7 +73,7 @@ func (p Profile) read() (path, text string, err error) {
 	return "", "", errors.Join(missing...)
 }
 
-// paths are the files to look for, the best first.
+// paths returns the files to look for, in order.
 func (p Profile) paths() ([]string, error) {
 	if path := cmp.Or(p.Path, os.Getenv("TENCENTCLOUD_CREDENTIALS_FILE")); path != "" {
 		return []string{path}, nil
@@ -119,8 +114,7 @@ func parseTCCLI(text string) (Keys, error) {
 	return Keys{SecretID: file.SecretID, SecretKey: file.SecretKey, Token: file.Token}, nil
 }
 
-// parseINI reads a section of an SDK's profile. Lines that it does not know,
-// comments among them, are passed over as the SDKs do.
+// parseINI reads a section of an SDK's profile. Like the SDKs it ignores other lines.
 func parseINI(text, section string) (Keys, error) {
 	var keys Keys
 	var found, inside bool

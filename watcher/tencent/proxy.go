@@ -15,8 +15,8 @@ import (
 
 const wantProxy = "want a URL such as http://proxy.example:3128 (or https, socks5)"
 
-// Proxy returns the proxy that a client of c goes through; nil: none. Its password
-// must not be shown. The error names the setting or variable at fault and not its value.
+// Proxy returns the proxy that a client of c uses; nil: none. The URL may have a password. The
+// error names the invalid setting or variable, not its value.
 func (c Config) Proxy() (*url.URL, error) {
 	endpoint, err := parseEndpoint(cmp.Or(c.Endpoint, DefaultEndpoint))
 	if err != nil {
@@ -41,9 +41,8 @@ func (c Config) setProxy(*http.Request) (*url.URL, error) {
 	return proxy, nil
 }
 
-// environmentProxy returns the proxy that HTTPS_PROXY and NO_PROXY set for an https
-// endpoint that is not loopback. A value that is no URL is an error here, since net/http
-// ignores it and sends directly.
+// environmentProxy returns the proxy of HTTPS_PROXY and NO_PROXY for an https endpoint that is
+// not loopback. An invalid URL is an error, whereas net/http would connect directly.
 func environmentProxy(endpoint *url.URL) (*url.URL, error) {
 	if endpoint.Scheme != "https" {
 		return nil, nil
@@ -63,8 +62,8 @@ func environmentProxy(endpoint *url.URL) (*url.URL, error) {
 	return proxy, nil
 }
 
-// parseProxy reads a proxy's URL. Its errors never quote the text, which can hold a
-// password. It is strict, since a "#" or "/" in a password cuts the host off.
+// parseProxy parses a proxy's URL. Its errors do not quote the text, which may have a password.
+// It is strict, since an unescaped "#" or "/" in a password cuts off the host.
 func parseProxy(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -87,8 +86,8 @@ func parseProxy(text string) (*url.URL, error) {
 	return &bare, nil
 }
 
-// checkConnect reads a proxy's answer to CONNECT. Its status text is left out, as it can
-// repeat the password.
+// checkConnect checks a proxy's answer to CONNECT. The error leaves out its status text, which
+// may repeat the password.
 func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("the proxy refuses to connect: http %d", response.StatusCode)
@@ -96,7 +95,7 @@ func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, response *http
 	return nil
 }
 
-// proxySecrets are the forms in which a proxy can repeat its password.
+// proxySecrets returns the forms in which a proxy may repeat its password.
 func (t *transport) proxySecrets() []string {
 	if t.http.Proxy == nil {
 		return nil

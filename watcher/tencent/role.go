@@ -18,45 +18,44 @@ import (
 )
 
 const (
-	// metadataURL is where an instance finds its role's name and, under the name,
-	// the role's keys: https://cloud.tencent.com/document/product/213/4934.
+	// metadataURL lists the instance's role; the role's keys are below it, by name:
+	// https://cloud.tencent.com/document/product/213/4934.
 	metadataURL = "http://metadata.tencentyun.com/latest/meta-data/cam/security-credentials/"
 
-	// renewTimeout is for all requests of a renewal. The service is next door; a
-	// poll that waits for the first keys shall learn why there are none.
+	// renewTimeout is for all requests of a renewal. The service is close, and a poll may
+	// be waiting for the first keys.
 	renewTimeout = 3 * time.Second
-	// renewPause is the least time between a failed renewal and the next.
+	// renewPause is the least time after a failed renewal.
 	renewPause = 5 * time.Second
 )
 
-// roleName is what CAM allows as one.
+// roleName matches what CAM allows.
 var roleName = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
 
-// A Role gives the keys of the role that is bound to the CVM instance on which
-// the program runs. They are temporary, and kept. After about two thirds of the
-// time they have left they are renewed beside the requests, which go on with the
-// old ones: should the metadata service fail, a third of the time is left to try
-// again. Only where there are no valid keys do requests wait for a renewal.
+// A Role provides the temporary keys of the role that is bound to the CVM instance on which the
+// program runs. They are cached, and renewed in the background after about two thirds of their
+// lifetime, so that a third is left to retry if the metadata service fails. Requests wait for a
+// renewal only without valid keys.
 //
 // The zero value is ready for use. A Role prints as ***, and must not be copied.
 type Role struct {
-	// Name is the role's; empty: the one that the metadata service names.
+	// Name is the role; empty: the one that the metadata service lists.
 	Name string
-	// URL is the folder of the roles in the metadata service; empty: Tencent
-	// Cloud's. No proxy is used for it, and no redirect followed.
+	// URL is the folder of roles in the metadata service; empty: Tencent Cloud's. Requests
+	// to it use no proxy and follow no redirect.
 	URL string
 
-	transport http.RoundTripper // used by one renewal at a time; nil before the first
+	transport http.RoundTripper // used by one renewal at a time; nil: not made yet
 
 	mu       sync.Mutex
 	keys     Keys
 	expires  time.Time     // of keys, by the wall clock
 	renewAt  time.Time     // when the next renewal is due
 	err      error         // why the last renewal failed
-	renewing chan struct{} // closed when the renewal under way is over; nil: none is
+	renewing chan struct{} // closed when the renewal under way ends; nil: none
 }
 
-// Format implements [fmt.Formatter], for every verb alike.
+// Format implements [fmt.Formatter].
 func (r *Role) Format(f fmt.State, verb rune) { Keys{}.Format(f, verb) }
 
 // Keys implements [Credentials].
@@ -74,16 +73,15 @@ func (r *Role) Keys(ctx context.Context) (Keys, error) {
 	}
 }
 
-// current returns the keys, or why there are none; or else the renewal to wait
-// for. It begins one that is due. A renewal outlives the request that began it:
-// others wait for it too.
+// current returns the keys, an error, or the renewal to wait for. It starts a renewal that is
+// due, which does not end with ctx, since other requests wait for it too.
 func (r *Role) current(ctx context.Context) (keys Keys, renewing <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	valid := now.Before(r.expires)
-	// Keys expire before their renewal is due only where the clock was set, or
-	// the machine slept.
+	// Keys expire before their renewal is due only if the clock was set or the machine
+	// slept.
 	due := !now.Before(r.renewAt) || !valid && r.err == nil
 	if due && r.renewing == nil {
 		r.renewing = make(chan struct{})
@@ -99,7 +97,7 @@ func (r *Role) current(ctx context.Context) (keys Keys, renewing <-chan struct{}
 	}
 }
 
-// renew asks for new keys, and notes them or why there are none.
+// renew fetches new keys and stores them, or the error.
 func (r *Role) renew(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, renewTimeout, fmt.Errorf("no answer within %v", renewTimeout))
 	defer cancel()
@@ -111,16 +109,16 @@ func (r *Role) renew(ctx context.Context) {
 	pause := renewPause
 	if err == nil {
 		r.keys, r.expires = keys, expires
-		pause = max(expires.Sub(now)*3/5, time.Second) // keys at their end are not asked for in a loop
+		pause = max(expires.Sub(now)*3/5, time.Second) // not in a loop near the end
 	}
 	r.err = err
-	r.renewAt = now.Add(pause + rand.N(pause/4)) // below 3/4 of the time left; apart from other instances
+	r.renewAt = now.Add(pause + rand.N(pause/4)) // below 3/4 of the time left; jitter keeps instances apart
 	close(r.renewing)
 	r.renewing = nil
 }
 
-// fetch asks the metadata service for keys, and until when they are valid. Its
-// errors quote nothing of an answer but a code, since answers hold keys.
+// fetch returns the keys from the metadata service and their expiry. Its errors quote only an
+// answer's code, since answers hold keys.
 func (r *Role) fetch(ctx context.Context) (Keys, time.Time, error) {
 	folder := strings.TrimSuffix(cmp.Or(r.URL, metadataURL), "/") + "/"
 	name := r.Name
@@ -145,7 +143,7 @@ func (r *Role) fetch(ctx context.Context) (Keys, time.Time, error) {
 	return keys, expires, nil
 }
 
-// get returns the answer to one request, whole, and of status 200.
+// get returns the body of an answer with status 200.
 func (r *Role) get(ctx context.Context, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -169,7 +167,7 @@ func (r *Role) get(ctx context.Context, url string) ([]byte, error) {
 	return io.ReadAll(response.Body)
 }
 
-// parseRole reads the metadata service's answer about a role.
+// parseRole parses the metadata service's answer about a role.
 func parseRole(text []byte) (Keys, time.Time, error) {
 	var answer struct {
 		Code                             string

@@ -7,10 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roundTrip is the shortest round trip that the kernel has seen on a connection,
-// which after its opening is that of the handshake; 0: not known. The process's
-// own clock would add how late a busy machine wakes it, and so make the network
-// seem slower than it is.
+// roundTrip returns the kernel's shortest round trip on a connection; 0: not known. On a new
+// connection it is that of the handshake. Measured in the process it would include the delay
+// of a busy machine.
 func roundTrip(conn net.Conn) time.Duration {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

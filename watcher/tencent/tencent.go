@@ -1,20 +1,18 @@
-// Package tencent asks Tencent Cloud what it knows of whiteboard pushes: it is
-// [watcher.Cloud] over the common module of Tencent's Go SDK.
+// Package tencent is a client of TIW: [watcher.Cloud] over the common module of Tencent's Go
+// SDK.
 //
-// The SDK signs requests and checks that answers are JSON. The rest is ours, since a
-// poller that runs for months must be stricter than the SDK:
+// The SDK signs requests and checks that answers are JSON. This package is stricter, for a
+// poller that runs for months:
 //
-//   - One Describe is at most one request at the server. The SDK does not
-//     repeat, and neither may net/http, whatever happens to a kept connection.
-//   - An answer is read whole, within a limit, before the SDK sees it, so that
-//     a broken connection is never mistaken for broken JSON.
-//   - Redirects are refused: they would carry the signature elsewhere.
-//   - What the service says is shortened, made one line, and freed of the
-//     account's secrets before it becomes part of an error.
+//   - A Describe is at most one request. Neither the SDK nor net/http retries.
+//   - An answer is read completely, within a limit, before the SDK parses it, so that a broken
+//     connection does not look like broken JSON.
+//   - Redirects are refused: they would send the signature elsewhere.
+//   - Messages of the service are cut to one short line without secrets.
 //
-// A field that cannot be read is taken for null; a Status that can be read is always
-// used. An answer without a readable Status is [watcher.Transient] and never a push
-// without one, unless it clearly has none: that means a failure to a watcher.
+// An unreadable field counts as null; a readable Status is always used. An answer whose Status is
+// unreadable is [watcher.Transient]. An answer that has no Status is a push without one, which
+// means a failed push.
 package tencent
 
 import (
@@ -36,46 +34,42 @@ import (
 	"pushwatch/watcher/setting"
 )
 
-// What an unset field of [Config] means: TIW's international site, which the
-// API page names, and the one region it serves.
+// The defaults of [Config]: TIW's international site and its only region, from the API page.
 const (
 	DefaultEndpoint = "https://tiw.intl.tencentcloudapi.com"
 	DefaultRegion   = "ap-singapore"
 )
 
-// Config is what a [Client] needs to know of its account.
+// Config configures a [Client].
 type Config struct {
-	// Endpoint is the service's scheme and host; empty: [DefaultEndpoint]. Plain
-	// http is allowed to a loopback host only.
+	// Endpoint is the service's scheme and host; empty: [DefaultEndpoint]. http is allowed
+	// for loopback only.
 	Endpoint string
 	// Region is sent with each request; empty: [DefaultRegion].
 	Region string
-	// Credentials are asked before each request: [Static], [Secrets], [*Role],
-	// [Profile], or others. Required.
+	// Credentials provide the keys: [Static], [Secrets], [*Role], [Profile], or others.
+	// Required.
 	Credentials Credentials
-	// ProxyURL is the proxy on the way to the service, read at each request; unset: the
-	// environment's HTTPS_PROXY and NO_PROXY, which never send a loopback endpoint's
-	// requests through a proxy.
+	// ProxyURL is the proxy to the service, read at each request. Unset: HTTPS_PROXY and
+	// NO_PROXY of the environment, but no proxy for a loopback endpoint.
 	ProxyURL setting.Secret
-	// CAFile holds the certificates, in PEM, that may vouch for the service, and for a
-	// proxy that is reached by https, in place of the system's. It is read again when it
-	// changes. Empty: the system's.
+	// CAFile holds PEM certificate authorities for the service and an https proxy, read
+	// again when it changes. Empty: the system's.
 	CAFile string
-	// MaySend is asked at the last moment before bytes of a request are written; where
-	// it says no, they are not, and the request fails. Nil: it is always allowed.
+	// MaySend is called right before bytes of a request are written; false: the request
+	// fails. Nil: always allowed.
 	MaySend func() bool
-	// Log gets one line for each field that could not be read in an answer, the first
-	// time; nil: none. Its fields name the account.
+	// Log gets a line for each unreadable field, the first time; nil: none. The logger's
+	// fields name the account.
 	Log *zap.Logger
-	// CountUnreadable is called with the name of each field that could not be read in
-	// an answer; nil: they are not counted. There are some twenty names.
+	// CountUnreadable is called with the name of each unreadable field, of some twenty
+	// names; nil: none.
 	CountUnreadable func(field string)
 }
 
-// A Client asks for pushes with the credentials of one account. It implements
-// [watcher.Cloud].
+// A Client describes pushes with one account's credentials. It implements [watcher.Cloud].
 type Client struct {
-	sdk         common.Client // a template without credentials; each request signs with a copy
+	sdk         common.Client // without credentials: each request uses a copy
 	credentials Credentials
 	transport   *transport
 
@@ -83,13 +77,13 @@ type Client struct {
 	countUnreadable func(field string)
 
 	mu     sync.Mutex
-	logged map[string]bool // the fields that log has a line of
+	logged map[string]bool // fields with a line in log
 }
 
 var _ watcher.Cloud = (*Client)(nil)
 
-// New returns a client. It opens no connection. Its error joins every fault of
-// the config: the field, its value, and what would be right.
+// New returns a client. It opens no connection. The error joins all faults of the config, each
+// with the field, its value, and what is valid.
 func New(config Config) (*Client, error) {
 	endpoint, err := parseEndpoint(cmp.Or(config.Endpoint, DefaultEndpoint))
 	errs := []error{err}
@@ -125,11 +119,11 @@ func New(config Config) (*Client, error) {
 	return c, nil
 }
 
-// parseEndpoint reads the scheme and host that requests go to.
+// parseEndpoint returns the scheme and host of an endpoint.
 func parseEndpoint(endpoint string) (*url.URL, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("endpoint: want a URL, such as %s", DefaultEndpoint) // what it is may hold a password
+		return nil, fmt.Errorf("endpoint: want a URL, such as %s", DefaultEndpoint) // its value may have a password
 	}
 	bare := url.URL{Scheme: u.Scheme, Host: u.Host}
 	switch {
@@ -147,14 +141,13 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Describe asks once what is known of a push; see [watcher.Cloud]. Beyond the
-// API's own codes an error has one of these:
+// Describe implements [watcher.Cloud]. Besides the API's codes an error has one of these:
 //
-//   - "timeout", "canceled": the request was given up before its answer was whole
-//   - "network": no connection, or it broke, or a proxy refused it
+//   - "timeout", "canceled": ctx ended before the answer was complete
+//   - "network": the connection failed, or a proxy refused it
 //   - "http 502" and the like: a gateway or a redirect answered
-//   - "unreadable": the answer is not one of this API
-//   - "credentials": there are none to sign with, and nothing was sent
+//   - "unreadable": the answer is not of this API
+//   - "credentials": there are no keys, and nothing was sent
 func (c *Client) Describe(ctx context.Context, key watcher.Key) (watcher.Push, error) {
 	var e exchange
 	keys, err := c.keys(ctx)
@@ -168,13 +161,12 @@ func (c *Client) Describe(ctx context.Context, key watcher.Key) (watcher.Push, e
 	return push, nil
 }
 
-// secrets are what the text of an error must not show.
+// secrets returns what an error must not show.
 func (c *Client) secrets(keys Keys) []string {
 	return append(keys.secrets(), c.transport.proxySecrets()...)
 }
 
-// keys returns the keys to sign with now. That there are none is an error of the
-// account, unless it was ctx that ended the search for them.
+// keys returns the keys to sign with. Their lack is an error of the account, unless ctx ended.
 func (c *Client) keys(ctx context.Context) (Keys, error) {
 	keys, err := c.credentials.Keys(ctx)
 	if err == nil {
@@ -188,8 +180,8 @@ func (c *Client) keys(ctx context.Context) (Keys, error) {
 	return keys, err
 }
 
-// send makes the request and reads the answer. Request and response are new each
-// time: a used response would keep the fields that the next answer lacks.
+// send sends the request and parses the answer. Each call makes a new response: a used one would
+// keep fields that the next answer lacks.
 func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (watcher.Push, error) {
 	sdk := c.sdk
 	sdk.WithCredential(common.NewTokenCredential(keys.SecretID, keys.SecretKey, keys.Token))
@@ -202,7 +194,7 @@ func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (watcher.
 	return response.result()
 }
 
-// reportUnreadable counts the fields that could not be read, and logs each once.
+// reportUnreadable counts unreadable fields, and logs each once.
 func (c *Client) reportUnreadable(key watcher.Key, fields []unreadableField) {
 	if len(fields) == 0 {
 		return
@@ -222,10 +214,8 @@ func (c *Client) reportUnreadable(key watcher.Key, fields []unreadableField) {
 	}
 }
 
-// RoundTrip is the shortest round trip that the opening of a connection has shown;
-// see [watcher.Cloud]. It is 0 before the first connection, and where the system
-// does not show it. Where a proxy stands
-// between, it is the time to the proxy, which is shorter still.
+// RoundTrip implements [watcher.Cloud]. It is 0 before the first connection, and on systems other
+// than Linux. With a proxy it is the round trip to the proxy, which is shorter.
 func (c *Client) RoundTrip() time.Duration {
 	return time.Duration(c.transport.fastest.Load())
 }

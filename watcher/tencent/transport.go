@@ -18,34 +18,31 @@ import (
 )
 
 const (
-	maxBody   = 1 << 20  // bytes of an answer; a true one has some hundred
+	maxBody   = 1 << 20  // bytes of an answer; a real one has some hundred
 	maxPage   = 16 << 10 // bytes that are read of a gateway's page
 	maxHeader = 16 << 10 // bytes of an answer's header
 	maxIdle   = 32       // connections kept: more than an account's 20 requests in a second can use
 	buffer    = 2 << 10  // bytes to read and write at a time: a request and its answer have some hundred
 
-	// idleTimeout is below the minute after which servers commonly close a
-	// connection, so that few requests meet a closed one.
+	// idleTimeout is below the minute after which servers commonly close a connection.
 	idleTimeout = 30 * time.Second
-	// openTimeout ends a dial, and then a TLS handshake, that the request which
-	// began it no longer waits for.
+	// openTimeout ends a dial, and a TLS handshake, whose request no longer waits.
 	openTimeout = 10 * time.Second
-	// synTimeout is the time after which TCP repeats a lost SYN (RFC 6298): a
-	// handshake that took longer says nothing of the round trip.
+	// synTimeout is when TCP repeats a lost SYN (RFC 6298): a longer handshake does not
+	// show the round trip.
 	synTimeout = time.Second
 )
 
-// A transport sends a request exactly once and returns only a whole answer of
-// status 200. Every other outcome is an error.
+// A transport sends a request exactly once. It returns a complete answer with status 200, or an
+// error.
 type transport struct {
 	http    *http.Transport // with the system's authorities
-	fastest atomic.Int64    // shortest round trip in nanoseconds; 0: none known yet
+	fastest atomic.Int64    // shortest round trip in nanoseconds; 0: not known yet
 	maySend func() bool     // nil: always
-	private *authorities    // in place of the system's; nil: none
+	private *authorities    // instead of the system's; nil: none
 }
 
-// newTransport returns a transport that asks proxy for the way of each request; nil:
-// no proxy is used.
+// newTransport returns a transport that uses the proxy of each request; nil: none.
 func newTransport(proxy func(*http.Request) (*url.URL, error), maySend func() bool) *transport {
 	t := &transport{maySend: maySend}
 	t.http = &http.Transport{
@@ -63,11 +60,11 @@ func newTransport(proxy func(*http.Request) (*url.URL, error), maySend func() bo
 		DisableCompression:     true,
 		Protocols:              new(http.Protocols),
 	}
-	t.http.Protocols.SetHTTP1(true) // alone: over HTTP/2 net/http repeats requests by itself
+	t.http.Protocols.SetHTTP1(true) // only: over HTTP/2 net/http retries
 	return t
 }
 
-// newTransport returns the transport to endpoint; nil: its own fault is known already.
+// newTransport returns the transport to endpoint, which is nil if it is invalid.
 func (c Config) newTransport(endpoint *url.URL) (*transport, error) {
 	var errs []error
 	proxy := c.setProxy
@@ -98,7 +95,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 	once := request.WithContext(request.Context())
-	once.GetBody = nil // without it net/http cannot send the request again
+	once.GetBody = nil // without it net/http cannot retry
 	response, err := way.RoundTrip(once)
 	if err != nil {
 		return nil, err
@@ -113,7 +110,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(page) == maxPage { // half of a secret at its end would not be known for one
+		if len(page) == maxPage { // cut off the last word, which may be half of a secret
 			page = bytes.TrimRightFunc(page, func(c rune) bool { return c > ' ' && c <= '~' })
 		}
 		return nil, &watcher.CloudError{Code: statusCode(response), Message: string(page)}
@@ -125,18 +122,18 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	case len(body) > maxBody:
 		return nil, unreadable(fmt.Sprintf("the answer is longer than %d bytes", maxBody))
 	}
-	// The SDK would act on more headers: unpack a Content-Encoding that nobody asked
-	// for, without a limit, and leave an event stream unread. Whatever is not of this
-	// type it reads twice more, for errors that it might repeat the request after.
+	// Other headers would make the SDK unpack a Content-Encoding without a limit, or leave an
+	// event stream unread. A body of another type it parses twice more, to look for errors to
+	// retry after.
 	response.Header = http.Header{"Content-Type": {"application/octet-stream"}}
 	response.Body = io.NopCloser(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff")))) // a byte order mark is no JSON
 	return response, nil
 }
 
-// statusCode is the code of an answer that only has an HTTP status.
+// statusCode returns the error code of an HTTP status.
 func statusCode(r *http.Response) string { return fmt.Sprintf("http %d", r.StatusCode) }
 
-// dial opens a connection and notes how long the network took there and back.
+// dial opens a connection and records its round trip.
 func (t *transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: openTimeout}
 	conn, err := dialer.DialContext(ctx, network, address)
@@ -150,8 +147,8 @@ func (t *transport) dial(ctx context.Context, network, address string) (net.Conn
 	return guardedConn{conn, t.maySend}, nil
 }
 
-// A guardedConn asks before it writes. Nothing comes between the asking and the
-// writing: not the signing, not the wait for a connection, nor for its goroutine.
+// A guardedConn checks maySend right before each write, after signing and after all waiting for
+// a connection.
 type guardedConn struct {
 	net.Conn
 	maySend func() bool
@@ -166,7 +163,7 @@ func (c guardedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// noteRoundTrip keeps the round trip of a connection, where it is known.
+// noteRoundTrip records the round trip of a connection, if known.
 func (t *transport) noteRoundTrip(took time.Duration) {
 	if took <= 0 || took >= synTimeout {
 		return
@@ -179,15 +176,15 @@ func (t *transport) noteRoundTrip(took time.Duration) {
 	}
 }
 
-// An exchange is what is seen of one request's way. Its fields are set by
-// goroutines of net/http that may outlast the request.
+// An exchange is the trace of one request. Goroutines of net/http that may outlast the request
+// set its fields.
 type exchange struct {
-	connected atomic.Bool // from here on the request may have been sent
-	reused    atomic.Bool // on a connection kept from an earlier request
+	connected atomic.Bool // the request may have been sent
+	reused    atomic.Bool // on a kept connection
 	answered  atomic.Bool // the first byte of an answer came
 }
 
-// trace returns a context under which a request's way is seen by e.
+// trace returns a context that records a request in e.
 func (e *exchange) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {

@@ -10,9 +10,8 @@ import (
 	"strconv"
 )
 
-// Answer is what is answered for a task: Raw if it is set, else Err if it is
-// set, else the eleven fields of the API page. A nil field is not there, and
-// shown as Shape says. RequestId is always added, except to Raw.
+// Answer is the answer for a task: Raw if set, else Err if set, else the eleven fields of the
+// API page. A nil field has the form of Shape. RequestId is always added, except to Raw.
 type Answer struct {
 	FinishReason  *string
 	TaskID        *string
@@ -27,22 +26,22 @@ type Answer struct {
 	Backup        *string
 	Shape         Shape
 
-	// Fields replaces fields, RequestId too, by any JSON: Fields["RoomId"] = `"3b"`.
+	// Fields replaces fields, also RequestId, by any JSON: Fields["RoomId"] = `"3b"`.
 	Fields map[string]string
-	// Omit are fields that are left out.
+	// Omit leaves out fields.
 	Omit []string
 
 	Err *APIError
 	Raw []byte // the whole body of the HTTP answer
 }
 
-// Shape is how a field without a value is shown. The API page does not say which
-// it is, so a client has to bear all.
+// Shape is the form of a field without a value. The API page does not specify it, so a client
+// must handle all.
 type Shape string
 
 // The shapes.
 const (
-	ShapeMixed  Shape = ""       // any of the others, by chance for every field of every answer
+	ShapeMixed  Shape = ""       // one of the others, random for each field of each answer
 	ShapeNull   Shape = "null"   // null
 	ShapeAbsent Shape = "absent" // the field is left out
 	ShapeEmpty  Shape = "empty"  // "" or 0
@@ -53,7 +52,7 @@ type field struct {
 	name, value string
 }
 
-// render is the body for an answer, its fields in random order.
+// render returns the body of an answer, its fields in random order.
 func (s *Service) render(a Answer) []byte {
 	if a.Raw != nil {
 		return a.Raw
@@ -68,8 +67,7 @@ func (s *Service) render(a Answer) []byte {
 	return []byte(s.object([]field{{"Response", s.object(fields)}}))
 }
 
-// fields appends the fields of a task to those that every answer has, and makes the
-// changes that the answer asks for.
+// fields appends the fields of a task, and applies Fields and Omit.
 func (s *Service) fields(a Answer, fields []field) []field {
 	for _, f := range []struct {
 		name   string
@@ -105,13 +103,13 @@ func (s *Service) fields(a Answer, fields []field) []field {
 		_, replaced := a.Fields[f.name]
 		return replaced || slices.Contains(a.Omit, f.name)
 	})
-	for _, name := range slices.Sorted(maps.Keys(a.Fields)) { // sorted: chance alone orders them
+	for _, name := range slices.Sorted(maps.Keys(a.Fields)) { // sorted, so that Seed alone decides the order
 		fields = append(fields, field{name, a.Fields[name]})
 	}
 	return fields
 }
 
-// shape settles a mixed shape for one field.
+// shape chooses the shape of one field.
 func (s *Service) shape(shape Shape) Shape {
 	if shape != ShapeMixed {
 		return shape
@@ -134,12 +132,11 @@ func (s *Service) object(fields []field) string {
 }
 
 func quote(text string) string {
-	quoted, _ := json.Marshal(text) // a string always can be
+	quoted, _ := json.Marshal(text) // a string cannot fail
 	return string(quoted)
 }
 
-// requestID is a random UUID (version 4). It is not of the seeded source, so that
-// no two runs share one.
+// requestID returns a random UUID (version 4), independent of Seed, so that runs differ.
 func requestID() string {
 	var id [16]byte
 	rand.Read(id[:])

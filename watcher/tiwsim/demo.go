@@ -6,18 +6,15 @@ import (
 	"time"
 )
 
-// The ids in the scenario of [Demo] that a caller may want to name.
+// Ids in the scenario of [Demo].
 const (
-	DemoSDKAppID = 1400000001
-	// DemoUnknownTaskID is never known to the service.
-	DemoUnknownTaskID = "demo-mistyped-id"
+	DemoSDKAppID      = 1400000001
+	DemoUnknownTaskID = "demo-mistyped-id" // never known to the service
 )
 
-// Demo is a lively scenario for one account: classes of every kind within the
-// first 18 s, then a new one every 5 s for at least 10 minutes. It is the same
-// every time. [DemoUnknownTaskID] is in it as a task whose life does not begin
-// within a month. A speed above 1 makes all times of the lives shorter by that
-// factor; it is held between 0.1 and 100.
+// Demo returns a lively scenario for one account, always the same: classes of every kind within
+// the first 18 s, then a new one every 5 s for at least 10 minutes. [DemoUnknownTaskID] is a task
+// that begins after a month. speed divides all times; it is limited to 0.1 to 100.
 func Demo(speed float64) Config {
 	speed = min(max(speed, 0.1), 100)
 	s := func(seconds float64) Duration { return Duration(seconds / speed * float64(time.Second)) }

@@ -10,45 +10,43 @@ import (
 	"time"
 )
 
-// Fault is a disturbance of the requests that it matches. Where several match, the
-// first one disturbs; those of the [Config] and of [Service.Inject] come before those of
-// a [Life].
+// Fault disturbs the requests that it matches. If several match, the first one applies; those of
+// [Config] and [Service.Inject] come before those of a [Life].
 type Fault struct {
 	// Kind is one of the Fault constants.
 	Kind string `toml:"kind"`
-	// From is when it begins, counted from [New] or [Service.Inject]; in a [Life], from
-	// when the task begins to exist.
+	// From is when it begins: after [New] or [Service.Inject], or after the task of its
+	// [Life] begins.
 	From Duration `toml:"from"`
-	// For is how long it lasts; zero: for ever.
+	// For is how long it lasts; zero: forever.
 	For Duration `toml:"for"`
 	// Probability that a matching request is disturbed, 0 < p <= 1; default 1.
 	Probability float64 `toml:"probability"`
 
-	// Account, SDKAppID and TaskID narrow it down; zero matches all. The last two
-	// match only requests that are otherwise in order. A Life's own match its task.
+	// Account, SDKAppID and TaskID select requests; zero matches all. The last two match
+	// only valid requests. A fault of a Life matches its task.
 	Account  string `toml:"account"`
 	SDKAppID int64  `toml:"sdk_app_id"`
 	TaskID   string `toml:"task_id"`
 
-	// Code and Message are of the API error; Code is RequestLimitExceeded unless
-	// set for FaultThrottle (where it must begin so), InternalError for FaultError.
+	// Code and Message are those of the API error. The default Code is RequestLimitExceeded
+	// for FaultThrottle, which needs this prefix, and InternalError for FaultError.
 	Code    string `toml:"code"`
 	Message string `toml:"message"`
 	// Status is the HTTP status; default 502 for FaultHTTP, 302 for FaultRedirect.
 	Status int `toml:"status"`
-	// URL is where FaultRedirect points.
+	// URL is the target of FaultRedirect.
 	URL string `toml:"url"`
 	// Limit is the lowered limit of FaultLimit, in requests per second.
 	Limit int `toml:"limit"`
-	// Every is the time between two bytes of FaultSlow; default 100ms.
+	// Every is the time between bytes of FaultSlow; default 100ms.
 	Every Duration `toml:"every"`
 	// Fields and Omit are those of [Answer], for FaultFields.
 	Fields map[string]string `toml:"fields"`
 	Omit   []string          `toml:"omit"`
 	// Body is the answer of FaultBody; it may be empty.
 	Body string `toml:"body"`
-	// Size is how many bytes the answer of FaultSize has, or more where it has more
-	// already. Blanks fill it up.
+	// Size is the least size of FaultSize's answer in bytes, padded with blanks.
 	Size int64 `toml:"size"`
 }
 
@@ -56,14 +54,14 @@ type Fault struct {
 const (
 	FaultThrottle = "throttle" // answers RequestLimitExceeded, as if others used up the limit
 	FaultError    = "error"    // answers an API error
-	FaultLimit    = "limit"    // lowers the limit; its filters are time and Account only
+	FaultLimit    = "limit"    // lowers the limit, by Account only
 	FaultHTTP     = "http"     // answers an HTML page with a Status, as gateways do
-	FaultHang     = "hang"     // holds the answer until the request is cancelled or the fault ends
+	FaultHang     = "hang"     // delays the answer until the request is cancelled or the fault ends
 	FaultCut      = "cut"      // cuts the connection in the middle of the body
 	FaultNull     = "null"     // answers the body null
 	FaultEmpty    = "empty"    // answers the body {}
 	FaultBody     = "body"     // answers Body
-	FaultFields   = "fields"   // replaces Fields of a good answer, and leaves out those of Omit
+	FaultFields   = "fields"   // replaces Fields of a valid answer, and leaves out those of Omit
 	FaultSize     = "size"     // answers in Size bytes
 	FaultRedirect = "redirect" // redirects to URL
 	FaultClose    = "close"    // closes the connection without an answer
@@ -77,8 +75,8 @@ var faultKinds = []string{
 
 type activeFault struct {
 	Fault
-	begin, end time.Time     // end is zero for a fault without one
-	stopped    chan struct{} // closed when it is taken back
+	begin, end time.Time     // zero end: never
+	stopped    chan struct{} // closed when it is stopped
 }
 
 func newActiveFault(f Fault, now time.Time) *activeFault {
@@ -89,8 +87,8 @@ func newActiveFault(f Fault, now time.Time) *activeFault {
 	return active
 }
 
-// Inject begins a fault now. It lasts until its own end, or until stop is
-// called; stop may be called more than once.
+// Inject begins a fault now. It lasts until its end, or until stop is called. Further calls of
+// stop do nothing.
 func (s *Service) Inject(f Fault) (stop func(), err error) {
 	errs := f.validate("")
 	if f.Account != "" && !s.anyAccount(func(a *account) bool { return a.Name == f.Account }) {
@@ -113,7 +111,7 @@ func (s *Service) Inject(f Fault) (stop func(), err error) {
 	}, nil
 }
 
-// faultFor is the fault that disturbs a request, or nil.
+// faultFor returns the fault that applies to a request; nil: none.
 func (s *Service) faultFor(account string, asked taskKey, now time.Time) *activeFault {
 	disturbs := func(f *activeFault) bool {
 		return f.Kind != FaultLimit && f.covers(account, now) &&
@@ -133,7 +131,7 @@ func (s *Service) faultFor(account string, asked taskKey, now time.Time) *active
 	return nil
 }
 
-// lowestLimit is the account's limit at a time.
+// lowestLimit returns the account's limit at a time.
 func (s *Service) lowestLimit(account string, now time.Time) int {
 	limit := s.limit
 	for _, f := range s.faults {
@@ -148,8 +146,7 @@ func (f *activeFault) covers(account string, now time.Time) bool {
 	return !now.Before(f.begin) && (f.end.IsZero() || now.Before(f.end)) && (f.Account == "" || f.Account == account)
 }
 
-// apiError is the error that the fault puts in the place of a good answer; nil if
-// the fault is one of HTTP instead.
+// apiError returns the fault's API error; nil: the fault is of another kind.
 func (f *activeFault) apiError() *APIError {
 	switch f.Kind {
 	case FaultThrottle:
@@ -162,8 +159,7 @@ func (f *activeFault) apiError() *APIError {
 	return nil
 }
 
-// reply is what a request gets: the body, after the delay, unless the fault
-// makes something else of it.
+// reply is the reply to a request: the body, after the delay, changed by the fault.
 type reply struct {
 	delay time.Duration
 	body  []byte
@@ -206,7 +202,7 @@ func (p reply) write(w http.ResponseWriter, r *http.Request) {
 	f.send(w, r, p.body)
 }
 
-// send writes the body of an answer in the way of the fault.
+// send writes the body as the fault changes it.
 func (f *activeFault) send(w http.ResponseWriter, r *http.Request, body []byte) {
 	padding := int64(0)
 	if f.Kind == FaultSize {
@@ -226,11 +222,11 @@ func (f *activeFault) send(w http.ResponseWriter, r *http.Request, body []byte) 
 				return
 			}
 		}
-	case FaultSize: // within the object, so that no client can stop reading before
+	case FaultSize: // within the object, so that a client must read it
 		w.Write(body[:1])
 		for blanks := bytes.Repeat([]byte(" "), 32<<10); padding > 0; padding -= int64(len(blanks)) {
 			if _, err := w.Write(blanks[:min(padding, int64(len(blanks)))]); err != nil {
-				return // the client broke off
+				return // the client has gone
 			}
 		}
 		w.Write(body[1:])
@@ -241,9 +237,9 @@ func (f *activeFault) send(w http.ResponseWriter, r *http.Request, body []byte) 
 
 const defaultEvery = Duration(100 * time.Millisecond)
 
-// wait returns true when the fault ends, false when the request is cancelled.
+// wait waits for the end of the fault; false: the request was cancelled.
 func (f *activeFault) wait(r *http.Request) bool {
-	var end <-chan time.Time // of a fault without an end: blocks for ever
+	var end <-chan time.Time // nil, of a fault without an end, blocks forever
 	if !f.end.IsZero() {
 		timer := time.NewTimer(time.Until(f.end))
 		defer timer.Stop()

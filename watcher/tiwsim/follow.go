@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Truth is the whole scripted life of a task, past and to come, in order of
-// time: what an observer is to be measured against. It is nil for a task that is
-// unknown or was set by hand.
+// Truth returns all past and future changes of a scripted task in order, for tests of
+// observers. It is nil for a task that is unknown or was set by [Service.Put].
 func (s *Service) Truth(sdkAppID int64, taskID string) []Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -19,9 +18,8 @@ func (s *Service) Truth(sdkAppID int64, taskID string) []Change {
 	return t.story()
 }
 
-// Follow calls report for every change of every scripted life when it happens, from
-// the beginning of each life on, until ctx ends. report is not called concurrently.
-// It is meant for scenarios of some thousand lives, printed for a person.
+// Follow calls report for each change of each scripted life when it happens, until ctx ends.
+// Calls are not concurrent. It is meant for people, with some thousand lives at most.
 func (s *Service) Follow(ctx context.Context, report func(Change)) {
 	reported := make(map[*task]int)
 	for {
@@ -40,8 +38,8 @@ type pending struct {
 	task *task
 }
 
-// unreported lists the changes after the first reported[t] of each task, in order, and
-// the channel that is closed when the list is out of date.
+// unreported returns the changes after the first reported[t] of each task t, in order, and a
+// channel that is closed when tasks are added or removed.
 func (s *Service) unreported(reported map[*task]int) ([]pending, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,8 +54,7 @@ func (s *Service) unreported(reported map[*task]int) ([]pending, <-chan struct{}
 	return changes, s.tasksChanged
 }
 
-// reportAll reports each change at its time, until the list is out of date (true) or
-// ctx ends (false).
+// reportAll reports each change at its time, until changed is closed (true) or ctx ends (false).
 func reportAll(ctx context.Context, changes []pending, changed <-chan struct{}, report func(pending)) bool {
 	for _, c := range changes {
 		timer := time.NewTimer(time.Until(c.At))

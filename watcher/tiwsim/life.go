@@ -11,60 +11,58 @@ import (
 	"time"
 )
 
-// Life is the script of a push, or of many alike. Unless said otherwise times
-// count from when the task begins to exist, and a zero field means that the
-// thing does not happen.
+// Life is the script of a push, or of several alike. Times count from the beginning of the
+// task, unless said otherwise. A zero field means that the thing does not happen.
 type Life struct {
 	SDKAppID int64 `toml:"sdk_app_id"`
-	// TaskID matches ^[A-Za-z0-9_-]{1,128}$ once "{n}" in it is replaced with the
-	// number of the copy, from 1.
+	// TaskID matches ^[A-Za-z0-9_-]{1,128}$ after "{n}" in it is replaced with the number of
+	// the copy, from 1.
 	TaskID string `toml:"task_id"`
 	// Count is the number of copies; default 1. More than one need "{n}" in TaskID.
 	Count int `toml:"count"`
 	// Spread is the time over which the copies begin, evenly.
 	Spread Duration `toml:"spread"`
-	// Jitter makes each copy begin later by a random time below it.
+	// Jitter delays the beginning of each copy by a random time below it.
 	Jitter Duration `toml:"jitter"`
-	// StartAfter is when the (first) task begins to exist, counted from [New] or
-	// [Service.Add]. Until then it is answered InvalidParameter.TaskNotFound.
+	// StartAfter is when the (first) task begins, after [New] or [Service.Add]. Until then it
+	// is answered InvalidParameter.TaskNotFound.
 	StartAfter Duration `toml:"start_after"`
-	// PreparedFor is how long it is PREPARED; zero: for ever.
+	// PreparedFor is how long it is PREPARED; zero: forever.
 	PreparedFor Duration `toml:"prepared_for"`
-	// PushingFor is how long it is PUSHING; zero: for ever.
+	// PushingFor is how long it is PUSHING; zero: forever.
 	PushingFor Duration `toml:"pushing_for"`
-	// FinishReason is AUTO, USER_CALL, EXCEPTION or anything else; default USER_CALL.
+	// FinishReason is AUTO, USER_CALL, EXCEPTION or any text; default USER_CALL.
 	FinishReason string `toml:"finish_reason"`
-	// Exceptions are the times after the start of the push at which ExceptionCnt
-	// rises by one, ascending.
+	// Exceptions are ascending times after the start of the push at which ExceptionCnt
+	// rises by one.
 	Exceptions []Duration `toml:"exceptions"`
-	// Backup is what the field Backup holds from when on.
+	// Backup sets the field Backup.
 	Backup []Moment `toml:"backup"`
-	// Statuses replace Status from their time on; an empty value ends that.
+	// Statuses replace Status; an empty value ends the replacement.
 	Statuses []Moment `toml:"statuses"`
-	// Error is what the API answers from its time on, instead of the task.
+	// Error replaces all answers.
 	Error *Failure `toml:"error"`
-	// BareAfter is when answers begin to hold a RequestId and nothing else.
+	// BareAfter is when answers begin to have only a RequestId.
 	BareAfter *Duration `toml:"bare_after"`
-	// ForgetAfter is how long after its end (by stop, Error or BareAfter) the task
-	// can still be asked for; zero: for ever.
+	// ForgetAfter is how long the task is known after its end by stop, Error or BareAfter;
+	// zero: forever.
 	ForgetAfter Duration `toml:"forget_after"`
-	// AnswerTaskID is the TaskId in answers; default the one asked for. The API
-	// page's own example shows them differ.
+	// AnswerTaskID is the TaskId in answers; default: the one asked for. They differ in the
+	// example of the API page.
 	AnswerTaskID string `toml:"answer_task_id"`
-	// Shape is how values that are not there are shown; default [ShapeMixed].
+	// Shape is the form of missing values; default [ShapeMixed].
 	Shape Shape `toml:"shape"`
-	// Faults disturb the requests for this task alone. They are no part of what
-	// [Service.Truth] says.
+	// Faults disturb requests for this task. [Service.Truth] ignores them.
 	Faults []Fault `toml:"faults"`
 }
 
-// Moment is a value that holds from a time on.
+// Moment is a value from a time on.
 type Moment struct {
 	After Duration `toml:"after"`
 	Value string   `toml:"value"`
 }
 
-// Failure is an error of the API that holds from a time on.
+// Failure is an API error from a time on.
 type Failure struct {
 	After   Duration `toml:"after"`
 	Code    string   `toml:"code"` // default FailedOperation.WhiteboardPush
@@ -74,20 +72,20 @@ type Failure struct {
 // What is the kind of a change in a life.
 type What string
 
-// The changes that a life can go through, with what Change.Detail then holds.
+// The changes in a life. The part after ";" is in Change.Detail.
 const (
-	Prepared  What = "prepared"  // it exists, and is PREPARED
+	Prepared  What = "prepared"  // it begins, and is PREPARED
 	Started   What = "started"   // it is PUSHING
 	Excepted  What = "exception" // ExceptionCnt rose; the new count
 	Stopped   What = "stopped"   // it is STOPPED; the FinishReason
 	Failed    What = "failed"    // an API error is answered; its code
-	Bared     What = "bare"      // answers hold only a RequestId
+	Bared     What = "bare"      // answers have only a RequestId
 	Forgotten What = "forgotten" // InvalidParameter.TaskNotFound is answered
 	Backed    What = "backup"    // Backup changed; the new value
-	Restated  What = "status"    // Status is replaced; the new value, "" for no longer
+	Restated  What = "status"    // Status is replaced; the new value, "": no longer replaced
 )
 
-// Change is one step in a scripted life.
+// Change is one change in a scripted life.
 type Change struct {
 	At       time.Time
 	SDKAppID int64
@@ -96,7 +94,7 @@ type Change struct {
 	Detail   string
 }
 
-// task is one copy of a life, or an answer set by hand.
+// task is one copy of a life, or an answer set by [Service.Put].
 type task struct {
 	key      taskKey
 	life     *Life // shared by its copies; nil once override is set
@@ -105,7 +103,7 @@ type task struct {
 	stats    TaskStats
 }
 
-// copies are the tasks of a valid life that is entered at a time.
+// copies returns the tasks of a valid life that is added now.
 func (l Life) copies(now time.Time, rng *rand.Rand) []*task {
 	count := max(l.Count, 1)
 	tasks := make([]*task, count)
@@ -119,11 +117,10 @@ func (l Life) copies(now time.Time, rng *rand.Rand) []*task {
 	return tasks
 }
 
-// copyID is the task id of the n-th copy.
+// copyID returns the task id of the n-th copy.
 func (l Life) copyID(n int) string { return strings.ReplaceAll(l.TaskID, "{n}", strconv.Itoa(n)) }
 
-// story is all that ever changes in the task's life, in order; nil if the task
-// was set by hand.
+// story returns all changes in the task's life in order; nil: it has none.
 func (t *task) story() []Change {
 	l := t.life
 	if l == nil {
@@ -159,7 +156,7 @@ func (t *task) story() []Change {
 	byTime := func(a, b Change) int { return a.At.Compare(b.At) }
 	slices.SortStableFunc(story, byTime)
 
-	// Nothing is seen of a task once it is answered with an error or bare.
+	// Later changes do not show after an error or bare answers.
 	if i := slices.IndexFunc(story, func(c Change) bool { return c.What == Failed || c.What == Bared }); i >= 0 {
 		story = story[:i+1]
 	}
@@ -173,7 +170,7 @@ func (t *task) story() []Change {
 	return story
 }
 
-// answer is what the task answers at a time: its story up to then.
+// answer returns the answer for the task at a time.
 func (t *task) answer(now time.Time) Answer {
 	a := Answer{Err: errTaskNotFound}
 	restated := ""
@@ -188,7 +185,7 @@ func (t *task) answer(now time.Time) Answer {
 			a.Status = new("PUSHING")
 			a.PushStartTime = new(c.At.Unix())
 			a.IMSyncTime = new(int64(0))
-			if *a.RoomID%2 == 0 { // not every push has messages to be in time with
+			if *a.RoomID%2 == 0 { // not every push has messages to sync with
 				a.IMSyncTime = a.PushStartTime
 			}
 		case Excepted:
@@ -215,7 +212,7 @@ func (t *task) answer(now time.Time) Answer {
 	return a
 }
 
-// prepared is the answer of a task that has just begun to exist.
+// prepared returns the answer for a task that has just begun.
 func (t *task) prepared() Answer {
 	room := t.room()
 	return Answer{
@@ -229,7 +226,7 @@ func (t *task) prepared() Answer {
 	}
 }
 
-// room is a six-digit room number, always the same for a task.
+// room returns the task's six-digit room number.
 func (t *task) room() int64 {
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%d/%s", t.key.sdkAppID, t.key.taskID)

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// DefaultLimit is the number of requests per second that the API page of
-// DescribeWhiteboardPush allows an account.
+// DefaultLimit is an account's requests per second, from the API page of
+// DescribeWhiteboardPush.
 const DefaultLimit = 20
 
-// maxWindow bounds the memory of a window. A flood above it is counted as it.
+// maxWindow bounds a window's memory. More arrivals count as maxWindow.
 const maxWindow = 1 << 16
 
 // window holds the arrivals of the last second, oldest first.
@@ -17,15 +17,15 @@ type window struct {
 	at []time.Time
 }
 
-// count is the number of arrivals in the second that ends at now. An arrival
-// exactly one second ago is no longer in it.
+// count returns the number of arrivals in the second before now. One of exactly one second ago
+// does not count.
 func (w *window) count(now time.Time) int {
 	begin := sort.Search(len(w.at), func(i int) bool { return now.Sub(w.at[i]) < time.Second })
 	w.at = w.at[begin:]
 	return len(w.at)
 }
 
-// add enters an arrival, which must not be earlier than the one before.
+// add adds an arrival, not earlier than the last.
 func (w *window) add(now time.Time) {
 	if len(w.at) == maxWindow {
 		w.at = w.at[1:]

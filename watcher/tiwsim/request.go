@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What DescribeWhiteboardPush must be asked with, from its API page.
+// The common parameters of DescribeWhiteboardPush, from its API page.
 const (
 	action  = "DescribeWhiteboardPush"
 	version = "2019-09-19"
@@ -22,12 +22,12 @@ const (
 const (
 	maxBody   = 64 << 10
 	maxHeader = 16 << 10
-	// maxSkew is how many seconds X-TC-Timestamp may be from the server's clock,
-	// either way (https://www.tencentcloud.com/document/product/1080/38763).
+	// maxSkew is the largest difference of X-TC-Timestamp from the server's clock in seconds
+	// (https://www.tencentcloud.com/document/product/1080/38763).
 	maxSkew = 5 * 60
 )
 
-// checkCommon checks what a gateway can check without knowing the account.
+// checkCommon checks what does not depend on the account.
 func checkCommon(r *http.Request, body []byte) *APIError {
 	size := 0
 	for name, values := range r.Header {
@@ -56,14 +56,14 @@ func checkCommon(r *http.Request, body []byte) *APIError {
 	return nil
 }
 
-// authenticate checks that the request is fresh and the account's own.
+// authenticate checks the timestamp, token and signature of a request.
 func (a *account) authenticate(r *http.Request, body []byte, auth authorization, now time.Time) *APIError {
 	stamp := r.Header.Get("X-TC-Timestamp")
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil {
 		return refuse("InvalidParameter", "X-TC-Timestamp %q is not a number", stamp)
 	}
-	if skew := now.Unix() - seconds; skew < -maxSkew || skew > maxSkew { // even where it overflows
+	if skew := now.Unix() - seconds; skew < -maxSkew || skew > maxSkew { // also after an overflow
 		return refuse("AuthFailure.SignatureExpire", "X-TC-Timestamp is more than %d s from the server's clock", maxSkew)
 	}
 	if a.SecretID == "" {
@@ -82,10 +82,10 @@ func (a *account) authenticate(r *http.Request, body []byte, auth authorization,
 	return nil
 }
 
-// regionErrors are the codes that a wrong region can be answered with.
+// regionErrors are the possible codes for a wrong region.
 var regionErrors = []string{"UnsupportedRegion", "InvalidParameterValue"}
 
-// parse reads what an authenticated request asks for.
+// parse returns the task that an authenticated request asks for.
 func (a *account) parse(r *http.Request, body []byte, regionError string) (taskKey, *APIError) {
 	if got := r.Header.Get("X-TC-Action"); got != action {
 		return taskKey{}, refuse("InvalidAction", "no action %q here", got)
@@ -97,7 +97,7 @@ func (a *account) parse(r *http.Request, body []byte, regionError string) (taskK
 		return taskKey{}, refuse(regionError, "A value specified in X-TC-Region is not valid, is unsupported, or cannot be used.")
 	}
 
-	// A map, because a struct would match names whatever their case.
+	// A map, since a struct would ignore case.
 	var parameters map[string]json.RawMessage
 	if err := json.Unmarshal(body, &parameters); err != nil {
 		return taskKey{}, refuse("InvalidParameter", "the body is not a JSON object")
@@ -131,7 +131,7 @@ func parameter[T int64 | string](parameters map[string]json.RawMessage, name str
 	return nil
 }
 
-// APIError is an error as the API reports it in its answers.
+// APIError is an error in an answer of the API.
 type APIError struct {
 	Code    string
 	Message string

@@ -1,20 +1,17 @@
-// Package tiwsim is a simulated Tencent Interactive Whiteboard (TIW) service: an
-// HTTP handler that answers the action DescribeWhiteboardPush for scripted pushes,
-// and misbehaves on request.
+// Package tiwsim simulates the Tencent Interactive Whiteboard (TIW) service: an HTTP handler
+// that answers DescribeWhiteboardPush for scripted pushes, and injects faults.
 //
-// It checks a request as the API 3.0 does (signature TC3-HMAC-SHA256, common
-// parameters, body) and refuses with the same codes. Where the real service is
-// free to vary it varies from answer to answer: the order of fields, and whether
-// a value that is not there is null, left out, or empty. A client tested against
-// it therefore cannot rely on an accident.
+// It checks a request as the API 3.0 does (signature TC3-HMAC-SHA256, common parameters, body)
+// and refuses with the same codes. Answers vary wherever the real service may: in the order of
+// fields, and whether a missing value is null, left out, or empty. So a client cannot come to
+// depend on details that the API does not promise.
 //
-// It is stricter than the real service in these ways, each to show a fault of the
-// client early:
+// It is stricter than the real service, to show faults of a client early:
 //
-//   - The limit holds in every sliding second, not by the calendar second, and a
-//     request counts when it arrives, before anything in it is checked.
-//   - Only POST with application/json is served, the region must be
-//     ap-singapore, and the path must be "/".
+//   - The limit holds in every sliding second, not by the calendar second. A request counts
+//     when it arrives, before it is checked.
+//   - Only POST with application/json is served, the region must be ap-singapore, and the path
+//     must be "/".
 //   - Names of parameters are case-sensitive, and unknown ones are refused.
 //   - A session token sent for an account without one is refused.
 //   - Bodies above 64 KiB and headers above 16 KiB are refused.
@@ -36,8 +33,7 @@ import (
 	"time"
 )
 
-// Config is a whole scenario. Its tags describe the TOML file of `pushwatch sim`,
-// such as:
+// Config is a scenario, also in the TOML file of `pushwatch sim`, such as:
 //
 //	latency = "20ms"
 //
@@ -65,38 +61,37 @@ import (
 //	sdk_app_id = 1400000001
 //	task_id = "odd"
 //	prepared_for = "3s"
-//	[[tasks.faults]]                # from its 10th second on its answers cannot be read
+//	[[tasks.faults]]                # from its 10th second its answers are unreadable
 //	kind = "fields"
 //	from = "10s"
 //	fields = { Status = '{"Value": "PUSHING"}', RoomId = '8.80528E5' }
 //	omit = ["RequestId"]
 type Config struct {
-	// Accounts are the holders of credentials; at least one.
+	// Accounts has at least one account.
 	Accounts []Account `toml:"accounts"`
-	// Limit is how many requests of one account are served in any sliding second;
-	// default 20, as the API page says.
+	// Limit is how many requests of an account are served in any sliding second; default
+	// 20, from the API page.
 	Limit int `toml:"limit"`
-	// CountRejected makes refused requests use up the limit too. The real service
-	// is said to have no such penalty, hence the default.
+	// CountRejected makes refused requests use up the limit too. The real service is said
+	// not to count them.
 	CountRejected bool `toml:"count_rejected"`
-	// Each answer is held back for a uniformly random time between Latency and
-	// LatencyMax; a LatencyMax of zero means always Latency.
+	// Latency and LatencyMax bound the random delay of answers; a zero LatencyMax means
+	// always Latency.
 	Latency    Duration `toml:"latency"`
 	LatencyMax Duration `toml:"latency_max"`
-	// RegionError is the code that a wrong region is answered with: UnsupportedRegion,
-	// which the common error codes name and is the default, or InvalidParameterValue,
-	// which public reports show.
+	// RegionError is the code for a wrong region: UnsupportedRegion, the default, from the
+	// common error codes, or InvalidParameterValue, from public reports.
 	RegionError string `toml:"region_error"`
-	// Seed makes jitter, latencies, faults and the shapes of answers repeatable
-	// for the same requests in the same order.
+	// Seed makes jitter, latencies, faults and shapes repeatable for the same requests in
+	// the same order.
 	Seed uint64 `toml:"seed"`
-	// Tasks are the scripted lives; their times count from [New].
+	// Tasks are the scripted lives. Their times count from [New].
 	Tasks []Life `toml:"tasks"`
-	// Faults are the planned disturbances; their times count from [New].
+	// Faults are the scripted faults. Their times count from [New].
 	Faults []Fault `toml:"faults"`
 }
 
-// Account is one set of credentials with its own limit.
+// Account is a set of credentials with its own limit.
 type Account struct {
 	Name      string  `toml:"name"`
 	SecretID  string  `toml:"secret_id"`
@@ -105,7 +100,7 @@ type Account struct {
 	SDKAppIDs []int64 `toml:"sdk_app_ids"`
 }
 
-// Duration is a time.Duration that is written in text as "90s" or "1h30m".
+// Duration is a time.Duration with the text form "90s" or "1h30m".
 type Duration time.Duration
 
 // UnmarshalText reads what [time.ParseDuration] reads.
@@ -118,14 +113,13 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes the form that UnmarshalText reads.
+// MarshalText writes what UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// String is the duration as [time.Duration.String] writes it.
+// String formats d as [time.Duration.String] does.
 func (d Duration) String() string { return time.Duration(d).String() }
 
-// Service is the simulated service. It is safe for concurrent use, and starts no
-// goroutines of its own.
+// Service is the simulated service. It is safe for concurrent use and starts no goroutines.
 type Service struct {
 	limit         int
 	countRejected bool
@@ -133,13 +127,13 @@ type Service struct {
 	latencySpan   time.Duration
 	regionError   string
 	bySecretID    map[string]*account
-	unknown       *account // stands for every secret id that is not ours
+	unknown       *account // of all unknown secret ids
 
 	mu           sync.Mutex
 	rng          *rand.Rand
 	tasks        map[taskKey]*task
 	faults       []*activeFault
-	tasksChanged chan struct{} // closed and replaced whenever the set of tasks changes
+	tasksChanged chan struct{} // closed and replaced when tasks are added or removed
 }
 
 type taskKey struct {
@@ -147,7 +141,7 @@ type taskKey struct {
 	taskID   string
 }
 
-// account is an Account with its counters, which Service.mu guards.
+// account is an Account with its counters, guarded by Service.mu.
 type account struct {
 	Account
 	served window // arrivals that use up the limit
@@ -155,8 +149,8 @@ type account struct {
 	stats  AccountStats
 }
 
-// New returns a service whose lives begin now. Its error joins every fault of
-// the config: the field, its value, and what would be right.
+// New returns a service whose lives begin now. The error joins all faults of the config, each
+// with the field, its value, and what is valid.
 func New(config Config) (*Service, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -196,8 +190,8 @@ func newAccount(a Account) *account {
 	return &account{Account: a, stats: AccountStats{Results: make(map[string]int)}}
 }
 
-// ServeHTTP answers one request. Refusals come with HTTP 200 and an Error in the
-// body, as those of the real service do.
+// ServeHTTP answers one request. Like the real service it refuses with HTTP 200 and an Error in
+// the body.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	auth, authErr := parseAuthorization(r.Header.Get("Authorization"))
 	account, arrived, refusal := s.arrive(auth.secretID)
@@ -206,7 +200,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal == nil {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 		if err != nil {
-			panic(http.ErrAbortHandler) // the client broke off: there is nobody to answer
+			panic(http.ErrAbortHandler) // the client has gone
 		}
 		refusal = cmp.Or(checkCommon(r, body), authErr)
 		if refusal == nil {
@@ -224,8 +218,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reply.write(w, r)
 }
 
-// arrive counts a request and says whether the limit refuses it. The time is
-// taken under the lock, so that arrivals are in order.
+// arrive counts a request and returns the error if it exceeds the limit. It takes the time under
+// the lock, so that arrivals are in order.
 func (s *Service) arrive(secretID string) (*account, time.Time, *APIError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,7 +245,7 @@ func (s *Service) arrive(secretID string) (*account, time.Time, *APIError) {
 	return a, now, nil
 }
 
-// decide finds the reply for a request that has arrived and been checked.
+// decide returns the reply to a checked request.
 func (s *Service) decide(a *account, now time.Time, asked taskKey, refusal *APIError) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,7 +279,7 @@ func (s *Service) decide(a *account, now time.Time, asked taskKey, refusal *APIE
 	return reply
 }
 
-// answerTo is the answer for a task at a time.
+// answerTo returns the answer for a task at a time.
 func (s *Service) answerTo(asked taskKey, now time.Time) Answer {
 	t := s.tasks[asked]
 	if t == nil {
@@ -316,7 +310,7 @@ func (s *Service) Add(life Life) error {
 	return nil
 }
 
-// add enters all copies of a valid life, or none.
+// add adds all copies of a valid life, or none.
 func (s *Service) add(life Life, now time.Time) error {
 	copies := life.copies(now, s.rng)
 	for _, t := range copies {
@@ -339,9 +333,8 @@ func (s *Service) anyAccount(is func(*account) bool) bool {
 	return false
 }
 
-// Put sets by hand what is answered for a task from now on, whatever its script
-// says. The task need not have existed before. What answer points to must not be
-// changed afterwards.
+// Put sets the answer for a task, which need not exist, in place of its script. The caller must
+// not change what answer points to.
 func (s *Service) Put(sdkAppID int64, taskID string, answer Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -355,7 +348,7 @@ func (s *Service) Put(sdkAppID int64, taskID string, answer Answer) {
 	s.notifyTasks()
 }
 
-// Remove makes a task unknown; its polls are forgotten.
+// Remove removes a task and its stats.
 func (s *Service) Remove(sdkAppID int64, taskID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -368,7 +361,7 @@ func (s *Service) notifyTasks() {
 	s.tasksChanged = make(chan struct{})
 }
 
-// sleep waits for d and says whether it could do so before ctx ended.
+// sleep waits for d; false: ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -5,27 +5,19 @@ import (
 	"time"
 )
 
-// AccountStats is what one account has sent so far.
+// AccountStats counts the requests of one account.
 type AccountStats struct {
-	// Requests counts all arrivals, refused ones too.
-	Requests int
-	// Results counts them by what they got: "ok", the code of the API error, or
-	// the kind of the fault that spoilt the answer.
-	Results map[string]int
-	// MaxInSecond is the largest number of arrivals, refused ones too, in any
-	// sliding second since the start. It is exact up to 65,536.
-	MaxInSecond int
+	Requests    int            // all arrivals, also refused ones
+	Results     map[string]int // by result: "ok", the code of the API error, or the kind of the fault
+	MaxInSecond int            // most arrivals in any sliding second, exact up to 65,536
 }
 
-// TaskStats is how one task has been polled so far. Only requests that were
-// answered from the task's state count, not those refused or spoilt by an
-// injected API error.
+// TaskStats counts the polls of one task, without those refused or answered with an injected API
+// error.
 type TaskStats struct {
-	Polls int
-	// Last is when the last poll arrived; zero if there was none.
-	Last time.Time
-	// LongestGap is the longest time between two polls in a row.
-	LongestGap time.Duration
+	Polls      int
+	Last       time.Time     // zero: none
+	LongestGap time.Duration // between two polls in a row
 }
 
 func (t *TaskStats) observe(now time.Time) {
@@ -36,8 +28,7 @@ func (t *TaskStats) observe(now time.Time) {
 	t.Last = now
 }
 
-// Stats are the counters by name of account. Requests whose secret id is of no
-// account are under "".
+// Stats returns the counters by name of account; "": of requests with an unknown secret id.
 func (s *Service) Stats() map[string]AccountStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +45,7 @@ func (s *Service) Stats() map[string]AccountStats {
 	return all
 }
 
-// TaskStats says how a task was polled; it is zero for an unknown one.
+// TaskStats returns the counters of a task; zero: unknown.
 func (s *Service) TaskStats(sdkAppID int64, taskID string) TaskStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()

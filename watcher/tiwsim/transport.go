@@ -9,11 +9,10 @@ import (
 	"strconv"
 )
 
-// RoundTrip serves a request in the calling goroutine, without a socket, which
-// makes it fit for a synctest bubble. It returns when the answer is complete: a
-// slow body is slow to begin. A request that is cancelled while it waits returns
-// the cause, a connection that is closed [io.EOF]; one that is cut shows as
-// [io.ErrUnexpectedEOF] when the body is read.
+// RoundTrip serves a request in the calling goroutine, without a socket, so that it works in a
+// synctest bubble. It returns when the answer is complete, also with FaultSlow. It returns the
+// error of a cancelled request, and [io.EOF] with FaultClose. With FaultCut reading the body
+// returns [io.ErrUnexpectedEOF].
 func (s *Service) RoundTrip(r *http.Request) (*http.Response, error) {
 	in := r.Clone(r.Context())
 	in.Host = cmp.Or(r.Host, r.URL.Host)
@@ -51,14 +50,14 @@ func (s *Service) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// recorder is a http.ResponseWriter that keeps the answer.
+// recorder is an http.ResponseWriter that records the answer.
 type recorder struct {
 	header http.Header
-	status int // zero until something is written
+	status int // 0: nothing is written yet
 	body   bytes.Buffer
 }
 
-// serve says whether the handler aborted the answer.
+// serve runs the handler, and reports whether it aborted the answer.
 func (w *recorder) serve(h http.Handler, r *http.Request) (aborted bool) {
 	defer func() {
 		if p := recover(); p == http.ErrAbortHandler {

@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// maxCount bounds the copies of a life.
+// maxCount limits the copies of a life.
 const maxCount = 1_000_000
 
 var taskIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// validate returns every fault of the config at once.
+// validate returns all faults of the config.
 func (c Config) validate() error {
 	var errs []error
 	if len(c.Accounts) == 0 {
@@ -156,7 +156,7 @@ func (f Fault) validate(at string) []error {
 	return append(errs, f.validateFields(at)...)
 }
 
-// validateUse returns the settings that f has and its kind does not use.
+// validateUse returns an error for each setting that the kind of f does not use.
 func (f Fault) validateUse(at string) []error {
 	var errs []error
 	for _, setting := range []struct {
@@ -186,7 +186,7 @@ func (f Fault) validateUse(at string) []error {
 	return errs
 }
 
-// fieldNames are the fields of an answer about a task.
+// fieldNames are the fields of an answer.
 var fieldNames = []string{
 	"FinishReason", "TaskId", "Status", "RoomId", "GroupId", "PushUserId", "PushStartTime", "PushStopTime",
 	"ExceptionCnt", "IMSyncTime", "Backup", "RequestId",
@@ -230,7 +230,7 @@ func notNegative(field string, d Duration) []error {
 	return nil
 }
 
-// wrong is a fault of one field.
+// wrong returns the error of one invalid field.
 func wrong(field string, value any, want string) error {
 	switch value.(type) {
 	case string, Shape:
@@ -239,7 +239,7 @@ func wrong(field string, value any, want string) error {
 	return fmt.Errorf("%s = %v: want %s", field, value, want)
 }
 
-// joinAs joins faults under the name of the operation that they stop.
+// joinAs joins errors under the name of the operation.
 func joinAs(operation string, errs []error) error {
 	if len(errs) == 0 {
 		return nil
