@@ -1,5 +1,5 @@
-// Package setting holds the value types that every section of the settings
-// shares: durations written as text, and secrets that never print.
+// Package setting holds the value types of the settings: durations as text, and secrets that
+// never print.
 package setting
 
 import (
@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// A Duration is a [time.Duration] written as text: "90s", "1h30m". A bare number
-// is refused, since its unit is not known.
+// A Duration is a [time.Duration] with the text form "90s" or "1h30m". A number without a unit is
+// refused.
 type Duration time.Duration
 
 // Std returns d as the standard library's type.
@@ -51,33 +51,30 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // Mask is what every secret prints as.
 const Mask = "***"
 
-// A Secret is a value that must not be seen, or the place where it is kept: a
-// file, an environment variable, or the settings themselves. It prints as ***
-// in every format, in JSON, in TOML and in logs.
+// A Secret is a confidential value, or where to read it: a file or an environment variable. It
+// prints as *** in every format, in JSON, TOML and logs.
 //
-// A file is read again at each call of [Secret.Value], so that a secret can be
-// changed under a running daemon.
+// [Secret.Value] reads a file at each call, so that a secret can change under a running daemon.
 type Secret struct {
 	file, env, plain string
 }
 
-// Plain is a secret that is its own value.
+// Plain returns a secret with a value.
 func Plain(value string) Secret { return Secret{plain: value} }
 
-// File is a secret kept in a file. A byte order mark and white space around the secret
-// are not part of it.
+// File returns a secret in a file, without a byte order mark and white space around it.
 func File(path string) Secret { return Secret{file: path} }
 
-// Env is a secret kept in an environment variable.
+// Env returns a secret in an environment variable.
 func Env(name string) Secret { return Secret{env: name} }
 
 // IsZero reports whether no secret is set.
 func (s Secret) IsZero() bool { return s == Secret{} }
 
-// IsPlain reports whether the secret stands in the settings themselves.
+// IsPlain reports whether the settings contain the secret's value.
 func (s Secret) IsPlain() bool { return s.plain != "" }
 
-// In returns the secret with a relative file path taken from folder.
+// In returns the secret with a relative file path resolved in folder.
 func (s Secret) In(folder string) Secret {
 	if s.file != "" && !filepath.IsAbs(s.file) {
 		s.file = filepath.Join(folder, s.file)
@@ -113,8 +110,7 @@ func (s Secret) Value() (string, error) {
 	}
 }
 
-// unquoted returns a secret without the white space around it. A secret in quotes, which
-// only TOML and shells remove, is an error.
+// unquoted trims white space. Quotes, which only TOML and shells remove, are an error.
 func unquoted(text []byte, where string) (string, error) {
 	v := strings.TrimSpace(string(text))
 	if last := len(v) - 1; last > 0 && v[0] == v[last] && strings.IndexByte("\"'`", v[0]) >= 0 {
@@ -123,11 +119,11 @@ func unquoted(text []byte, where string) (string, error) {
 	return v, nil
 }
 
-// maxFileBytes bounds what is read of a file: a bundle of all authorities has 200 KiB.
+// maxFileBytes limits the size of a file: a bundle of all authorities has 200 KiB.
 const maxFileBytes = 1 << 20
 
-// ReadFile reads a small text file, such as one with a secret or a certificate, without
-// the byte order mark that editors on Windows put first. UTF-16 is an error.
+// ReadFile reads a small text file, such as a secret or a certificate, without the byte order
+// mark of Windows editors. UTF-16 is an error.
 func ReadFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -147,7 +143,7 @@ func ReadFile(path string) ([]byte, error) {
 	return text, nil
 }
 
-// KeyPair reads a certificate and its key, as [ReadFile] does.
+// KeyPair reads a certificate and its key with [ReadFile].
 func KeyPair(certFile, keyFile string) (tls.Certificate, error) {
 	cert, err := ReadFile(certFile)
 	if err != nil {
@@ -169,8 +165,7 @@ func withoutMark(text []byte) ([]byte, error) {
 	return text, nil
 }
 
-// Where says where the secret is kept, without its value: "file /etc/key",
-// "env KEY", "in the settings", or "not set".
+// Where returns where the secret is: "file /etc/key", "env KEY", "in the settings", or "not set".
 func (s Secret) Where() string {
 	switch {
 	case s.file != "":
@@ -184,15 +179,14 @@ func (s Secret) Where() string {
 	}
 }
 
-// Format implements [fmt.Formatter]: every verb prints the mask.
+// Format implements [fmt.Formatter]: it prints the mask.
 func (s Secret) Format(f fmt.State, _ rune) { f.Write([]byte(s.mask())) }
 
-// MarshalText implements [encoding.TextMarshaler]: the mask, or nothing where no
-// secret is set.
+// MarshalText implements [encoding.TextMarshaler]: it returns the mask, or nothing if no secret is
+// set.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.mask()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]: the text is the secret
-// itself.
+// UnmarshalText implements [encoding.TextUnmarshaler]: the text is the value.
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = Plain(string(text))
 	return nil
