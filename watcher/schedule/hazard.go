@@ -15,6 +15,8 @@ type Hazards struct {
 	preparing curve // by the time since registration
 	pushing   curve // by the time since PushStartTime
 	hinted    curve // of pushes with a planned end: by the time since that, negative before it
+
+	fitted watcher.Tick // when what was learned was last made to count
 }
 
 // NewHazards returns what a fresh install assumes: a prior of typical classes, which
@@ -27,6 +29,7 @@ func NewHazards() *Hazards {
 		preparing: newCurve(0, time.Second, 90),
 		pushing:   newCurve(0, 30*time.Second, 960),
 		hinted:    newCurve(-3*time.Hour, 30*time.Second, 720),
+		fitted:    watcher.Never,
 	}
 	for _, seconds := range []float64{2, 3, 4, 5, 6, 8, 10, 15, 20} {
 		h.preparing.lived(0, seconds)
@@ -41,7 +44,18 @@ func NewHazards() *Hazards {
 		h.hinted.changed(60 * minutes)
 	}
 	h.fit()
+	for _, c := range []*curve{&h.preparing, &h.pushing, &h.hinted} {
+		clear(c.recent) // a prior is old from the beginning
+	}
 	return h
+}
+
+// refit makes what was learned count, every minute.
+func (h *Hazards) refit(at watcher.Tick) {
+	if h.fitted == watcher.Never || at.Since(h.fitted) >= fitEvery {
+		h.fitted = at
+		h.fit()
+	}
 }
 
 // fit makes what was learned count.
@@ -143,9 +157,13 @@ func between(from, t, to time.Time) time.Time {
 type curve struct {
 	start, width     float64   // seconds since the reference time
 	events, exposure []float64 // in each bin: changes, and seconds in which one could have come
+	recent           []recent  // the part of that which came lately
 	fresh            int       // changes since the last fit
 	fitted           []hazard  // of each bin
 }
+
+// A recent is what a bin has learned in the last half hour or so.
+type recent struct{ events, exposure float64 }
 
 // A hazard is the fitted value of a bin.
 type hazard struct {
@@ -157,7 +175,8 @@ type hazard struct {
 func newCurve(start, width time.Duration, bins int) curve {
 	return curve{
 		start: start.Seconds(), width: width.Seconds(),
-		events: make([]float64, bins), exposure: make([]float64, bins), fitted: make([]hazard, bins),
+		events: make([]float64, bins), exposure: make([]float64, bins),
+		recent: make([]recent, bins), fitted: make([]hazard, bins),
 	}
 }
 
@@ -187,12 +206,15 @@ func (c *curve) lived(from, to float64) {
 			right = to
 		}
 		c.exposure[i] += right - left
+		c.recent[i].exposure += right - left
 	}
 }
 
 // changed records a change at an age in seconds.
 func (c *curve) changed(age float64) {
-	c.events[c.bin(age)]++
+	i := c.bin(age)
+	c.events[i]++
+	c.recent[i].events++
 	c.fresh++
 }
 
@@ -205,10 +227,53 @@ const (
 	wide, wideWeight     = 10, 1.0 // its wider neighbourhood, and that to the whole curve,
 	wholeWeight          = 4.0     // and that to one change an hour, by so many changes each
 	ordinary             = 1.0 / 3600
+
+	// recentKeeps is the part of what is recent that still is a fit, so a minute, later.
+	recentKeeps = 0.97
+
+	// unlikely is the deviance of what came lately from what was expected, beyond which
+	// it is taken to tell of other times: chance alone leads there once in 2,000. But a
+	// curve fits sharp peaks only within misfit times, and polls hardly suffer from that.
+	unlikely, misfit = 12, 2.5
 )
+
+// forget halves what is older than recent, in bins around which the recent changes are
+// far more or fewer than expected. So a day whose pushes end when none did before is
+// learned within minutes, and ordinary days leave what is known as it is.
+func (c *curve) forget() {
+	bins := len(c.events)
+	changes, expected := make([]float64, bins+1), make([]float64, bins+1) // running sums
+	for i, r := range c.recent {
+		changes[i+1] = changes[i] + r.events
+		expected[i+1] = expected[i] + r.exposure*c.fitted[i].rate
+	}
+	for i := range c.recent {
+		r := &c.recent[i]
+		from, to := max(0, i-wide), min(bins, i+wide+1)
+		if differs(changes[to]-changes[from], expected[to]-expected[from]) {
+			c.events[i] -= max(0, c.events[i]-r.events) / 2
+			c.exposure[i] -= max(0, c.exposure[i]-r.exposure) / 2
+		}
+		r.events *= recentKeeps
+		r.exposure *= recentKeeps
+	}
+}
+
+// differs reports whether a count is far from the mean of a Poisson distribution.
+func differs(count, mean float64) bool {
+	if count < misfit*mean && mean < misfit*count {
+		return false
+	}
+	deviance := 2 * (mean - count)
+	if count > 0 {
+		deviance += 2 * count * math.Log(count/mean)
+	}
+	return deviance > unlikely
+}
 
 // fit makes what was learned since the last fit count, and forgets a little.
 func (c *curve) fit() {
+	c.forget()
 	keep := math.Exp(-float64(c.fresh) / retention)
 	c.fresh = 0
 	bins := len(c.events)

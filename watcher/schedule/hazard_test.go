@@ -174,6 +174,43 @@ func TestCurveConverges(t *testing.T) {
 	}
 }
 
+// What was learned is forgotten soon where other times begin, and kept where they do not.
+func TestCurveForgets(t *testing.T) {
+	const longer, shorter = 3000.0, 600.0 // lives, in seconds
+	lives := func(c *curve, n int, length float64) {
+		for range n {
+			c.lived(0, length)
+			c.changed(length)
+		}
+		c.fit()
+	}
+	learned := func() *curve {
+		c := newCurve(0, 30*time.Second, 200)
+		c.fit()
+		for range 200 {
+			lives(&c, 50, longer)
+		}
+		return &c
+	}
+	c := learned()
+	before, _ := c.at(shorter)
+	for range 10 {
+		lives(c, 10, shorter)
+	}
+	if after, _ := c.at(shorter); after < 200*before {
+		t.Errorf("after 100 shorter lives the hazard is %.2g, before it was %.2g: want 200 times that", after, before)
+	}
+
+	c = learned()
+	events, exposure := c.events[c.bin(longer)], c.exposure[c.bin(longer)]
+	for range 10 {
+		lives(c, 10, longer)
+	}
+	if got := c.events[c.bin(longer)]; got < events {
+		t.Errorf("after 100 more of the same, %.0f changes are known, before it was %.0f of %.0f s", got, events, exposure)
+	}
+}
+
 func TestHazardsRefuseWhatIsFaulty(t *testing.T) {
 	good := `{"version":1,"preparing":{"first":0,"events":[1],"exposure":[9]},"pushing":{"first":3,"events":[],"exposure":[]},"hinted":{"first":719,"events":[0],"exposure":[5]}}`
 	if err := json.Unmarshal([]byte(good), NewHazards()); err != nil {

@@ -90,6 +90,7 @@ func (c *curve) restore(s savedCurve) error {
 	}
 	clear(c.events)
 	clear(c.exposure)
+	clear(c.recent)
 	copy(c.events[s.First:], s.Events)
 	copy(c.exposure[s.First:], s.Exposure)
 	c.fresh = 0

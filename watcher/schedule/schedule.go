@@ -40,8 +40,6 @@ type Schedule struct {
 	least   float64 // a poll that is worth less waits until max_staleness; 0: the whole quota is used
 	hazards *Hazards
 
-	fitted watcher.Tick // when the hazards were last fitted
-
 	cohorts map[cohortKey]*queue // first due is the one polled longest ago
 	fronts  []*queue             // the cohorts, in no order
 	emptied []*queue             // former cohorts, to be used again
@@ -95,7 +93,7 @@ const (
 func New(cfg Config, hazards *Hazards) *Schedule {
 	s := &Schedule{
 		config: cfg, least: leastWorth(cfg.Thrift), hazards: hazards,
-		cohorts: make(map[cohortKey]*queue), rate: watcher.MaxRequestsPerSecond, price: 1, fitted: watcher.Never, ripened: watcher.Never,
+		cohorts: make(map[cohortKey]*queue), rate: watcher.MaxRequestsPerSecond, price: 1, ripened: watcher.Never,
 	}
 	s.doubted.schedule, s.asked.schedule, s.putOff.schedule = s, s, s
 	return s
@@ -184,10 +182,7 @@ func (s *Schedule) Hurry(e *Entry, now time.Time) {
 func (s *Schedule) Take(now time.Time, rate float64) *Entry {
 	at := watcher.TickOf(now)
 	s.rate = rate
-	if s.fitted == watcher.Never || at.Since(s.fitted) >= fitEvery {
-		s.fitted = at
-		s.hazards.fit()
-	}
+	s.hazards.refit(at)
 	s.wake(at)
 	first := s.first(at)
 	e := first

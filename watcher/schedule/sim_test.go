@@ -110,10 +110,10 @@ func TestScheduleLearns(t *testing.T) {
 		mood scheduletest.Mood
 		most float64 // mean delay of stops on the second day, as a part of round robin's
 	}{
-		{"as on the day before", scheduletest.OrdinaryDay, 0.5},
-		{"all hints wrong", scheduletest.WrongHints, 0.8},
-		{"ends where none was seen before", scheduletest.ShortDay, 1},
-		{"half an hour late", scheduletest.Forgotten, 0.6},
+		{"as on the day before", scheduletest.OrdinaryDay, 0.48},
+		{"all hints wrong", scheduletest.WrongHints, 0.7},
+		{"ends where none was seen before", scheduletest.ShortDay, 0.96},
+		{"half an hour late", scheduletest.Forgotten, 0.35},
 	} {
 		lives := scheduletest.School(1, 100, scheduletest.OrdinaryDay, c.mood)
 		turns, ours := scheduletest.Simulate(lives, &scheduletest.Rotation{}, 1), scheduletest.Simulate(lives, newLearning(), 1)
