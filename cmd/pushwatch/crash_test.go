@@ -14,6 +14,7 @@ import (
 	"pushwatch/notify/notifytest"
 	"pushwatch/notify/signing"
 	"pushwatch/watcher"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -71,7 +72,7 @@ func killLoop(t *testing.T, store string) {
 		}
 		return notifytest.Answer{}
 	}})
-	address := freeAddress(t)
+	address := tcptest.Unused(t)
 	file := s.file(t, address, store)
 
 	for range killRounds {

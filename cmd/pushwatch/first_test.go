@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pushwatch/watcher/tcptest"
 )
 
 // TestFirstFiveMinutes runs the commands of the README's first five minutes in their
@@ -17,7 +19,7 @@ import (
 func TestFirstFiveMinutes(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	addresses := map[string]string{"sim": freeAddress(t), "listen": freeAddress(t), "serve": freeAddress(t)}
+	addresses := map[string]string{"sim": tcptest.Unused(t), "listen": tcptest.Unused(t), "serve": tcptest.Unused(t)}
 	running := make(map[string]*process)
 	for line := range strings.Lines(firstCommands(t)) {
 		command, comment, _ := strings.Cut(line, "#")

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -128,7 +129,7 @@ func withstand(t *testing.T, binary string, attacks ...string) {
 	const lasts, mostMemory = time.Second, 250 << 20
 	pushes := tiwsim.Life{SDKAppID: 1400000001, TaskID: "class-{n}", Count: 300}
 	s := newScene(t, tiwsim.Config{Tasks: []tiwsim.Life{pushes}}, notifytest.Config{})
-	address := freeAddress(t)
+	address := tcptest.Unused(t)
 	cmd := exec.Command(binary, "serve", "--config", settingsFile(t, fmt.Sprintf(
 		"store.url = %q\n[http]\nlisten = %q\n[[http.tokens]]\nname = \"backend\"\nrole = \"write\"\nsecret = %q\n%s", sqliteURL(t), address, writeToken, s.settings+taskTables(pushes))))
 	cmd.Env = append(os.Environ(), "GOMEMLIMIT=200MiB")

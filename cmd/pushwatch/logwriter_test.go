@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -107,7 +108,7 @@ func TestLogLost(t *testing.T) {
 			life := tiwsim.Life{SDKAppID: 1400000001, TaskID: "class-{n}", Count: pushes, PreparedFor: tiwsim.Duration(time.Second), PushingFor: tiwsim.Duration(5 * time.Second)}
 			s := newScene(t, tiwsim.Config{Tasks: []tiwsim.Life{life}}, notifytest.Config{})
 			s.settings += "[[notifiers]]\nname = \"log\"\ntype = \"log\"\nevents = [\"*\"]\n" + taskTables(life) // some 500 kB, and a pipe holds 64
-			address := freeAddress(t)
+			address := tcptest.Unused(t)
 			cmd := exec.Command("pushwatch", "serve", "--config", s.file(t, address, sqliteURL(t)))
 			lose := take(t, cmd)
 			p := start(t, cmd)

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -34,7 +35,7 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: func(e *testscript.Env) error {
 		for _, name := range []string{"SIM_PORT", "HOOK_PORT"} {
-			_, port, err := net.SplitHostPort(freeAddress(t))
+			_, port, err := net.SplitHostPort(tcptest.Unused(t))
 			if err != nil {
 				return err
 			}
@@ -106,17 +107,6 @@ func settingsFile(t testing.TB, text string) string {
 	return path
 }
 
-// freeAddress is an address on this machine that nobody listens at now.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // awaitReady waits until the daemon at an address can serve.
 func awaitReady(t testing.TB, p *process, address string) {
 	t.Helper()
@@ -166,7 +156,7 @@ func TestSignals(t *testing.T) {
 func TestSignalsWhileWaiting(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
-	p := launch(t, "serve", "--config", s.file(t, freeAddress(t), "postgres://pushwatch@127.0.0.1:1/pushwatch"))
+	p := launch(t, "serve", "--config", s.file(t, tcptest.Unused(t), "postgres://pushwatch@127.0.0.1:1/pushwatch"))
 	p.awaitLogged(t, 1, "warn", "database unreachable")
 	p.Process.Signal(syscall.SIGHUP)
 	p.awaitLogged(t, 2, "warn", "database unreachable")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -168,7 +169,7 @@ func startPrometheus(t *testing.T, daemon, token string) *prometheusServer {
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &prometheusServer{address: freeAddress(t)}
+	p := &prometheusServer{address: tcptest.Unused(t)}
 	p.process = start(t, exec.Command(path, "--config.file", file, "--storage.tsdb.path", t.TempDir(), "--web.listen-address", p.address))
 	return p
 }

@@ -19,6 +19,7 @@ import (
 
 	"pushwatch/notify/notifytest"
 	"pushwatch/notify/signing"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -123,7 +124,7 @@ func consume(t *testing.T, program string, args []string) {
 		t.Fatal(err)
 	}
 	for _, weak := range []string{"", "whsec_", "whsec_c2hvcnQ="} {
-		address := freeAddress(t)
+		address := tcptest.Unused(t)
 		cmd := exec.Command(program, args...)
 		cmd.Env = append(os.Environ(), "ADDRESS="+address, "WEBHOOK_SECRET="+weak)
 		kill := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
@@ -133,7 +134,7 @@ func consume(t *testing.T, program string, args []string) {
 		}
 	}
 
-	address := freeAddress(t)
+	address := tcptest.Unused(t)
 	var out bytes.Buffer
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "ADDRESS="+address, "WEBHOOK_SECRET="+secret)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -38,7 +39,7 @@ func TestReload(t *testing.T) {
 	webhooks := httptest.NewServer(second)
 	defer webhooks.Close()
 
-	address := freeAddress(t)
+	address := tcptest.Unused(t)
 	school, college := accountTable(scenario.Accounts[0], s.service), accountTable(scenario.Accounts[1], s.service)
 	hookA, hookB := notifierTable("a", s.webhook, webhookSecret), notifierTable("b", webhooks.URL, webhookSecret)
 	class, lecture := taskTables(scenario.Tasks[0]), taskTables(scenario.Tasks[1])

@@ -11,6 +11,7 @@ import (
 
 	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 )
 
 // TestStoreTroubled starts the daemon while PostgreSQL is away, which it waits for.
@@ -23,7 +24,7 @@ func TestStoreTroubled(t *testing.T) {
 	s := changingScene(t, accounts, tasks, notifytest.Config{})
 	s.settings = strings.Replace(s.settings, `takeover_after = "1s"`, `takeover_after = "5s"`, 1)
 	proxy := storetest.NewProxy(t, storetest.Postgres(t))
-	address := freeAddress(t)
+	address := tcptest.Unused(t)
 	p := launch(t, "serve", "--config", s.file(t, address, proxy.URL))
 	requests := func(account string) int { return s.tiw.Stats()[account].Requests }
 	within(t, "the log says that the database is away", func() bool {
@@ -73,7 +74,7 @@ func TestStoreRefuses(t *testing.T) {
 	t.Parallel()
 	s := changingScene(t, 1, 1, notifytest.Config{})
 	store := strings.Replace(storetest.Postgres(t), "/test", "/none", 1)
-	p := launch(t, "serve", "--config", s.file(t, freeAddress(t), store))
+	p := launch(t, "serve", "--config", s.file(t, tcptest.Unused(t), store))
 	p.Wait()
 	if code := p.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(p.log.String(), "does not exist") {
 		t.Errorf("exit status %d, want %d\n%s", code, exitUsage, p.log)

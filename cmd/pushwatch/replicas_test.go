@@ -16,6 +16,7 @@ import (
 
 	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 )
 
 const (
@@ -46,7 +47,7 @@ func newFleet(t *testing.T) *fleet {
 	f.settings = strings.ReplaceAll(f.settings, "endpoint =", fmt.Sprintf("requests_per_second = %d\nendpoint =", replicaLimit))
 	f.settings = strings.Replace(f.settings, `takeover_after = "1s"`, fmt.Sprintf("takeover_after = %q", replicaTakeover), 1)
 	for i := range f.replicas {
-		address := freeAddress(t)
+		address := tcptest.Unused(t)
 		f.replicas[i] = &replica{address: address, file: f.file(t, address, f.postgres.URL)}
 	}
 	return f

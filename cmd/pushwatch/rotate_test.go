@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -42,7 +43,7 @@ func TestRotation(t *testing.T) {
 	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
 	s.settings = fmt.Sprintf("http.tls_cert_file = %q\nhttp.tls_key_file = %q\n[[http.tokens]]\nname = \"backend\"\nrole = \"read\"\nsecret = { file = %q }\n",
 		filepath.Join(folder, "cert"), filepath.Join(folder, "key"), filepath.Join(folder, "token")) + s.settings
-	address := freeAddress(t)
+	address := tcptest.Unused(t)
 	p := launch(t, "serve", "--config", s.file(t, address, sqliteURL(t)))
 
 	// ask returns the status for a token, from who shows a certificate; else 0.

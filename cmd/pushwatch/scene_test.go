@@ -12,6 +12,7 @@ import (
 
 	"pushwatch/notify/notifytest"
 	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -112,7 +113,7 @@ func (s *scene) file(t testing.TB, address, store string) string {
 // serve starts a daemon at an address, and returns when it can serve.
 func (s *scene) serve(t testing.TB, store string) (p *process, address string) {
 	t.Helper()
-	address = freeAddress(t)
+	address = tcptest.Unused(t)
 	p = launch(t, "serve", "--config", s.file(t, address, store))
 	awaitReady(t, p, address)
 	return p, address

@@ -17,6 +17,7 @@ import (
 
 	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/notify/notifytest"
+	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
 )
 
@@ -42,7 +43,7 @@ const waiting, moving = 20, 16 // pushes that stay PREPARED, and such that come,
 func clockSetEverywhere(t *testing.T, path string) {
 	clock := newWallClock(t)
 	s := clockScene(t)
-	simAddress, address := freeAddress(t), freeAddress(t)
+	simAddress, address := tcptest.Unused(t), tcptest.Unused(t)
 	s.settings = strings.ReplaceAll(s.settings, s.service, "http://"+simAddress) // the scene has one whose clock stays
 	scenario := filepath.Join(t.TempDir(), "scenario.toml")
 	if err := os.WriteFile(scenario, []byte(clockScenario), 0o600); err != nil {
@@ -97,7 +98,7 @@ func clockSetEverywhere(t *testing.T, path string) {
 func clockSetHere(t *testing.T, path string) {
 	clock := newWallClock(t)
 	s := clockScene(t)
-	address := freeAddress(t)
+	address := tcptest.Unused(t)
 	p := clock.start(path, "serve", "--config", s.file(t, address, sqliteURL(t)))
 	awaitReady(t, p, address)
 	planClass(t, address)

@@ -17,6 +17,7 @@ import (
 	"pushwatch/notify"
 	"pushwatch/notify/transport"
 	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tcptest"
 )
 
 // Every service that can be pointed at a plain HTTP server sends the text.
@@ -346,7 +347,7 @@ func TestCheck(t *testing.T) {
 	var requests atomic.Int32
 	count := func(http.ResponseWriter, *http.Request) { requests.Add(1) }
 	w := newWorld(t, count)
-	listening, free := serve(t, count), closed(t)
+	listening, free := serve(t, count), tcptest.Unused(t)
 	for _, pattern := range secrets {
 		check := func(host, proxy, caFile string) error {
 			return sender(t, configOf(pattern, hidden, host, proxy, caFile)).Check(t.Context())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tcptest"
 )
 
 // senders are a URL for each way to write to somebody over HTTP, with how the service
@@ -248,7 +249,7 @@ func TestEnvironmentProxy(t *testing.T) {
 		}
 	}
 	t.Setenv("NO_PROXY", "hooks.slack.com")
-	host := closed(t)
+	host := tcptest.Unused(t)
 	t.Setenv("HTTPS_PROXY", "http://"+host)
 	before := net.DefaultResolver
 	defer func() { net.DefaultResolver = before }()

@@ -11,6 +11,7 @@ import (
 
 	"pushwatch/notify/transport"
 	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tcptest"
 )
 
 // secrets are URLs of all services, with SECRET in place of whatever guards them.
@@ -84,7 +85,7 @@ func TestNoSecretLeaks(t *testing.T) {
 	}
 	for _, pattern := range secrets {
 		for _, c := range []Config{
-			configOf(pattern, hidden, direct, w.proxy, w.caFile), configOf(pattern, hidden, closed(t), "http://"+closed(t), w.caFile),
+			configOf(pattern, hidden, direct, w.proxy, w.caFile), configOf(pattern, hidden, tcptest.Unused(t), "http://"+tcptest.Unused(t), w.caFile),
 		} {
 			if strings.HasPrefix(pattern, "smtp:") {
 				c.Timeout = 200 * time.Millisecond // a web server waits for the mail's first word, and the mail for the server's

@@ -232,17 +232,6 @@ func serve(t testing.TB, h http.HandlerFunc) string {
 	return server.Listener.Addr().String()
 }
 
-// closed returns a host and port that nobody listens on.
-func closed(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
-	return listener.Addr().String()
-}
-
 func sender(t testing.TB, c Config) *Sender {
 	t.Helper()
 	s, err := New(c)

@@ -18,18 +18,8 @@ import (
 	"pushwatch/notify/signing"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tcptest"
 )
-
-// unused returns the address of a port that nothing listens on.
-func unused(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
 
 // Every way to fail, with a secret in every place that a request can have one,
 // and receivers that repeat all they got.
@@ -83,15 +73,15 @@ func TestFailures(t *testing.T) {
 		{"5xx", echoing(500), nil, "5xx", false, "answered 500 Internal Server Error: ***"},
 		{"malformed", malformed, nil, "other", false, "post to 127.0.0.1"},
 		{"timeout", hanging, func(c *webhook.Config) { c.Timeout = 20 * time.Millisecond }, "timeout", false, "nothing within 20ms"},
-		{"connect", "http://" + unused(t), nil, "connect", false, "connection refused"},
+		{"connect", "http://" + tcptest.Unused(t), nil, "connect", false, "connection refused"},
 		{"dns", "http://no..such", nil, "dns", false, "resolve no..such: no such host"},
 		{"unknown authority", secure.URL, nil, "tls", false, "unknown authority"},
 		{"no TLS there", strings.Replace(good, "http:", "https:", 1), nil, "tls", false, "does not look like a TLS handshake"},
 		{"blocked", good, shut, "blocked", true, `allow_cidrs = ["127.0.0.1/32"]`},
 		{"blocked behind a name", "http://localhost" + port, shut, "blocked", true, "is refused"},
 		{"blocked with a zone", "http://[fe80::1%25lo]" + port, shut, "blocked", true, "is refused"},
-		{"blocked for the proxy", "http://169.254.169.254", proxied("http://" + unused(t)), "blocked", true, "no setting opens"},
-		{"proxy down", "https://classroom.example", proxied("http://" + unused(t)), "proxy", true, "connection refused"},
+		{"blocked for the proxy", "http://169.254.169.254", proxied("http://" + tcptest.Unused(t)), "blocked", true, "no setting opens"},
+		{"proxy down", "https://classroom.example", proxied("http://" + tcptest.Unused(t)), "proxy", true, "connection refused"},
 		{"proxy refuses", "https://classroom.example", proxied(echoing(403)), "proxy", true, "it answered 403 Forbidden"},
 		{"proxy wants a password", "http://classroom.example", proxied(echoing(407)), "proxy", true, "it answered 407 Proxy Authentication Required"},
 		{"proxy is no proxy", "https://classroom.example", proxied(malformed), "proxy", true, "malformed HTTP"},

@@ -24,6 +24,7 @@ import (
 	"pushwatch/notify/signing"
 	"pushwatch/notify/webhook"
 	"pushwatch/watcher/setting"
+	"pushwatch/watcher/tcptest"
 )
 
 // serveTLS starts a server over TLS that is quiet about clients it refuses.
@@ -248,9 +249,9 @@ func TestCheck(t *testing.T) {
 		{"https", server.URL, func(c *webhook.Config) { c.CAFile = ca }, ""},
 		{"unknown authority", server.URL, nil, "tls"},
 		{"shut", plain, func(c *webhook.Config) { c.AllowCIDRs = nil }, "blocked"},
-		{"nobody there", "http://" + unused(t), nil, "connect"},
+		{"nobody there", "http://" + tcptest.Unused(t), nil, "connect"},
 		{"no such name", "http://no..such", nil, "dns"},
-		{"no proxy there", plain, func(c *webhook.Config) { c.ProxyURL = setting.Plain("http://" + unused(t)) }, "proxy"},
+		{"no proxy there", plain, func(c *webhook.Config) { c.ProxyURL = setting.Plain("http://" + tcptest.Unused(t)) }, "proxy"},
 	}
 	for _, tt := range tests {
 		c := config(tt.url)

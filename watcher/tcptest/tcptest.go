@@ -1,5 +1,5 @@
 // Package tcptest serves TCP connections by hand, for tests of answers that net/http
-// would not give: cut, reset, malformed or missing.
+// would not give: cut, reset, malformed or missing. It also finds a port without a server.
 package tcptest
 
 import (
@@ -8,6 +8,17 @@ import (
 	"testing"
 	"time"
 )
+
+// Unused returns a loopback address on which nothing listens.
+func Unused(tb testing.TB) (address string) {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	listener.Close()
+	return listener.Addr().String()
+}
 
 // deadline ends a connection whose handler waits for what never comes.
 const deadline = 30 * time.Second

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/tcptest"
 )
 
 // respond writes pageAnswer to a connection that is kept.
@@ -176,17 +177,12 @@ func TestAnAnswerCutShortIsANetworkFault(t *testing.T) {
 }
 
 func TestNothingWasSent(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
 	unknownCA := httptest.NewUnstartedServer(answer(pageAnswer))
 	unknownCA.Config.ErrorLog = log.New(io.Discard, "", 0) // of the failed handshake
 	unknownCA.StartTLS()
 	defer unknownCA.Close()
 	for name, test := range map[string]struct{ endpoint, message string }{
-		"refused":     {"http://" + listener.Addr().String(), "refused"},
+		"refused":     {"http://" + tcptest.Unused(t), "refused"},
 		"TLS failure": {unknownCA.URL, "certificate"},
 		"dead proxy":  {"https://tiw.example", "proxyconnect"},
 	} {
