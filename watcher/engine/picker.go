@@ -190,6 +190,8 @@ func (p *picker) rate(s *schedule.Schedule) float64 {
 // A turn is when an isolated application may be polled next.
 type turn struct {
 	of       *isolated
+	app      int64
+	probes   bool // its breaker is open
 	at       time.Time
 	since    time.Time // when it could have been, but for other applications
 	rationed bool      // its share of the limiter's slots is less than one
@@ -228,7 +230,7 @@ func (p *picker) turnOfIsolated(now time.Time) (next turn) {
 			}
 			free = later(free, at)
 		}
-		t := turn{of: x, since: x.asked, rationed: share(x, permission.Open) == 0}
+		t := turn{of: x, app: app, probes: permission.Open, since: x.asked, rationed: share(x, permission.Open) == 0}
 		if permission.Open {
 			t.since = permission.At
 		}
@@ -263,11 +265,43 @@ func (p *picker) takeIsolated(now time.Time) *task {
 	if turn.of == nil || turn.at.After(now) {
 		return nil
 	}
-	t := p.taskOf(turn.of.schedule.Take(now, p.rate(turn.of.schedule)))
+	var t *task
+	if turn.probes {
+		t = p.takeProbe(turn.app, now)
+	}
+	if t == nil {
+		t = p.taskOf(turn.of.schedule.Take(now, p.rate(turn.of.schedule)))
+	}
 	if t != nil && turn.rationed {
 		p.rationedAt, p.afterRationed = now, true
 	}
 	return t
+}
+
+// takeProbe takes the task that an isolated application is probed with: one that somebody
+// waits for or, of those that do not fail, the one asked longest ago. Probes of pushes that
+// are known to fail would not show whether the others do; nil: there is no other.
+func (p *picker) takeProbe(app int64, now time.Time) (probe *task) {
+	for key, t := range p.tasks {
+		if key.SDKAppID != app || !p.waits(t) {
+			continue
+		}
+		if t.Urgent {
+			probe = nil
+			break
+		}
+		_, fails := p.outages.Failure(key)
+		if fails || t.NotBefore > watcher.TickOf(now) {
+			continue
+		}
+		if probe == nil || t.Asked < probe.Asked {
+			probe = t
+		}
+	}
+	if probe != nil {
+		p.remove(probe)
+	}
+	return probe
 }
 
 func later(a, b time.Time) time.Time {

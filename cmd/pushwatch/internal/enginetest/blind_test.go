@@ -370,3 +370,37 @@ func TestAmendWhileBlind(t *testing.T) {
 		}
 	})
 }
+
+// TestOutageBesideManyPushes has an application fail beside another with many more pushes.
+// Its breaker can open after failures of few of its pushes: the probes go to others, so that
+// the outage is reported in time.
+func TestOutageBesideManyPushes(t *testing.T) {
+	t.Parallel()
+	for i := range 12 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			var from time.Time
+			world := newCloud(5*time.Millisecond, 30*time.Millisecond, func(key watcher.Key, at time.Time) (watcher.Push, error) {
+				if key.SDKAppID == app && !at.Before(from) {
+					return watcher.Push{}, &watcher.CloudError{Code: "InternalError"}
+				}
+				return pushOf("PUSHING"), nil
+			})
+			run(t, world, func(t *testing.T, s *scene) {
+				from = time.Now().Add(time.Minute + time.Duration(i)*700*time.Millisecond)
+				var keys []watcher.Key
+				for n := range 22 {
+					keys = append(keys, watcher.Key{SDKAppID: app, TaskID: fmt.Sprintf("a-%d", n)})
+				}
+				for n := range 150 {
+					keys = append(keys, watcher.Key{SDKAppID: other, TaskID: fmt.Sprintf("b-%d", n)})
+				}
+				s.registerKeys(keys...)
+				time.Sleep(time.Until(from.Add(2*time.Minute + 30*time.Second)))
+				if got := s.eventTypesOf("school/1400000001"); got != " watcher.blind" {
+					t.Errorf("events of the application =%s, want watcher.blind", got)
+				}
+			}, other)
+		})
+	}
+}
