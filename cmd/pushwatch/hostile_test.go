@@ -99,7 +99,7 @@ func (a attack) hold(address string, sent func()) {
 
 // plainBinary builds the program without the race detector, under which it takes several
 // times the memory.
-func plainBinary(t *testing.T) string {
+func plainBinary(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pushwatch")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", path, ".").CombinedOutput(); err != nil {
@@ -112,22 +112,77 @@ func plainBinary(t *testing.T) string {
 // else it takes less than a second; this one may run other tests.
 const patience = 5 * time.Second
 
+// mostMemory is what a daemon may hold under attack, in bytes: it has GOMEMLIMIT=200MiB.
+const mostMemory = 250 << 20
+
 // TestHostileClients attacks a daemon that may use 200 MiB, in each way alone and in all
 // at once: its memory stays bounded, probes are always answered, and a client with a token
 // registers.
 func TestHostileClients(t *testing.T) {
 	t.Parallel()
 	binary := plainBinary(t)
-	for _, name := range slices.Sorted(maps.Keys(hostile())) {
-		t.Run(name, func(t *testing.T) { withstand(t, binary, name) })
+	attack := func(t *testing.T, names ...string) {
+		w := withstand(t, binary, time.Second, names...)
+		t.Logf("%d MiB, %d open files, slowest answers %v, %.1f polls a second", w.memory>>20, w.connections, w.slowest, w.polls)
+		if len(names) == 1 && hostile()[names[0]].connections >= 2048 && w.connections < 1000 {
+			t.Errorf("the daemon had %d open files: the attack did not take place", w.connections)
+		}
+		if w.memory > mostMemory {
+			t.Errorf("the daemon holds %d MiB, want at most %d", w.memory>>20, mostMemory>>20)
+		}
 	}
-	t.Run("all", func(t *testing.T) { withstand(t, binary, slices.Collect(maps.Keys(hostile()))...) })
+	for _, name := range slices.Sorted(maps.Keys(hostile())) {
+		t.Run(name, func(t *testing.T) { attack(t, name) })
+	}
+	t.Run("all", func(t *testing.T) { attack(t, slices.Collect(maps.Keys(hostile()))...) })
+}
+
+// BenchmarkHostileClients reports what a daemon does under each attack of
+// [TestHostileClients], under all, and under none: its memory, its polls a second, its
+// slowest answers, and how long webhooks take from the answer that shows a change.
+func BenchmarkHostileClients(b *testing.B) {
+	binary := plainBinary(b)
+	measure := func(name string, attacks ...string) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				w := withstand(b, binary, 20*time.Second, attacks...)
+				slices.Sort(w.webhooks)
+				if len(w.webhooks) < 100 {
+					b.Fatalf("%d webhooks, want at least 100", len(w.webhooks))
+				}
+				ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+				b.ReportMetric(float64(w.memory>>20), "MiB")
+				b.ReportMetric(w.polls, "polls/s")
+				b.ReportMetric(ms(w.slowest["/healthz"]), "healthz-most-ms")
+				b.ReportMetric(ms(w.slowest["/v1/tasks"]), "register-most-ms")
+				b.ReportMetric(ms(w.webhooks[len(w.webhooks)/2]), "webhook-median-ms")
+				b.ReportMetric(ms(w.webhooks[len(w.webhooks)*99/100]), "webhook-p99-ms")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	measure("none")
+	for _, name := range slices.Sorted(maps.Keys(hostile())) {
+		measure(name, name)
+	}
+	measure("all", slices.Collect(maps.Keys(hostile()))...)
+}
+
+// A withstood is how a daemon did under attack.
+type withstood struct {
+	memory      int // the most that was resident, in bytes
+	connections int // the most files that were open
+	slowest     map[string]time.Duration
+	polls       float64 // a second
+	webhooks    []time.Duration
 }
 
 // withstand runs a daemon under attacks and holds what it owes to others meanwhile.
-func withstand(t *testing.T, binary string, attacks ...string) {
-	const lasts, mostMemory = time.Second, 250 << 20
-	pushes := tiwsim.Life{SDKAppID: 1400000001, TaskID: "class-{n}", Count: 300}
+func withstand(t testing.TB, binary string, lasts time.Duration, attacks ...string) withstood {
+	pushes := tiwsim.Life{SDKAppID: 1400000001, TaskID: "class-{n}", Count: 300, PreparedFor: tiwsim.Duration(time.Millisecond)}
+	for i := range 60 { // a poll every 15 s finds an exception each time
+		pushes.Exceptions = append(pushes.Exceptions, tiwsim.Duration(time.Duration(i)*5*time.Second))
+	}
 	s := newScene(t, tiwsim.Config{Tasks: []tiwsim.Life{pushes}}, notifytest.Config{})
 	address := tcptest.Unused(t)
 	cmd := exec.Command(binary, "serve", "--config", settingsFile(t, fmt.Sprintf(
@@ -136,19 +191,21 @@ func withstand(t *testing.T, binary string, attacks ...string) {
 	p := start(t, cmd)
 	awaitReady(t, p, address)
 
-	for s.tiw.Stats()["school"].Requests == 0 { // a new owner is silent for a second
-		time.Sleep(10 * time.Millisecond)
+	<-s.begun // a new owner is silent for a second
+	before, begun := s.tiw.Stats()["school"].Requests, time.Now()
+	attacking := func() bool { return true }
+	if len(attacks) > 0 {
+		attackers := start(t, exec.Command("attackers", append([]string{address}, attacks...)...))
+		attacking = func() bool { return strings.Contains(attackers.log.String(), "attacking") }
 	}
-	before := s.tiw.Stats()["school"].Requests
-	attackers, begun := start(t, exec.Command("attackers", append([]string{address}, attacks...)...)), time.Now()
 
-	memory, connections, slowest := 0, 0, make(map[string]time.Duration)
+	w := withstood{slowest: make(map[string]time.Duration)}
 	ends := time.Time{}
 	for n := 0; ends.IsZero() || time.Now().Before(ends); n++ {
-		if ends.IsZero() && strings.Contains(attackers.log.String(), "attacking") {
+		if ends.IsZero() && attacking() {
 			ends = time.Now().Add(lasts)
 		}
-		memory, connections = max(memory, residentMemory(t, p)), max(connections, openFiles(t, p))
+		w.memory, w.connections = max(w.memory, residentMemory(t, p)), max(w.connections, openFiles(t, p))
 		for _, c := range []struct {
 			method, path, body string
 			status             int
@@ -162,19 +219,19 @@ func withstand(t *testing.T, binary string, attacks ...string) {
 			if status != c.status {
 				t.Errorf("%s %s = %d, %v after %s, want %d within %s", c.method, c.path, status, err, took, c.status, patience)
 			}
-			slowest[c.path] = max(slowest[c.path], took)
+			w.slowest[c.path] = max(w.slowest[c.path], took)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	memory = max(memory, residentMemory(t, p))
-	polls := float64(s.tiw.Stats()["school"].Requests-before) / time.Since(begun).Seconds()
-	t.Logf("%d MiB, %d open files, slowest answers %v, %.1f polls a second", memory>>20, connections, slowest, polls)
-	if len(attacks) == 1 && hostile()[attacks[0]].connections >= 2048 && connections < 1000 {
-		t.Errorf("the daemon had %d open files: the attack did not take place", connections)
+	w.memory = max(w.memory, residentMemory(t, p))
+	w.polls = float64(s.tiw.Stats()["school"].Requests-before) / time.Since(begun).Seconds()
+	for _, d := range s.receiver.Deliveries() {
+		if d.At.After(begun) {
+			w.webhooks = append(w.webhooks, d.At.Sub(d.Event.Time))
+		}
 	}
-	if memory > mostMemory {
-		t.Errorf("the daemon holds %d MiB, want at most %d", memory>>20, mostMemory>>20)
-	}
+	p.kill()
+	return w
 }
 
 // request sends a request over a connection of its own.
@@ -197,7 +254,7 @@ func request(method, url, body string, within time.Duration) (status int, took t
 }
 
 // openFiles is how many files a process has open, connections among them.
-func openFiles(t *testing.T, p *process) int {
+func openFiles(t testing.TB, p *process) int {
 	t.Helper()
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
 	if err != nil {
