@@ -24,7 +24,7 @@ const (
 
 	// maxUnsaved findings of all accounts, at some 25 kB each, may wait to be saved. Then
 	// polling pauses: a slow or failing store must not fill the memory.
-	maxUnsaved   = 1000
+	maxUnsaved   = 500
 	unsavedPause = 50 * time.Millisecond
 
 	// noneTaken is the pause after a task was due and its poll is not worth it yet.
