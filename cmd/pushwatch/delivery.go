@@ -32,6 +32,9 @@ func deliveryList(c *client) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List deliveries, newest first within an account", Args: cobra.NoArgs,
+		Long: `List lists deliveries. ATTEMPTS counts those that count against the delivery; WAITS FOR
+is why a pending one is not being sent: its retry, an earlier event of the same push, or
+the notifier.`,
 		Example: "  pushwatch delivery list --state dead",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}

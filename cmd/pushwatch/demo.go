@@ -42,7 +42,7 @@ until the time of --for is over.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8465", "the `ADDRESS` of the daemon's API")
-	cmd.Flags().Float64Var(&o.speed, "speed", 1, "how many times faster than in real life the pushes run, 0.1 to 20")
+	cmd.Flags().Float64Var(&o.speed, "speed", 1, "the `FACTOR`, 0.1 to 20, by which the pushes run faster than in real life")
 	cmd.Flags().DurationVar(&o.length, "for", 0, "stop after this `DURATION`, such as 30s; 0: on Ctrl-C")
 	return cmd
 }

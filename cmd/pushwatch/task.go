@@ -54,7 +54,7 @@ func (c *client) printTask(answer json.RawMessage) error {
 }
 
 func newTask() *cobra.Command {
-	return newClient("task", "Register, list, show and remove pushes in a running daemon", taskAdd, taskList, taskShow, taskRemove, taskPoll)
+	return newClient("task", "Register, list, show, poll and remove pushes in a running daemon", taskAdd, taskList, taskShow, taskRemove, taskPoll)
 }
 
 // taskPath returns the API path of the task that the arguments name: SDK_APP_ID and

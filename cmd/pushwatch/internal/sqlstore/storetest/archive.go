@@ -136,8 +136,8 @@ func testTallies(t *testing.T, b *bench) {
 	}
 }
 
-// testReplay replays what is settled while the account is owned, and finds it
-// published again behind what came later.
+// testReplay replays settled deliveries of an owned account, and finds them published again
+// after newer ones.
 func testReplay(t *testing.T, b *bench) {
 	published := make(chan []notify.Delivery, 100)
 	a := b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { published <- news }) })
@@ -182,14 +182,14 @@ func testReplay(t *testing.T, b *bench) {
 	if got, want := b.pending(a, "n"), []notify.Delivery{before[2], again[0], again[1]}; !reflect.DeepEqual(got, want) {
 		t.Errorf("Pending() = %+v, want %+v", got, want)
 	}
-	// What an attempt before the replay comes to concerns it no more.
+	// The outcome of an attempt before the replay has no effect.
 	b.settle(a, outcome(before[0].ID, notify.Delivered, 4))
 	if got, want := b.states("n"), "[pending pending pending]"; got != want {
 		t.Errorf("states = %s, want %s", got, want)
 	}
 }
 
-// testSettleAnnounce has an outcome bring an event and a notifier's state, each once.
+// testSettleAnnounce settles outcomes with an event and a notifier's state: each is saved once.
 func testSettleAnnounce(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
@@ -222,9 +222,9 @@ func testSettleAnnounce(t *testing.T, b *bench) {
 	}
 }
 
-// testSettleNotifier has a notifier ask for a pause while somebody pauses it: both
-// stay, under a version above both. Then it is gone by one process, while another
-// knows of less: that stays too.
+// testSettleNotifier lets a notifier ask for a pause while an operator pauses it: both are
+// kept, with a version above both. Then one process reports it gone while another has an
+// older state: it stays gone.
 func testSettleNotifier(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
@@ -274,8 +274,8 @@ func testMarkDead(t *testing.T, b *bench) {
 	}
 }
 
-// testSweep has every kind of row be old, and some not be done with.
-// sweep drops what is older than before, row by row, and returns how many rows it was.
+// testSweep makes rows of every kind old, some of which are still needed.
+// sweep deletes rows that are older than before, one by one, and returns how many.
 func (b *bench) sweep(before time.Time) (total int) {
 	b.Helper()
 	for range 100 {
@@ -353,7 +353,7 @@ func testSweep(t *testing.T, b *bench) {
 	if got := eventIDs(b.pending(a, "again")); !slices.Equal(got, []string{"msg_blind1"}) {
 		t.Errorf("announced again = %v, want only what was dropped", got)
 	}
-	// A dropped task can be registered anew, and counts from the start.
+	// A deleted task can be registered again, and its numbers start from 1.
 	x := b.save(a, change(b.register("over")[0], []string{"n"}, watcher.PushStarted))
 	if x.Sequence != 1 {
 		t.Errorf("first event of a dropped task registered anew has number %d, want 1", x.Sequence)
@@ -414,8 +414,8 @@ func testSweepAmongOthers(t *testing.T, b *bench) {
 	}
 }
 
-// testAhead asks what the deliveries of two tasks to two notifiers wait for, while some
-// of them are settled.
+// testAhead reads what the deliveries of two tasks to two notifiers wait for, while some of
+// them are being settled.
 func testAhead(t *testing.T, b *bench) {
 	a := b.own("school")
 	tasks := b.register("a", "b")

@@ -23,13 +23,13 @@ const (
 	crashEnv    = "STORETEST_CRASH_URL" // set for the process that is to be killed
 )
 
-// The notifiers of the crash test: what goes to the first is settled, what goes
-// to the others stays.
+// The notifiers of the crash test: deliveries to the first are settled, those to the others
+// stay pending.
 var crashNotifiers = []string{"settled", "kept", "twin"}
 
-// Crash kills a process in the middle of its writing, again and again, and then
-// looks for what was lost, doubled or torn. The process is the test's own
-// program, run anew for the calling test alone; it does its killing only there.
+// Crash repeatedly kills a process while it writes, and then checks that nothing is lost,
+// duplicated or incomplete. The process is the test's own program, run again for the calling
+// test only.
 func Crash(t *testing.T, b Backend) {
 	if url := os.Getenv(crashEnv); url != "" {
 		crashChild(t, b, url)
@@ -49,14 +49,13 @@ func Crash(t *testing.T, b Backend) {
 	}
 }
 
-// A witness has heard what the killed processes took for saved.
+// A witness records the writes that the killed processes acknowledged.
 type witness struct {
 	versions map[string]int64 // the last acknowledged, by task id
 	settled  map[int64]bool
 }
 
-// watch starts a process, kills it at a random moment of its work, and notes
-// what it acknowledged.
+// watch starts a process, kills it at a random moment, and records what it acknowledged.
 func (w *witness) watch(t *testing.T, url string) {
 	t.Helper()
 	program, err := os.Executable()
@@ -100,7 +99,7 @@ func (w *witness) watch(t *testing.T, url string) {
 	}
 }
 
-// check reads the database as the next owner would.
+// check compares the database, read by the next owner, with what was acknowledged.
 func (w *witness) check(t *testing.T, b Backend, url string) {
 	t.Helper()
 	db := b.Open(t, url)
@@ -150,7 +149,7 @@ func (w *witness) check(t *testing.T, b Backend, url string) {
 	}
 }
 
-// everything reads all that is pending, in pages.
+// everything reads all pending deliveries, in pages.
 func everything(t *testing.T, a Account, notifier string) []notify.Delivery {
 	t.Helper()
 	var all []notify.Delivery

@@ -14,14 +14,14 @@ import (
 	"pushwatch/watcher"
 )
 
-// History is how a store shows its events.
+// History reads the events of a store.
 type History interface {
 	Events(ctx context.Context, query watcher.EventQuery) (watcher.EventPage, error)
 	LastEvents(ctx context.Context) (watcher.Position, error)
 	Changed() <-chan struct{}
-	// RecentEvents reads a page, the newest first.
+	// RecentEvents reads a page, newest first.
 	RecentEvents(ctx context.Context, query watcher.RecentQuery) ([]watcher.RecentEvent, error)
-	// LastChanges reads the event of each task's Sequence, where there is one.
+	// LastChanges reads the event of each task's Sequence, if there is one.
 	LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error)
 }
 
@@ -188,8 +188,8 @@ func testEventsBody(t *testing.T, b *bench) {
 	}
 }
 
-// testEventsWhileSaving has several accounts save while a reader follows: it is
-// given each event once, those of a task in order.
+// testEventsWhileSaving lets several accounts save while a reader follows: it gets each event
+// once, and those of a task in order.
 func testEventsWhileSaving(t *testing.T, b *bench) {
 	const accounts, changes = 4, 25
 	var writers sync.WaitGroup
@@ -238,7 +238,7 @@ func testEventsWhileSaving(t *testing.T, b *bench) {
 	}
 }
 
-// envelope is the event as its readers see it.
+// envelope returns an event as its readers get it.
 func envelope(t *testing.T, e watcher.SavedEvent) (id, subject string, sequence int64) {
 	t.Helper()
 	var v struct {

@@ -128,8 +128,8 @@ func testSettle(t *testing.T, b *bench) {
 	}
 }
 
-// testSettleHostileError has a receiver answer what no text may hold: it must
-// not keep anything else from being settled.
+// testSettleHostileError settles an error with bytes that no text may contain: other outcomes
+// must be settled nevertheless.
 func testSettleHostileError(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted))

@@ -39,7 +39,7 @@ func Postgres(t testing.TB) string {
 	return s.database(t)
 }
 
-// A PostgresServer is a server of one test, which can make it fail.
+// A PostgresServer is a server for one test, which can crash it.
 type PostgresServer struct {
 	URL    string // of its only database
 	server *postgresServer
@@ -57,8 +57,8 @@ func NewPostgres(t testing.TB) *PostgresServer {
 	return &PostgresServer{s.database(t), s}
 }
 
-// Crash ends the server at once, as a fault of its machine would. It returns when
-// nothing answers any more.
+// Crash ends the server at once, like a failure of its machine. It returns when the server no
+// longer answers.
 func (s *PostgresServer) Crash(t testing.TB) {
 	t.Helper()
 	s.server.order(t, "crash")
@@ -114,13 +114,13 @@ type postgresServer struct {
 	databases atomic.Int64
 }
 
-// url leads to a database of the server.
+// url returns the URL of a database of the server.
 func (s *postgresServer) url(database string) string {
 	query := url.Values{"host": {s.folder}, "user": {"postgres"}}
 	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: query.Encode()}).String()
 }
 
-// order sends the shell a word that serve knows.
+// order sends a command to the shell script serve.
 func (s *postgresServer) order(t testing.TB, what string) {
 	t.Helper()
 	if _, err := fmt.Fprintln(s.orders, what); err != nil {
@@ -128,7 +128,7 @@ func (s *postgresServer) order(t testing.TB, what string) {
 	}
 }
 
-// postgresBin is the folder of the newest server's programs.
+// postgresBin returns the folder with the programs of the newest server.
 func postgresBin(t testing.TB) string {
 	t.Helper()
 	if path, err := exec.LookPath("initdb"); err == nil {
@@ -191,7 +191,7 @@ func (s *postgresServer) create(bin string) (err error) {
 	return s.await()
 }
 
-// unprivileged is who runs the server when root tests.
+// unprivileged returns the user that runs the server if the tests run as root.
 func unprivileged() (*syscall.Credential, error) {
 	u, err := user.Lookup("postgres")
 	if err != nil {

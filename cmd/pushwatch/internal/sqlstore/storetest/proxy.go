@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// A Proxy stands before a PostgreSQL server. While it is closed the server seems away;
-// see also [Proxy.Slow].
+// A Proxy is a TCP proxy to a PostgreSQL server. While it is closed the server seems
+// unavailable; see also [Proxy.Slow].
 type Proxy struct {
-	// URL leads to the server by way of the proxy.
+	// URL is the server's URL through the proxy.
 	URL string
 
 	delay          atomic.Int64 // nanoseconds
@@ -52,7 +52,7 @@ func NewProxy(t testing.TB, rawURL string) *Proxy {
 	return p
 }
 
-// Slow delays what is passed on to the server from now on.
+// Slow delays all further data to the server.
 func (p *Proxy) Slow(delay time.Duration) { p.delay.Store(int64(delay)) }
 
 // Open makes the proxy serve.
@@ -82,7 +82,7 @@ func (p *Proxy) Open(t testing.TB) {
 	}()
 }
 
-// Close makes the proxy refuse connections, and cuts the open ones.
+// Close makes the proxy refuse new connections and closes the open ones.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,7 +111,7 @@ func (p *Proxy) pass(to io.WriteCloser, from net.Conn) {
 	p.mu.Unlock()
 }
 
-// delayed is an end that is written to after a delay.
+// delayed is a connection whose writes are delayed.
 type delayed struct {
 	io.WriteCloser
 	delay *atomic.Int64

@@ -42,7 +42,7 @@ func testRegister(t *testing.T, b *bench) {
 	}
 }
 
-// testRegisterAnew covers the two ways in which an old task is watched anew.
+// testRegisterAnew covers the two ways in which an old task is watched again.
 func testRegisterAnew(t *testing.T, b *bench) {
 	a := b.own("school")
 	ended := change(b.register("ended")[0], nil, watcher.PushStarted, watcher.PushStopped)
@@ -103,8 +103,8 @@ func testRegisterAllOrNone(t *testing.T, b *bench) {
 	}
 }
 
-// testRegisterTogether has many callers register the same tasks in different
-// orders, while their owner saves changes to them.
+// testRegisterTogether lets many callers register the same tasks in different orders, while
+// their owner saves changes to them.
 func testRegisterTogether(t *testing.T, b *bench) {
 	a := b.own("school")
 	var ids []string

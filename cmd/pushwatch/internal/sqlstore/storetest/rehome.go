@@ -25,7 +25,7 @@ func testRegisterElsewhere(t *testing.T, b *bench) {
 	b.checkMoved(x, want, school, college)
 }
 
-// testRehome gives away the tasks of an account that is named no more.
+// testRehome moves the tasks of an account that was removed from the settings.
 func testRehome(t *testing.T, b *bench) {
 	school, college := b.own("school"), b.own("college")
 	const n = 501 // more than go in one step

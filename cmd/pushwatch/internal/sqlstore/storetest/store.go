@@ -45,7 +45,7 @@ func testLive(t *testing.T, b *bench) {
 	}
 }
 
-// testSave has every field of a task go through the store.
+// testSave saves and reads every field of a task.
 func testSave(t *testing.T, b *bench) {
 	a := b.own("school")
 	c := change(b.register("a")[0], []string{"log", "classroom"}, watcher.PushPreparing, watcher.PushStarted)
@@ -111,8 +111,8 @@ func testSaveConflict(t *testing.T, b *bench) {
 	}
 }
 
-// testSaveConflictAmongOthers has pairs of callers change the same tasks in the
-// same way: one of each pair wins, whichever transaction the two are in.
+// testSaveConflictAmongOthers lets pairs of callers change the same tasks in the same way: one
+// of each pair wins, whether or not the two share a transaction.
 func testSaveConflictAmongOthers(t *testing.T, b *bench) {
 	a := b.own("school")
 	var ids []string
@@ -144,8 +144,8 @@ func testSaveConflictAmongOthers(t *testing.T, b *bench) {
 	}
 }
 
-// testSaveTogether has many callers save at once: they share transactions, each
-// of which is published as one.
+// testSaveTogether lets many callers save at once: they share transactions, and the deliveries
+// of each transaction are published together.
 func testSaveTogether(t *testing.T, b *bench) {
 	const callers, changes = 100, 5
 	var commits, lastID atomic.Int64
@@ -262,7 +262,7 @@ func testFenced(t *testing.T, b *bench) {
 	}
 }
 
-// testStopped has a write meet an end: of its own context, and of the writer.
+// testStopped ends a write's own context, and the writer, during a write.
 func testStopped(t *testing.T, b *bench) {
 	x := b.register("a")[0]
 	a, err := b.db.Own(t.Context(), "school")

@@ -1,7 +1,7 @@
-// Package storetest is the suite that every store passes: it says in code what
-// the comments of [watcher.Store], [watcher.Registry], [notify.Outbox] and
-// [notify.Archive] promise. [Crash] adds what a killed process may not lose, and
-// [Postgres] a server to run both against.
+// Package storetest is the conformance suite of stores: it tests what the comments of
+// [watcher.Store], [watcher.Registry], [notify.Outbox] and [notify.Archive] promise.
+// [Crash] tests what a killed process must not lose, and [Postgres] starts a server to run
+// both against.
 package storetest
 
 import (
@@ -20,15 +20,15 @@ type DB interface {
 	watcher.Registry
 	History
 	notify.Archive
-	// Sweep drops about limit old rows of each kind, and returns how many rows.
+	// Sweep deletes about limit old rows of each kind, and returns how many.
 	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
 	// Own makes the caller the owner of an account, and fences earlier ones.
 	Own(ctx context.Context, account string) (Account, error)
 	Close() error
 }
 
-// An Account is a DB's view for the owner of an account. Its writes are done by
-// Run, until that one's context ends.
+// An Account is an owner's access to its account. Run does its writes until Run's context
+// ends.
 type Account interface {
 	watcher.Store
 	notify.Outbox
@@ -184,18 +184,18 @@ func (b *bench) pending(a Account, notifier string) []notify.Delivery {
 	return list
 }
 
-// start is when the tests' world began. It has microseconds, as stores keep them.
+// start is the time at which the tests' data begins. It has microseconds, as stores do.
 var start = time.Date(2026, 11, 22, 18, 16, 5, 123456000, time.UTC)
 
-// task is a task of "school" as it is asked to be registered.
+// task returns a task of "school" to register.
 func task(id string) watcher.Task {
 	return watcher.Task{Key: key(id), Account: "school", State: watcher.Registered, RegisteredAt: start}
 }
 
 func key(id string) watcher.Key { return watcher.Key{SDKAppID: 1400000001, TaskID: id} }
 
-// change is the next change of t: its version and, for each of the types, an
-// event that goes to the notifiers.
+// change returns the next change of t: its next version and, for each of the types, an
+// event for the notifiers.
 func change(t watcher.Task, notifiers []string, types ...watcher.EventType) watcher.Change {
 	t.Version++
 	var events []watcher.Event
@@ -212,7 +212,7 @@ func change(t watcher.Task, notifiers []string, types ...watcher.EventType) watc
 	return watcher.Change{Task: t, Events: events}
 }
 
-// announcement is an event of no task.
+// announcement returns an event that belongs to no task.
 func announcement(id string, notifiers ...string) watcher.Event {
 	return watcher.Event{
 		ID: id, Type: watcher.WatcherBlind, Account: "school", ObservedAt: start, Notifiers: notifiers,
@@ -220,7 +220,7 @@ func announcement(id string, notifiers ...string) watcher.Event {
 	}
 }
 
-// eventIDs lists what deliveries deliver.
+// eventIDs returns the event ids of deliveries.
 func eventIDs(list []notify.Delivery) []string {
 	ids := make([]string, len(list))
 	for i, d := range list {
@@ -229,7 +229,7 @@ func eventIDs(list []notify.Delivery) []string {
 	return ids
 }
 
-// ascending reports whether the ids of deliveries rise.
+// ascending reports whether the ids of deliveries are strictly ascending.
 func ascending(list []notify.Delivery) bool {
 	return slices.IsSortedFunc(list, func(a, b notify.Delivery) int {
 		if a.ID < b.ID {
