@@ -3,6 +3,25 @@
 //
 // It is pure: it reads no clock, waits for nothing, takes no lock and logs nothing. The
 // caller says what time it is, and never lets two goroutines call it at once.
+//
+// # How near to the best
+//
+// Played on days of a school with 20 polls a second (package scheduletest), the mean delay
+// of stops is 1.2 times the least that [scheduletest.Bound] allows at 200 and 2,000 pushes,
+// and 1.45 times at 20,000, where polling in turn takes 3.3 times. What is missing there:
+//
+//   - The bound is out of reach. It divides polls at will and spends none on starts. The
+//     best policy known, which has the true hazards, the prices of polls for the rest of the
+//     day, and no rule below, takes 1.13 times the bound when it never looks for a start,
+//     and 1.2 times when a start counts an eighth of a stop, as here. In that sum, of
+//     stops and an eighth of starts, this schedule takes 1.11 to 1.15 times what it does.
+//   - No task waits longer than three rounds of all. With surprise, which keeps the latest
+//     hundredth below that of polling in turn, this costs 8 %; four rounds would cost 2 %,
+//     but allow delays that are a third longer.
+//   - Learning costs 2 % or less, also on a day of 2,000 pushes that end when none did before.
+//
+// Letting no new task go ahead of the others gains nothing, nor does looking ahead along
+// the hazard. Knowing what polls will cost later in the day gains up to 5 %.
 package schedule
 
 import (
