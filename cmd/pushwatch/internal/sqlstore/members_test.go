@@ -142,7 +142,6 @@ func names(n int) (all []string) {
 // TestMembers has members join, leave and change their settings, directly and by way
 // of a PgBouncer in transaction mode.
 func TestMembers(t *testing.T) {
-	t.Parallel()
 	for name, url := range map[string]func(*testing.T) string{
 		"direct":    func(t *testing.T) string { return storetest.Postgres(t) },
 		"pgbouncer": func(t *testing.T) string { return storetest.PgBouncer(t, storetest.Postgres(t)) },
@@ -189,7 +188,6 @@ func TestMembers(t *testing.T) {
 // TestMemberLost has an account's owner lose it to another, as when it was taken for
 // dead: its writer is fenced, and it does not take the account back.
 func TestMemberLost(t *testing.T) {
-	t.Parallel()
 	url := storetest.Postgres(t)
 	m := join(t, url, "school")
 	eventually(t, "it is owned", owning([]*member{m}, 1))
@@ -227,7 +225,6 @@ func TestMemberLost(t *testing.T) {
 // held up by that, and the server ends its transaction before its heartbeat is too
 // old, which frees the row.
 func TestMemberLocked(t *testing.T) {
-	t.Parallel()
 	url := storetest.Postgres(t)
 	db := open(t, url)
 	if _, err := db.Own(t.Context(), "frozen"); err != nil {
@@ -257,7 +254,6 @@ func TestMemberLocked(t *testing.T) {
 // TestMemberCutOff has a member lose its database: by the time at which others may take
 // its accounts, it holds none.
 func TestMemberCutOff(t *testing.T) {
-	t.Parallel()
 	proxy := storetest.NewProxy(t, storetest.Postgres(t))
 	proxy.Open(t)
 	m := join(t, proxy.URL, "school")
@@ -285,7 +281,6 @@ func TestMemberCutOff(t *testing.T) {
 // hears of each, of its own doing nothing, and a new owner of what the one before has
 // not read.
 func TestNotes(t *testing.T) {
-	t.Parallel()
 	url := storetest.Postgres(t)
 	owner := join(t, url, "school")
 	eventually(t, "it is owned", owning([]*member{owner}, 1))

@@ -15,7 +15,6 @@ import (
 // TestNotifiersReadAgain changes the states of notifiers, and lets reading them fail:
 // they are read again at the next look, and once they were, no more.
 func TestNotifiersReadAgain(t *testing.T) {
-	t.Parallel()
 	db, err := Open(t.Context(), Config{URL: storetest.Postgres(t)})
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 // TestNotifications makes a replica receive notifications, which it cannot behind a PgBouncer in
 // transaction mode: that shows, for it to look by itself.
 func TestNotifications(t *testing.T) {
-	t.Parallel()
 	listener := func(url string) *Replica {
 		db, err := Open(t.Context(), Config{URL: url})
 		if err != nil {

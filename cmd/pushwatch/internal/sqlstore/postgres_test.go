@@ -11,7 +11,6 @@ import (
 
 // TestSilentDatabase has a connection die unnoticed: whoever reads is told before long.
 func TestSilentDatabase(t *testing.T) {
-	t.Parallel()
 	proxy := storetest.NewProxy(t, storetest.Postgres(t))
 	proxy.Open(t)
 	db := openURL(t, proxy.URL)
@@ -37,7 +36,6 @@ func TestSilentDatabase(t *testing.T) {
 // it, and so frees what it had locked, before others consider the process
 // dead.
 func TestFrozenTransaction(t *testing.T) {
-	t.Parallel()
 	const ttl = time.Second
 	url := storetest.Postgres(t)
 	frozen, err := Open(t.Context(), Config{URL: url, TTL: ttl})

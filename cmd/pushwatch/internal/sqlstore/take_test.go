@@ -30,7 +30,6 @@ func stillReplica(t *testing.T, ttl time.Duration, accounts ...string) *Replica 
 // TestTakeAsSeen has two replicas see the same account free: one takes it, and the
 // other, which is late, does not take it from that one.
 func TestTakeAsSeen(t *testing.T) {
-	t.Parallel()
 	r := stillReplica(t, time.Minute, "school")
 	first, err := r.take(t.Context(), []accountSeen{{name: "school"}})
 	if err != nil || len(first) != 1 {
@@ -49,7 +48,6 @@ func TestTakeAsSeen(t *testing.T) {
 // TestLookAtExpiry has another member's heartbeat be about to be too old: the replica looks
 // again when it is, though its own heartbeat is not due, and takes what that one owned.
 func TestLookAtExpiry(t *testing.T) {
-	t.Parallel()
 	const ttl = time.Hour
 	r := stillReplica(t, ttl, "school")
 	_, err := r.db.heartbeats.ExecContext(t.Context(), `INSERT INTO members (name, since, beat_at, accounts)
