@@ -38,7 +38,7 @@ var blindCases = map[string]blindCase{
 	"down":      {"down", "http 502", tiwsim.Fault{Kind: tiwsim.FaultHTTP, Account: "down"}},
 }
 
-// TestBlind has each case for a quarter of a minute: each is reported once, at the level
+// TestBlind has each case for twenty seconds: each is reported once, at the level
 // of its cause, and once more when it is over. Nobody else is, and no push fails.
 func TestBlind(t *testing.T) {
 	t.Parallel()
@@ -56,7 +56,7 @@ func TestBlind(t *testing.T) {
 		if c.subject != "" {
 			want[c.subject] = []string{"blind " + c.code, "sighted"}
 		}
-		c.fault.From, c.fault.For = tiwsim.Duration(8*time.Second), tiwsim.Duration(15*time.Second)
+		c.fault.From, c.fault.For = tiwsim.Duration(8*time.Second), tiwsim.Duration(20*time.Second)
 		switch {
 		case c.fault.Account != "" || c.fault.SDKAppID != 0:
 			scenario.Faults = append(scenario.Faults, c.fault)
@@ -72,7 +72,7 @@ func TestBlind(t *testing.T) {
 		live(app, "class-{n}", 3)
 	}
 	s := newScene(t, scenario, notifytest.Config{})
-	s.settings = "watch.blind_after = \"4s\"\nwatch.max_staleness = \"2s\"\nwatch.request_timeout = \"2s\"\n" + s.settings + taskTables(scenario.Tasks...)
+	s.settings = "watch.blind_after = \"4s\"\nwatch.max_staleness = \"2s\"\nwatch.request_timeout = \"3s\"\n" + s.settings + taskTables(scenario.Tasks...)
 	p, _ := s.serve(t, sqliteURL(t))
 
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
