@@ -75,7 +75,7 @@ func TestBlind(t *testing.T) {
 	s.settings = "watch.blind_after = \"4s\"\nwatch.max_staleness = \"2s\"\nwatch.request_timeout = \"3s\"\n" + s.settings + taskTables(scenario.Tasks...)
 	p, _ := s.serve(t, sqliteURL(t))
 
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	s.receiver.Wait(ctx, func(ds []notifytest.Delivery) bool { return maps.EqualFunc(reported(t, ds), want, slices.Equal) })
 	time.Sleep(3 * time.Second) // for what must not follow

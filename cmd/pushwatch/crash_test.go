@@ -90,7 +90,7 @@ func killLoop(t *testing.T, store string) {
 // No account made more requests in any second than limit. It returns a summary.
 func checkTruth(t *testing.T, s *scene, limit int, log fmt.Stringer) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	select {
 	case <-s.begun:

@@ -36,7 +36,7 @@ func (l logLine) has(fields []string) bool {
 // awaitLogged waits until the process has logged so many such lines, and returns them.
 func (p *process) awaitLogged(t *testing.T, times int, level, message string, fields ...string) []logLine {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(hang); ; time.Sleep(10 * time.Millisecond) {
 		if found := p.logged(level, message, fields...); len(found) >= times {
 			return found
 		}

@@ -83,7 +83,7 @@ watch.not_found_grace = "10m"
 	if missed < tasks/2 {
 		t.Fatalf("%d changes in the outage, want at least %d", missed, tasks/2)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	err := s.receiver.Wait(ctx, func(ds []notifytest.Delivery) bool {
 		for _, d := range ds {

@@ -178,7 +178,7 @@ func startPrometheus(t *testing.T, daemon, token string) *prometheusServer {
 func (p *prometheusServer) await(t *testing.T, what, path string, query url.Values, data any, right func() bool) {
 	t.Helper()
 	last := "nothing"
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(hang); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if query.Has("start") {
 			query.Set("end", seconds(time.Now()))
 		}
@@ -201,7 +201,7 @@ func (p *prometheusServer) await(t *testing.T, what, path string, query url.Valu
 			return
 		}
 	}
-	t.Errorf("%s: no data within a minute: %s\n%s", what, last, p.log)
+	t.Errorf("%s: no data: %s\n%s", what, last, p.log)
 }
 
 // seconds is a time as Prometheus takes it.

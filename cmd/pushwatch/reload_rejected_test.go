@@ -36,7 +36,7 @@ func TestRejectedSettings(t *testing.T) {
 	if _, err := d.dispatcher.Test(t.Context(), "classroom"); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); len(receiver.Deliveries()) == 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(hang); len(receiver.Deliveries()) == 0; time.Sleep(10 * time.Millisecond) {
 		if len(rejected.Deliveries()) > 0 {
 			t.Fatal("the receiver of the rejected settings got a delivery")
 		}

@@ -168,7 +168,7 @@ func (s *fakeSystemd) expect(want ...string) {
 	s.t.Helper()
 	for _, w := range want {
 		buffer := make([]byte, 1024)
-		s.SetReadDeadline(time.Now().Add(20 * time.Second))
+		s.SetReadDeadline(time.Now().Add(hang))
 		n, err := s.Read(buffer)
 		if got := string(buffer[:n]); err != nil || !strings.HasPrefix(got, w) {
 			s.t.Errorf("systemd is told %q, %v, want %s", got, err, w)
@@ -179,7 +179,7 @@ func (s *fakeSystemd) expect(want ...string) {
 // awaitEvents waits until a receiver has had so many deliveries.
 func awaitEvents(t *testing.T, p *process, r *notifytest.Receiver, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	if err := r.Wait(ctx, func(ds []notifytest.Delivery) bool { return len(ds) >= n }); err != nil {
 		t.Fatalf("%d deliveries: %v\n%s", n, err, p.log)

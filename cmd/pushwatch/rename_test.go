@@ -31,7 +31,7 @@ func rename(t *testing.T, store string, backlog bool) {
 	}
 	s.settings += taskTables(life)
 	p, address := s.serve(t, store)
-	for deadline := time.Now().Add(30 * time.Second); strings.Count(p.log.String(), `"type":"push.started"`) < pushes; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(hang); strings.Count(p.log.String(), `"type":"push.started"`) < pushes; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the pushes are not seen:\n%s", p.log)
 		}

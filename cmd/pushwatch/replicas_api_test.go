@@ -62,7 +62,7 @@ watch.thrift = "1h" # polls are made where they are asked for, and hardly else
 			if next != kind {
 				t.Errorf("streamed %s, want %s", next, kind)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(hang):
 			t.Fatalf("%s was not streamed\n%s\n%s", kind, owner.log, other.log)
 		}
 	}
@@ -138,7 +138,7 @@ func (r *replica) ask(t *testing.T, method, path, body string, want int) string 
 // within waits until something is so.
 func within(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(hang); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it is not so that %s", what)
 		}

@@ -105,7 +105,7 @@ func (r *replica) status() (s fleetStatus, ok bool) {
 func (f *fleet) await(r *replica, live int, what string, start time.Time) {
 	f.t.Helper()
 	var last fleetStatus
-	for time.Since(start) < time.Minute {
+	for time.Since(start) < hang {
 		s, ok := r.status()
 		if ok {
 			last = s

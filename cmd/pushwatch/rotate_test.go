@@ -65,7 +65,7 @@ func TestRotation(t *testing.T) {
 	}
 	await := func(c certificate, token string, want int) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); ask(c, token) != want; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(hang); ask(c, token) != want; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("with %q: answered %d, want %d\n%s", token, ask(c, token), want, p.log)
 			}

@@ -183,7 +183,7 @@ func planClass(t *testing.T, address string) {
 // the order and numbers of what was.
 func awaitMoved(t *testing.T, p *process, receiver *notifytest.Receiver) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	if err := receiver.Wait(ctx, func([]notifytest.Delivery) bool { return count(receiver)["push.stopped"] == moving }); err != nil {
 		t.Errorf("not every stop was told: %v\n%s", err, p.log)
