@@ -20,7 +20,8 @@ type state struct {
 	limiter *limit.Limiter
 	hazards *schedule.Hazards
 
-	hurried  map[watcher.Key]time.Time // tasks hurried within the last hurryOnce
+	hurried  map[watcher.Key]time.Time // when tasks were asked for ahead of their turn, in about the last hurryOnce
+	pruned   time.Time                 // when older ones were last dropped from hurried
 	tally    tally                     // of the tasks
 	lateness schedule.Lateness
 	sent     meter     // requests
@@ -107,7 +108,10 @@ func (s *state) hurry(key watcher.Key, now time.Time) {
 	if last, ok := s.hurried[key]; e == nil || e.Urgent || ok && now.Sub(last) < hurryOnce {
 		return
 	}
-	maps.DeleteFunc(s.hurried, func(_ watcher.Key, last time.Time) bool { return now.Sub(last) >= hurryOnce })
+	if now.Sub(s.pruned) >= hurryOnce {
+		maps.DeleteFunc(s.hurried, func(_ watcher.Key, last time.Time) bool { return now.Sub(last) >= hurryOnce })
+		s.pruned = now
+	}
 	s.hurried[key] = now
 	s.picker.scheduleOf(key.SDKAppID).Hurry(&e.Entry, now)
 }
