@@ -8,36 +8,36 @@ import (
 	"pushwatch/watcher"
 )
 
-// An Entry is a live task as the schedule sees it. Its fields may change only while it
-// waits in no schedule, as while it is polled: what a schedule holds is ordered by them.
+// An Entry is a live task as the schedule sees it. Its fields may change only while it is in
+// no schedule, for example while it is polled: schedules order their entries by them.
 type Entry struct {
 	place
 
 	Key        watcher.Key
 	Registered time.Time
-	Asked      watcher.Tick // when the last poll was sent; Never: not yet
-	Expected   int64        // ExpectedStopAt in unix microseconds; 0: not told
-	NotBefore  watcher.Tick // after a poll that told nothing; Never: at any time
-	Settles    watcher.Tick // when an answer may settle a doubt; Never: nothing is in doubt
-	Started    uint32       // PushStartTime in unix seconds; 0: not told
-	Urgent     bool         // somebody waits for its next poll
-	state      uint8        // in watcher.States
+	Asked      watcher.Tick // when the last poll was sent; Never: none yet
+	Expected   int64        // ExpectedStopAt in unix microseconds; 0: not known
+	NotBefore  watcher.Tick // earliest next poll after a failed one; Never: none
+	Settles    watcher.Tick // when an answer can settle a doubt; Never: no doubt
+	Started    uint32       // PushStartTime in unix seconds; 0: not known
+	Urgent     bool         // poll it next
+	state      uint8        // index in watcher.States
 }
 
-// State is how far the push has come.
+// State returns the state of the task.
 func (e *Entry) State() watcher.State { return watcher.States[e.state] }
 
-// SetState sets it.
+// SetState sets the state of the task.
 func (e *Entry) SetState(s watcher.State) { e.state = uint8(max(0, slices.Index(watcher.States, s))) }
 
-// NewEntry returns the entry of a task, which waits nowhere yet.
+// NewEntry returns the entry of a task, in no schedule.
 func NewEntry(t *watcher.Task) *Entry {
 	e := &Entry{NotBefore: watcher.Never}
 	e.Set(t)
 	return e
 }
 
-// Set takes from a task what the schedule needs of it.
+// Set sets the entry to a task.
 func (e *Entry) Set(t *watcher.Task) {
 	e.Key = t.Key
 	e.SetState(t.State)
@@ -57,14 +57,14 @@ func (e *Entry) Set(t *watcher.Task) {
 
 // A place is where an entry waits.
 type place struct {
-	queue     *queue       // nil: nowhere
-	index     int          // in it
-	due       watcher.Tick // what the queue is ordered by
-	polled    watcher.Tick // the last poll, or the registration before the first
-	reference watcher.Tick // where the entry's age counts from
+	queue     *queue       // nil: in no schedule
+	index     int          // in the queue's heap
+	due       watcher.Tick // the queue's order
+	polled    watcher.Tick // last poll, or the registration before the first
+	reference watcher.Tick // start of the entry's age
 }
 
-// enter sets the times of a place for an entry that begins to wait at a time.
+// enter sets the times of an entry that begins to wait.
 func (e *Entry) enter(now time.Time) {
 	at := watcher.TickOf(now)
 	e.polled = e.Asked
@@ -82,8 +82,8 @@ func (e *Entry) enter(now time.Time) {
 	}
 }
 
-// fromWall returns the tick of a time that only the wall clock knows, by how far
-// it is from now. What makes no sense ends ten years away.
+// fromWall returns the tick of a time without a monotonic reading, by its distance from now,
+// at most ten years.
 func fromWall(t, now time.Time) watcher.Tick {
 	const most = 10 * 365 * 24 * time.Hour
 	return watcher.TickOf(now) - watcher.Tick(max(-most, min(now.Sub(t), most)))

@@ -16,7 +16,7 @@ const Rounds = rounds
 // SetHazards makes a fresh schedule go by other hazards.
 func (s *Schedule) SetHazards(h *Hazards) { s.hazards = h }
 
-// StopsAt returns the hazard of pushes without a planned end, so many seconds old.
+// StopsAt returns the hazard of pushes without a planned end, at an age in seconds.
 func (h *Hazards) StopsAt(age float64) float64 {
 	rate, _ := h.pushing.at(age)
 	return rate
@@ -25,7 +25,7 @@ func (h *Hazards) StopsAt(age float64) float64 {
 // A Lived is a push of which everything is known, in seconds since its registration.
 type Lived struct {
 	Start, Stop float64 // an infinite Start: it failed in preparation
-	Hint        float64 // the planned end; not a number: none was told
+	Hint        float64 // the planned end; NaN: none
 }
 
 // TrueHazards returns what is learned from pushes if all of them are seen to the second.

@@ -7,23 +7,21 @@ import (
 	"pushwatch/watcher"
 )
 
-// Hazards is what an account has learned of when its pushes change: the rate of
-// changes per second at each moment of a push's life, given that the change has
-// not come yet. Every poll teaches it. The API tells to the second when a push
-// started and stopped, so a late poll teaches as well as an early one.
+// Hazards are the learned hazard rates of an account's pushes: changes per second by age,
+// given that the change has not come yet. Every poll teaches them. The API reports to the
+// second when a push started and stopped, so that a late poll teaches as well as an early one.
 type Hazards struct {
-	preparing curve // by the time since registration
-	pushing   curve // by the time since PushStartTime
-	hinted    curve // of pushes with a planned end: by the time since that, negative before it
+	preparing curve // by time since registration
+	pushing   curve // by time since PushStartTime
+	hinted    curve // of pushes with a planned end: by time since that, negative before it
 
-	fitted watcher.Tick // when what was learned was last made to count
+	fitted watcher.Tick // last fit
 }
 
-// NewHazards returns what a fresh install assumes: a prior of typical classes, which
-// started within seconds, lasted 40 to 90 minutes, and ended near the planned time, or
-// half an hour past it, where TIW's default AutoStopTimeout of 1800 s stops those that
-// nobody stopped (https://cloud.tencent.com/document/product/1137/52081). Some dozens
-// of real pushes outweigh it.
+// NewHazards returns a prior of typical classes: they start within seconds, last 40 to 90
+// minutes, and end near the planned time or half an hour past it, where TIW's default
+// AutoStopTimeout of 1800 s stops them (https://cloud.tencent.com/document/product/1137/52081).
+// Some dozens of real pushes outweigh it.
 func NewHazards() *Hazards {
 	h := &Hazards{
 		preparing: newCurve(0, time.Second, 90),
@@ -45,12 +43,12 @@ func NewHazards() *Hazards {
 	}
 	h.fit()
 	for _, c := range []*curve{&h.preparing, &h.pushing, &h.hinted} {
-		clear(c.recent) // a prior is old from the beginning
+		clear(c.recent) // a prior is not recent
 	}
 	return h
 }
 
-// refit makes what was learned count, every minute.
+// refit fits the curves once in fitEvery.
 func (h *Hazards) refit(at watcher.Tick) {
 	if h.fitted == watcher.Never || at.Since(h.fitted) >= fitEvery {
 		h.fitted = at
@@ -58,14 +56,14 @@ func (h *Hazards) refit(at watcher.Tick) {
 	}
 }
 
-// fit makes what was learned count.
+// fit updates the curves from what was learned since the last fit.
 func (h *Hazards) fit() {
 	h.preparing.fit()
 	h.pushing.fit()
 	h.hinted.fit()
 }
 
-// of returns the curve that a live task is on.
+// of returns the curve of a live task.
 func (h *Hazards) of(e *Entry) *curve {
 	switch {
 	case e.State() != watcher.Pushing:
@@ -77,8 +75,7 @@ func (h *Hazards) of(e *Entry) *curve {
 	}
 }
 
-// started returns the curve of a push that goes on or has just ended, and the
-// reference time from which its age there counts.
+// started returns the curve of a push that has started, and where its age counts from.
 func (h *Hazards) started(t *watcher.Task) (*curve, time.Time) {
 	if !t.ExpectedStopAt.IsZero() {
 		return &h.hinted, t.ExpectedStopAt
@@ -86,7 +83,7 @@ func (h *Hazards) started(t *watcher.Task) (*curve, time.Time) {
 	return &h.pushing, startOf(t)
 }
 
-// startOf is when a push started; where TIW does not tell, its registration.
+// startOf returns when a push started, or else its registration.
 func startOf(t *watcher.Task) time.Time {
 	if start := t.Push.StartedAt(); !start.IsZero() {
 		return start
@@ -94,7 +91,7 @@ func startOf(t *watcher.Task) time.Time {
 	return t.RegisteredAt
 }
 
-// stopOf is when an ended push stopped; where TIW does not tell, when that was seen.
+// stopOf returns when an ended push stopped, or else when that was seen.
 func stopOf(t *watcher.Task) time.Time {
 	if stop := t.Push.StoppedAt(); !stop.IsZero() {
 		return stop
@@ -102,13 +99,12 @@ func stopOf(t *watcher.Task) time.Time {
 	return t.LastPolledAt
 }
 
-// Learn records an answer: the task as it was, and as the answer shows it. A
-// change is taken to have come when TIW says, but between the two polls that saw
-// the task before and after it: no nonsense in the API's times, and no clock that
-// is wrong, can teach more than that.
+// Learn records an observation: the task before and after it. A change counts at the time that
+// TIW reports, but always between the two polls around it, so that wrong times and clocks do
+// no harm.
 func (h *Hazards) Learn(before, after *watcher.Task) {
 	if before.State.Ended() || after.State == watcher.NotFound || after.Error != nil && !after.State.Ended() {
-		return // nothing was seen of the push
+		return // the push was not observed
 	}
 	seen := after.LastPolledAt
 	since := between(before.RegisteredAt, before.LastPolledAt, seen)
@@ -121,8 +117,8 @@ func (h *Hazards) Learn(before, after *watcher.Task) {
 		case after.State.Ended():
 			change = stopOf(after)
 		}
-		// A push that started before it was registered was never waited for. TIW
-		// cuts its times to seconds.
+		// A push that started before its registration does not count. TIW truncates its
+		// times to seconds.
 		late := started && change.Before(before.RegisteredAt.Add(-time.Second))
 		change = between(since, change, seen)
 		if !late {
@@ -141,7 +137,7 @@ func (h *Hazards) Learn(before, after *watcher.Task) {
 	c.saw(reference, since, change, after.State.Ended())
 }
 
-// between returns t, or the bound that it lies beyond.
+// between clamps t.
 func between(from, t, to time.Time) time.Time {
 	if t.After(to) {
 		t = to
@@ -152,20 +148,20 @@ func between(from, t, to time.Time) time.Time {
 	return t
 }
 
-// A curve is one hazard, learned in bins of equal width. What lies before the
-// first bin or after the last counts as in it.
+// A curve is a hazard rate by age, learned in bins of equal width. The outer bins include all
+// ages beyond them.
 type curve struct {
-	start, width     float64   // seconds since the reference time
-	events, exposure []float64 // in each bin: changes, and seconds in which one could have come
-	recent           []recent  // the part of that which came lately
+	start, width     float64   // of the bins, in seconds of age
+	events, exposure []float64 // by bin: changes, and seconds of waiting for one
+	recent           []recent  // by bin: the recent part of these
 	fresh            int       // changes since the last fit
-	fitted           []hazard  // of each bin
+	fitted           []hazard  // by bin
 }
 
-// A recent is what a bin has learned in the last half hour or so.
+// A recent is what a bin has learned in about the last half hour.
 type recent struct{ events, exposure float64 }
 
-// A hazard is the fitted value of a bin.
+// A hazard is the fitted value of one bin.
 type hazard struct {
 	left  float64 // the bin's left edge
 	rate  float64 // changes per second
@@ -184,8 +180,7 @@ func (c *curve) bin(age float64) int {
 	return max(0, min(len(c.events)-1, int((age-c.start)/c.width)))
 }
 
-// saw records that a task was alive from one time to another, and whether it
-// changed then.
+// saw records that a task did not change from one time to another, and whether it changed then.
 func (c *curve) saw(reference, from, to time.Time, changed bool) {
 	age := to.Sub(reference).Seconds()
 	c.lived(age-max(0, to.Sub(from).Seconds()), age)
@@ -219,27 +214,30 @@ func (c *curve) changed(age float64) {
 }
 
 const (
-	// retention is the number of changes after which what was learned weighs 1/e: a
-	// large school forgets in days, a small one in months.
+	// retention is after how many changes an older change weighs 1/e: a large school
+	// forgets in days, a small one in months.
 	retention = 20_000
 
-	narrow, narrowWeight = 1, 4.0  // a bin is estimated with so many on either side, drawn to
-	wide, wideWeight     = 10, 1.0 // its wider neighbourhood, and that to the whole curve,
-	wholeWeight          = 4.0     // and that to one change an hour, by so many changes each
-	ordinary             = 1.0 / 3600
+	// A bin is estimated from narrow bins on either side, with a prior from wide bins, which
+	// has a prior from the whole curve, which has the prior ordinary. Each prior weighs as
+	// many changes as its weight.
+	narrow, narrowWeight = 1, 4.0
+	wide, wideWeight     = 10, 1.0
+	wholeWeight          = 4.0
+	ordinary             = 1.0 / 3600 // changes per second
 
-	// recentKeeps is the part of what is recent that still is a fit, so a minute, later.
+	// recentKeeps is the factor by which recent decays at each fit, so each minute.
 	recentKeeps = 0.97
 
-	// unlikely is the deviance of what came lately from what was expected, beyond which
-	// it is taken to tell of other times: chance alone leads there once in 2,000. But a
-	// curve fits sharp peaks only within misfit times, and polls hardly suffer from that.
+	// unlikely is the deviance of recent from expected changes above which older changes
+	// are halved: chance alone exceeds it once in 2,000. Ratios below misfit do not count,
+	// since a curve fits sharp peaks no better, and polls hardly suffer from that.
 	unlikely, misfit = 12, 2.5
 )
 
-// forget halves what is older than recent, in bins around which the recent changes are
-// far more or fewer than expected. So a day whose pushes end when none did before is
-// learned within minutes, and ordinary days leave what is known as it is.
+// forget halves what is older than recent in bins around which recent changes are far more or
+// fewer than expected. So a day whose pushes end at unusual times is learned within minutes,
+// and ordinary days change nothing.
 func (c *curve) forget() {
 	bins := len(c.events)
 	changes, expected := make([]float64, bins+1), make([]float64, bins+1) // running sums
@@ -259,7 +257,7 @@ func (c *curve) forget() {
 	}
 }
 
-// differs reports whether a count is far from the mean of a Poisson distribution.
+// differs reports whether a count is unlikely under a Poisson distribution of the given mean.
 func differs(count, mean float64) bool {
 	if count < misfit*mean && mean < misfit*count {
 		return false
@@ -271,7 +269,7 @@ func differs(count, mean float64) bool {
 	return deviance > unlikely
 }
 
-// fit makes what was learned since the last fit count, and forgets a little.
+// fit updates fitted, and forgets a little.
 func (c *curve) fit() {
 	c.forget()
 	keep := math.Exp(-float64(c.fresh) / retention)

@@ -113,7 +113,7 @@ func TestHazardsLearn(t *testing.T) {
 			after:  watcher.Task{State: watcher.NotFound, LastPolledAt: at(9), Error: &watcher.APIError{}},
 		},
 		{
-			name:   "an answer that tells nothing of the push",
+			name:   "an answer that does not describe the push",
 			before: watcher.Task{State: watcher.Registered, LastPolledAt: at(2)},
 			after:  watcher.Task{State: watcher.Registered, LastPolledAt: at(9), Error: &watcher.APIError{}},
 		},

@@ -7,8 +7,8 @@ import (
 	"pushwatch/watcher"
 )
 
-// A Lateness measures how late changes of pushes are seen, over the last half hour or
-// so: what is old counts less and less.
+// A Lateness measures how late changes of pushes are seen, as an exponentially weighted mean
+// over about half an hour.
 type Lateness struct {
 	starts, stops mean
 }
@@ -19,8 +19,8 @@ func (l *Lateness) Starts() watcher.Lateness { return l.starts.show() }
 // Stops returns how late their ends are seen.
 func (l *Lateness) Stops() watcher.Lateness { return l.stops.show() }
 
-// Record records what an answer to a poll of e tells of how late changes are seen. It
-// is called before e is set to the task as it is afterwards.
+// Record records the poll of e that led from one task to the next. It must be called before e
+// is set to the next.
 func (l *Lateness) Record(h *Hazards, e *Entry, before, after *watcher.Task) {
 	at := watcher.TickOf(after.LastPolledAt)
 	m := &l.starts
@@ -29,8 +29,8 @@ func (l *Lateness) Record(h *Hazards, e *Entry, before, after *watcher.Task) {
 	}
 	m.polled(at, h.of(e), seconds(e.polled-e.reference), seconds(at-e.reference))
 
-	// A push that started before it was registered was not waited for. TIW cuts its
-	// times to seconds.
+	// A push that started before its registration does not count. TIW truncates its times
+	// to seconds.
 	awaited := func(t time.Time) bool { return t.After(before.RegisteredAt.Add(-time.Second)) }
 	if start := after.Push.StartedAt(); after.Memory.Started && !before.Memory.Started && awaited(start) {
 		l.starts.saw(after.LastObservedAt.Sub(start))
@@ -40,20 +40,19 @@ func (l *Lateness) Record(h *Hazards, e *Entry, before, after *watcher.Task) {
 	}
 }
 
-// A mean gathers what a [watcher.Lateness] of one kind of change is made of.
+// A mean is the lateness of one kind of change.
 type mean struct {
-	at              watcher.Tick // of the newest poll in it
-	chances, hoped  float64      // changes that the polls could expect, and the seconds these would have waited
-	changes, waited float64      // changes that they saw, and the seconds these had waited
+	at              watcher.Tick // latest poll
+	chances, hoped  float64      // expected changes, and the seconds they would have waited
+	changes, waited float64      // seen changes, and the seconds they had waited
 }
 
-// fade is the time in which what a mean has gathered falls to 1/e.
+// fade is the time in which a mean's sums fall to 1/e.
 const fade = 30 * time.Minute
 
-// polled notes a poll at a time, and the moments of the task's life between which
-// the change could have come.
+// polled records a poll: the change could have come at ages from one to the other.
 func (m *mean) polled(at watcher.Tick, c *curve, from, to float64) {
-	keep := math.Exp(-max(0, at.Since(m.at).Seconds()) / fade.Seconds()) // at first there is nothing to keep
+	keep := math.Exp(-max(0, at.Since(m.at).Seconds()) / fade.Seconds()) // of no effect at first
 	m.at = at
 	for _, sum := range []*float64{&m.chances, &m.hoped, &m.changes, &m.waited} {
 		*sum *= keep
@@ -64,12 +63,12 @@ func (m *mean) polled(at watcher.Tick, c *curve, from, to float64) {
 	if x <= 0 {
 		return
 	}
-	came := -math.Expm1(-x) // the chance that it has come
+	came := -math.Expm1(-x) // probability that it has come
 	m.chances += came
-	m.hoped += (x - came) / x * (to - from) // with a hazard that is the same all the while
+	m.hoped += (x - came) / x * (to - from) // as if the hazard were constant
 }
 
-// saw notes that a change was seen so long after it had come.
+// saw records a change that was seen late after it came.
 func (m *mean) saw(late time.Duration) {
 	m.changes++
 	m.waited += max(0, late.Seconds())
@@ -77,7 +76,7 @@ func (m *mean) saw(late time.Duration) {
 
 func (m *mean) show() watcher.Lateness {
 	average := func(sum, n float64) time.Duration {
-		if n < 0.01 { // it has faded
+		if n < 0.01 { // faded
 			return 0
 		}
 		return time.Duration(sum / n * float64(time.Second))

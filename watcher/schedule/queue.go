@@ -7,25 +7,23 @@ import (
 	"pushwatch/watcher"
 )
 
-// A queue is a heap of entries, the one first due on top.
+// A queue is a heap of entries, the one due first on top.
 type queue struct {
 	heap     []*Entry
-	schedule *Schedule // whose it is
-	curve    *curve    // of a cohort; nil: not one
+	schedule *Schedule
+	curve    *curve // of a cohort; nil: not a cohort
 	cohort   cohortKey
-	front    int // where a cohort stands among the fronts
+	front    int // index of a cohort in fronts
 }
 
-// A cohortKey names the tasks that are on one curve and have one bin of reference
-// times in common.
+// A cohortKey names a cohort: entries on one curve whose reference times are in one bin.
 type cohortKey struct {
 	curve *curve
 	bin   int64
 }
 
-// cohort returns the queue of e's cohort, made where there is none. Where the age
-// lies outside the curve's bins the hazard is the same for all, and so is the
-// cohort: that bounds their number.
+// cohort returns the queue of e's cohort. All ages before or after the curve's bins form one
+// cohort, since their hazard is the same, which bounds the number of cohorts.
 func (s *Schedule) cohort(e *Entry, at watcher.Tick) *queue {
 	c := s.hazards.of(e)
 	key := cohortKey{c, int64(math.Floor(seconds(e.reference) / c.width))}
@@ -58,7 +56,7 @@ func (s *Schedule) retire(q *queue) {
 	s.fronts[last] = nil
 	s.fronts = s.fronts[:last]
 	if cap(q.heap) > 1024 {
-		q.heap = nil // a large class does not hold its memory for good
+		q.heap = nil // frees a large cohort's memory
 	}
 	s.emptied = append(s.emptied, q)
 }
@@ -68,7 +66,7 @@ func (q *queue) push(e *Entry, due watcher.Tick) {
 	heap.Push(q, e)
 }
 
-// first returns the entry that is first due, nil where there is none.
+// first returns the entry that is due first; nil: none.
 func (q *queue) first() *Entry {
 	if len(q.heap) == 0 {
 		return nil

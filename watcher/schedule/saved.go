@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// savedHazards is the saved form of hazards. Its version changes with the bins.
+// savedHazards is the JSON form of hazards. Its version changes with the bins.
 type savedHazards struct {
 	Version   int        `json:"version"`
 	Preparing savedCurve `json:"preparing"`
@@ -16,20 +16,20 @@ type savedHazards struct {
 
 const savedHazardsVersion = 1
 
-// savedCurve holds the bins from the first that is not empty to the last.
+// savedCurve holds a curve's bins from the first to the last that is not empty.
 type savedCurve struct {
 	First    int       `json:"first"`
 	Events   []float64 `json:"events"`
 	Exposure []float64 `json:"exposure"`
 }
 
-// MarshalJSON writes what was learned, in four digits: some kilobytes.
+// MarshalJSON writes the hazards with four digits: some kilobytes.
 func (h *Hazards) MarshalJSON() ([]byte, error) {
 	return json.Marshal(savedHazards{savedHazardsVersion, h.preparing.save(), h.pushing.save(), h.hinted.save()})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. It refuses what is faulty or was
-// written by a version with other bins, and then leaves h as it was.
+// UnmarshalJSON reads what MarshalJSON wrote. On an error, for example of another version, h
+// does not change.
 func (h *Hazards) UnmarshalJSON(text []byte) error {
 	var s savedHazards
 	if err := json.Unmarshal(text, &s); err != nil {
@@ -74,7 +74,7 @@ func rounded(values []float64) []float64 {
 	return short
 }
 
-// restore takes the place of all that c has learned.
+// restore replaces what c has learned.
 func (c *curve) restore(s savedCurve) error {
 	bins := len(c.events)
 	if s.First < 0 || s.First > bins || len(s.Events) > bins-s.First || len(s.Events) != len(s.Exposure) {

@@ -1,14 +1,11 @@
-// Package schedule decides which task of an account is polled next, and learns from
-// the answers when pushes change.
-//
-// It is pure: it reads no clock, waits for nothing, takes no lock and logs nothing. The
-// caller says what time it is, and never lets two goroutines call it at once.
+// Package schedule decides which task of an account is polled next, and learns from the
+// answers when pushes change. It is pure: no clock, lock or log. Calls must not be concurrent.
 //
 // # How near to the best
 //
-// Played on days of a school with 20 polls a second (package scheduletest), the mean delay
+// On simulated school days with 20 polls per second (package scheduletest), the mean delay
 // of stops is 1.2 times the least that [scheduletest.Bound] allows at 200 and 2,000 pushes,
-// and 1.45 times at 20,000, where polling in turn takes 3.3 times. What is missing there:
+// and 1.45 times at 20,000, where round robin takes 3.3 times. The reasons for the rest:
 //
 //   - The bound is out of reach. It divides polls at will and spends none on starts. The
 //     best policy known, which has the true hazards, the prices of polls for the rest of the
@@ -32,83 +29,81 @@ import (
 	"pushwatch/watcher"
 )
 
-// A Schedule decides which task is polled next. It knows the live tasks of one
-// account that are not being polled at this moment.
+// A Schedule decides which task of an account is polled next. It holds the live tasks that are
+// not being polled.
 //
-// A poll is worth the more, the likelier it finds a change, and the longer that
-// change may have waited to be seen. Both follow from the task's hazard, which
-// the account's finished pushes have taught: see [curve.worth]. The task whose
-// poll is worth most is next, so that the polls gather where pushes start and
-// stop; but one that has waited longer than max_staleness, and than three rounds
-// of all tasks would take, goes before it. So the mean delay falls to a fraction
-// of what polling in turn gives, while the longest delay may be up to three times
-// that of polling in turn, which keeps the best worst case. A task rests for
-// min_interval after a poll. One that the next answer will settle (a doubt) goes
-// before all others, as soon as an answer counts, then come those that somebody
-// waits for (asked for, or new), but both get only every second poll while others
-// wait too: a large batch of new tasks does not stop the watching of the old. A push
-// hardly ever starts in the moment that it is registered: so where polls are scarce a
-// new one is let ripen for some seconds, until its poll is worth what those of late
-// were; and where many are new at a time, most of them are weighed like all others.
+// The worth of a poll rises with the probability of a change and with the time that the change
+// may have waited to be seen. Both follow from the task's hazard: see [curve.worth]. The task
+// whose poll is worth most is next, so that polls gather where pushes start and stop. The mean
+// delay is then a fraction of that of round robin. A task that has waited longer than
+// max_staleness, and than three rounds of all tasks take, goes first: so the longest delay is
+// at most three times that of round robin, which has the shortest. A task rests for
+// min_interval after a poll.
 //
-// Tasks on the same curve whose age differs by no more than a bin make a cohort.
-// In it the one that was polled longest ago is worth most, so a pick compares the
-// fronts of some hundred cohorts, however many tasks there are.
+// Two kinds of tasks go before the others: first those whose next answer can settle a doubt,
+// then urgent and new ones. They get only every second poll while others wait, so that a large
+// batch of new tasks does not stop the watching of the old. A push rarely starts when it is
+// registered. So where polls are scarce, the first poll of a new task waits some seconds (it
+// ripens), until it is worth what recent polls were. If many are new at a time, most are
+// weighed like the others.
+//
+// Tasks on the same curve whose ages differ by at most a bin form a cohort. In a cohort the task
+// polled longest ago is worth most, so a pick compares the fronts of some hundred cohorts,
+// however many tasks there are.
 type Schedule struct {
 	config  Config
-	least   float64 // a poll that is worth less waits until max_staleness; 0: the whole quota is used
+	least   float64 // a poll worth less waits until max_staleness; 0: use the whole quota
 	hazards *Hazards
 
-	cohorts map[cohortKey]*queue // first due is the one polled longest ago
+	cohorts map[cohortKey]*queue // the task polled longest ago is first
 	fronts  []*queue             // the cohorts, in no order
-	emptied []*queue             // former cohorts, to be used again
-	doubted queue                // due when it may be polled, as in the next two
+	emptied []*queue             // former cohorts, for reuse
+	doubted queue                // this and the next two: the task that may be polled first is first
 	asked   queue
 	putOff  queue
 
-	ripened watcher.Tick // until then the new entries that were let ripen have used up their polls
+	ripened watcher.Tick // the polls reserved for ripening tasks are used up until then
 
-	waiting int     // entries in all the queues
-	rate    float64 // polls a second, as granted last
-	turn    bool    // the next poll is for one that is neither doubted nor asked for
-	price   float64 // what half of the recent polls were worth
+	waiting int     // entries in all queues
+	rate    float64 // polls per second, as last granted
+	turn    bool    // the next poll goes to a cohort
+	price   float64 // median worth of recent polls
 }
 
-// Config says how often a schedule polls.
+// Config configures a schedule.
 type Config struct {
-	MinInterval  time.Duration // no task is polled more often than this
-	MaxStaleness time.Duration // each task is polled at least this often, as far as the rate allows
-	Thrift       time.Duration // a push with a change an hour is polled this often, the others as they deserve; 0: the whole quota is used
+	MinInterval  time.Duration // a task is polled at most this often
+	MaxStaleness time.Duration // and at least this often, where the rate allows
+	Thrift       time.Duration // interval of polls of a push with one change an hour, for which others are scaled; 0: use the whole quota
 }
 
 const (
-	// rounds is how many rounds of all tasks the longest wait may take. Less eats
-	// the gain where tasks are many, since a round may then last as long as a class.
+	// rounds is the longest wait in rounds of all tasks. Fewer reduce the gain with many
+	// tasks, where a round may last as long as a class.
 	rounds = 3
 
-	// With r seconds in a round of all tasks, a new one is let ripen for r²/ripening
-	// seconds at most, and for no longer than maxRipening, however dear polls are:
-	// whoever registered it waits for a first answer. With 400 tasks at 20 polls a
-	// second that is one second, and with 1,130 maxRipening.
+	// The first poll of a new task ripens for at most r²/ripening seconds, where r is the
+	// length of a round in seconds, and at most for maxRipening: its user waits for an
+	// answer. With 400 tasks at 20 polls per second that is one second, with 1,130 it is
+	// maxRipening.
 	ripening    = 400
 	maxRipening = 8 * time.Second
 
-	// So early, many pushes have not started and will need another poll. So no more new
-	// ones are let ripen at a time than can be polled within burst, and in the long run
-	// no more than one poll in ripenedOf is spent on them. The others are polled when
-	// that is worth more than to poll others: else the stops of 600 pushes of one to three
+	// So early, many pushes have not started and need another poll. So at most as many
+	// tasks ripen at a time as can be polled within burst, and in the long run at most one
+	// poll in ripenedOf goes to them. Otherwise the stops of 600 pushes of one to three
 	// minutes are seen a quarter later.
 	burst     = 500 * time.Millisecond
 	ripenedOf = 100
 
-	// fitEvery is how often what the polls taught is made to count.
+	// fitEvery is the interval of fitting the hazards.
 	fitEvery = time.Minute
 
-	// thriftLook is how often a thrifty schedule is looked at while no poll is worth it.
+	// thriftLook is the interval of looking for a poll that is worth it, with Thrift.
 	thriftLook = 250 * time.Millisecond
 )
 
-// New returns an empty schedule that goes by the hazards. Several may share them.
+// New returns an empty schedule. Several may share the hazards.
 func New(cfg Config, hazards *Hazards) *Schedule {
 	s := &Schedule{
 		config: cfg, least: leastWorth(cfg.Thrift), hazards: hazards,
@@ -118,8 +113,7 @@ func New(cfg Config, hazards *Hazards) *Schedule {
 	return s
 }
 
-// SetThrift says whether the schedule is thrifty, as its Config has it, or polls
-// whenever it is asked to.
+// SetThrift turns the Thrift of the Config on or off.
 func (s *Schedule) SetThrift(thrifty bool) {
 	s.least = 0
 	if thrifty {
@@ -130,14 +124,14 @@ func (s *Schedule) SetThrift(thrifty bool) {
 // Waiting returns how many entries wait.
 func (s *Schedule) Waiting() int { return s.waiting }
 
-// Put adds an entry, which waits nowhere, to the schedule.
+// Put adds an entry that is in no schedule.
 func (s *Schedule) Put(e *Entry, now time.Time) {
 	e.enter(now)
 	s.waiting++
 	s.queueUp(e, watcher.TickOf(now))
 }
 
-// queueUp puts an entry into the queue where it belongs.
+// queueUp adds an entry to its queue.
 func (s *Schedule) queueUp(e *Entry, at watcher.Tick) {
 	free := e.polled + watcher.Tick(s.config.MinInterval)
 	if e.Asked == watcher.Never {
@@ -160,7 +154,7 @@ func (s *Schedule) queueUp(e *Entry, at watcher.Tick) {
 	}
 }
 
-// letRipen reports whether one more new entry may be let ripen, and counts it.
+// letRipen reports whether one more new task may ripen, and counts it.
 func (s *Schedule) letRipen(at watcher.Tick) bool {
 	next := max(s.ripened, at) + watcher.Tick(ripenedOf/s.rate*1e9)
 	if s.ripened > at && next > at+watcher.Tick(ripenedOf*burst) {
@@ -170,8 +164,7 @@ func (s *Schedule) letRipen(at watcher.Tick) bool {
 	return true
 }
 
-// Remove takes an entry out, wherever in the schedule it waits. One that does not wait
-// here stays as it is.
+// Remove removes an entry, if it is in the schedule.
 func (s *Schedule) Remove(e *Entry) {
 	if !s.Holds(e) {
 		return
@@ -184,10 +177,10 @@ func (s *Schedule) Remove(e *Entry) {
 	}
 }
 
-// Holds reports whether an entry waits in this schedule.
+// Holds reports whether an entry is in the schedule.
 func (s *Schedule) Holds(e *Entry) bool { return e.queue != nil && e.queue.schedule == s }
 
-// Hurry makes an entry urgent: it is polled as soon as it may be.
+// Hurry makes an entry urgent.
 func (s *Schedule) Hurry(e *Entry, now time.Time) {
 	e.Urgent = true
 	if s.Holds(e) {
@@ -196,8 +189,8 @@ func (s *Schedule) Hurry(e *Entry, now time.Time) {
 	}
 }
 
-// Take removes and returns the entry to poll now, nil where none may be or is
-// worth it. The rate is how many polls a second are granted.
+// Take removes and returns the entry to poll now; nil: none is worth it. The rate is the
+// granted polls per second.
 func (s *Schedule) Take(now time.Time, rate float64) *Entry {
 	at := watcher.TickOf(now)
 	s.rate = rate
@@ -222,8 +215,8 @@ func (s *Schedule) Take(now time.Time, rate float64) *Entry {
 	return e
 }
 
-// paid moves the price towards what a poll was worth, which may be anything: so by
-// a fixed part, which leads to the median.
+// paid moves the price towards the worth of a poll. By steps of a fixed factor it approaches
+// the median, whatever the spread.
 func (s *Schedule) paid(worth float64) {
 	if worth > s.price {
 		s.price *= 1.05
@@ -232,7 +225,7 @@ func (s *Schedule) paid(worth float64) {
 	}
 }
 
-// wake takes back the entries that were put off until now.
+// wake queues the entries that were put off until now.
 func (s *Schedule) wake(at watcher.Tick) {
 	for e := s.putOff.first(); e != nil && e.due <= at; e = s.putOff.first() {
 		heap.Pop(&s.putOff)
@@ -240,7 +233,7 @@ func (s *Schedule) wake(at watcher.Tick) {
 	}
 }
 
-// first returns the entry that goes before all others, nil where there is none.
+// first returns the entry that goes before those of the cohorts; nil: none.
 func (s *Schedule) first(at watcher.Tick) *Entry {
 	for _, q := range []*queue{&s.doubted, &s.asked} {
 		if e := q.first(); e != nil && e.due <= at {
@@ -250,15 +243,15 @@ func (s *Schedule) first(at watcher.Tick) *Entry {
 	return nil
 }
 
-// pick returns the entry of the cohorts whose poll is worth most, or the one that
-// has waited too long.
+// pick returns the entry of the cohorts that is worth most, or has waited too long; nil: none
+// is worth a poll.
 func (s *Schedule) pick(at watcher.Tick) *Entry {
 	var best, oldest *Entry
 	most := math.Inf(-1)
 	for _, q := range s.fronts {
 		e := q.heap[0]
 		if at.Since(e.polled) < s.config.MinInterval {
-			continue // and so do all behind it
+			continue // all others in the cohort were polled later
 		}
 		if oldest == nil || e.polled < oldest.polled {
 			oldest = e
@@ -281,24 +274,23 @@ func (s *Schedule) pick(at watcher.Tick) *Entry {
 	}
 }
 
-// MaxWait is how long a task waits at most while the others are worth more.
+// MaxWait returns how long a task waits at most while others are worth more.
 func (s *Schedule) MaxWait() time.Duration {
 	return max(s.config.MaxStaleness, time.Duration(rounds*float64(s.round())))
 }
 
-// round is the time in which every task could be polled once.
+// round returns the time to poll every task once.
 func (s *Schedule) round() time.Duration {
 	return time.Duration(float64(s.waiting) / s.rate * float64(time.Second))
 }
 
-// ripeningTime is how soon after its registration a new task is polled, at the latest
-// where nothing else is in its way.
+// ripeningTime returns how long a new task ripens at most.
 func (s *Schedule) ripeningTime() time.Duration {
 	r := s.round().Seconds()
 	return time.Duration(min(maxRipening.Seconds(), r*r/ripening) * float64(time.Second))
 }
 
-// Next returns when a task may be polled, false where there is none at all.
+// Next returns when a task may be polled; false: there is none.
 func (s *Schedule) Next(now time.Time) (time.Time, bool) {
 	if s.waiting == 0 {
 		return time.Time{}, false
@@ -326,9 +318,8 @@ func (s *Schedule) Next(now time.Time) (time.Time, bool) {
 	return now.Add(max(0, free.Since(at))), true
 }
 
-// Expected returns about when an entry will be polled: when it may be, or, while
-// others are worth more, when its poll will be worth what recent polls were.
-// Of an entry that waits nowhere the schedule knows nothing better than now.
+// Expected estimates when an entry will be polled: when it may be, or, in a cohort, when its
+// poll is worth what recent polls were. For an entry in no schedule it returns now.
 func (s *Schedule) Expected(e *Entry, now time.Time) time.Time {
 	at := watcher.TickOf(now)
 	switch {
@@ -341,8 +332,8 @@ func (s *Schedule) Expected(e *Entry, now time.Time) time.Time {
 	return now.Add(s.ripe(e, e.queue.curve, soon, late).Since(at))
 }
 
-// ripe returns when a poll of e, which is on the curve, will be worth what recent
-// polls were: between two times, the latter only where it is not past.
+// ripe returns when a poll of e is worth what recent polls were, from soon to late; soon if
+// late is earlier.
 func (s *Schedule) ripe(e *Entry, c *curve, soon, late watcher.Tick) watcher.Tick {
 	if s.least == 0 && float64(s.waiting) < s.rate*s.config.MinInterval.Seconds() {
 		return soon // the limit allows all of them

@@ -35,8 +35,8 @@ func named(e *Entry, id string) *Entry {
 	return e
 }
 
-// taken takes an entry every 50 ms, so many times, and returns their names; a dot
-// stands for a moment at which none may be polled.
+// taken takes n entries, one every 50 ms, and returns their names; a dot
+// means that none may be polled.
 func taken(s *Schedule, moments int) string {
 	var names strings.Builder
 	for i := range moments {
@@ -123,7 +123,7 @@ func TestScheduleHolds(t *testing.T) {
 // soon all the same.
 func TestScheduleLetsRipen(t *testing.T) {
 	for _, c := range []struct {
-		price, rate      float64 // of the polls of late
+		price, rate      float64 // of recent polls
 		soonest, slowest time.Duration
 	}{
 		{0.0001, 4, 0, time.Second},
