@@ -61,7 +61,7 @@ func (r Rules) Apply(t Task, o Observation) (Task, []Event) {
 		m.failure(o.Error)
 	case value(o.Push.Status) == "":
 		m.task.Push, m.task.Error = o.Push, nil
-		if m.over(NoStatus) {
+		if m.endConfirmed(NoStatus) {
 			m.end(Failed, PushFailed)
 		}
 	default:
@@ -89,7 +89,7 @@ func (m *move) failure(err *CloudError) {
 			m.end(Failed, PushFailed)
 		}
 	case UnknownTask:
-		if m.over(IsUnknown) {
+		if m.endConfirmed(IsUnknown) {
 			m.end(NotFound, PushNotFound)
 		}
 	}
@@ -222,9 +222,9 @@ func (m *move) late() {
 	}
 }
 
-// over reports whether an answer ends the push: it must be confirmed. During NotFoundGrace
+// endConfirmed reports whether an answer ends the push: it must be confirmed. During NotFoundGrace
 // it never does, since TIW may not know the push yet.
-func (m *move) over(about Doubtful) bool {
+func (m *move) endConfirmed(about Doubtful) bool {
 	if m.at.Before(m.task.RegisteredAt.Add(m.rules.NotFoundGrace)) {
 		m.task.Memory.Doubt = Doubt{}
 		return false

@@ -293,7 +293,7 @@ func answer(b byte) func(time.Time) Observation {
 // once are the events of which a watching has at most one.
 var once = []EventType{PushPreparing, PushStarted, PushStalled, PushOverdue, PushStopped, PushFailed, PushNotFound, PushAbandoned}
 
-// checkMove applies o, or, where it is none, that a poll observed nothing of a push that is
+// checkMove applies o, or, if o is zero, a failed poll of a push that is
 // blind by itself. It holds what must be true of every move.
 func checkMove(t *testing.T, before Task, o Observation, emitted map[string]bool) Task {
 	t.Helper()
@@ -309,7 +309,7 @@ func checkMove(t *testing.T, before Task, o Observation, emitted map[string]bool
 		after, events = rules.Elapse(before, nothing(o.At, alone))
 	}
 	if before.State.Ended() && (len(events) > 0 || after.State != before.State) {
-		t.Fatalf("a task at its end (%s) moved to %s with %d events", before.State, after.State, len(events))
+		t.Fatalf("an ended task (%s) moved to %s with %d events", before.State, after.State, len(events))
 	}
 	if after.Sequence != before.Sequence+int64(len(events)) {
 		t.Fatalf("sequence went from %d to %d with %d events", before.Sequence, after.Sequence, len(events))

@@ -52,7 +52,7 @@ func (a *account) load(ctx context.Context) error {
 		return fmt.Errorf("load outages of account %s: %w", a.Name, err)
 	}
 	a.with(func(s *state) { s.outages.Restore(blind, time.Now()) })
-	if err := a.recall(ctx); err != nil {
+	if err := a.loadLearned(ctx); err != nil {
 		return err
 	}
 	n := 0

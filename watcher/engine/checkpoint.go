@@ -16,8 +16,8 @@ import (
 // that.
 const checkpointEvery = 30 * time.Second
 
-// retainEvery is after how many checkpoints the learned hazards are saved.
-const retainEvery = 10
+// saveLearnedEvery is after how many checkpoints the learned hazards are saved.
+const saveLearnedEvery = 10
 
 // checkpoints inspects the account and saves its poll times and learned hazards, at
 // intervals and when ctx ends.
@@ -29,8 +29,8 @@ func (a *account) checkpoints(ctx context.Context) {
 		start := time.Now()
 		a.inspect(start)
 		a.checkpoint(ctx, last)
-		if n%retainEvery == 0 || ctx.Err() != nil {
-			if err := a.retain(ctx); err != nil && ctx.Err() == nil {
+		if n%saveLearnedEvery == 0 || ctx.Err() != nil {
+			if err := a.saveLearned(ctx); err != nil && ctx.Err() == nil {
 				a.log.Warn("learned hazards not saved", zap.Error(err))
 			}
 		}
@@ -64,8 +64,8 @@ func (a *account) checkpoint(ctx context.Context, since time.Time) {
 	}
 }
 
-// recall loads the learned hazards. If they cannot be read, they are learned again.
-func (a *account) recall(ctx context.Context) error {
+// loadLearned loads the learned hazards. If they cannot be read, they are learned again.
+func (a *account) loadLearned(ctx context.Context) error {
 	text, err := a.store.Learned(ctx)
 	if err != nil {
 		return fmt.Errorf("load learned hazards of account %s: %w", a.Name, err)
@@ -80,8 +80,8 @@ func (a *account) recall(ctx context.Context) error {
 	return nil
 }
 
-// retain saves the learned hazards.
-func (a *account) retain(ctx context.Context) error {
+// saveLearned saves the learned hazards.
+func (a *account) saveLearned(ctx context.Context) error {
 	var text []byte
 	var err error
 	a.with(func(s *state) { text, err = s.hazards.MarshalJSON() })

@@ -12,7 +12,7 @@ import (
 )
 
 // A driven is an account's state without its store and network, as a policy that a school
-// day is played against. Every so many pushes it is given one more, whose polls fail.
+// day is played against. With each share of its pushes it gets one more, whose polls fail.
 type driven struct {
 	state
 	rules   watcher.Rules

@@ -68,7 +68,7 @@ func (a *account) next(ctx context.Context) (t *task, permit limit.Permit) {
 		now := time.Now()
 		var again time.Time
 		a.with(func(s *state) {
-			s.turned = now
+			s.lastTurn = now
 			a.apply(s, now, s.outages.Check(now))
 			if a.watcher.unsaved.Load() >= maxUnsaved {
 				again = now.Add(unsavedPause)

@@ -101,7 +101,7 @@ var (
 		"Live tasks that are blind by themselves, from push.blind to push.sighted.", []string{"account"}, nil)
 	unobservedDesc = prometheus.NewDesc("pushwatch_tasks_unobserved",
 		"Live tasks that were never observed.", []string{"account"}, nil)
-	unsavedDesc = prometheus.NewDesc("pushwatch_database_failing", DatabaseFailingHelp, []string{"account"}, nil)
+	databaseFailingDesc = prometheus.NewDesc("pushwatch_database_failing", DatabaseFailingHelp, []string{"account"}, nil)
 )
 
 // DatabaseFailingHelp is the help of pushwatch_database_failing. The watcher collects it by
@@ -120,7 +120,7 @@ func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {
 	descs <- blindDesc
 	descs <- blindPushesDesc
 	descs <- unobservedDesc
-	descs <- unsavedDesc
+	descs <- databaseFailingDesc
 }
 
 // Collect implements [prometheus.Collector].
@@ -146,7 +146,7 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 		gauge(blindDesc, truth(slices.ContainsFunc(s.Outages, func(d watcher.Outage) bool { return d.Reported })), a.Name)
 		gauge(blindPushesDesc, float64(s.BlindPushes), a.Name)
 		gauge(unobservedDesc, float64(s.Unobserved), a.Name)
-		gauge(unsavedDesc, truth(!s.StoreFailed.IsZero()), a.Name)
+		gauge(databaseFailingDesc, truth(!s.StoreFailed.IsZero()), a.Name)
 	}
 }
 

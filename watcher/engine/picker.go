@@ -29,7 +29,7 @@ type picker struct {
 // An isolated is an application whose tasks have a schedule of their own.
 type isolated struct {
 	schedule *schedule.Schedule
-	asked    time.Time // when its latest request was sent
+	lastSent time.Time // when its latest request was sent
 }
 
 func newPicker(cfg schedule.Config, hazards *schedule.Hazards, tasks map[watcher.Key]*task, outages *outage.Tracker, limiter *limit.Limiter) *picker {
@@ -102,7 +102,7 @@ func (p *picker) take(now time.Time) *task {
 	app := t.Key.SDKAppID
 	p.outages.Sent(app)
 	if x := p.isolated[app]; x != nil {
-		x.asked = now
+		x.lastSent = now
 	}
 	return t
 }
@@ -230,7 +230,7 @@ func (p *picker) turnOfIsolated(now time.Time) (next turn) {
 			}
 			free = later(free, at)
 		}
-		t := turn{of: x, app: app, probes: permission.Open, since: x.asked, rationed: share(x, permission.Open) == 0}
+		t := turn{of: x, app: app, probes: permission.Open, since: x.lastSent, rationed: share(x, permission.Open) == 0}
 		if permission.Open {
 			t.since = permission.At
 		}

@@ -25,7 +25,7 @@ type state struct {
 	tally    tally                     // of the tasks
 	lateness schedule.Lateness
 	sent     meter     // requests
-	turned   time.Time // last turn of the loop; zero: none yet
+	lastTurn time.Time // last turn of the loop; zero: none yet
 
 	unwritable loop.Condition  // the store takes no writes
 	unreadable loop.Condition  // the store cannot be read to save a change
@@ -205,9 +205,9 @@ func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, r
 	return nil
 }
 
-// lost schedules the live tasks that neither wait for a poll nor are being polled, and returns
+// scheduleLost schedules the live tasks that neither wait for a poll nor are being polled, and returns
 // them. There should be none.
-func (s *state) lost(now time.Time) (keys []watcher.Key) {
+func (s *state) scheduleLost(now time.Time) (keys []watcher.Key) {
 	for key, e := range s.tasks {
 		if !e.polling && !s.picker.waits(e) {
 			s.picker.put(e, now)

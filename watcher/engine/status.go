@@ -76,7 +76,7 @@ func (w *Watcher) Ready(now time.Time) error {
 // inspect checks the account at intervals: it schedules lost tasks and logs an overload.
 func (a *account) inspect(now time.Time) {
 	a.with(func(s *state) {
-		for _, key := range s.lost(now) {
+		for _, key := range s.scheduleLost(now) {
 			a.metrics.repaired.Inc()
 			a.log.Error("task had no next poll", zap.Stringer("task", key), zap.String("hint", "repaired; please report this"))
 		}

@@ -9,7 +9,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// What a tally says is what a walk over the tasks would find, whatever becomes of them.
+// A tally agrees with a loop over the tasks, after any changes.
 func TestTally(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	s := newState(newPlan(Settings{}), 20)

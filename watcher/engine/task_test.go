@@ -124,10 +124,10 @@ func TestTaskAnchor(t *testing.T) {
 		}
 	}
 	saved := known
-	saved.RegisteredAt = read(now.Add(-time.Second)) // anew
+	saved.RegisteredAt = read(now.Add(-time.Second)) // again
 	e.anchor(&saved, now)
 	if got := now.Sub(saved.RegisteredAt).Round(time.Millisecond); got != time.Second {
-		t.Errorf("registered anew a second ago: %v ago, want 1s", got)
+		t.Errorf("registered again a second ago: %v ago, want 1s", got)
 	}
 }
 

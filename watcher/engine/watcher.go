@@ -163,7 +163,7 @@ const stuckAfter = 30 * time.Second
 func (w *Watcher) Alive(now time.Time) error {
 	for _, a := range w.watched() {
 		var turned time.Time
-		a.with(func(s *state) { turned = s.turned })
+		a.with(func(s *state) { turned = s.lastTurn })
 		if since := now.Sub(turned); !turned.IsZero() && since > stuckAfter {
 			return fmt.Errorf("account %s: its polling has been stuck for %s", a.Name, since.Round(time.Second))
 		}

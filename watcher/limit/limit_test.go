@@ -48,7 +48,7 @@ func (a *arrivals) count() int {
 }
 
 // shared is a limiter that many goroutines use, as the engine does: under a lock,
-// waiting for the times that the limiter tells.
+// waiting for the times that Next returns.
 type shared struct {
 	mu      sync.Mutex
 	limiter *Limiter
@@ -114,7 +114,7 @@ func TestLimiterNeverExceeds(t *testing.T) {
 		perSecond      float64
 		there, back    time.Duration // at most
 		serve          time.Duration
-		path           time.Duration // what the limiter is told of the round trip
+		path           time.Duration // the round trip given to Answered
 		atLeastASecond float64       // arrivals a second that must be reached
 	}{
 		{"no network", 20, 0, 0, 0, 0, 19.9},
@@ -239,7 +239,7 @@ func TestLimiterSlotsComeBack(t *testing.T) {
 			now = later(now, at)
 			p, ok := l.Take(now, 7)
 			if !ok {
-				t.Fatalf("round %d: no permit at the time that Next tells", round)
+				t.Fatalf("round %d: no permit at the time that Next returned", round)
 			}
 			giveBack(p)
 		}
@@ -260,7 +260,7 @@ func TestLimiterSlotsComeBack(t *testing.T) {
 		}
 	}
 	if _, ok := l.Next(now); ok {
-		t.Error("Next tells a time while all slots are in use")
+		t.Error("Next returns a time while all slots are in use")
 	}
 	if _, ok := l.Take(now.Add(time.Hour), 7); ok {
 		t.Error("Take gives a fourth permit of three")

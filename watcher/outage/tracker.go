@@ -155,7 +155,7 @@ func (t *Tracker) Record(now time.Time, key watcher.Key, fault *watcher.CloudErr
 		t.reportPush(&changes, now, key, p)
 		return changes
 	}
-	t.hide(now, app, fault)
+	t.markInvisible(now, app, fault)
 	switch fault.Kind {
 	case watcher.Throttled:
 		t.recordThrottled(&changes, now, app, fault)

@@ -27,7 +27,7 @@ type world struct {
 	said []string
 }
 
-// newWorld has so many pushes of each of the applications 1, 2, 3 …
+// newWorld returns a world with the given numbers of pushes of the applications 1, 2, 3 …
 func newWorld(pushes ...int) *world {
 	w := &world{Tracker: New(time.Minute), now: noon}
 	for app, n := range pushes {
@@ -209,7 +209,7 @@ func FuzzHistory(f *testing.F) {
 					if app := "application " + key[:1]; blind["account"] || blind[app] {
 						t.Fatalf("%s while the account (%t) or its application (%t) is blind", text, blind["account"], blind[app])
 					}
-					continue // its end is told by its task
+					continue // its task reports the end
 				}
 				if blind[what] == (kind == "blind") {
 					t.Fatalf("%s follows its like", text)
@@ -247,7 +247,7 @@ func FuzzHistory(f *testing.F) {
 }
 
 // A push that fails when an outage begins and once more when it ends is not blind by
-// itself: while its account or application was blind, nothing was learnt of it.
+// itself: the blindness of its account or application covers the time before.
 func TestOutageBesideFailingPush(t *testing.T) {
 	for name, outage := range map[string]func(watcher.Key) *watcher.CloudError{"account": all(broken), "application 1": only(refused, "1")} {
 		t.Run(name, func(t *testing.T) {

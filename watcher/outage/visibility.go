@@ -40,8 +40,8 @@ func (t *Tracker) visibilityOf(app int64) *visibility {
 	return v
 }
 
-// hide records a failure that lies with the application or the account.
-func (t *Tracker) hide(now time.Time, app int64, cause *watcher.CloudError) {
+// markInvisible records a failure that lies with the application or the account.
+func (t *Tracker) markInvisible(now time.Time, app int64, cause *watcher.CloudError) {
 	if cause.Kind != watcher.DeniedApplication {
 		t.account.fail(now, cause)
 	}
@@ -62,15 +62,15 @@ func (t *Tracker) observe(changes *transitions, now time.Time, app int64) {
 		}
 	}
 	t.restartPushes(now, app)
-	t.account.see(changes, Transition{Level: Account})
+	t.account.markVisible(changes, Transition{Level: Account})
 	if v := t.applications[app]; v != nil {
-		v.see(changes, Transition{Level: Application, SDKAppID: app})
+		v.markVisible(changes, Transition{Level: Application, SDKAppID: app})
 		delete(t.applications, app)
 	}
 }
 
-// see makes a level visible, and reports it if it was reported as blind.
-func (v *visibility) see(changes *transitions, change Transition) {
+// markVisible makes a level visible, and reports it if it was reported as blind.
+func (v *visibility) markVisible(changes *transitions, change Transition) {
 	if v.reported {
 		change.Kind, change.Since, change.Tasks = Sighted, v.failing, v.tasks
 		changes.add(change)

@@ -1,5 +1,5 @@
-// Package tcptest serves TCP connections by hand, for tests of answers that net/http
-// would not give: cut, reset, malformed or missing. It also finds a port without a server.
+// Package tcptest serves TCP connections for tests of answers that net/http would not send: cut,
+// reset, malformed or missing. It also finds a port without a server.
 package tcptest
 
 import (
@@ -20,7 +20,7 @@ func Unused(tb testing.TB) (address string) {
 	return listener.Addr().String()
 }
 
-// deadline ends a connection whose handler waits for what never comes.
+// deadline ends a connection whose handler hangs.
 const deadline = 30 * time.Second
 
 // Serve listens on a free loopback port until the test ends, and returns the address.

@@ -15,9 +15,9 @@ import (
 type authorities struct {
 	file string
 
-	mu  sync.Mutex
-	pem []byte          // contents of file
-	way *http.Transport // with these authorities
+	mu      sync.Mutex
+	pem     []byte          // contents of file
+	current *http.Transport // with these authorities
 }
 
 // transport returns base with the authorities in the file. After a change of the file, older
@@ -29,17 +29,17 @@ func (a *authorities) transport(base *http.Transport) (*http.Transport, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.way != nil && bytes.Equal(pem, a.pem) {
-		return a.way, nil
+	if a.current != nil && bytes.Equal(pem, a.pem) {
+		return a.current, nil
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("ca_file = %q: no certificate in it: want PEM", a.file)
 	}
-	if a.way != nil {
-		a.way.CloseIdleConnections()
+	if a.current != nil {
+		a.current.CloseIdleConnections()
 	}
-	a.pem, a.way = pem, base.Clone()
-	a.way.TLSClientConfig.RootCAs = pool
-	return a.way, nil
+	a.pem, a.current = pem, base.Clone()
+	a.current.TLSClientConfig.RootCAs = pool
+	return a.current, nil
 }

@@ -371,7 +371,7 @@ func TestOnlyHTTP1IsSpoken(t *testing.T) {
 func TestRoundTripIsTheShortestConnect(t *testing.T) {
 	client := newTestClient(t, DefaultEndpoint)
 	for _, step := range []struct{ took, want time.Duration }{
-		{synTimeout, 0}, // a lost SYN tells nothing
+		{synTimeout, 0}, // after a lost SYN it is not known
 		{90 * time.Millisecond, 90 * time.Millisecond},
 		{120 * time.Millisecond, 90 * time.Millisecond},
 		{70 * time.Millisecond, 70 * time.Millisecond},

@@ -172,6 +172,6 @@ func TestNewRefusesIDsTakenTwice(t *testing.T) {
 		t.Errorf("New = %v, want %s", err, want)
 	}
 	if _, err := New(Config{}); err == nil || !strings.HasPrefix(err.Error(), "accounts") {
-		t.Errorf("New without accounts = %v, want that told", err)
+		t.Errorf("New without accounts = %v, want an error that names them", err)
 	}
 }

@@ -21,7 +21,7 @@ type authorization struct {
 }
 
 // parseAuthorization reads the header. With an error it returns as much as it
-// could read: the secret id tells whose limit the request uses up.
+// could read: the secret id decides whose limit the request counts against.
 func parseAuthorization(header string) (authorization, *APIError) {
 	var auth authorization
 	malformed := refuse("AuthFailure.InvalidAuthorization", "the header Authorization is malformed")
