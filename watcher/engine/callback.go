@@ -26,13 +26,13 @@ type Callback struct {
 	TaskID     string // TIW may leave it out for a failed push
 }
 
-// ErrCallbackSign: a callback's Sign is missing, wrong, expired, or valid for too long.
+// ErrCallbackSign means that a callback's Sign is missing, wrong, expired, or valid for too long.
 var ErrCallbackSign = errors.New("callback is not signed with the application's callback key")
 
-// ErrNoApplication: no account has the application.
+// ErrNoApplication means that no account has the application.
 var ErrNoApplication = errors.New("no such application")
 
-// ErrCallbackLimit: callbacks register too many tasks of the application.
+// ErrCallbackLimit means that callbacks register too many tasks of the application.
 var ErrCallbackLimit = errors.New("too many tasks registered by callbacks")
 
 // maxCallbackTasks limits how many tasks callbacks register in a minute, by application.

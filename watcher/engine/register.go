@@ -189,7 +189,7 @@ func (w *Watcher) forget(ctx context.Context, a *account, key watcher.Key) {
 	}
 }
 
-// ErrEnded: the task has ended and is not polled.
+// ErrEnded means that the task has ended and is not polled.
 var ErrEnded = errors.New("task has ended")
 
 // An Amendment changes the registration of a task.

@@ -32,7 +32,7 @@ type Profile struct {
 	Section string
 }
 
-// ErrExpired: the keys of a profile have expired and can be renewed.
+// ErrExpired means that the keys of a profile have expired and can be renewed.
 var ErrExpired = errors.New("expired")
 
 // Keys implements [Credentials].
