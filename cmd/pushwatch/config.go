@@ -206,7 +206,7 @@ func (n *notifierSettings) setDefaults() {
 func readSettings(file string) (settings, *document, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return settings{}, nil, usagef("read settings: %w: name the file with --config", err)
+		return settings{}, nil, usagef("read settings: %w: --config gives the path of the settings", err)
 	}
 	s := defaults()
 	d := decode(file, text, &s)
