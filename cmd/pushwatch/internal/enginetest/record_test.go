@@ -74,7 +74,7 @@ func TestUnreadable(t *testing.T) {
 // polled for ever more of them, and when it takes writes again no change is lost.
 func TestFullStore(t *testing.T) {
 	t.Parallel()
-	const pushes, most = 1500, 1000
+	const pushes, most = 1500, 500
 	c := newCloud(20*time.Millisecond, 40*time.Millisecond, func(watcher.Key, time.Time) (watcher.Push, error) {
 		return pushOf("PUSHING"), nil
 	})
