@@ -94,7 +94,7 @@ const (
 	// poll in ripenedOf goes to them. Otherwise the stops of 600 pushes of one to three
 	// minutes are seen a quarter later.
 	burst     = 500 * time.Millisecond
-	ripenedOf = 50
+	ripenedOf = 100
 
 	// fitEvery is the interval of fitting the hazards.
 	fitEvery = time.Minute

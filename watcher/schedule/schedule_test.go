@@ -231,13 +231,13 @@ func TestScheduleExpected(t *testing.T) {
 	}
 }
 
-// Of many new tasks the first ten go ahead of the others, then one for every fifty polls.
+// Of many new tasks the first ten go ahead of the others, then one for every hundred polls.
 func TestScheduleLetsFewRipen(t *testing.T) {
 	s := newSchedule()
 	for _, c := range []struct {
 		after     time.Duration
 		new, want int // tasks registered then, and how many of them go ahead
-	}{{0, 15, 10}, {5 * time.Second, 3, 2}, {6 * time.Second, 1, 0}, {20 * time.Second, 9, 6}, {time.Hour, 30, 10}} {
+	}{{0, 15, 10}, {5 * time.Second, 3, 1}, {6 * time.Second, 1, 0}, {20 * time.Second, 9, 3}, {time.Hour, 30, 10}} {
 		now, ahead := sinceNoon(c.after), 0
 		for range c.new {
 			e := NewEntry(&watcher.Task{State: watcher.Registered, RegisteredAt: now})
