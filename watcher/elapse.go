@@ -2,17 +2,16 @@ package watcher
 
 import "time"
 
-// A Blackout is a failed poll of a push that is blind by itself: its polls fail although
-// its application is visible.
+// A Blackout is a failed poll of a push that is blind by itself (see [Blind]).
 type Blackout struct {
 	At    time.Time // when the poll ended
-	Alone time.Time // since when the push is known to fail by itself
+	Alone time.Time // when it became known that only this push fails
 	Error PollError
 }
 
-// Elapse is [Rules.Apply] for a push that is blind by itself. It emits push.blind once, and
-// the events that are due by the clock. It must not be called while the push's application
-// or account is invisible. An ended task does not change.
+// Elapse applies a failed poll of a push that is blind by itself. It emits push.blind once,
+// then push.stalled, push.overdue and push.abandoned when they are due. It must not be called
+// while the push's application or account is blind. An ended task does not change.
 func (r Rules) Elapse(t Task, b Blackout) (Task, []Event) {
 	if t.State.Ended() {
 		return t, nil

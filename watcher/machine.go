@@ -15,11 +15,15 @@ type Observation struct {
 
 // Rules are the state machine's parameters. A zero field means its default.
 type Rules struct {
-	NotFoundGrace time.Duration // after registration, TaskNotFound and a missing Status are ignored for so long; default 30 s
-	Confirmations int           // TaskNotFound or a missing Status counts after this many answers in a row; default 2
+	// NotFoundGrace is how long after registration an [UnknownTask] error or a missing Status
+	// cannot end a push. Default 30 s.
+	NotFoundGrace time.Duration
+	// Confirmations is how many such answers in a row end a push. Default 2.
+	Confirmations int
 	StalledAfter  time.Duration // PREPARED for longer is stalled; default 2 m
 	OverdueAfter  time.Duration // PUSHING this long past the planned end is overdue; default 10 m
-	AbandonAfter  time.Duration // a push blind by itself for this long is abandoned; default 72 h, negative: never
+	// AbandonAfter is how long a push may be blind by itself. Default 72 h; negative: for ever.
+	AbandonAfter time.Duration
 }
 
 // WithDefaults returns r with its zero fields set.
@@ -40,9 +44,9 @@ const (
 	// failedConfirmations answers in a row must say that a push has failed.
 	failedConfirmations = 2
 
-	// settling is the least time between two answers that confirm TaskNotFound or a
-	// missing Status, so that a shorter glitch of the service ends no push. An answer
-	// that comes sooner is ignored.
+	// settling is the least time between two answers that confirm UnknownTask or a missing
+	// Status, so that a shorter glitch of the service ends no push. An answer that comes
+	// sooner does not count as a confirmation.
 	settling = 5 * time.Second
 )
 
@@ -237,8 +241,8 @@ func (m *move) confirmed(about Doubtful, apart time.Duration, needed int) bool {
 	return m.task.Memory.Doubt.again(about, TickOf(m.at), apart) >= needed
 }
 
-// emit adds an event and returns it. Its PreviousState is the state after the event before:
-// where one poll finds a start and a stop, that of the stop is pushing.
+// emit adds an event and returns it. PreviousState is the state before this event, not before
+// the poll: if one poll finds a start and a stop, push.stopped has the previous state pushing.
 func (m *move) emit(kind EventType) *Event {
 	t := &m.task
 	t.Sequence++

@@ -125,9 +125,9 @@ type APIError struct {
 	Message string `json:"message"`
 }
 
-// Shown is a comparable form of the fields that people see of a task and that can change
-// from poll to poll. Null, absent and empty are equal, since the API mixes them. RequestID,
-// which differs in every answer, is left out.
+// Shown holds the fields of the latest push description, and the error code, in a comparable
+// form. Null, absent and empty are equal, since the API mixes them. RequestID, which differs
+// in every answer, and the error's message are left out.
 type Shown struct {
 	push                                                     bool // Push is set
 	status, finishReason, groupID, pushUserID, backup, error string
@@ -195,11 +195,11 @@ func (m Memory) Alike(n Memory) bool {
 	return m == n
 }
 
-// A Blind is the blindness of a push by itself: it cannot be observed, although its
-// application can.
+// A Blind describes a push that is blind by itself: its polls fail while its application is
+// visible.
 type Blind struct {
 	Since time.Time `json:"since"` // the last observation before, or the registration
-	Alone time.Time `json:"alone"` // since when it is known to fail by itself
+	Alone time.Time `json:"alone"` // when it became known that only this push fails
 	Error PollError `json:"error"` // the cause reported by push.blind
 }
 

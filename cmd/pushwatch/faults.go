@@ -212,9 +212,9 @@ func (s *settings) checkAccounts(d *document) {
 		if !a.CallbackKey.IsZero() {
 			secret(d, key+".callback_key", a.CallbackKey)
 		} else if a.RegisterCallbacks && s.HTTP.remote() {
-			d.fault(key+".register_callbacks", "= true: http.listen = %q reaches beyond this machine: want a callback_key too, or anyone who reaches the callback address can have tasks registered", s.HTTP.Listen)
+			d.fault(key+".register_callbacks", "= true: http.listen = %q reaches beyond this machine: want a callback_key too, or anyone who reaches the callback address can register tasks", s.HTTP.Listen)
 		} else if a.RegisterCallbacks {
-			d.warn(key+".register_callbacks", "without a callback_key: anyone who reaches the callback address can have tasks registered")
+			d.warn(key+".register_callbacks", "= true without a callback_key: anyone who reaches the callback address can register tasks")
 		}
 		if r := a.RequestsPerSecond; r <= 0 || r > watcher.MaxRequestsPerSecond {
 			d.fault(key+".requests_per_second", "= %v: want more than 0 and at most %d, which is the API's limit", r, watcher.MaxRequestsPerSecond)

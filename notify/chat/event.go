@@ -12,7 +12,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// maxForeign is how many bytes of a text from elsewhere are shown.
+// maxForeign is how many bytes are shown of a text that users or the API supply.
 const maxForeign = 300
 
 // An event is the data of the text templates. Its methods return what is known, escaped
@@ -21,7 +21,7 @@ type event struct {
 	content
 	language *language
 	style    *style
-	most     int // bytes of a text from elsewhere that are shown
+	most     int // how many bytes of a foreign text are shown
 }
 
 // content is the part of an event's JSON that the texts use.
@@ -89,7 +89,7 @@ func (e *event) Instance() string {
 // SeenAt is when a task's event was observed.
 func (e *event) SeenAt() string { return clock(e.Data.ObservedAt) }
 
-// SinceStart is the time from the start of the push to its observation.
+// SinceStart is the time from the push's start to the observation; only for push.started.
 func (e *event) SinceStart() string {
 	if e.Type != watcher.PushStarted {
 		return ""
@@ -97,7 +97,8 @@ func (e *event) SinceStart() string {
 	return e.ago(e.Data.Push.PushStartTime)
 }
 
-// SinceEnd is the time from the end of the push to its observation.
+// SinceEnd is the time from the push's end to the observation; only for push.stopped and
+// push.failed.
 func (e *event) SinceEnd() string {
 	if e.Type != watcher.PushStopped && e.Type != watcher.PushFailed {
 		return ""
@@ -143,7 +144,7 @@ func (e *event) Exceptions() int64 {
 	return 0
 }
 
-// ExceptionsAdded is by how much that number has risen.
+// ExceptionsAdded is the number of exceptions since the last report.
 func (e *event) ExceptionsAdded() int64 { return e.Data.ExceptionsAdded }
 
 // Status is the API's status of the push.
@@ -188,7 +189,7 @@ func (e *event) Fault() string {
 // Since is when the push, application or account was last observed.
 func (e *event) Since() string { return clock(e.Data.Since) }
 
-// BlindFor is how long that is.
+// BlindFor is the time from the last observation to this event.
 func (e *event) BlindFor() string { return e.span(e.Time.Sub(e.Data.Since.Time)) }
 
 // Tasks is how many tasks the event concerns.
@@ -203,7 +204,7 @@ func (e *event) EventType() string { return e.style.own(string(e.Data.EventType)
 // EventID is the id of the event that was not delivered.
 func (e *event) EventID() string { return e.foreign(e.Data.EventID) }
 
-// Attempts is how many attempts were made to deliver it.
+// Attempts is how many times delivery of the dead letter's event was attempted.
 func (e *event) Attempts() int64 { return e.Data.Attempts }
 
 // LastError is why the last attempt of a delivery failed.
@@ -246,8 +247,8 @@ func (e *event) word(s *string) string {
 	return e.foreign(*s)
 }
 
-// foreign makes a text from elsewhere one short line that the service shows literally:
-// nothing in it is markup, a link or a mention.
+// foreign turns text that users or the API supply into one short line that the service shows
+// literally: nothing in it is markup, a link or a mention.
 func (e *event) foreign(s string) string {
 	s = strings.Join(strings.FieldsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
 	for more := ""; ; more = "…" {

@@ -98,6 +98,6 @@ func (a *account) noticeOverload(overloaded *loop.Condition, now time.Time, roun
 		}
 	} else if overloaded.Begin(now) {
 		a.log.Warn("overloaded", zap.Int("tasks", tasks), zap.Float64("requests_per_second", perSecond), zap.Duration("round", round),
-			zap.String("hint", "the limit does not allow to poll every task within watch.max_staleness: ask Tencent for a higher limit, or spread the applications over more accounts"))
+			zap.String("hint", "requests_per_second is too low to poll every task within watch.max_staleness: raise it (at most 20), or spread the applications over more accounts"))
 	}
 }

@@ -13,8 +13,8 @@ const (
 	// defaultPage is the default limit of a page.
 	defaultPage = 100
 
-	// nearestTasks is how many tasks are searched for a label before anything else: they
-	// hold a page of what every third task has.
+	// nearestTasks is how many tasks are searched for a label first. They usually fill a
+	// page if half of the tasks have the label.
 	nearestTasks = 250
 
 	// nearTasks is how many tasks are searched for a label before all of them are.
@@ -23,11 +23,10 @@ const (
 
 // Tasks implements [watcher.Registry]. Task ids are in the database's order of text.
 //
-// For a label the first nearestTasks tasks are searched. Tasks with a rare label are found
-// through its index. For a common label the first nearTasks tasks are searched, which
-// usually hold a page. If another condition leaves too few of them, all tasks are read in
-// table order: in index order SQLite takes seven times as long, because it reads rows from
-// all over the table.
+// A search for a label has four steps, until one fills a page: the first nearestTasks tasks;
+// the label's index, if the label is rare; the first nearTasks tasks; all tasks, in table
+// order. In index order the last step would take seven times as long on SQLite, because it
+// would read rows from all over the table.
 func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, error) {
 	limit := cmp.Or(q.Limit, defaultPage)
 	if len(q.Labels) == 0 {

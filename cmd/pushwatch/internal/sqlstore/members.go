@@ -20,7 +20,7 @@ import (
 
 const (
 	// heartbeatEvery is the longest time between a replica's heartbeats. After each it
-	// reads what the others did. With a short TTL there are heartbeatsPerTTL of them.
+	// reads what other replicas wrote. With a short TTL it sends heartbeatsPerTTL of them.
 	heartbeatEvery   = 1500 * time.Millisecond
 	heartbeatsPerTTL = 6
 
@@ -54,8 +54,8 @@ type ReplicaConfig struct {
 	// Notice applies notes from other processes to an account's owner. It returns false
 	// if the work for the account has not started yet.
 	Notice func(account string, notes []watcher.Note) bool
-	// RefreshNotifiers reads the notifiers' states again, which another process changed.
-	// If it fails it is called again at the next look.
+	// RefreshNotifiers reads the notifiers' states again after another process changed one.
+	// If it fails, it is called again after the next heartbeat at the latest.
 	RefreshNotifiers func(ctx context.Context) error
 	// Status returns the status of the accounts that this process owns.
 	Status func() []watcher.AccountStatus
@@ -66,8 +66,8 @@ type ReplicaConfig struct {
 // others take over its part.
 //
 // A member is live while its heartbeat, a row, is younger than the TTL by the database's
-// clock. A statement takes an account whose owner is dead, or that has none, if its epoch
-// is unchanged; it raises the epoch and waits for no lock. A replica that could not renew
+// clock. A replica takes an account that has no live owner with one statement, which succeeds
+// only if the epoch is unchanged, raises it, and skips locked rows. A replica that could not renew
 // its own heartbeat for two thirds of the TTL considers itself dead (see [lease]): it
 // stops polling at that moment, before any other may begin, and ends all its ownerships.
 // This assumes that the machines' clocks run at about the same rate, and that the
@@ -227,7 +227,7 @@ func (r *Replica) recordHeartbeat(err error) {
 }
 
 // heartbeat writes that this process is live, and deletes members that died long ago. It
-// also writes the status if the owned accounts changed, and every statusEvery times.
+// also writes the status if the owned accounts changed, and with every statusEvery-th heartbeat.
 func (r *Replica) heartbeat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()
@@ -289,8 +289,8 @@ func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.C
 	return err
 }
 
-// lookAtExpiry makes the replica look again when another member's heartbeat expires: so
-// that one's accounts are taken right at the TTL, not only with the next heartbeat.
+// lookAtExpiry schedules a look for the moment when another member's heartbeat expires, so
+// that its accounts are taken without waiting for this replica's next heartbeat.
 func (r *Replica) lookAtExpiry(expiry time.Duration) {
 	if r.expiryTimer != nil {
 		r.expiryTimer.Stop()
