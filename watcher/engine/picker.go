@@ -151,18 +151,30 @@ func (p *picker) taskOf(e *schedule.Entry) *task {
 	return p.tasks[e.Key]
 }
 
-// probe returns the task to probe the account with; nil: none. It prefers one that is not
-// suspect, of the application that probed longest ago, and takes none whose application has
-// an open breaker. A push blind by itself counts as suspect, since its failure proves nothing.
+// probe returns the task to probe the account with; nil: none. It takes none whose application
+// has an open breaker. It prefers, in this order, one that neither belongs to a suspect
+// application nor is known to fail by itself, since those prove nothing; one of the application
+// that probed longest ago; and one that does not fail yet.
 func (p *picker) probe() (probe *task) {
-	suspect := true
+	var doubtful, failing bool
 	for key, t := range p.tasks {
 		if t.polling || p.open(key.SDKAppID) {
 			continue
 		}
-		s := p.outages.Suspect(key.SDKAppID) || t.memory().Blind != nil
-		if probe == nil || suspect && !s || suspect == s && p.probed[key.SDKAppID].Before(p.probed[probe.Key.SDKAppID]) {
-			probe, suspect = t, s
+		failure, f := p.outages.Failure(key)
+		d := p.outages.Suspect(key.SDKAppID) || !failure.Alone.IsZero() || t.memory().Blind != nil
+		better := probe == nil
+		switch {
+		case better:
+		case d != doubtful:
+			better = doubtful
+		case key.SDKAppID != probe.Key.SDKAppID:
+			better = p.probed[key.SDKAppID].Before(p.probed[probe.Key.SDKAppID])
+		default:
+			better = failing && !f
+		}
+		if better {
+			probe, doubtful, failing = t, d, f
 		}
 	}
 	return probe

@@ -129,7 +129,7 @@ func TestUnreadablePushesDisturbNobody(t *testing.T) {
 		})
 		defer stop()
 		dead, live := s.register(bad, "bad"), s.register(good, "good")
-		time.Sleep(3 * time.Minute)
+		time.Sleep(2 * time.Minute)
 		for _, key := range dead {
 			if got := s.eventTypes(key); got != "push.blind" {
 				t.Errorf("%s: events = %q, want push.blind", key, got)
