@@ -11,7 +11,7 @@ var (
 	// ErrNoTask: no task has that key.
 	ErrNoTask = errors.New("no such task")
 	// ErrConflict: the task has changed since it was read. Nothing was saved: read it again.
-	ErrConflict = errors.New("task changed meanwhile")
+	ErrConflict = errors.New("task was changed by another writer")
 	// ErrFenced: the account has another owner. Nothing was saved: stop working for it.
 	ErrFenced = errors.New("account has another owner")
 )

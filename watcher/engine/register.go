@@ -179,8 +179,8 @@ func (w *Watcher) Remove(ctx context.Context, key watcher.Key) error {
 	return nil
 }
 
-// forget drops a removed task from its engine. It may have been registered again and adopted
-// meanwhile, so it is read once more. If it is removed again right then, it is polled until its
+// forget drops a removed task from its engine. Another request may have registered it
+// again, so it is read once more. If it is removed again right then, it is polled until its
 // next change, which does no harm; a live task that is not polled would.
 func (w *Watcher) forget(ctx context.Context, a *account, key watcher.Key) {
 	a.drop(key)

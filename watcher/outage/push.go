@@ -49,8 +49,8 @@ func (t *Tracker) recordPush(now time.Time, key watcher.Key, fault *watcher.Clou
 	return p, byItself
 }
 
-// observePush records that a push was observed. Pushes of its application that fail
-// meanwhile fail by themselves.
+// observePush records that a push was observed. The failing pushes of its application fail by
+// themselves.
 func (t *Tracker) observePush(now time.Time, key watcher.Key) {
 	t.forgetPush(key)
 	f := t.failures[key.SDKAppID]

@@ -216,7 +216,7 @@ func (s *Schedule) Take(now time.Time, rate float64) *Entry {
 }
 
 // paid moves the price towards the worth of a poll. By steps of a fixed factor it approaches
-// the median, whatever the spread.
+// the median, for any spread.
 func (s *Schedule) paid(worth float64) {
 	if worth > s.price {
 		s.price *= 1.05

@@ -75,7 +75,7 @@ func (s Static) Format(f fmt.State, verb rune) { Keys(s).Format(f, verb) }
 // request, so that a file can be replaced under a running daemon.
 //
 // A [Client] keeps its keys until all of them are replaced, so that the files can be written one
-// after the other, in any order. The old keys must stay valid meanwhile. A partial change, or an
+// after the other, in any order. The old keys must stay valid until then. A partial change, or an
 // unreadable file, takes effect after 10 s. A file should be renamed into place: one written in
 // place can be read half done.
 type Secrets struct {

@@ -13,8 +13,8 @@ import (
 type Life struct {
 	Registered float64
 	Start      float64       // infinite: the push fails in preparation
-	Stop       float64       // as it should, or by a failure
-	Planned    time.Duration // its length, as the teacher has it
+	Stop       float64       // ended as planned or by a failure
+	Planned    time.Duration // the length that the teacher planned
 	Hint       float64       // the planned end, where the backend tells it; else not a number
 	Day        int
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // golden compares what was got with a file in testdata.
 func golden(t *testing.T, name string, got []byte) {
@@ -29,7 +29,7 @@ func golden(t *testing.T, name string, got []byte) {
 			at++
 		}
 		from := max(0, at-200)
-		t.Errorf("%s differs at byte %d: go test -update writes it anew\n got …%s\nwant …%s", file, at, cut(got, from), cut(want, from))
+		t.Errorf("%s differs at byte %d: go test -update writes it again\n got …%s\nwant …%s", file, at, cut(got, from), cut(want, from))
 	}
 }
 

@@ -356,7 +356,7 @@ func testSweep(t *testing.T, b *bench) {
 	// A deleted task can be registered again, and its numbers start from 1.
 	x := b.save(a, change(b.register("over")[0], []string{"n"}, watcher.PushStarted))
 	if x.Sequence != 1 {
-		t.Errorf("first event of a dropped task registered anew has number %d, want 1", x.Sequence)
+		t.Errorf("first event of a dropped task registered again has number %d, want 1", x.Sequence)
 	}
 }
 

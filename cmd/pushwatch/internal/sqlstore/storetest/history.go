@@ -229,7 +229,7 @@ func testEventsWhileSaving(t *testing.T, b *bench) {
 			select {
 			case <-changed:
 			case <-time.After(time.Minute):
-				t.Fatal("nobody told the reader of a change")
+				t.Fatal("the reader was not notified of a change")
 			}
 		}
 	}

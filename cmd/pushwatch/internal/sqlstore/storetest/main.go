@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	disk   = os.TempDir() // as the environment has it
+	disk   = os.TempDir() // by the environment, TMPDIR
 	memory = "/dev/shm"   // where Linux keeps files in memory
 )
 

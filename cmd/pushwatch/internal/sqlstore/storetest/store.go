@@ -346,9 +346,9 @@ func testCheckpoint(t *testing.T, b *bench) {
 	if err := a.SaveCheckpoint(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	anew := task("again")
-	anew.RegisteredAt = start.Add(time.Hour)
-	again, err := b.db.Register(t.Context(), []watcher.Task{anew}, true)
+	fresh := task("again")
+	fresh.RegisteredAt = start.Add(time.Hour)
+	again, err := b.db.Register(t.Context(), []watcher.Task{fresh}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
