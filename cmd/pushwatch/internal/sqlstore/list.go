@@ -13,18 +13,18 @@ const (
 	// defaultPage is the default limit of a page.
 	defaultPage = 100
 
-	// nearestTasks is how many tasks are searched for a label first. They usually fill a
+	// firstSearch is how many tasks are searched for a label first. They usually fill a
 	// page if half of the tasks have the label.
-	nearestTasks = 250
+	firstSearch = 250
 
-	// nearTasks is how many tasks are searched for a label before all of them are.
-	nearTasks = 2000
+	// secondSearch is how many tasks are searched for a label before all of them are.
+	secondSearch = 2000
 )
 
 // Tasks implements [watcher.Registry]. Task ids are in the database's order of text.
 //
-// A search for a label has four steps, until one fills a page: the first nearestTasks tasks;
-// the label's index, if the label is rare; the first nearTasks tasks; all tasks, in table
+// A search for a label has four steps, until one fills a page: the first firstSearch tasks;
+// the label's index, if the label is rare; the first secondSearch tasks; all tasks, in table
 // order. In index order the last step would take seven times as long on SQLite, because it
 // would read rows from all over the table.
 func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, error) {
@@ -33,7 +33,7 @@ func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, e
 		w := whereTasks(q, "")
 		return db.listTasks(ctx, `SELECT `+taskColumns+` FROM tasks`+w.String()+taskOrder(q, "")+` LIMIT ?`, append(w.args, limit))
 	}
-	if tasks, err := db.nearTasks(ctx, q, nearestTasks, limit); err != nil || len(tasks) == limit {
+	if tasks, err := db.searchFirst(ctx, q, firstSearch, limit); err != nil || len(tasks) == limit {
 		return tasks, err
 	}
 	if label, ok, err := db.rarest(ctx, q.Labels); err != nil {
@@ -41,7 +41,7 @@ func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, e
 	} else if ok {
 		return db.labelledTasks(ctx, q, label, limit)
 	}
-	if tasks, err := db.nearTasks(ctx, q, nearTasks, limit); err != nil || len(tasks) == limit {
+	if tasks, err := db.searchFirst(ctx, q, secondSearch, limit); err != nil || len(tasks) == limit {
 		return tasks, err
 	}
 	// A plus sign keeps either database from using an index for a column.
@@ -51,8 +51,8 @@ func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, e
 	return db.listTasks(ctx, `SELECT `+taskColumns+` FROM tasks`+all.String()+taskOrder(q, "+")+` LIMIT ?`, append(all.args, limit))
 }
 
-// nearTasks searches the first n tasks of a query for its labels.
-func (db *DB) nearTasks(ctx context.Context, q watcher.TaskQuery, n, limit int) ([]watcher.Task, error) {
+// searchFirst searches the first n tasks of a query for its labels.
+func (db *DB) searchFirst(ctx context.Context, q watcher.TaskQuery, n, limit int) ([]watcher.Task, error) {
 	near, labels := whereTasks(q, ""), whereLabels(q)
 	return db.listTasks(ctx, `SELECT `+taskColumns+` FROM (SELECT `+taskColumns+` FROM tasks`+near.String()+taskOrder(q, "")+` LIMIT ?) AS near`+
 		labels.String()+taskOrder(q, "")+` LIMIT ?`, slices.Concat(near.args, []any{n}, labels.args, []any{limit}))

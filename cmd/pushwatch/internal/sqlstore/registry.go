@@ -67,8 +67,8 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 	if err != nil {
 		return nil, fmt.Errorf("register tasks: %w", err)
 	}
-	db.analyze(ctx, len(tasks))
 	db.notifyReplicas()
+	db.analyze(ctx, len(tasks))
 	return all, nil
 }
 
