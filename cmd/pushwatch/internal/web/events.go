@@ -5,11 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"path"
-	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	"go.uber.org/zap"
 
 	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/cmd/pushwatch/internal/web/page"
@@ -26,16 +24,6 @@ type Events interface {
 	// Changed returns a channel that is closed when this process next saves an
 	// event. It may stay open when other processes save one.
 	Changed() <-chan struct{}
-}
-
-// eventAPI serves /v1/events.
-type eventAPI struct {
-	events   Events
-	auth     *authenticator
-	log      *zap.Logger
-	stopping <-chan struct{} // closed when the daemon stops
-	pace     streamPace
-	streams  atomic.Int64 // open now
 }
 
 // An EventFilter is the parameters that select events. It is exported because huma ignores
@@ -66,13 +54,12 @@ func (f EventFilter) query() (watcher.EventQuery, error) {
 const now = "now"
 
 // position reads a cursor. location is its place in the request, for errors.
-func (a *eventAPI) position(ctx context.Context, location, cursor string) (watcher.Position, error) {
+func (a *apiServer) position(ctx context.Context, location, cursor string) (watcher.Position, error) {
 	switch cursor {
 	case "":
 		return watcher.Position{}, nil
 	case now:
-		p, err := a.events.LastEvents(ctx)
-		return p, failure(ctx, a.log, err)
+		return a.Events.LastEvents(ctx)
 	}
 	p, err := readEventCursor(cursor)
 	if err != nil {
@@ -81,23 +68,26 @@ func (a *eventAPI) position(ctx context.Context, location, cursor string) (watch
 	return p, nil
 }
 
-// page reads a page that begins at a cursor.
-func (a *eventAPI) page(ctx context.Context, q watcher.EventQuery, location, cursor string) (watcher.EventPage, error) {
-	page, err := a.events.Events(ctx, q)
-	if errors.Is(err, watcher.ErrPosition) {
-		return page, fault(location, cursor, "want a cursor of this database: this one is past its newest event, which happens after a backup was restored. Start again without a cursor")
+// eventPage reads a page that begins at a cursor, and sets the query's position to it.
+func (a *apiServer) eventPage(ctx context.Context, q *watcher.EventQuery, location, cursor string) (page watcher.EventPage, err error) {
+	if q.After, err = a.position(ctx, location, cursor); err != nil {
+		return page, err
 	}
-	return page, failure(ctx, a.log, err)
+	page, err = a.Events.Events(ctx, *q)
+	if errors.Is(err, watcher.ErrPosition) {
+		err = fault(location, cursor, "want a cursor of this database: this one is past its newest event, which happens after a backup was restored. Start again without a cursor")
+	}
+	return page, err
 }
 
-func (a *eventAPI) register(r huma.API) {
-	handle(r, huma.Operation{
-		OperationID: "list-events", Method: http.MethodGet, Path: "/v1/events", Tags: []string{"events"},
+func (a *apiServer) eventRoutes() {
+	handleJSON(a, huma.Operation{
+		OperationID: "list-events", Method: http.MethodGet, Path: "/v1/events",
 		Summary:     "List events",
 		Description: "To read all events, and new ones as they happen, request with the cursor of the previous answer. No event ever appears before a cursor that was already returned. The events of ended tasks are deleted after store.retention.",
-	}, a.list)
-	handle(r, huma.Operation{
-		OperationID: "stream-events", Method: http.MethodGet, Path: "/v1/events/stream", Tags: []string{"events"},
+	}, a.listEvents)
+	handle(a, huma.Operation{
+		OperationID: "stream-events", Method: http.MethodGet, Path: streamPath,
 		Summary: "Stream events as they happen, as server-sent events",
 		Description: "The id of each is its cursor, the event its type, and the data the event on one line. Comments keep the connection alive. " +
 			"The stream can end at any time, for example if the reader does not read for a while: connect again with Last-Event-ID, and nothing is lost or repeated.",
@@ -107,37 +97,29 @@ func (a *eventAPI) register(r huma.API) {
 				Type: huma.TypeString, Examples: []any{"id: AQEq\nevent: push.stopped\ndata: {\"specversion\":\"1.0\",…}\n\n"},
 			}}},
 		}},
-	}, a.stream)
+	}, a.streamEvents)
 }
 
-func (a *eventAPI) list(ctx context.Context, in *struct {
+func (a *apiServer) listEvents(ctx context.Context, in *struct {
 	EventFilter
 	After  string `query:"after" maxLength:"16384" doc:"The cursor of the previous page; \"now\": only new events; left out: from the oldest." example:"AQEq"`
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many events."`
 	Newest bool   `query:"newest" doc:"Return the newest matching events instead of the oldest, also oldest first. The cursor is that of the newest event, to continue with new ones."`
-}) (*answer[api.Events], error) {
+}) (out api.Events, err error) {
 	q, err := in.query()
 	if err != nil {
-		return nil, err
-	}
-	if q.After, err = a.position(ctx, "query.after", in.After); err != nil {
-		return nil, err
+		return out, err
 	}
 	q.Limit, q.Newest = in.Limit, in.Newest
-	page, err := a.page(ctx, q, "query.after", in.After)
-	if err != nil {
-		return nil, err
-	}
-	out := new(answer[api.Events])
-	out.Body.Cursor = eventCursor(page.Next)
-	out.Body.Events = make([]api.FrozenEvent, len(page.Events))
+	page, err := a.eventPage(ctx, &q, "query.after", in.After)
+	out.Cursor, out.Events = eventCursor(page.Next), make([]api.FrozenEvent, len(page.Events))
 	for i, e := range page.Events {
-		out.Body.Events[i] = api.FrozenEvent(e.Body)
+		out.Events[i] = api.FrozenEvent(e.Body)
 	}
-	return out, nil
+	return out, err
 }
 
-func (a *eventAPI) stream(ctx context.Context, in *struct {
+func (a *apiServer) streamEvents(ctx context.Context, in *struct {
 	EventFilter
 	After       string `query:"after" maxLength:"16384" doc:"As for the list." example:"now"`
 	LastEventID string `header:"Last-Event-ID" maxLength:"16384" doc:"The id of the last event that was read. It takes precedence over after. Browsers send it automatically."`
@@ -150,11 +132,8 @@ func (a *eventAPI) stream(ctx context.Context, in *struct {
 	if in.LastEventID != "" {
 		location, cursor = "header.Last-Event-ID", in.LastEventID
 	}
-	if q.After, err = a.position(ctx, location, cursor); err != nil {
-		return nil, err
-	}
 	q.Limit = 1
-	if _, err := a.page(ctx, q, location, cursor); err != nil { // an error can still be answered here
+	if _, err := a.eventPage(ctx, &q, location, cursor); err != nil { // an error can still be answered here
 		return nil, err
 	}
 	if !a.acquireStream() {

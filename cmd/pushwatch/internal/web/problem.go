@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/cmd/pushwatch/internal/api"
+	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
 )
@@ -121,15 +122,29 @@ func fault(location string, value any, want string) error {
 	return huma.Error422UnprocessableEntity("the request is invalid", &api.Fault{Location: location, Value: value, Message: want})
 }
 
-// failure converts an error of the watcher or the store into an API error.
+// failures are the answers to errors of the watcher and the notifiers.
+var failures = []struct {
+	err    error
+	status int
+	detail string
+}{
+	{watcher.ErrNoTask, http.StatusNotFound, "no such task: register it first with POST /v1/tasks"},
+	{engine.ErrEnded, http.StatusConflict, "the task has ended and is no longer polled: to watch it again, register it with ?reopen=true"},
+	{notify.ErrNoDelivery, http.StatusNotFound, "no such delivery: GET /v1/deliveries lists them"},
+	{notify.ErrNoNotifier, http.StatusNotFound, "no such notifier: GET /v1/notifiers lists them"},
+	{notify.ErrNoAccount, http.StatusServiceUnavailable, "no process owns an account at the moment: try again"},
+}
+
+// failure converts an error of the watcher, the notifiers or the store into one of the API;
+// those of the API stay as they are.
 func failure(ctx context.Context, log *zap.Logger, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, watcher.ErrNoTask):
-		return huma.Error404NotFound("no such task: register it first with POST /v1/tasks")
-	case errors.Is(err, engine.ErrEnded):
-		return huma.Error409Conflict("the task has ended and is no longer polled: to watch it again, register it with ?reopen=true")
+	if _, ok := errors.AsType[huma.StatusError](err); ok || err == nil {
+		return err
+	}
+	for _, f := range failures {
+		if errors.Is(err, f.err) {
+			return huma.NewError(f.status, f.detail)
+		}
 	}
 	var details []error
 	for _, e := range flatten(err) {

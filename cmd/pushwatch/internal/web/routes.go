@@ -4,19 +4,46 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"pushwatch/cmd/pushwatch/internal/api"
 )
 
-// An answer is a response with a JSON body.
-type answer[T any] struct{ Body T }
+// An apiServer serves the requests of the API.
+type apiServer struct {
+	Config
+	auth     *authenticator
+	accounts *accountReader
+	routes   huma.API
+	streams  atomic.Int64 // open now
+}
 
-// handle registers an operation. It sets no limits on the body, which [bodies] has read.
-func handle[I, O any](r huma.API, op huma.Operation, serve func(context.Context, *I) (*O, error)) {
+// handle registers an operation, with the tag in its path. It sets no limits on the body,
+// which [bodies] has read.
+func handle[I, O any](a *apiServer, op huma.Operation, serve func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
-	huma.Register(r, op, serve)
+	op.Tags = strings.Split(op.Path, "/")[2:3]
+	huma.Register(a.routes, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := serve(ctx, in)
+		return out, failure(ctx, a.Log, err)
+	})
+}
+
+// handleJSON registers an operation whose answer has a JSON body.
+func handleJSON[I, T any](a *apiServer, op huma.Operation, serve func(context.Context, *I) (T, error)) {
+	type answer struct{ Body T }
+	handle(a, op, func(ctx context.Context, in *I) (*answer, error) {
+		body, err := serve(ctx, in)
+		return &answer{body}, err
+	})
+}
+
+// handleEmpty registers an operation whose answer has no body.
+func handleEmpty[I any](a *apiServer, op huma.Operation, serve func(context.Context, *I) error) {
+	handle(a, op, func(ctx context.Context, in *I) (*struct{}, error) { return nil, serve(ctx, in) })
 }
 
 // refuseRepeated is a middleware that refuses a query that repeats a parameter, unless the

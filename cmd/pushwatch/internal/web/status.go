@@ -2,33 +2,13 @@ package web
 
 import (
 	"context"
-	"net/http"
-
-	"github.com/danielgtaylor/huma/v2"
-	"go.uber.org/zap"
 
 	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/watcher"
 )
 
-// statusAPI serves /v1/status.
-type statusAPI struct {
-	accounts  *accountReader
-	notifiers Notifiers
-	instance  string
-	version   string
-	log       *zap.Logger
-}
-
-func (a *statusAPI) register(r huma.API) {
-	handle(r, huma.Operation{
-		OperationID: "get-status", Method: http.MethodGet, Path: "/v1/status", Tags: []string{"status"},
-		Summary: "Get the state of polling and delivery",
-	}, a.get)
-}
-
-func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*answer[api.Status], error) {
-	out := api.Status{Instance: a.instance, Version: a.version, Accounts: []api.AccountStatus{}, Members: []api.Member{}}
+func (a *apiServer) getStatus(ctx context.Context, _ *struct{}) (api.Status, error) {
+	out := api.Status{Instance: a.Instance, Version: a.Version, Accounts: []api.AccountStatus{}, Members: []api.Member{}}
 	accounts, members, err := a.accounts.read(ctx)
 	for _, s := range accounts {
 		out.Accounts = append(out.Accounts, showAccount(s))
@@ -40,12 +20,9 @@ func (a *statusAPI) get(ctx context.Context, _ *struct{}) (*answer[api.Status], 
 		})
 	}
 	if err == nil {
-		out.Notifiers, err = showNotifiers(ctx, a.notifiers)
+		out.Notifiers, err = showNotifiers(ctx, a.Notifiers)
 	}
-	if err != nil {
-		return nil, failure(ctx, a.log, err)
-	}
-	return &answer[api.Status]{out}, nil
+	return out, err
 }
 
 func showAccount(s watcher.AccountStatus) api.AccountStatus {
@@ -58,7 +35,7 @@ func showAccount(s watcher.AccountStatus) api.AccountStatus {
 		Outages: []api.Outage{},
 	}
 	for _, d := range s.Outages {
-		shown := api.Outage{Since: *timeOrNull(d.Since), Error: (*api.CloudError)(d.Cause), Announced: d.Reported, Tasks: d.Tasks}
+		shown := api.Outage{Since: utc(d.Since), Error: (*api.CloudError)(d.Cause), Announced: d.Reported, Tasks: d.Tasks}
 		if d.SDKAppID != 0 {
 			shown.SDKAppID = &d.SDKAppID
 		}

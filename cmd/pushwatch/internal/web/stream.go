@@ -39,7 +39,7 @@ func (p streamPace) withDefaults() streamPace {
 }
 
 // acquireStream counts a new stream, unless maxStreams are open.
-func (a *eventAPI) acquireStream() bool {
+func (a *apiServer) acquireStream() bool {
 	if a.streams.Add(1) > maxStreams {
 		a.streams.Add(-1)
 		return false
@@ -50,7 +50,7 @@ func (a *eventAPI) acquireStream() bool {
 // writeStream writes events until the reader disconnects, stops reading or loses its access,
 // or until the daemon stops. Between two pages it holds no events in memory: each reader
 // reads at its own speed.
-func (a *eventAPI) writeStream(w http.ResponseWriter, r *http.Request, q watcher.EventQuery) {
+func (a *apiServer) writeStream(w http.ResponseWriter, r *http.Request, q watcher.EventQuery) {
 	out := streamWriter{http.NewResponseController(w), w, a.pace.writeTimeout}
 	out.SetReadDeadline(time.Time{}) // the request has been read; only its end can follow
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -67,24 +67,24 @@ func (a *eventAPI) writeStream(w http.ResponseWriter, r *http.Request, q watcher
 		again, err = a.writePage(r, out, &q, keepAlive.C)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) { // otherwise the reader has disconnected
-		a.log.Warn("event stream timed out", zap.Duration("write_timeout", a.pace.writeTimeout))
+		a.Log.Warn("event stream timed out", zap.Duration("write_timeout", a.pace.writeTimeout))
 	}
 }
 
 // writePage writes the next page of a stream and waits until there may be another. It
 // reports whether the stream continues; an error is a write error.
-func (a *eventAPI) writePage(r *http.Request, out streamWriter, q *watcher.EventQuery, keepAlive <-chan time.Time) (again bool, err error) {
+func (a *apiServer) writePage(r *http.Request, out streamWriter, q *watcher.EventQuery, keepAlive <-chan time.Time) (again bool, err error) {
 	_, replaced := a.auth.now()
 	if !a.auth.mayRead(r) {
 		return false, out.comment("this token is no longer valid: connect again with another", q.After)
 	}
-	changed := a.events.Changed() // before reading, so that no event in between is missed
-	page, err := a.events.Events(r.Context(), *q)
+	changed := a.Events.Changed() // before reading, so that no event in between is missed
+	page, err := a.Events.Events(r.Context(), *q)
 	if err != nil {
 		if r.Context().Err() != nil {
 			return false, nil
 		}
-		a.log.Error("read events for stream", zap.Error(err))
+		a.Log.Error("read events for stream", zap.Error(err))
 		return false, out.comment("the database failed: connect again", q.After)
 	}
 	if err := out.page(q.After, page); err != nil {
@@ -104,7 +104,7 @@ func (a *eventAPI) writePage(r *http.Request, out streamWriter, q *watcher.Event
 	case <-time.After(pause):
 	case <-keepAlive:
 		err = out.comment("alive", q.After)
-	case <-a.stopping:
+	case <-a.Stopping:
 		return false, out.comment("pushwatch is stopping: connect again", q.After)
 	case <-r.Context().Done():
 		return false, nil

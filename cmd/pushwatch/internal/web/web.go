@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -26,20 +27,12 @@ import (
 
 // Tasks registers, reads and changes tasks. [engine.Watcher] implements it.
 type Tasks interface {
-	// Register registers pushes, all or none. Its error joins [*watcher.FieldError]
-	// values if the request is wrong.
-	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]engine.Registered, error)
+	page.Tasks
 	// RegisterAll is Register for many. It returns how many were created.
 	RegisterAll(ctx context.Context, wanted []watcher.Registration) (created int, err error)
-	// Task and those below return [watcher.ErrNoTask] for an unknown task.
-	Task(ctx context.Context, key watcher.Key) (engine.TaskView, error)
-	Remove(ctx context.Context, key watcher.Key) error
-	// Amend's error joins [*watcher.FieldError] values too.
+	// Amend returns [watcher.ErrNoTask] for an unknown task, and joins
+	// [*watcher.FieldError] values if the request is wrong.
 	Amend(ctx context.Context, key watcher.Key, change engine.Amendment) (engine.TaskView, error)
-	// PollNow returns [engine.ErrEnded] for a task that has ended.
-	PollNow(ctx context.Context, key watcher.Key) error
-	// Tasks returns a page in the order of the tasks' keys.
-	Tasks(ctx context.Context, query watcher.TaskQuery) ([]engine.TaskView, error)
 	// Status returns the status of each account of this process.
 	Status() []watcher.AccountStatus
 }
@@ -48,8 +41,8 @@ type Tasks interface {
 type Config struct {
 	Tasks      Tasks
 	Events     Events
-	Deliveries Deliveries
-	Notifiers  Notifiers
+	Deliveries page.Deliveries
+	Notifiers  page.Notifiers
 	Callbacks  Callbacks                   // nil: TIW's callbacks are not accepted
 	Tokens     []Token                     // empty: every client may do anything
 	History    *page.History               // the last hour of the accounts, for the page; nil: only the present is shown
@@ -88,7 +81,7 @@ func (h *Handler) SetTokens(tokens []Token) { h.tokens.replace(tokens) }
 
 // New returns a handler.
 func New(cfg Config) *Handler {
-	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
+	cfg.Log, cfg.pace = cmp.Or(cfg.Log, zap.NewNop()), cfg.pace.withDefaults()
 	auth := newAuthenticator(cfg.Tokens, cfg.Instance, cfg.Log)
 	accounts := &accountReader{cfg.Tasks, cfg.Members, cfg.Member}
 	mux := newMux(cfg, auth, accounts)
@@ -107,11 +100,14 @@ func newMux(cfg Config, auth *authenticator, accounts *accountReader) *http.Serv
 	mux := http.NewServeMux()
 	routes := humago.New(mux, describe(cfg.Version))
 	routes.UseMiddleware(refuseRepeated(routes))
-	(&taskAPI{cfg.Tasks, cfg.Log}).register(routes)
-	(&eventAPI{events: cfg.Events, auth: auth, log: cfg.Log, stopping: cfg.Stopping, pace: cfg.pace.withDefaults()}).register(routes)
-	(&deliveryAPI{cfg.Deliveries, cfg.Log}).register(routes)
-	(&notifierAPI{cfg.Notifiers, cfg.Log}).register(routes)
-	(&statusAPI{accounts, cfg.Notifiers, cfg.Instance, cfg.Version, cfg.Log}).register(routes)
+	a := &apiServer{Config: cfg, auth: auth, accounts: accounts, routes: routes}
+	a.taskRoutes()
+	a.eventRoutes()
+	a.deliveryRoutes()
+	a.notifierRoutes()
+	handleJSON(a, huma.Operation{
+		OperationID: "get-status", Method: http.MethodGet, Path: "/v1/status", Summary: "Get the state of polling and delivery",
+	}, a.getStatus)
 
 	if cfg.Callbacks != nil {
 		describeCallback(routes.OpenAPI())

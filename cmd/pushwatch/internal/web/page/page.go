@@ -35,7 +35,8 @@ type Tasks interface {
 	Remove(ctx context.Context, key watcher.Key) error
 	// PollNow returns [engine.ErrEnded] for a task at its end.
 	PollNow(ctx context.Context, key watcher.Key) error
-	// Register registers pushes, and with reopen watches ended ones again.
+	// Register registers pushes, all or none, and with reopen watches ended ones again. Its
+	// error joins [*watcher.FieldError] values if the request is wrong.
 	Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]engine.Registered, error)
 }
 
