@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
+	"github.com/tidwall/gjson"
 
 	"pushwatch/watcher"
 )
@@ -55,19 +56,20 @@ func (d *describeResponse) ParseErrorFromHTTPResponse([]byte) error { return nil
 // UnmarshalJSON implements the Unmarshaler of the SDK's JSON package, which has validated the
 // text.
 func (d *describeResponse) UnmarshalJSON(text []byte) error {
-	if jsonType(text) != "object" {
-		return fmt.Errorf("the answer is of the JSON type %s: want an object", jsonType(text))
+	answer := gjson.ParseBytes(text)
+	if !answer.IsObject() {
+		return fmt.Errorf("the answer is of the JSON type %s: want an object", jsonType(answer))
 	}
-	d.read(text, []field{{"Response", d}})
+	d.read(answer, []field{{"Response", d}})
 	if !d.present {
-		d.read(text, []field{{"code", &d.old.code}, {"codeDesc", &d.old.name}, {"message", &d.old.message}})
+		d.read(answer, []field{{"code", &d.old.code}, {"codeDesc", &d.old.name}, {"message", &d.old.message}})
 	}
 	return nil
 }
 
 // readResponse reads the object Response. It ignores TaskId, which may differ from the id asked
 // for.
-func (d *describeResponse) readResponse(object []byte) {
+func (d *describeResponse) readResponse(object gjson.Result) {
 	d.present = true
 	p := &d.push
 	d.read(object, []field{

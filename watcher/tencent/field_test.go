@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
+	"github.com/tidwall/gjson"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -147,7 +148,7 @@ func TestParseInteger(t *testing.T) {
 		`""`: "", `"a"`: "", `"1x"`: "", `" 1"`: "", `"1,5"`: "", `"0x10"`: "", `"1_000"`: "", `"--1"`: "", `"e5"`: "", `"1e"`: "",
 		`".5"`: "", `"NaN"`: "", `"Infinity"`: "", "true": "", "{}": "", "[1]": "",
 	} {
-		number, ok := parseInteger([]byte(in))
+		number, ok := parseInteger(gjson.Parse(in))
 		got := ""
 		if ok {
 			got = fmt.Sprint(number)
