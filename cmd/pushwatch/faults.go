@@ -240,7 +240,7 @@ func (s *settings) checkAccounts(d *document) {
 // to checkProxy, which reports it once.
 func (a *accountSettings) checkClient(d *document, key string) {
 	config := a.client()
-	config.Credentials = tencent.Static{SecretID: "x", SecretKey: "x"} // checked elsewhere
+	config.Credentials = tencent.Keys{SecretID: "x", SecretKey: "x"} // checked elsewhere
 	_, err := tencent.New(config)
 	for _, fault := range split(err) {
 		if !strings.HasPrefix(fault.Error(), "HTTPS_PROXY") {

@@ -109,7 +109,7 @@ func (v *verifier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	var n int64
 	fmt.Sscanf(r.Header.Get("X-TC-Token"), "token%d", &n)
-	if r.Header.Get("Authorization") != authorization(r, body, Static(generation(n))) {
+	if r.Header.Get("Authorization") != authorization(r, body, generation(n)) {
 		answer(`{"Response":{"RequestId":"r","Error":{"Code":"AuthFailure.SignatureFailure","Message":"no"}}}`)(w, r)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
 	"github.com/tidwall/gjson"
@@ -90,7 +91,7 @@ func (d *describeResponse) readResponse(object gjson.Result) {
 func (d *describeResponse) result() (watcher.Push, error) {
 	fault := d.fault()
 	hasStatus := deref(d.push.Status) != ""
-	unread := d.unreadableType("Status")
+	unread := slices.IndexFunc(d.unreadable, func(f unreadableField) bool { return f.name == "Status" })
 	switch {
 	case fault != nil && (!hasStatus || fault.Kind == watcher.FailedTask):
 		return watcher.Push{}, fault
@@ -100,8 +101,8 @@ func (d *describeResponse) result() (watcher.Push, error) {
 		return watcher.Push{}, unreadable("the answer has no Response")
 	case d.err.present:
 		return watcher.Push{}, unreadable("the answer has an Error without a Code")
-	case unread != "":
-		return watcher.Push{}, unreadable("Status is of the JSON type " + unread + ": want a string")
+	case unread >= 0:
+		return watcher.Push{}, unreadable("Status is of the JSON type " + d.unreadable[unread].jsonType + ": want a string")
 	case d.push.RequestID == nil:
 		return watcher.Push{}, unreadable("the answer has neither Status nor RequestId")
 	default:
@@ -122,17 +123,6 @@ func (d *describeResponse) fault() *watcher.CloudError {
 		return nil
 	}
 	return &watcher.CloudError{Kind: kindOf(*code), Code: *code, Message: deref(message), Request: deref(d.push.RequestID)}
-}
-
-// unreadableType returns the JSON type of an unreadable field; empty: the field is readable or
-// missing.
-func (d *describeResponse) unreadableType(name string) string {
-	for _, f := range d.unreadable {
-		if f.name == name {
-			return f.jsonType
-		}
-	}
-	return ""
 }
 
 func deref(text *string) string {

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	tcerrors "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/errors"
 
@@ -73,13 +72,9 @@ var signature = regexp.MustCompile(`Signature=[0-9a-f]+`)
 // sanitize makes a server's text safe to show: one short, printable line without secrets, which
 // a server might echo.
 func sanitize(text string, secrets []string) string {
-	printable := strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)
-	text = strings.Join(strings.Fields(printable), " ")
+	text = string([]rune(text)) // each invalid byte becomes "�"
+	words := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) })
+	text = strings.Join(words, " ")
 	for _, secret := range secrets {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, "***")
@@ -89,9 +84,5 @@ func sanitize(text string, secrets []string) string {
 	if len(text) <= maxMessage {
 		return text
 	}
-	end := maxMessage - len("…")
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "…"
+	return strings.ToValidUTF8(text[:maxMessage-len("…")], "") + "…" // without a character that is cut
 }

@@ -19,7 +19,7 @@ import (
 const hang = 30 * time.Second
 
 var (
-	testKeys = Static{SecretID: "AKIDxxSecretIdxx", SecretKey: "kkSecretKeykk", Token: "ttTokentt"}
+	testKeys = Keys{SecretID: "AKIDxxSecretIdxx", SecretKey: "kkSecretKeykk", Token: "ttTokentt"}
 	testKey  = watcher.Key{SDKAppID: 1400000001, TaskID: "ghucnligqtgtvk2624mb"}
 )
 

@@ -16,12 +16,15 @@ type Credentials interface {
 	Keys(ctx context.Context) (Keys, error)
 }
 
-// Keys are one set of API keys. They print as ***.
+// Keys are one set of API keys, as [Credentials] constant. They print as ***.
 type Keys struct {
 	SecretID  string
 	SecretKey string
 	Token     string // with temporary keys only
 }
+
+// Keys implements [Credentials].
+func (k Keys) Keys(context.Context) (Keys, error) { return k, nil }
 
 // Format implements [fmt.Formatter].
 func (Keys) Format(f fmt.State, _ rune) { io.WriteString(f, "***") }
@@ -61,15 +64,6 @@ func CheckKey(value string) error {
 	}
 	return nil
 }
-
-// Static are constant keys. They print as ***.
-type Static Keys
-
-// Keys implements [Credentials].
-func (s Static) Keys(context.Context) (Keys, error) { return Keys(s), nil }
-
-// Format implements [fmt.Formatter].
-func (s Static) Format(f fmt.State, verb rune) { Keys(s).Format(f, verb) }
 
 // Secrets are keys in files, environment variables or the settings. They are read at each
 // request, so that a file can be replaced under a running daemon.

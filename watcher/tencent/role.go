@@ -119,7 +119,7 @@ func (r *Role) renew(ctx context.Context) {
 
 // fetch returns the keys from the metadata service and their expiry. Its errors quote only an
 // answer's code, since answers hold keys.
-func (r *Role) fetch(ctx context.Context) (Keys, time.Time, error) {
+func (r *Role) fetch(ctx context.Context) (keys Keys, expires time.Time, err error) {
 	folder := strings.TrimSuffix(cmp.Or(r.URL, metadataURL), "/") + "/"
 	name := r.Name
 	if name == "" {
@@ -133,10 +133,9 @@ func (r *Role) fetch(ctx context.Context) (Keys, time.Time, error) {
 		return Keys{}, time.Time{}, errors.New("look up the instance's role: its name is not one")
 	}
 	text, err := r.get(ctx, folder+name)
-	if err != nil {
-		return Keys{}, time.Time{}, fmt.Errorf("get keys of role %s: %w", name, err)
+	if err == nil {
+		keys, expires, err = parseRole(text)
 	}
-	keys, expires, err := parseRole(text)
 	if err != nil {
 		return Keys{}, time.Time{}, fmt.Errorf("get keys of role %s: %w", name, err)
 	}

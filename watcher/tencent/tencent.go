@@ -47,7 +47,7 @@ type Config struct {
 	Endpoint string
 	// Region is sent with each request; empty: [DefaultRegion].
 	Region string
-	// Credentials provide the keys: [Static], [Secrets], [*Role], [Profile], or others.
+	// Credentials provide the keys: [Keys], [Secrets], [*Role], [Profile], or others.
 	// Required.
 	Credentials Credentials
 	// ProxyURL is the proxy to the service, read at each request. Unset: HTTPS_PROXY and
@@ -90,8 +90,8 @@ func New(config Config) (*Client, error) {
 	switch c := config.Credentials.(type) {
 	case nil:
 		errs = append(errs, errors.New("credentials = nil: want the account's secret id and key"))
-	case Static:
-		errs = append(errs, Keys(c).validate())
+	case Keys:
+		errs = append(errs, c.validate())
 	case Secrets, Profile:
 		config.Credentials = &debounced{source: c}
 	}
@@ -150,20 +150,15 @@ func loopback(host string) bool {
 //   - "credentials": there are no keys, and nothing was sent
 func (c *Client) Describe(ctx context.Context, key watcher.Key) (watcher.Push, error) {
 	var e exchange
+	var push watcher.Push
 	keys, err := c.keys(ctx)
-	if err != nil {
-		return watcher.Push{}, e.classify(ctx, err, c.secrets(keys))
+	if err == nil {
+		push, err = c.send(e.trace(ctx), keys, key)
 	}
-	push, err := c.send(e.trace(ctx), keys, key)
 	if err != nil {
-		return watcher.Push{}, e.classify(ctx, err, c.secrets(keys))
+		return watcher.Push{}, e.classify(ctx, err, append(keys.secrets(), c.transport.proxySecrets()...))
 	}
 	return push, nil
-}
-
-// secrets returns what an error must not show.
-func (c *Client) secrets(keys Keys) []string {
-	return append(keys.secrets(), c.transport.proxySecrets()...)
 }
 
 // keys returns the keys to sign with. Their lack is an error of the account, unless ctx ended.
@@ -186,8 +181,7 @@ func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (watcher.
 	sdk := c.sdk
 	sdk.WithCredential(common.NewTokenCredential(keys.SecretID, keys.SecretKey, keys.Token))
 	response := new(describeResponse)
-	err := sdk.Send(newDescribeRequest(ctx, key), response)
-	if err != nil {
+	if err := sdk.Send(newDescribeRequest(ctx, key), response); err != nil {
 		return watcher.Push{}, err
 	}
 	c.reportUnreadable(key, response.unreadable)
@@ -196,9 +190,6 @@ func (c *Client) send(ctx context.Context, keys Keys, key watcher.Key) (watcher.
 
 // reportUnreadable counts unreadable fields, and logs each once.
 func (c *Client) reportUnreadable(key watcher.Key, fields []unreadableField) {
-	if len(fields) == 0 {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, f := range fields {

@@ -54,9 +54,9 @@ func TestNew(t *testing.T) {
 		{"password", Config{Credentials: testKeys, Endpoint: "https://a:hunter2@tiw.example"}, []string{"host alone"}},
 		{"broken", Config{Credentials: testKeys, Endpoint: "https://a:hunter2@tiw example"}, []string{"endpoint"}},
 		{"nothing", Config{Endpoint: "http://tiw.example"}, []string{"endpoint", "credentials"}},
-		{"no id", Config{Credentials: Static{SecretKey: "kkSecretKeykk"}}, []string{"secret id"}},
-		{"no key", Config{Credentials: Static{SecretID: "AKIDxxSecretIdxx"}}, []string{"secret key"}},
-		{"line end", Config{Credentials: Static{SecretID: "AKIDxxSecretIdxx\n", SecretKey: "kkSecretKeykk\n", Token: "ttTokentt\r"}},
+		{"no id", Config{Credentials: Keys{SecretKey: "kkSecretKeykk"}}, []string{"secret id"}},
+		{"no key", Config{Credentials: Keys{SecretID: "AKIDxxSecretIdxx"}}, []string{"secret key"}},
+		{"line end", Config{Credentials: Keys{SecretID: "AKIDxxSecretIdxx\n", SecretKey: "kkSecretKeykk\n", Token: "ttTokentt\r"}},
 			[]string{"secret id", "secret key", "token"}},
 	}
 	for _, test := range tests {
@@ -122,7 +122,7 @@ func TestDescribeSendsASignedRequest(t *testing.T) {
 }
 
 // authorization is the header that the method TC3-HMAC-SHA256 of API 3.0 asks for.
-func authorization(r *http.Request, body []byte, keys Static) string {
+func authorization(r *http.Request, body []byte, keys Keys) string {
 	digest := func(b []byte) string { sum := sha256.Sum256(b); return hex.EncodeToString(sum[:]) }
 	mac := func(key []byte, message string) []byte {
 		h := hmac.New(sha256.New, key)

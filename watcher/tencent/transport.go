@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,10 +12,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/setting"
 )
 
 const (
@@ -39,7 +42,11 @@ type transport struct {
 	http    *http.Transport // with the system's authorities
 	fastest atomic.Int64    // shortest round trip in nanoseconds; 0: not known yet
 	maySend func() bool     // nil: always
-	private *authorities    // instead of the system's; nil: none
+	caFile  string          // authorities instead of the system's; empty: none
+
+	mu      sync.Mutex
+	pem     []byte          // contents of caFile
+	private *http.Transport // with these authorities
 }
 
 // newTransport returns a transport that uses the proxy of each request; nil: none.
@@ -77,22 +84,43 @@ func (c Config) newTransport(endpoint *url.URL) (*transport, error) {
 		proxy = http.ProxyURL(fixed)
 	}
 	t := newTransport(proxy, c.MaySend)
-	if c.CAFile != "" {
-		t.private = &authorities{file: c.CAFile}
-		_, err := t.private.transport(t.http)
-		errs = append(errs, err)
+	t.caFile = c.CAFile
+	_, err := t.current()
+	return t, errors.Join(append(errs, err)...)
+}
+
+// current returns the HTTP transport to use now. caFile is read at each request, so that it can
+// be replaced under a running daemon. After a change, older connections are not used again.
+func (t *transport) current() (*http.Transport, error) {
+	if t.caFile == "" {
+		return t.http, nil
 	}
-	return t, errors.Join(errs...)
+	pem, err := setting.ReadFile(t.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.private != nil && bytes.Equal(pem, t.pem) {
+		return t.private, nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca_file = %q: no certificate in it: want PEM", t.caFile)
+	}
+	if t.private != nil {
+		t.private.CloseIdleConnections()
+	}
+	t.pem, t.private = pem, t.http.Clone()
+	t.private.TLSClientConfig.RootCAs = pool
+	return t.private, nil
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	way := t.http
-	if t.private != nil {
-		var err error
-		if way, err = t.private.transport(t.http); err != nil {
-			return nil, err
-		}
+	way, err := t.current()
+	if err != nil {
+		return nil, err
 	}
 	once := request.WithContext(request.Context())
 	once.GetBody = nil // without it net/http cannot retry
@@ -102,18 +130,17 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	defer response.Body.Close()
 
-	if response.StatusCode < 400 && response.StatusCode != http.StatusOK {
-		return nil, &watcher.CloudError{Code: statusCode(response), Message: "not an answer of the API; redirects are refused"}
-	}
-	if response.StatusCode != http.StatusOK {
-		page, err := io.ReadAll(io.LimitReader(response.Body, maxPage))
-		if err != nil {
-			return nil, err
+	if status := response.StatusCode; status != http.StatusOK {
+		page := []byte("not an answer of the API; redirects are refused")
+		if status >= 400 {
+			if page, err = io.ReadAll(io.LimitReader(response.Body, maxPage)); err != nil {
+				return nil, err
+			}
 		}
 		if len(page) == maxPage { // cut off the last word, which may be half of a secret
 			page = bytes.TrimRightFunc(page, func(c rune) bool { return c > ' ' && c <= '~' })
 		}
-		return nil, &watcher.CloudError{Code: statusCode(response), Message: string(page)}
+		return nil, &watcher.CloudError{Code: fmt.Sprintf("http %d", status), Message: string(page)}
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	switch {
@@ -129,9 +156,6 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response.Body = io.NopCloser(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff")))) // a byte order mark is no JSON
 	return response, nil
 }
-
-// statusCode returns the error code of an HTTP status.
-func statusCode(r *http.Response) string { return fmt.Sprintf("http %d", r.StatusCode) }
 
 // dial opens a connection and records its round trip.
 func (t *transport) dial(ctx context.Context, network, address string) (net.Conn, error) {

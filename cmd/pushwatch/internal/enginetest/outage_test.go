@@ -64,7 +64,7 @@ func outageOnTheWire(t *testing.T, fault tiwsim.Fault) {
 	}
 	service := httptest.NewServer(tiw)
 	address := service.Listener.Addr().String()
-	client, err := tencent.New(tencent.Config{Endpoint: "http://" + address, Credentials: tencent.Static{SecretID: "AKIDschool", SecretKey: "key"}})
+	client, err := tencent.New(tencent.Config{Endpoint: "http://" + address, Credentials: tencent.Keys{SecretID: "AKIDschool", SecretKey: "key"}})
 	if err != nil {
 		t.Fatal(err)
 	}
