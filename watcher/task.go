@@ -11,6 +11,7 @@
 package watcher
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -28,6 +29,17 @@ type Key struct {
 
 // String returns the subject of the task's events: "1400000001/ghucnligqtgtvk2624mb".
 func (k Key) String() string { return strconv.FormatInt(k.SDKAppID, 10) + "/" + k.TaskID }
+
+// ParseKey reads a key that [Key.String] wrote.
+func ParseKey(text string) (Key, error) {
+	app, id, _ := strings.Cut(text, "/")
+	number, err := strconv.ParseInt(app, 10, 64)
+	if err != nil {
+		return Key{}, err
+	}
+	k := Key{number, id}
+	return k, errors.Join(Registration{Key: k}.Validate()...)
+}
 
 // State is how far a push has come, as observed.
 type State string

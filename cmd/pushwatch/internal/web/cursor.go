@@ -7,8 +7,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"pushwatch/watcher"
 )
@@ -25,14 +23,11 @@ func taskCursor(k watcher.Key) string {
 
 func readTaskCursor(s string) (k watcher.Key, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(s)
+	if err == nil {
+		k, err = watcher.ParseKey(string(text))
+	}
 	if err != nil {
 		return k, errCursor
-	}
-	app, id, _ := strings.Cut(string(text), "/")
-	k.TaskID = id
-	k.SDKAppID, err = strconv.ParseInt(app, 10, 64)
-	if err != nil || len((watcher.Registration{Key: k}).Validate()) > 0 {
-		return watcher.Key{}, errCursor
 	}
 	return k, nil
 }

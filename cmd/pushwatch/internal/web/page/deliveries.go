@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"pushwatch/notify"
@@ -49,35 +48,9 @@ func (d deliveryRow) Class() string {
 	return "plain"
 }
 
-// A deliveryFilter says which deliveries are listed, and in which order. The address has
-// the same parameters.
-type deliveryFilter struct {
-	State    notify.State // empty: all
-	Notifier string       // empty: all
-	Event    string       // its id; empty: all
-	Sort     sorting
-}
-
-// With is the address of the list with another state.
-func (f deliveryFilter) With(state notify.State) string {
-	f.State = state
-	return f.address("")
-}
-
-// Cleared is the address of the list with no filter but the state.
-func (f deliveryFilter) Cleared() string { return deliveryFilter{State: f.State}.address("") }
-
-// Narrow reports whether the filter has more than a state.
-func (f deliveryFilter) Narrow() bool { return f.Notifier != "" || f.Event != "" }
-
-// address is the address of a page of the list.
-func (f deliveryFilter) address(after string) string {
-	return address("/deliveries", "state", string(f.State), "notifier", f.Notifier, "event", f.Event, "sort", f.Sort.String(), "after", after)
-}
-
 // A deliveryList is a page of deliveries, the newest of an account first.
 type deliveryList struct {
-	Filter    deliveryFilter
+	Filter    filter
 	States    []notify.State
 	Notifiers []string // those of the settings
 	Columns   []column
@@ -90,7 +63,7 @@ type deliveryList struct {
 var deliveryStates = []notify.State{notify.Pending, notify.Dead, notify.Delivered}
 
 // deliveryOrders are the orders that a page can be sorted by.
-var deliveryOrders = map[string]func(a, b deliveryRow) int{
+var deliveryOrders = map[string]order[deliveryRow]{
 	"event":    func(a, b deliveryRow) int { return cmp.Compare(a.Type, b.Type) },
 	"push":     func(a, b deliveryRow) int { return cmp.Compare(a.About(), b.About()) },
 	"notifier": func(a, b deliveryRow) int { return cmp.Compare(a.Notifier, b.Notifier) },
@@ -101,31 +74,23 @@ var deliveryOrders = map[string]func(a, b deliveryRow) int{
 	"made":     func(a, b deliveryRow) int { return a.CreatedAt.Compare(b.CreatedAt) },
 }
 
-// columns are the headers of the list.
-func (f deliveryFilter) columns() []column {
-	address := func(s sorting) string {
-		other := f
-		other.Sort = s
-		return other.address("")
-	}
-	header := func(id, name string) column { return f.Sort.header(id, name, address) }
-	attempts := header("column.attempts", "attempts")
+// deliveryColumns are the headers of the list.
+func deliveryColumns(f filter) []column {
+	attempts := f.header("column.attempts", "attempts")
 	attempts.Number = true
 	return []column{
-		{ID: "column.delivery"}, header("column.made", "made"), header("column.event", "event"), header("column.push", "push"), header("column.notifier", "notifier"),
-		header("column.state", "state"), attempts, {ID: "column.last_error"},
+		{ID: "column.delivery"}, f.header("column.made", "made"), f.header("column.event", "event"), f.header("column.push", "push"), f.header("column.notifier", "notifier"),
+		f.header("column.state", "state"), attempts, {ID: "column.last_error"},
 	}
 }
 
 func (s *site) deliveryList(r *request) (view, error) {
-	in := r.URL.Query()
-	f := deliveryFilter{State: notify.State(in.Get("state")), Notifier: in.Get("notifier"), Event: strings.TrimSpace(in.Get("event"))}
-	f.Sort = readSorting(in.Get("sort"), func(name string) bool { return deliveryOrders[name] != nil })
-	if f.State != "" && !slices.Contains(deliveryStates, f.State) {
+	f := readFilter(r, "/deliveries", deliveryOrders, "state", "notifier", "event")
+	q := notify.Query{State: notify.State(f.Param("state")), Notifier: f.Param("notifier"), EventID: f.Param("event"), Limit: rowsToRead}
+	if q.State != "" && !slices.Contains(deliveryStates, q.State) {
 		return view{}, badFilter("filter.bad_delivery_state")
 	}
-	q := notify.Query{State: f.State, Notifier: f.Notifier, EventID: f.Event, Limit: rowsToRead}
-	if after := in.Get("after"); after != "" {
+	if after := r.URL.Query().Get("after"); after != "" {
 		var err error
 		if q.After, err = notify.ParseDeliveryID(after); err != nil {
 			return view{}, err
@@ -135,18 +100,12 @@ func (s *site) deliveryList(r *request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	list := deliveryList{Filter: f, States: deliveryStates, Columns: f.columns()}
-	records, list.Pages = firstPage(records, in.Get("after"), func(after *notify.Record) string {
-		if after == nil {
-			return f.address("")
-		}
-		return f.address(after.ID.String())
-	})
+	list := deliveryList{Filter: f, States: deliveryStates, Columns: deliveryColumns(f)}
+	records, list.Pages = onePage(r, f, "after", records, func(last notify.Record) string { return last.ID.String() })
 	for _, record := range records {
 		list.Rows = append(list.Rows, deliveryRow{Record: record})
 	}
-	sortRows(list.Rows, f.Sort, deliveryOrders)
-	list.Partly = f.Sort.Column != "" && list.Pages != pages{}
+	list.Partly = sortRows(list.Rows, f, deliveryOrders) && list.Pages != pages{}
 	st := s.status(r.Context())
 	for _, n := range st.notifiers {
 		list.Notifiers = append(list.Notifiers, n.Name)

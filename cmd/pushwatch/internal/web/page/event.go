@@ -3,7 +3,6 @@ package page
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -66,10 +65,8 @@ func (e event) About() string { return subjectName(e.Subject) }
 // subjectLink is the address of the task that an event's subject names; empty: it names
 // none.
 func subjectLink(subject string) string {
-	app, id, _ := strings.Cut(subject, "/")
-	key := watcher.Key{TaskID: id}
-	key.SDKAppID, _ = strconv.ParseInt(app, 10, 64)
-	if len((watcher.Registration{Key: key}).Validate()) > 0 {
+	key, err := watcher.ParseKey(subject)
+	if err != nil {
 		return ""
 	}
 	return "/tasks/" + key.String()

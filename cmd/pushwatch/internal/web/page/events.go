@@ -2,53 +2,20 @@ package page
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"pushwatch/watcher"
 )
 
-// An eventFilter says which events are listed. The address has the same parameters.
-type eventFilter struct {
-	Type        string // a pattern; empty: all
-	ID          string // of the push: contains
-	Label       string // of the push: "key:value"
-	Since       string // local time, as [locale.input] writes it
-	Until       string
-	since, till time.Time
-}
-
-func (l *locale) readEventFilter(in url.Values) (f eventFilter, err error) {
-	f = eventFilter{Type: in.Get("type"), ID: strings.TrimSpace(in.Get("id")), Label: strings.TrimSpace(in.Get("label")), Since: in.Get("since"), Until: in.Get("until")}
-	if f.since, err = l.readInput(f.Since); err == nil {
-		f.till, err = l.readInput(f.Until)
-	}
-	if err != nil {
-		return f, badFilter("filter.bad_time")
-	}
-	return f, nil
-}
-
-// Narrow reports whether the filter selects.
-func (f eventFilter) Narrow() bool {
-	return f.Type != "" || f.ID != "" || f.Label != "" || f.Since != "" || f.Until != ""
-}
-
-// address is the address of a page of the list.
-func (f eventFilter) address(before string) string {
-	return address("/events", "type", f.Type, "id", f.ID, "label", f.Label, "since", f.Since, "until", f.Until, "before", before)
-}
-
-// types are the types of events that match the filter; none: all do.
-func (f eventFilter) types() (types []watcher.EventType, err error) {
-	if f.Type == "" {
+// typesLike are the types of events that match a pattern; none: all do.
+func typesLike(pattern string) (types []watcher.EventType, err error) {
+	if pattern == "" {
 		return nil, nil
 	}
 	for _, t := range watcher.EventTypes {
-		if ok, _ := path.Match(f.Type, string(t)); ok {
+		if ok, _ := path.Match(pattern, string(t)); ok {
 			types = append(types, t)
 		}
 	}
@@ -63,7 +30,7 @@ const maxEventPushes = 200
 
 // An eventList is a page of events, the newest first.
 type eventList struct {
-	Filter eventFilter
+	Filter filter
 	Types  []string
 	Rows   []event
 	Pages  pages
@@ -74,29 +41,27 @@ type eventList struct {
 var eventPatterns = []string{"push.*", "watcher.*"}
 
 func (s *site) eventList(r *request) (view, error) {
-	in := r.URL.Query()
-	f, err := r.Locale.readEventFilter(in)
-	if err != nil {
-		return view{}, err
+	f := readFilter[event](r, "/events", nil, "type", "id", "label", "since", "until")
+	since, err := r.Locale.readInput(f.Param("since"))
+	until, err2 := r.Locale.readInput(f.Param("until"))
+	if err != nil || err2 != nil {
+		return view{}, badFilter("filter.bad_time")
 	}
 	list := eventList{Filter: f, Types: slices.Clone(eventPatterns)}
 	for _, t := range watcher.EventTypes {
 		list.Types = append(list.Types, string(t))
 	}
-	q := watcher.RecentQuery{Since: f.since, Limit: rowsToRead}
-	if q.Types, err = f.types(); err != nil {
+	q := watcher.RecentQuery{Since: since, Before: watcher.EventMark{At: until}, Limit: rowsToRead}
+	if q.Types, err = typesLike(f.Param("type")); err != nil {
 		return view{}, err
 	}
-	if !f.till.IsZero() {
-		q.Before.At = f.till
-	}
-	if before := in.Get("before"); before != "" {
+	if before := r.URL.Query().Get("before"); before != "" {
 		if q.Before, err = readEventCursor(before); err != nil {
 			return view{}, err
 		}
 	}
 	found := true
-	if f.ID != "" || f.Label != "" {
+	if f.Param("id") != "" || f.Param("label") != "" {
 		q.Keys, list.Partly, err = s.pushesOf(r, f)
 		found = len(q.Keys) > 0
 	}
@@ -107,20 +72,15 @@ func (s *site) eventList(r *request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	events, list.Pages = firstPage(events, in.Get("before"), func(after *watcher.RecentEvent) string {
-		if after == nil {
-			return f.address("")
-		}
-		return f.address(eventCursor(after.Mark()))
-	})
+	events, list.Pages = onePage(r, f, "before", events, func(last watcher.RecentEvent) string { return eventCursor(last.Mark()) })
 	list.Rows = decodeEvents(events)
 	return view{Name: "events", Title: say("nav.events"), Section: "events", Data: list}, nil
 }
 
 // pushesOf are the pushes that an event filter selects, and whether there are more.
-func (s *site) pushesOf(r *request, f eventFilter) (keys []watcher.Key, more bool, err error) {
+func (s *site) pushesOf(r *request, f filter) (keys []watcher.Key, more bool, err error) {
 	q := watcher.TaskQuery{Newest: true, Limit: maxEventPushes + 1}
-	if err := selectPushes(&q, f.ID, "", f.Label); err != nil {
+	if err := selectPushes(&q, f); err != nil {
 		return nil, false, err
 	}
 	tasks, err := s.Tasks.Tasks(r.Context(), q)

@@ -28,8 +28,7 @@ func (s *site) actOnTasks(r *request) (location string, err error) {
 	}
 	n := 0
 	for _, subject := range selected(r, "task") {
-		app, id, _ := strings.Cut(subject, "/")
-		key, err := keyOf(app, id)
+		key, err := watcher.ParseKey(subject)
 		if err != nil {
 			continue
 		}

@@ -49,9 +49,18 @@ type field struct {
 	Notes []message // its unit, or what it means
 }
 
+// taskKey returns the task that the address names.
+func (r *request) taskKey() (watcher.Key, error) {
+	key, err := watcher.ParseKey(r.PathValue("sdk_app_id") + "/" + r.PathValue("task_id"))
+	if err != nil {
+		return key, errNoPage
+	}
+	return key, nil
+}
+
 func (s *site) task(r *request) (view, error) {
 	ctx := r.Context()
-	key, err := keyOf(r.PathValue("sdk_app_id"), r.PathValue("task_id"))
+	key, err := r.taskKey()
 	if err != nil {
 		return view{}, err
 	}
@@ -128,7 +137,7 @@ func fieldsOf(p *watcher.Push) []field {
 
 func (s *site) actOnTask(r *request) (location string, err error) {
 	ctx := r.Context()
-	key, err := keyOf(r.PathValue("sdk_app_id"), r.PathValue("task_id"))
+	key, err := r.taskKey()
 	if err != nil {
 		return "", err
 	}
