@@ -121,9 +121,9 @@ func (tx transaction) lockAccount(ctx context.Context, name string, step int64) 
 
 // Live implements [watcher.Store].
 func (a *Account) Live(ctx context.Context, yield func(watcher.Task) error) error {
-	times, err := a.db.pollTimes(ctx, a.db.reader, a.name)
+	times, err := a.db.pollTimes(ctx, a.db, a.name)
 	if err == nil {
-		err = a.db.each(ctx, a.db.reader, func(scan scanner) error {
+		err = a.db.each(ctx, func(scan scanner) error {
 			t, err := decodeTask(scan)
 			if err != nil {
 				return err
@@ -132,10 +132,7 @@ func (a *Account) Live(ctx context.Context, yield func(watcher.Task) error) erro
 			return yield(t)
 		}, `SELECT `+taskColumns+` FROM tasks WHERE account = ? AND ended_at IS NULL AND removed_at IS NULL`, a.name)
 	}
-	if err != nil {
-		return fmt.Errorf("read live tasks of account %s: %w", a.name, err)
-	}
-	return nil
+	return wrap(err, "read live tasks of account %s", a.name)
 }
 
 // Task implements [watcher.Store].
@@ -154,10 +151,7 @@ func (a *Account) Save(ctx context.Context, c watcher.Change) error {
 	if err == nil {
 		err = a.submit(ctx, &request{task: &c.Task, events: c.Events})
 	}
-	if err != nil {
-		return fmt.Errorf("save task %s: %w", c.Task.Key, err)
-	}
-	return nil
+	return wrap(err, "save task %s", c.Task.Key)
 }
 
 // checkNumbers returns an error if the numbers of a task's events have a gap or a
@@ -179,10 +173,7 @@ func (a *Account) Announce(ctx context.Context, e watcher.Event) error {
 	if err == nil {
 		err = a.submit(ctx, &r)
 	}
-	if err != nil {
-		return fmt.Errorf("announce %s: %w", e.ID, err)
-	}
-	return nil
+	return wrap(err, "announce %s", e.ID)
 }
 
 // announce adds an event that belongs to no task to the request.
@@ -208,17 +199,14 @@ func (a *Account) Settle(ctx context.Context, outcomes []notify.Outcome) error {
 			}
 		}
 	}
-	if err := a.submit(ctx, &r); err != nil {
-		return fmt.Errorf("settle deliveries: %w", err)
-	}
-	return nil
+	return wrap(a.submit(ctx, &r), "settle deliveries")
 }
 
 // MarkDead implements [notify.Outbox].
 func (a *Account) MarkDead(ctx context.Context, notifier, reason string, limit int) (int, error) {
 	d := &deadLetters{notifier: notifier, reason: reason, limit: limit}
 	if err := a.submit(ctx, &request{dead: d}); err != nil {
-		return 0, fmt.Errorf("mark deliveries to %s dead: %w", notifier, err)
+		return 0, wrap(err, "mark deliveries to %s dead", notifier)
 	}
 	return d.written, nil
 }

@@ -2,17 +2,12 @@ package sqlstore
 
 import (
 	"context"
-	"fmt"
 
 	"pushwatch/watcher"
 )
 
 // Amend implements [watcher.Registry].
 func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
-	labels := "{}"
-	if len(t.Labels) > 0 {
-		labels = encodeJSON(t.Labels)
-	}
 	err := db.write(ctx, func(tx transaction) error {
 		row, err := tx.lockAccount(ctx, t.Account, 0) // before the task's row, as in all transactions
 		if err != nil {
@@ -24,7 +19,7 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 		}
 		n, err := tx.exec(ctx, `UPDATE tasks SET labels = ?, expected_stop_at = ?, memory = ?, version = version + 1
 			WHERE sdk_app_id = ? AND task_id = ? AND version = ? AND removed_at IS NULL`,
-			labels, micros(t.ExpectedStopAt), encodeJSON(t.Memory), t.SDKAppID, t.TaskID, t.Version-1)
+			encodeLabels(t.Labels), moment(t.ExpectedStopAt), encodeJSON(t.Memory), t.SDKAppID, t.TaskID, t.Version-1)
 		if err == nil && n == 0 {
 			err = watcher.ErrConflict
 		}
@@ -39,9 +34,8 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 		}
 		return tx.note(ctx, row, false, t.Key)
 	})
-	if err != nil {
-		return fmt.Errorf("amend task %s: %w", t.Key, err)
+	if err == nil {
+		db.notifyReplicas()
 	}
-	db.notifyReplicas()
-	return nil
+	return wrap(err, "amend task %s", t.Key)
 }

@@ -21,13 +21,10 @@ var _ notify.Archive = (*DB)(nil)
 const recordColumns = `d.shard, d.id, e.id, e.type, e.subject, d.notifier, d.state, d.attempts, d.next_attempt_at,
 	d.last_error, d.created_at, d.settled_at`
 
-// decodeRecord reads a row of recordColumns, followed by columns for more.
-func decodeRecord(scan scanner, more ...any) (notify.Record, error) {
-	var r notify.Record
-	var next, created, settled sql.Null[int64]
-	err := scan(append([]any{&r.ID.Shard, &r.ID.ID, &r.EventID, &r.Type, &r.Subject, &r.Notifier, &r.State, &r.Attempts,
-		&next, &r.LastError, &created, &settled}, more...)...)
-	r.NextAttemptAt, r.CreatedAt, r.SettledAt = fromMicros(next), fromMicros(created), fromMicros(settled)
+// decodeRecord reads a row of recordColumns.
+func decodeRecord(scan scanner) (r notify.Record, err error) {
+	err = scan(&r.ID.Shard, &r.ID.ID, &r.EventID, &r.Type, &r.Subject, &r.Notifier, &r.State, &r.Attempts,
+		(*moment)(&r.NextAttemptAt), &r.LastError, (*moment)(&r.CreatedAt), (*moment)(&r.SettledAt))
 	return r, err
 }
 
@@ -36,16 +33,9 @@ func (db *DB) Deliveries(ctx context.Context, q notify.Query) ([]notify.Record, 
 	var records []notify.Record
 	query, args, err := selectRecords(q)
 	if err == nil {
-		err = db.each(ctx, db.reader, func(scan scanner) error {
-			r, err := decodeRecord(scan)
-			records = append(records, r)
-			return err
-		}, query, args...)
+		records, err = list(ctx, db, decodeRecord, query, args...)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", err)
-	}
-	return records, nil
+	return records, wrap(err, "read deliveries")
 }
 
 // selectRecords returns the statement of a query. The deliveries of an event or task are
@@ -82,12 +72,8 @@ func selectRecords(q notify.Query) (string, []any, error) {
 
 // Delivery implements [notify.Archive].
 func (db *DB) Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error) {
-	var r notify.Record
 	var log, uncounted string
-	err := db.read(ctx, func(scan scanner) (err error) {
-		r, err = decodeRecord(scan, &log, &uncounted)
-		return err
-	}, `SELECT `+recordColumns+`, d.log, d.uncounted FROM deliveries d
+	r, err := one(ctx, db, func(scan scanner) (notify.Record, error) { return decodeRecord(scan.and(&log, &uncounted)) }, `SELECT `+recordColumns+`, d.log, d.uncounted FROM deliveries d
 		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`, id.Shard, id.ID)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = notify.ErrNoDelivery
@@ -105,25 +91,25 @@ func (db *DB) Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record
 // Attempts implements [notify.Archive].
 func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID][]notify.Attempt, error) {
 	attempts := make(map[notify.DeliveryID][]notify.Attempt, len(ids))
-	for some := range slices.Chunk(ids, rowsPerStatement) {
-		var args []any
-		for _, id := range some {
-			args = append(args, id.Shard, id.ID)
+	err := eachOfRows(ctx, db, func(scan scanner) error {
+		var id notify.DeliveryID
+		var log, uncounted string
+		err := scan(&id.Shard, &id.ID, &log, &uncounted)
+		if err == nil {
+			attempts[id], err = decodeLogs(log, uncounted)
 		}
-		err := db.each(ctx, db.reader, func(scan scanner) error {
-			var id notify.DeliveryID
-			var log, uncounted string
-			err := scan(&id.Shard, &id.ID, &log, &uncounted)
-			if err == nil {
-				attempts[id], err = decodeLogs(log, uncounted)
-			}
-			return err
-		}, `SELECT shard, id, log, uncounted FROM deliveries WHERE (log <> '' OR uncounted <> '') AND (shard, id) IN (VALUES `+values(len(some), "BIGINT", "BIGINT")+`)`, args...)
-		if err != nil {
-			return nil, fmt.Errorf("read attempts of deliveries: %w", err)
-		}
+		return err
+	}, `SELECT shard, id, log, uncounted FROM deliveries WHERE (log <> '' OR uncounted <> '') AND (shard, id) IN (VALUES %s)`, deliveryRows(ids))
+	return attempts, wrap(err, "read attempts of deliveries")
+}
+
+// deliveryRows returns the keys of deliveries as rows.
+func deliveryRows(ids []notify.DeliveryID) [][]any {
+	rows := make([][]any, len(ids))
+	for i, id := range ids {
+		rows[i] = []any{id.Shard, id.ID}
 	}
-	return attempts, nil
+	return rows
 }
 
 // decodeLogs reads both logs of a delivery and returns their attempts in order of time.
@@ -153,70 +139,52 @@ func decodeLog(log string, uncounted bool) ([]notify.Attempt, error) {
 // Ahead implements [notify.Archive].
 func (db *DB) Ahead(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID]notify.DeliveryID, error) {
 	ahead := make(map[notify.DeliveryID]notify.DeliveryID)
-	for some := range slices.Chunk(ids, rowsPerStatement) {
-		var args []any
-		for _, id := range some {
-			args = append(args, id.Shard, id.ID)
-		}
-		err := db.each(ctx, db.reader, func(scan scanner) error {
-			var id, first notify.DeliveryID
-			err := scan(&id.Shard, &id.ID, &first.ID)
-			first.Shard = id.Shard
-			ahead[id] = first
-			return err
-		}, aheadStatement(len(some)), args...)
-		if err != nil {
-			return nil, fmt.Errorf("read what deliveries wait for: %w", err)
-		}
-	}
-	return ahead, nil
+	err := eachOfRows(ctx, db, func(scan scanner) error {
+		var id, first notify.DeliveryID
+		err := scan(&id.Shard, &id.ID, &first.ID)
+		first.Shard = id.Shard
+		ahead[id] = first
+		return err
+	}, aheadStatement, deliveryRows(ids))
+	return ahead, wrap(err, "read what deliveries wait for")
 }
 
-// aheadStatement finds what n deliveries wait for. It joins the events of their tasks,
+// aheadStatement finds what deliveries wait for. It joins the events of their tasks,
 // which are few, in the written order: the plus signs and the form of the conditions on
 // the state keep both databases from scanning everything that is pending.
-func aheadStatement(n int) string {
-	return `WITH k (shard, id) AS (VALUES ` + values(n, "BIGINT", "BIGINT") + `)
-		SELECT d.shard, d.id, MIN(p.id) FROM k CROSS JOIN deliveries d CROSS JOIN events e CROSS JOIN events f CROSS JOIN deliveries p
-		WHERE d.shard = k.shard AND d.id = k.id AND d.state NOT IN ('delivered', 'dead') AND e.shard = d.shard AND e.number = d.event
-			AND f.sdk_app_id = e.sdk_app_id AND f.task_id = e.task_id AND p.shard = d.shard AND p.event = f.number AND +f.shard = d.shard
-			AND p.notifier = d.notifier AND +p.id < d.id AND p.state NOT IN ('delivered', 'dead')
-		GROUP BY d.shard, d.id`
-}
+const aheadStatement = `WITH k (shard, id) AS (VALUES %s)
+	SELECT d.shard, d.id, MIN(p.id) FROM k CROSS JOIN deliveries d CROSS JOIN events e CROSS JOIN events f CROSS JOIN deliveries p
+	WHERE d.shard = k.shard AND d.id = k.id AND d.state NOT IN ('delivered', 'dead') AND e.shard = d.shard AND e.number = d.event
+		AND f.sdk_app_id = e.sdk_app_id AND f.task_id = e.task_id AND p.shard = d.shard AND p.event = f.number AND +f.shard = d.shard
+		AND p.notifier = d.notifier AND +p.id < d.id AND p.state NOT IN ('delivered', 'dead')
+	GROUP BY d.shard, d.id`
 
 // Tallies implements [notify.Archive].
 func (db *DB) Tallies(ctx context.Context) (map[string]notify.Tally, error) {
 	tallies := make(map[string]notify.Tally)
-	err := db.each(ctx, db.reader, func(scan scanner) error {
+	err := db.each(ctx, func(scan scanner) error {
 		var notifier string
 		var n int
-		var since sql.Null[int64]
-		if err := scan(&notifier, &n, &since); err != nil {
-			return err
-		}
+		var since time.Time
+		err := scan(&notifier, &n, (*moment)(&since))
 		t := tallies[notifier]
 		t.Pending += n
-		if at := fromMicros(since); t.Oldest.IsZero() || at.Before(t.Oldest) {
-			t.Oldest = at
+		if t.Oldest.IsZero() || since.Before(t.Oldest) {
+			t.Oldest = since
 		}
 		tallies[notifier] = t
-		return nil
+		return err
 	}, `SELECT p.notifier, p.n, COALESCE(d.replayed_at, d.created_at)
 		FROM (SELECT shard, notifier, COUNT(*) AS n, MIN(position) AS first FROM deliveries WHERE state = 'pending' GROUP BY shard, notifier) p
 		JOIN deliveries d ON d.shard = p.shard AND d.notifier = p.notifier AND d.position = p.first AND d.state = 'pending'`)
-	if err == nil {
-		err = db.each(ctx, db.reader, func(scan scanner) error {
-			var notifier string
-			var n int
-			err := scan(&notifier, &n)
-			t := tallies[notifier]
-			t.Dead = n
-			tallies[notifier] = t
-			return err
-		}, `SELECT notifier, COUNT(*) FROM deliveries WHERE state = 'dead' GROUP BY notifier`)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("count deliveries: %w", err)
 	}
-	return tallies, nil
+	dead, err := pairs[string, int](ctx, db, `SELECT notifier, COUNT(*) FROM deliveries WHERE state = 'dead' GROUP BY notifier`)
+	for notifier, n := range dead {
+		t := tallies[notifier]
+		t.Dead = n
+		tallies[notifier] = t
+	}
+	return tallies, wrap(err, "count deliveries")
 }

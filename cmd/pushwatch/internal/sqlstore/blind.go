@@ -15,7 +15,7 @@ import (
 // account or one of its applications.
 func (a *Account) Blind(ctx context.Context) ([]watcher.Blindness, error) {
 	newest := make(map[string]watcher.Blindness)
-	err := a.db.each(ctx, a.db.reader, func(scan scanner) error {
+	err := a.db.each(ctx, func(scan scanner) error {
 		var subject, kind, body string
 		if err := scan(&subject, &kind, &body); err != nil {
 			return err

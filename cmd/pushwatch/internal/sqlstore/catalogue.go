@@ -28,7 +28,7 @@ func (db *DB) catalogue(ctx context.Context) ([]table, error) {
 	if db.postgres {
 		query = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`
 	}
-	names, err := db.texts(ctx, query)
+	names, err := list(ctx, db, column[string], query)
 	if err != nil {
 		return nil, err
 	}
@@ -85,22 +85,10 @@ func (db *DB) describeTable(ctx context.Context, name string) (table, error) {
 			WHERE k.table_schema = current_schema() AND k.table_name = ? AND c.constraint_type = 'PRIMARY KEY'
 			ORDER BY k.ordinal_position`
 	}
-	if t.key, err = db.texts(ctx, query, name); err == nil && len(t.key) == 0 {
+	if t.key, err = list(ctx, db, column[string], query, name); err == nil && len(t.key) == 0 {
 		err = errors.New("it has no primary key")
 	}
 	return t, err
-}
-
-// texts returns the first column of a query.
-func (db *DB) texts(ctx context.Context, query string, args ...any) ([]string, error) {
-	var all []string
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		var text string
-		err := scan(&text)
-		all = append(all, text)
-		return err
-	}, query, args...)
-	return all, err
 }
 
 // count returns how many rows tables have.

@@ -2,7 +2,8 @@ package sqlstore
 
 import (
 	"context"
-	"fmt"
+	"database/sql"
+	"errors"
 
 	"go.uber.org/zap"
 
@@ -11,10 +12,7 @@ import (
 
 // SaveCheckpoint implements [watcher.Store].
 func (a *Account) SaveCheckpoint(ctx context.Context, c *watcher.Checkpoint) error {
-	if err := a.submit(ctx, &request{checkpoint: c.Text()}); err != nil {
-		return fmt.Errorf("save checkpoint of account %s: %w", a.name, err)
-	}
-	return nil
+	return wrap(a.submit(ctx, &request{checkpoint: c.Text()}), "save checkpoint of account %s", a.name)
 }
 
 // saveCheckpoint writes the last checkpoint of a group.
@@ -35,11 +33,13 @@ func (tx transaction) saveCheckpoint(ctx context.Context, shard int64, group []*
 
 // pollTimes reads the checkpoint of an account. One that cannot be read is as none: then
 // tasks are polled a little too early.
-func (db *DB) pollTimes(ctx context.Context, from querier, account string) (watcher.PollTimes, error) {
-	var text string
-	err := db.each(ctx, from, func(scan scanner) error { return scan(&text) },
+func (db *DB) pollTimes(ctx context.Context, from source, account string) (watcher.PollTimes, error) {
+	text, err := one(ctx, from, column[string],
 		`SELECT times FROM checkpoints WHERE shard = (SELECT shard FROM accounts WHERE name = ?)`, account)
-	if err != nil || text == "" {
+	if errors.Is(err, sql.ErrNoRows) {
+		return watcher.PollTimes{}, nil
+	}
+	if err != nil {
 		return watcher.PollTimes{}, err
 	}
 	times, err := watcher.ReadPollTimes(text)
@@ -54,11 +54,11 @@ func (db *DB) pollTimes(ctx context.Context, from querier, account string) (watc
 // once.
 type checkpointReader struct {
 	db   *DB
-	from querier
+	from source
 	read map[string]watcher.PollTimes // by account
 }
 
-func (db *DB) checkpointReader(from querier) *checkpointReader {
+func (db *DB) checkpointReader(from source) *checkpointReader {
 	return &checkpointReader{db, from, make(map[string]watcher.PollTimes)}
 }
 
@@ -82,7 +82,7 @@ func (r *checkpointReader) apply(ctx context.Context, t *watcher.Task) error {
 // addPollTimes adds the times of checkpoints to tasks. Those of accounts that this
 // process owns are left as they are: their engine knows them better.
 func (db *DB) addPollTimes(ctx context.Context, tasks []watcher.Task) error {
-	r := db.checkpointReader(db.reader)
+	r := db.checkpointReader(db)
 	for i := range tasks {
 		if db.ownsNamed(tasks[i].Account) {
 			continue

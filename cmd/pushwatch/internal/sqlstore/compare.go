@@ -62,7 +62,7 @@ func (db *DB) sumTable(ctx context.Context, t table, seed maphash.Seed, progress
 	var s checksum
 	var h maphash.Hash
 	h.SetSeed(seed)
-	err := db.each(ctx, db.reader, func(scan scanner) error {
+	err := db.each(ctx, func(scan scanner) error {
 		r, err := scan.readRow(len(t.columns))
 		if err != nil {
 			return err

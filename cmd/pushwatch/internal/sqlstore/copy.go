@@ -278,13 +278,7 @@ func (db *DB) page(ctx context.Context, t table, after []any) ([]row, error) {
 	if after != nil {
 		where = ` WHERE (` + key + `) > (?` + strings.Repeat(", ?", len(t.key)-1) + `)`
 	}
-	var rows []row
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		r, err := scan.readRow(len(t.columns))
-		rows = append(rows, r)
-		return err
-	}, fmt.Sprintf(`SELECT %s FROM %s%s ORDER BY %s LIMIT %d`, strings.Join(t.columns, ", "), t.name, where, key, copyRows), after...)
-	return rows, err
+	return list(ctx, db, func(scan scanner) (row, error) { return scan.readRow(len(t.columns)) }, fmt.Sprintf(`SELECT %s FROM %s%s ORDER BY %s LIMIT %d`, strings.Join(t.columns, ", "), t.name, where, key, copyRows), after...)
 }
 
 // keyOf returns the values of a row's primary key.
@@ -298,15 +292,7 @@ func (t *table) keyOf(r row) []any {
 
 // epochs returns the epoch of every account.
 func (db *DB) epochs(ctx context.Context) (map[string]int64, error) {
-	epochs := make(map[string]int64)
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		var name string
-		var epoch int64
-		err := scan(&name, &epoch)
-		epochs[name] = epoch
-		return err
-	}, `SELECT name, epoch FROM accounts`)
-	return epochs, err
+	return pairs[string, int64](ctx, db, `SELECT name, epoch FROM accounts`)
 }
 
 // fence takes all accounts from their owners and returns the new epochs.

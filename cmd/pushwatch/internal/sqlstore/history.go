@@ -43,19 +43,8 @@ func (db *DB) Changed() <-chan struct{} { return db.saved.wait() }
 
 // LastEvents returns the position of the newest event of each account.
 func (db *DB) LastEvents(ctx context.Context) (watcher.Position, error) {
-	last := make(watcher.Position)
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		var shard, number int64
-		if err := scan(&shard, &number); err != nil {
-			return err
-		}
-		last[shard] = number
-		return nil
-	}, `SELECT shard, last_event FROM accounts WHERE last_event > 0`)
-	if err != nil {
-		return nil, fmt.Errorf("read last events: %w", err)
-	}
-	return last, nil
+	last, err := pairs[int64, int64](ctx, db, `SELECT shard, last_event FROM accounts WHERE last_event > 0`)
+	return last, wrap(err, "read last events")
 }
 
 // Events reads a page of events; [watcher.ErrPosition] if the query begins past the
@@ -177,12 +166,11 @@ func (s *shardReader) fill(ctx context.Context) error {
 		return nil
 	}
 	query, args := s.statement()
-	s.ahead = nil
-	err := s.db.each(ctx, s.db.reader, func(scan scanner) error {
+	var err error
+	s.ahead, err = list(ctx, s.db, func(scan scanner) (timedEvent, error) {
 		e := timedEvent{SavedEvent: watcher.SavedEvent{Shard: s.shard}}
 		err := scan(&e.Number, &e.at, &e.Type, &e.Body)
-		s.ahead = append(s.ahead, e)
-		return err
+		return e, err
 	}, query, args...)
 	s.whole = len(s.ahead) < s.chunk
 	return err

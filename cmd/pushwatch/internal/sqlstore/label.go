@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"hash/fnv"
 	"slices"
 
@@ -31,8 +30,6 @@ type labelRow struct {
 	watcher.TaskMark
 }
 
-var labelTypes = []string{"BIGINT", "BIGINT", "TEXT", "BIGINT"}
-
 // labelRows returns the rows of task_labels for tasks, in the order of the primary key.
 func labelRows(tasks ...watcher.Task) (rows []labelRow) {
 	for _, t := range tasks {
@@ -48,38 +45,27 @@ func labelRows(tasks ...watcher.Task) (rows []labelRow) {
 
 // insertLabels writes the labels of tasks.
 func (tx transaction) insertLabels(ctx context.Context, tasks ...watcher.Task) error {
-	for chunk := range slices.Chunk(labelRows(tasks...), rowsPerStatement) {
-		var args []any
-		for _, r := range chunk {
-			args = append(args, r.label, r.SDKAppID, r.TaskID, r.RegisteredAt.UnixMicro())
-		}
-		_, err := tx.exec(ctx, `INSERT INTO task_labels (label, sdk_app_id, task_id, registered_at) VALUES `+values(len(chunk), labelTypes...)+`
-			ON CONFLICT (label, sdk_app_id, task_id) DO UPDATE SET registered_at = excluded.registered_at`, args...)
-		if err != nil {
-			return err
-		}
+	var rows [][]any
+	for _, r := range labelRows(tasks...) {
+		rows = append(rows, []any{r.label, r.SDKAppID, r.TaskID, r.RegisteredAt.UnixMicro()})
 	}
-	return nil
+	_, err := tx.execRows(ctx, `INSERT INTO task_labels (label, sdk_app_id, task_id, registered_at) VALUES %s
+		ON CONFLICT (label, sdk_app_id, task_id) DO UPDATE SET registered_at = excluded.registered_at`, rows)
+	return err
 }
 
 // dropLabels deletes the labels of tasks for which a condition holds.
 func (tx transaction) dropLabels(ctx context.Context, condition string, tasks []watcher.Task) error {
-	for chunk := range slices.Chunk(labelRows(tasks...), rowsPerStatement) {
-		var args []any
-		for _, r := range chunk {
-			args = append(args, r.label, r.SDKAppID, r.TaskID)
-		}
-		if _, err := tx.exec(ctx, dropLabelsStatement(len(chunk))+condition, args...); err != nil {
-			return err
-		}
+	var rows [][]any
+	for _, r := range labelRows(tasks...) {
+		rows = append(rows, []any{r.label, r.SDKAppID, r.TaskID})
 	}
-	return nil
+	_, err := tx.execRows(ctx, dropLabelsStatement+condition, rows)
+	return err
 }
 
-func dropLabelsStatement(n int) string {
-	return `WITH k (a, b, c) AS (VALUES ` + values(n, labelTypes[:3]...) + `)
-		DELETE FROM task_labels WHERE (label, sdk_app_id, task_id) IN (SELECT a, b, c FROM k)`
-}
+const dropLabelsStatement = `WITH k (a, b, c) AS (VALUES %s)
+	DELETE FROM task_labels WHERE (label, sdk_app_id, task_id) IN (SELECT a, b, c FROM k)`
 
 // noSuchTask is the condition that the task of a label no longer exists.
 const noSuchTask = ` AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.sdk_app_id = task_labels.sdk_app_id AND t.task_id = task_labels.task_id)`
@@ -98,8 +84,7 @@ const (
 func (db *DB) rarest(ctx context.Context, labels map[string]string) (label int64, ok bool, err error) {
 	fewest := labelMost
 	for k, v := range labels {
-		var n int
-		err := db.read(ctx, func(scan scanner) error { return scan(&n) },
+		n, err := one(ctx, db, column[int],
 			`SELECT COUNT(*) FROM (SELECT 1 FROM task_labels WHERE label = ? ORDER BY sdk_app_id, task_id LIMIT ?) AS counted`, labelHash(k, v), fewest)
 		if err != nil {
 			return 0, false, err
@@ -121,7 +106,7 @@ func (db *DB) labelledTasks(ctx context.Context, q watcher.TaskQuery, label int6
 			return nil, err
 		}
 		if len(marks) > 0 {
-			args := make([]any, 0, 2*len(marks))
+			var args []any
 			for _, m := range marks {
 				args = append(args, m.SDKAppID, m.TaskID)
 			}
@@ -142,43 +127,26 @@ func (db *DB) labelledTasks(ctx context.Context, q watcher.TaskQuery, label int6
 }
 
 // labelMarks reads the next tasks of a query that have a label, in its order.
-func (db *DB) labelMarks(ctx context.Context, q watcher.TaskQuery, label int64) (marks []watcher.TaskMark, err error) {
+func (db *DB) labelMarks(ctx context.Context, q watcher.TaskQuery, label int64) ([]watcher.TaskMark, error) {
 	var w where
 	w.and(`label = ?`, label)
 	w.after(q, "")
-	err = db.each(ctx, db.reader, func(scan scanner) error {
-		var m watcher.TaskMark
-		var registered sql.Null[int64]
-		err := scan(&m.SDKAppID, &m.TaskID, &registered)
-		m.RegisteredAt = fromMicros(registered)
-		marks = append(marks, m)
-		return err
+	return list(ctx, db, func(scan scanner) (m watcher.TaskMark, err error) {
+		err = scan(&m.SDKAppID, &m.TaskID, (*moment)(&m.RegisteredAt))
+		return m, err
 	}, `SELECT sdk_app_id, task_id, registered_at FROM task_labels`+w.String()+taskOrder(q, "")+` LIMIT ?`, append(w.args, labelKeys)...)
-	return marks, err
 }
 
 // labelsOf reads the labels of tasks, including removed ones.
 func (tx transaction) labelsOf(ctx context.Context, keys []watcher.Key) (tasks []watcher.Task, err error) {
-	for chunk := range slices.Chunk(keys, rowsPerStatement) {
-		var args []any
-		for _, k := range chunk {
-			args = append(args, k.SDKAppID, k.TaskID)
-		}
-		err := tx.each(ctx, func(scan scanner) error {
-			var t watcher.Task
-			var labels string
-			if err := scan(&t.SDKAppID, &t.TaskID, &labels); err != nil {
-				return err
-			}
-			tasks = append(tasks, t)
-			return json.Unmarshal([]byte(labels), &tasks[len(tasks)-1].Labels)
-		}, `WITH k (app, id) AS (VALUES `+values(len(chunk), "BIGINT", "TEXT")+`)
-			SELECT sdk_app_id, task_id, labels FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, args...)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return tasks, nil
+	err = eachOfRows(ctx, tx, func(scan scanner) error {
+		var t watcher.Task
+		err := scan(&t.SDKAppID, &t.TaskID, jsonText{&t.Labels})
+		tasks = append(tasks, t)
+		return err
+	}, `WITH k (app, id) AS (VALUES %s)
+		SELECT sdk_app_id, task_id, labels FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, keyRows(keys))
+	return tasks, err
 }
 
 // labelMigration creates task_labels and fills it from the existing tasks.
@@ -200,17 +168,9 @@ func (db *DB) labelMigration() *goose.Migration {
 		}
 		var last watcher.Key
 		for {
-			var tasks []watcher.Task
-			err := db.each(ctx, sqlTx, func(scan scanner) error {
-				var t watcher.Task
-				var labels string
-				var registered sql.Null[int64]
-				if err := scan(&t.SDKAppID, &t.TaskID, &registered, &labels); err != nil {
-					return err
-				}
-				t.RegisteredAt = fromMicros(registered)
-				tasks = append(tasks, t)
-				return json.Unmarshal([]byte(labels), &tasks[len(tasks)-1].Labels)
+			tasks, err := list(ctx, tx, func(scan scanner) (t watcher.Task, err error) {
+				err = scan(&t.SDKAppID, &t.TaskID, (*moment)(&t.RegisteredAt), jsonText{&t.Labels})
+				return t, err
 			}, `SELECT sdk_app_id, task_id, registered_at, labels FROM tasks WHERE (sdk_app_id, task_id) > (?, ?)
 				ORDER BY sdk_app_id, task_id LIMIT ?`, last.SDKAppID, last.TaskID, copyRows)
 			if err != nil || len(tasks) == 0 {

@@ -2,23 +2,14 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 
 	"pushwatch/watcher"
 )
 
 // Learned implements [watcher.Store].
 func (a *Account) Learned(ctx context.Context) ([]byte, error) {
-	var text sql.Null[string]
-	err := a.db.read(ctx, func(scan scanner) error { return scan(&text) }, `SELECT learned FROM accounts WHERE name = ?`, a.name)
-	if err != nil {
-		return nil, fmt.Errorf("read what account %s has learnt: %w", a.name, err)
-	}
-	if !text.Valid {
-		return nil, nil
-	}
-	return []byte(text.V), nil
+	text, err := one(ctx, a.db, column[[]byte], `SELECT learned FROM accounts WHERE name = ?`, a.name) // nil for null
+	return text, wrap(err, "read what account %s has learnt", a.name)
 }
 
 // SaveLearned implements [watcher.Store].
@@ -30,8 +21,5 @@ func (a *Account) SaveLearned(ctx context.Context, text []byte) error {
 		}
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("save what account %s has learnt: %w", a.name, err)
-	}
-	return nil
+	return wrap(err, "save what account %s has learnt", a.name)
 }

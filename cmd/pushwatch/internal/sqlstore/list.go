@@ -58,19 +58,12 @@ func (db *DB) searchFirst(ctx context.Context, q watcher.TaskQuery, n, limit int
 		labels.String()+taskOrder(q, "")+` LIMIT ?`, slices.Concat(near.args, []any{n}, labels.args, []any{limit}))
 }
 
-func (db *DB) listTasks(ctx context.Context, query string, args []any) (tasks []watcher.Task, err error) {
-	err = db.each(ctx, db.reader, func(scan scanner) error {
-		t, err := decodeTask(scan)
-		tasks = append(tasks, t)
-		return err
-	}, query, args...)
+func (db *DB) listTasks(ctx context.Context, query string, args []any) ([]watcher.Task, error) {
+	tasks, err := list(ctx, db, decodeTask, query, args...)
 	if err == nil {
 		err = db.addPollTimes(ctx, tasks)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read tasks: %w", err)
-	}
-	return tasks, nil
+	return tasks, wrap(err, "read tasks")
 }
 
 // taskOrder returns the ORDER BY clause of a query. Here and below, sign is put before each

@@ -379,7 +379,7 @@ func (r *Replica) take(ctx context.Context, wanted []accountSeen) ([]*Account, e
 		}
 	}
 	var taken []*Account
-	err := r.db.each(ctx, r.db.heartbeats, func(scan scanner) error {
+	err := pool{r.db, r.db.heartbeats}.each(ctx, func(scan scanner) error {
 		var name string
 		var row accountRow
 		err := scan(&name, &row.shard, &row.epoch, &row.lastDelivery)

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"pushwatch/watcher"
 )
@@ -23,24 +22,16 @@ func (tx transaction) note(ctx context.Context, row accountRow, urgent bool, key
 	if err != nil {
 		return err
 	}
-	number -= int64(len(keys)) // the last note before these
 	flag := 0
 	if urgent {
 		flag = 1
 	}
-	for chunk := range slices.Chunk(keys, rowsPerStatement) {
-		var args []any
-		for _, k := range chunk {
-			number++
-			args = append(args, row.shard, number, k.SDKAppID, k.TaskID, flag)
-		}
-		_, err := tx.exec(ctx, `INSERT INTO notes (shard, number, sdk_app_id, task_id, urgent)
-			VALUES `+values(len(chunk), "BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT"), args...)
-		if err != nil {
-			return err
-		}
+	var rows [][]any
+	for i, k := range keys {
+		rows = append(rows, []any{row.shard, number - int64(len(keys)-1-i), k.SDKAppID, k.TaskID, flag})
 	}
-	return nil
+	_, err = tx.execRows(ctx, `INSERT INTO notes (shard, number, sdk_app_id, task_id, urgent) VALUES %s`, rows)
+	return err
 }
 
 // noteAll writes notes about changed tasks, by account. The accounts' rows must be locked.
@@ -62,29 +53,27 @@ func (db *DB) Hurry(ctx context.Context, t watcher.Task) error {
 		}
 		return tx.note(ctx, row, true, t.Key)
 	})
-	if err != nil {
-		return fmt.Errorf("hurry task %s: %w", t.Key, err)
+	if err == nil {
+		db.notifyReplicas()
 	}
-	db.notifyReplicas()
-	return nil
+	return wrap(err, "hurry task %s", t.Key)
 }
 
 // notes reads the oldest notes to the account's owner, with the current state of their
 // tasks, and returns the number of the last one.
 func (a *Account) notes(ctx context.Context) (notes []watcher.Note, last int64, err error) {
-	var tasks []watcher.Task
-	err = a.db.each(ctx, a.db.reader, func(scan scanner) error {
-		var n watcher.Note
-		var urgent int64
-		err := scan(&last, &n.Key.SDKAppID, &n.Key.TaskID, &urgent)
-		n.Urgent = urgent != 0
-		notes, tasks = append(notes, n), append(tasks, watcher.Task{Key: n.Key})
-		return err
+	notes, err = list(ctx, a.db, func(scan scanner) (n watcher.Note, err error) {
+		err = scan(&last, &n.Key.SDKAppID, &n.Key.TaskID, &n.Urgent)
+		return n, err
 	}, `SELECT number, sdk_app_id, task_id, urgent FROM notes WHERE shard = ? ORDER BY number LIMIT ?`, a.shard, notesPage)
 	if err != nil || len(notes) == 0 {
 		return nil, 0, err
 	}
-	found, hidden, err := a.db.readTasks(ctx, a.db.reader, tasks)
+	keys := make([]watcher.Key, len(notes))
+	for i, n := range notes {
+		keys[i] = n.Key
+	}
+	found, hidden, err := a.db.readTasks(ctx, a.db, keys)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
@@ -11,19 +9,11 @@ import (
 
 // NotifierRecords implements [notify.Archive].
 func (db *DB) NotifierRecords(ctx context.Context) ([]notify.NotifierRecord, error) {
-	var list []notify.NotifierRecord
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		var s notify.NotifierRecord
-		var until, down, probe, changed sql.Null[int64]
-		err := scan(&s.Notifier, &s.Version, &s.State, &until, &down, &probe, &s.Reason, &changed)
-		s.PausedUntil, s.DownSince, s.NextProbeAt, s.ChangedAt = fromMicros(until), fromMicros(down), fromMicros(probe), fromMicros(changed)
-		list = append(list, s)
-		return err
+	records, err := list(ctx, db, func(scan scanner) (s notify.NotifierRecord, err error) {
+		err = scan(&s.Notifier, &s.Version, &s.State, (*moment)(&s.PausedUntil), (*moment)(&s.DownSince), (*moment)(&s.NextProbeAt), &s.Reason, (*moment)(&s.ChangedAt))
+		return s, err
 	}, `SELECT name, version, state, paused_until, down_since, next_probe_at, reason, changed_at FROM notifiers ORDER BY name`)
-	if err != nil {
-		return nil, fmt.Errorf("read notifiers: %w", err)
-	}
-	return list, nil
+	return records, wrap(err, "read notifiers")
 }
 
 // insertNotifier writes a notifier's row. The caller appends how to set the version and
@@ -43,11 +33,10 @@ func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before 
 		}
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("save notifier %s: %w", s.Notifier, err)
+	if err == nil {
+		db.notifyReplicas()
 	}
-	db.notifyReplicas()
-	return nil
+	return wrap(err, "save notifier %s", s.Notifier)
 }
 
 // saveNotifier writes what an attempt showed: that a notifier is gone, down or up again,
@@ -63,5 +52,5 @@ func (tx transaction) saveNotifier(ctx context.Context, s notify.NotifierRecord)
 
 // encodeNotifier returns the row of a notifier.
 func encodeNotifier(s notify.NotifierRecord) []any {
-	return []any{s.Notifier, s.Version, string(s.State), micros(s.PausedUntil), micros(s.DownSince), micros(s.NextProbeAt), validText(s.Reason), micros(s.ChangedAt)}
+	return []any{s.Notifier, s.Version, string(s.State), moment(s.PausedUntil), moment(s.DownSince), moment(s.NextProbeAt), validText(s.Reason), moment(s.ChangedAt)}
 }

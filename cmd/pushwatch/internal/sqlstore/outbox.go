@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"fmt"
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
@@ -17,13 +16,13 @@ const deliveryColumns = `d.id, d.position, d.notifier, d.attempts, d.requests, d
 // decodeDelivery reads a row of deliveryColumns.
 func (a *Account) decodeDelivery(scan scanner) (notify.Delivery, error) {
 	d := notify.Delivery{Account: a.name}
-	var next, replayed, app, at sql.Null[int64]
+	var app sql.Null[int64]
 	var task sql.Null[string]
 	var uncounted string
-	err := scan(&d.ID, &d.Position, &d.Notifier, &d.Attempts, &d.Requests, &uncounted, &next, &replayed, &d.EventID, &d.Type, &d.Subject, &app, &task, &at, &d.Body)
-	d.NextAttemptAt, d.EventAt, d.Since = fromMicros(next), fromMicros(at), fromMicros(at)
-	if replayed.Valid {
-		d.Since = fromMicros(replayed)
+	err := scan(&d.ID, &d.Position, &d.Notifier, &d.Attempts, &d.Requests, &uncounted, (*moment)(&d.NextAttemptAt), (*moment)(&d.Since),
+		&d.EventID, &d.Type, &d.Subject, &app, &task, (*moment)(&d.EventAt), &d.Body)
+	if d.Since.IsZero() {
+		d.Since = d.EventAt
 	}
 	d.Task = watcher.Key{SDKAppID: app.V, TaskID: task.V}
 	if err == nil {
@@ -34,26 +33,14 @@ func (a *Account) decodeDelivery(scan scanner) (notify.Delivery, error) {
 
 // Pending implements [notify.Outbox].
 func (a *Account) Pending(ctx context.Context, notifier string, after int64, limit int) ([]notify.Delivery, error) {
-	var list []notify.Delivery
-	err := a.db.each(ctx, a.db.reader, func(scan scanner) error {
-		d, err := a.decodeDelivery(scan)
-		list = append(list, d)
-		return err
-	}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.notifier = ? AND d.state = 'pending' AND d.position > ?
+	pending, err := list(ctx, a.db, a.decodeDelivery, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.notifier = ? AND d.state = 'pending' AND d.position > ?
 		ORDER BY d.position LIMIT ?`, a.shard, notifier, after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read pending deliveries to %s: %w", notifier, err)
-	}
-	return list, nil
+	return pending, wrap(err, "read pending deliveries to %s", notifier)
 }
 
 // Body implements [notify.Outbox].
 func (a *Account) Body(ctx context.Context, id int64) ([]byte, error) {
-	var body []byte
-	err := a.db.read(ctx, func(scan scanner) error { return scan(&body) }, `SELECT e.body FROM deliveries d
+	body, err := one(ctx, a.db, column[[]byte], `SELECT e.body FROM deliveries d
 		JOIN events e ON e.shard = d.shard AND e.number = d.event WHERE d.shard = ? AND d.id = ?`, a.shard, id)
-	if err != nil {
-		return nil, fmt.Errorf("read body of delivery %d: %w", id, err)
-	}
-	return body, nil
+	return body, wrap(err, "read body of delivery %d", id)
 }

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pushwatch/notify"
+	"pushwatch/watcher"
 )
 
 // TestPlans checks that both databases look up each row that the writer changes, where
@@ -42,10 +45,9 @@ func TestPlans(t *testing.T) {
 				table, alias, text string
 				args               []any
 			}
-			nulls := func(columns int) []any { return make([]any, n*columns) }
 			statements := []statement{
-				{"tasks", "tasks", saveStatement(n), nulls(len(taskTypes) + 1)},
-				{"deliveries", "deliveries", settleStatement(n), nulls(len(outcomeTypes))},
+				{"tasks", "tasks", withRows(saveStatement, n, append(encodeTask(new(watcher.Task)), 0)...), make([]any, n*16)},
+				{"deliveries", "deliveries", withRows(settleStatement, n, encodeOutcome(1, notify.Outcome{})...), make([]any, n*11)},
 			}
 			for _, k := range sweepTables {
 				keys := slices.Repeat([]any{1, map[string]any{"BIGINT": 1, "TEXT": "task1"}[k.types[1]]}, n)
@@ -73,7 +75,7 @@ func TestAheadPlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := open(t)
-			plan := planOf(t, db, aheadStatement(100), make([]any, 200))
+			plan := planOf(t, db, withRows(aheadStatement, 100, 1, 1), make([]any, 200))
 			for _, never := range []string{"SCAN d", "SCAN e", "SCAN f", "SCAN p", "deliveries_pending", "Seq Scan"} {
 				if strings.Contains(plan, never) {
 					t.Errorf("plan is\n%s\nwant no %q in it", plan, never)
@@ -96,7 +98,7 @@ func TestLabelPlan(t *testing.T) {
 			db := open(t)
 			const n = 100
 			for statement, args := range map[string][]any{
-				dropLabelsStatement(n) + noSuchTask:                                              make([]any, 3*n),
+				withRows(dropLabelsStatement+noSuchTask, n, 1, 1, "a"):                           make([]any, 3*n),
 				`SELECT 1 FROM task_labels WHERE label = ? ORDER BY sdk_app_id, task_id LIMIT ?`: {1, labelMost},
 			} {
 				want, never := "SEARCH task_labels USING PRIMARY KEY", []string{"SCAN task_labels", "SCAN t ", "TEMP B-TREE"}
@@ -110,6 +112,11 @@ func TestLabelPlan(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withRows returns a statement for n rows like the given one.
+func withRows(statement string, n int, row ...any) string {
+	return fmt.Sprintf(statement, values(n, typesOf(row)...))
 }
 
 // planOf is how the database would run a statement in a transaction, as the writer's.

@@ -3,10 +3,13 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"pushwatch/watcher"
 )
 
 // rowsPerStatement is how many rows one statement has: enough to spread its cost, few
@@ -43,6 +46,40 @@ func values(rows int, types ...string) string {
 	first := "(CAST(? AS " + strings.Join(types, "), CAST(? AS ") + "))"
 	other := ", (?" + strings.Repeat(", ?", len(types)-1) + ")"
 	return first + strings.Repeat(other, rows-1)
+}
+
+// typesOf returns the types of the columns of a row: numbers and times, or texts.
+func typesOf(row []any) []string {
+	types := slices.Repeat([]string{"BIGINT"}, len(row))
+	for i, v := range row {
+		switch v.(type) {
+		case string, sql.Null[string]:
+			types[i] = "TEXT"
+		}
+	}
+	return types
+}
+
+// chunks splits rows for statements of rowsPerStatement at most. It yields the statement of
+// each, with its VALUES clause in place of "%s", and its parameters, args the last of them.
+func chunks(statement string, rows [][]any, args []any) iter.Seq2[string, []any] {
+	return func(yield func(string, []any) bool) {
+		for chunk := range slices.Chunk(rows, rowsPerStatement) {
+			query := fmt.Sprintf(statement, values(len(chunk), typesOf(chunk[0])...))
+			if !yield(query, slices.Concat(append(chunk, args)...)) {
+				return
+			}
+		}
+	}
+}
+
+// keyRows returns the keys of tasks as rows.
+func keyRows(keys []watcher.Key) [][]any {
+	rows := make([][]any, len(keys))
+	for i, k := range keys {
+		rows[i] = []any{k.SDKAppID, k.TaskID}
+	}
+	return rows
 }
 
 // rounds splits items so that no key occurs twice in a round, and the items of a key stay
@@ -119,12 +156,35 @@ func (tx transaction) queryRow(ctx context.Context, query string, args ...any) *
 	return tx.sql.QueryRowContext(ctx, tx.db.bind(query), args...)
 }
 
+// eachOfRows calls f for every row of the results of a query for rows, as [chunks] splits them.
+func eachOfRows(ctx context.Context, from source, f func(scan scanner) error, query string, rows [][]any) error {
+	for query, args := range chunks(query, rows, nil) {
+		if err := from.each(ctx, f, query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// execRows runs a statement for rows, as [chunks] splits them, and returns how many rows it
+// changed in all.
+func (tx transaction) execRows(ctx context.Context, statement string, rows [][]any, args ...any) (changed int, err error) {
+	for query, args := range chunks(statement, rows, args) {
+		n, err := tx.exec(ctx, query, args...)
+		if err != nil {
+			return 0, err
+		}
+		changed += int(n)
+	}
+	return changed, nil
+}
+
 func (tx transaction) each(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
 	if s := tx.statement(ctx, query); s != nil {
 		rows, err := s.QueryContext(ctx, args...)
 		return eachOf(rows, err, f)
 	}
-	return tx.db.each(ctx, tx.sql, f, query, args...)
+	return pool{tx.db, tx.sql}.each(ctx, f, query, args...)
 }
 
 // statement returns the prepared statement of a text; nil: there is none.
@@ -135,74 +195,10 @@ func (tx transaction) statement(ctx context.Context, query string) *sql.Stmt {
 	return tx.db.statements.get(ctx, tx.sql, query)
 }
 
-// A querier is a pool or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// readTimeout is how long a read waits for each row. Without it a read on a dead connection
-// would hang for many minutes.
-const readTimeout = 30 * time.Second
-
-var errSilent = errors.New("the database has not answered for too long")
-
-// each calls f for every row of a query until f returns an error.
-func (db *DB) each(ctx context.Context, from querier, f func(scan scanner) error, query string, args ...any) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	timer := time.AfterFunc(db.readTimeout, func() { cancel(errSilent) })
-	defer timer.Stop()
-	rows, err := from.QueryContext(ctx, db.bind(query), args...)
-	err = eachOf(rows, err, func(scan scanner) error {
-		timer.Stop() // the time of f does not count
-		defer timer.Reset(db.readTimeout)
-		return f(scan)
-	})
-	if err != nil && context.Cause(ctx) == errSilent {
-		err = errors.Join(errSilent, err)
+// wrap returns an error that says what failed, with err as its cause; nil for nil.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
 	}
-	return err
-}
-
-// eachOf calls f for every row of a query's result.
-func eachOf(rows *sql.Rows, err error, f func(scan scanner) error) error {
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := f(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-// read reads the only row of a query; [sql.ErrNoRows] if there is none.
-func (db *DB) read(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
-	found := false
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		found = true
-		return f(scan)
-	}, query, args...)
-	if err == nil && !found {
-		err = sql.ErrNoRows
-	}
-	return err
-}
-
-// A scanner is the Scan method of a row.
-type scanner func(dest ...any) error
-
-// micros returns the stored form of a time; null for the zero time.
-func micros(t time.Time) sql.Null[int64] {
-	return sql.Null[int64]{V: t.UnixMicro(), Valid: !t.IsZero()}
-}
-
-// fromMicros returns a stored time, in UTC.
-func fromMicros(n sql.Null[int64]) time.Time {
-	if !n.Valid {
-		return time.Time{}
-	}
-	return time.UnixMicro(n.V).UTC()
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
 }

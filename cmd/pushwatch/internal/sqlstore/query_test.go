@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"database/sql"
 	"reflect"
 	"testing"
 )
@@ -32,6 +33,14 @@ func TestValues(t *testing.T) {
 		if got := values(test.rows, test.types...); got != test.want {
 			t.Errorf("values(%d, %v) = %s, want %s", test.rows, test.types, got, test.want)
 		}
+	}
+}
+
+func TestTypesOf(t *testing.T) {
+	t.Parallel()
+	row := []any{int64(1), "a", 1, moment{}, sql.Null[string]{}, sql.Null[int64]{}}
+	if got, want := typesOf(row), []string{"BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "BIGINT"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("typesOf(%v) = %q, want %q", row, got, want)
 	}
 }
 

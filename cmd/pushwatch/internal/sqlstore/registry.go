@@ -38,7 +38,7 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		if err != nil {
 			return err
 		}
-		times := db.checkpointReader(tx.sql)
+		times := db.checkpointReader(tx)
 		for chunk := range slices.Chunk(order, rowsPerStatement) {
 			asked := make([]watcher.Task, len(chunk))
 			for i, at := range chunk {
@@ -88,7 +88,11 @@ func inKeyOrder(tasks []watcher.Task) []int {
 // registerSome registers some of the tasks of a [DB.Register], in the order of their
 // keys. The rows of accounts are locked.
 func (tx transaction) registerSome(ctx context.Context, asked []watcher.Task, reopen bool, accounts map[string]accountRow, times *checkpointReader) (registration, error) {
-	found, hidden, err := tx.db.readTasks(ctx, tx.sql, asked)
+	keys := make([]watcher.Key, len(asked))
+	for i, t := range asked {
+		keys[i] = t.Key
+	}
+	found, hidden, err := tx.db.readTasks(ctx, pool{tx.db, tx.sql}, keys) // not prepared: it has a text for each length
 	if err != nil {
 		return registration{}, err
 	}
@@ -170,7 +174,7 @@ func planRegistration(asked []watcher.Task, reopen bool, found map[watcher.Key]w
 func newWatching(asked, old watcher.Task) watcher.Task {
 	return watcher.Task{
 		Key: asked.Key, Account: asked.Account, State: watcher.Registered, Labels: asked.Labels,
-		ExpectedStopAt: fromMicros(micros(asked.ExpectedStopAt)), RegisteredAt: fromMicros(micros(asked.RegisteredAt)),
+		ExpectedStopAt: rounded(asked.ExpectedStopAt), RegisteredAt: rounded(asked.RegisteredAt),
 		Version: old.Version + 1, Sequence: old.Sequence,
 	}
 }
@@ -190,54 +194,40 @@ func (tx transaction) lockAccounts(ctx context.Context, names map[string]bool) (
 }
 
 // readTasks reads those of the tasks that exist; hidden are those of them that are removed.
-func (db *DB) readTasks(ctx context.Context, from querier, tasks []watcher.Task) (found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, err error) {
+func (db *DB) readTasks(ctx context.Context, from source, keys []watcher.Key) (found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, err error) {
 	found, hidden = make(map[watcher.Key]watcher.Task), make(map[watcher.Key]bool)
-	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
-		var args []any
-		for _, t := range chunk {
-			args = append(args, t.SDKAppID, t.TaskID)
+	// With CROSS JOIN SQLite looks up one key after the other; with IN (VALUES …) it would
+	// read the whole table.
+	err = eachOfRows(ctx, from, func(scan scanner) error {
+		var removed bool
+		t, err := decodeTask(scan.and(&removed))
+		found[t.Key] = t
+		if removed {
+			hidden[t.Key] = true
 		}
-		// With CROSS JOIN SQLite looks up one key after the other; with IN (VALUES …) it
-		// would read the whole table.
-		err := db.each(ctx, from, func(scan scanner) error {
-			var removed bool
-			t, err := decodeTask(scan, &removed)
-			found[t.Key] = t
-			if removed {
-				hidden[t.Key] = true
-			}
-			return err
-		}, `WITH k (app, id) AS (VALUES `+values(len(chunk), "BIGINT", "TEXT")+`)
-			SELECT `+taskColumns+`, removed_at IS NOT NULL FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, args...)
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	return found, hidden, nil
+		return err
+	}, `WITH k (app, id) AS (VALUES %s)
+		SELECT `+taskColumns+`, removed_at IS NOT NULL FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, keyRows(keys))
+	return found, hidden, err
 }
 
 // insertTasks writes newly registered tasks, in the order of their keys.
 func (tx transaction) insertTasks(ctx context.Context, tasks []watcher.Task) error {
-	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
-		args := make([]any, 0, len(chunk)*len(taskTypes))
-		for i := range chunk {
-			args = append(args, encodeTask(&chunk[i])...)
-		}
-		n, err := tx.exec(ctx, `INSERT INTO tasks (`+taskColumns+`) VALUES `+values(len(chunk), taskTypes...)+`
-			ON CONFLICT (sdk_app_id, task_id) DO UPDATE SET account = excluded.account, state = excluded.state,
-				labels = excluded.labels, expected_stop_at = excluded.expected_stop_at,
-				registered_at = excluded.registered_at, ended_at = NULL, version = excluded.version,
-				push = NULL, error = NULL, last_observed_at = NULL, last_polled_at = NULL,
-				memory = excluded.memory, removed_at = NULL
-			WHERE tasks.version = excluded.version - 1`, args...)
-		if err != nil {
-			return err
-		}
-		if n < int64(len(chunk)) { // one was removed, or moved to another account, since it was read
-			return watcher.ErrConflict
-		}
+	rows := make([][]any, len(tasks))
+	for i := range tasks {
+		rows[i] = encodeTask(&tasks[i])
 	}
-	return nil
+	n, err := tx.execRows(ctx, `INSERT INTO tasks (`+taskColumns+`) VALUES %s
+		ON CONFLICT (sdk_app_id, task_id) DO UPDATE SET account = excluded.account, state = excluded.state,
+			labels = excluded.labels, expected_stop_at = excluded.expected_stop_at,
+			registered_at = excluded.registered_at, ended_at = NULL, version = excluded.version,
+			push = NULL, error = NULL, last_observed_at = NULL, last_polled_at = NULL,
+			memory = excluded.memory, removed_at = NULL
+		WHERE tasks.version = excluded.version - 1`, rows)
+	if err == nil && n < len(tasks) { // one was removed, or moved to another account, since it was read
+		err = watcher.ErrConflict
+	}
+	return err
 }
 
 // Task implements [watcher.Registry].
@@ -247,10 +237,8 @@ func (db *DB) Task(ctx context.Context, key watcher.Key) (watcher.Task, error) {
 		return t, err
 	}
 	tasks := []watcher.Task{t}
-	if err := db.addPollTimes(ctx, tasks); err != nil {
-		return watcher.Task{}, fmt.Errorf("read task %s: %w", key, err)
-	}
-	return tasks[0], nil
+	err = db.addPollTimes(ctx, tasks)
+	return tasks[0], wrap(err, "read task %s", key)
 }
 
 // Remove implements [watcher.Registry].
@@ -262,11 +250,10 @@ func (db *DB) Remove(ctx context.Context, key watcher.Key) error {
 			err = db.write(ctx, func(tx transaction) error { return tx.remove(ctx, key, t.Account) })
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("remove task %s: %w", key, err)
+	if err == nil {
+		db.notifyReplicas()
 	}
-	db.notifyReplicas()
-	return nil
+	return wrap(err, "remove task %s", key)
 }
 
 // remove removes a task from an account; [errUnlocked] if the task has left the account.

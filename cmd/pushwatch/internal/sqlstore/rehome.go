@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,10 +49,7 @@ func (db *DB) Unsent(ctx context.Context, accounts []string) ([]string, error) {
 		named[name] = nil
 	}
 	left, err := db.unnamed(ctx, named, `EXISTS (SELECT 1 FROM deliveries d WHERE d.shard = a.shard AND d.state = 'pending')`)
-	if err != nil {
-		return nil, fmt.Errorf("find removed accounts with deliveries: %w", err)
-	}
-	return left, nil
+	return left, wrap(err, "find removed accounts with deliveries")
 }
 
 // unnamed returns the accounts for which a condition holds and that are neither in named
@@ -61,13 +57,9 @@ func (db *DB) Unsent(ctx context.Context, accounts []string) ([]string, error) {
 func (db *DB) unnamed(ctx context.Context, named map[string][]int64, condition string) ([]string, error) {
 	others := make(map[string]bool)
 	if db.postgres {
-		err := db.each(ctx, db.reader, func(scan scanner) error {
-			var text string
-			if err := scan(&text); err != nil {
-				return err
-			}
+		err := db.each(ctx, func(scan scanner) error {
 			var names []string
-			err := json.Unmarshal([]byte(text), &names)
+			err := scan(jsonText{&names})
 			for _, name := range names {
 				others[name] = true
 			}
@@ -77,16 +69,11 @@ func (db *DB) unnamed(ctx context.Context, named map[string][]int64, condition s
 			return nil, err
 		}
 	}
-	var list []string
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		var name string
-		err := scan(&name)
-		if _, ours := named[name]; !ours && !others[name] {
-			list = append(list, name)
-		}
-		return err
-	}, `SELECT a.name FROM accounts a WHERE `+condition+` ORDER BY a.name`)
-	return list, err
+	names, err := list(ctx, db, column[string], `SELECT a.name FROM accounts a WHERE `+condition+` ORDER BY a.name`)
+	return slices.DeleteFunc(names, func(name string) bool {
+		_, ours := named[name]
+		return ours || others[name]
+	}), err
 }
 
 // rehomeFrom moves some live tasks of an account to the accounts of their applications.
@@ -108,7 +95,7 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 			return err
 		}
 		notes := make(map[string][]watcher.Key) // by account
-		times, err := db.pollTimes(ctx, tx.sql, orphan)
+		times, err := db.pollTimes(ctx, tx, orphan)
 		if err != nil {
 			return err
 		}
@@ -135,21 +122,15 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 // last poll times, which the checkpoint of the new account does not have yet. The rows of
 // all their accounts must be locked.
 func (tx transaction) moveTasks(ctx context.Context, tasks []watcher.Task) error {
-	for chunk := range slices.Chunk(tasks, rowsPerStatement) {
-		var args []any
-		for _, t := range chunk {
-			args = append(args, t.SDKAppID, t.TaskID, t.Account, t.Version, micros(t.LastObservedAt), micros(t.LastPolledAt))
-		}
-		n, err := tx.exec(ctx, `WITH h (sdk_app_id, task_id, account, version, last_observed_at, last_polled_at)
-				AS (VALUES `+values(len(chunk), "BIGINT", "TEXT", "TEXT", "BIGINT", "BIGINT", "BIGINT")+`)
-			UPDATE tasks SET account = h.account, version = h.version, last_observed_at = h.last_observed_at, last_polled_at = h.last_polled_at
-			FROM h WHERE tasks.sdk_app_id = h.sdk_app_id AND tasks.task_id = h.task_id AND tasks.version = h.version - 1`, args...)
-		if err == nil && n < int64(len(chunk)) {
-			err = watcher.ErrConflict
-		}
-		if err != nil {
-			return err
-		}
+	var rows [][]any
+	for _, t := range tasks {
+		rows = append(rows, []any{t.SDKAppID, t.TaskID, t.Account, t.Version, moment(t.LastObservedAt), moment(t.LastPolledAt)})
 	}
-	return nil
+	n, err := tx.execRows(ctx, `WITH h (sdk_app_id, task_id, account, version, last_observed_at, last_polled_at) AS (VALUES %s)
+		UPDATE tasks SET account = h.account, version = h.version, last_observed_at = h.last_observed_at, last_polled_at = h.last_polled_at
+		FROM h WHERE tasks.sdk_app_id = h.sdk_app_id AND tasks.task_id = h.task_id AND tasks.version = h.version - 1`, rows)
+	if err == nil && n < len(tasks) {
+		err = watcher.ErrConflict
+	}
+	return err
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"pushwatch/notify"
@@ -23,7 +22,7 @@ func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 	var total int
 	var err error
 	if which.ID == (notify.DeliveryID{}) {
-		shards, err = db.shards(ctx)
+		shards, err = list(ctx, db, column[int64], `SELECT shard FROM accounts ORDER BY shard`)
 	}
 	if which.Until.IsZero() {
 		which.Until = time.Now()
@@ -44,22 +43,7 @@ func (db *DB) Replay(ctx context.Context, which notify.Selection) (int, error) {
 	if err == nil && total == 0 && which.ID != (notify.DeliveryID{}) {
 		_, _, err = db.Delivery(ctx, which.ID) // no error if it is pending
 	}
-	if err != nil {
-		return total, fmt.Errorf("replay deliveries: %w", err)
-	}
-	return total, nil
-}
-
-// shards returns the shards of all accounts.
-func (db *DB) shards(ctx context.Context) ([]int64, error) {
-	var shards []int64
-	err := db.each(ctx, db.reader, func(scan scanner) error {
-		var shard int64
-		err := scan(&shard)
-		shards = append(shards, shard)
-		return err
-	}, `SELECT shard FROM accounts ORDER BY shard`)
-	return shards, err
+	return total, wrap(err, "replay deliveries")
 }
 
 // selectDead finds some dead deliveries of a notifier. It joins the table with itself: only
@@ -82,13 +66,7 @@ func (tx transaction) replay(ctx context.Context, shard int64, which notify.Sele
 		query = selectDead
 		args = []any{shard, which.Notifier, after, max(which.Since.UnixMicro(), 0), which.Until.UnixMicro(), replayRows}
 	}
-	var ids []int64
-	err = tx.each(ctx, func(scan scanner) error {
-		var id int64
-		err := scan(&id)
-		ids = append(ids, id)
-		return err
-	}, query, args...)
+	ids, err := list(ctx, tx, column[int64], query, args...)
 	if err != nil || len(ids) == 0 {
 		return 0, after, err
 	}
@@ -97,23 +75,15 @@ func (tx transaction) replay(ctx context.Context, shard int64, which notify.Sele
 	if err != nil {
 		return 0, after, err
 	}
-	position -= int64(len(ids))
-	for chunk := range slices.Chunk(ids, rowsPerStatement) {
-		var rows []any
-		for _, id := range chunk {
-			position++
-			rows = append(rows, shard, id, position)
-		}
-		changed, err := tx.exec(ctx, `WITH r (shard, id, position) AS (VALUES `+values(len(chunk), "BIGINT", "BIGINT", "BIGINT")+`)
-			UPDATE deliveries SET state = 'pending', position = r.position, attempts = 0, next_attempt_at = NULL,
-				settled_at = NULL, replayed_at = CAST(? AS BIGINT)
-			FROM r WHERE deliveries.shard = r.shard AND deliveries.id = r.id`, append(rows, time.Now().UnixMicro())...)
-		if err != nil {
-			return 0, after, err
-		}
-		n += int(changed) // fewer if retention deleted one in the meantime
+	var rows [][]any
+	for i, id := range ids {
+		rows = append(rows, []any{shard, id, position - int64(len(ids)-1-i)})
 	}
-	return n, ids[len(ids)-1], nil
+	n, err = tx.execRows(ctx, `WITH r (shard, id, position) AS (VALUES %s)
+		UPDATE deliveries SET state = 'pending', position = r.position, attempts = 0, next_attempt_at = NULL,
+			settled_at = NULL, replayed_at = CAST(? AS BIGINT)
+		FROM r WHERE deliveries.shard = r.shard AND deliveries.id = r.id`, rows, time.Now().UnixMicro())
+	return n, ids[len(ids)-1], err // n is fewer if retention deleted one in the meantime
 }
 
 // Announce implements [notify.Archive].

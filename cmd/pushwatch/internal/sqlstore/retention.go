@@ -144,7 +144,7 @@ func (db *DB) findOld(ctx context.Context, t sweepTable, after oldRow, before in
 		query += ` AND (` + t.at + `, ` + t.columns() + `) > (?, ?, ?)`
 		args = append(args, after.at, after.key[0], after.key[1])
 	}
-	err = db.each(ctx, db.reader, func(scan scanner) error {
+	err = db.each(ctx, func(scan scanner) error {
 		var r oldRow
 		err := scan(&r.at, &r.key[0], &r.key[1])
 		found = append(found, r)

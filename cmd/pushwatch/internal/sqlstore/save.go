@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -21,10 +22,8 @@ func (tx transaction) saveTasks(ctx context.Context, group []*request) ([]*reque
 		}
 	}
 	for _, round := range rounds(changes, func(r *request) watcher.Key { return r.task.Key }) {
-		for chunk := range slices.Chunk(round, rowsPerStatement) {
-			if err := tx.updateTasks(ctx, chunk); err != nil {
-				return nil, err
-			}
+		if err := tx.updateTasks(ctx, round); err != nil {
+			return nil, err
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(group), func(r *request) bool { return len(r.events) == 0 || r.err != nil }), nil
@@ -32,17 +31,17 @@ func (tx transaction) saveTasks(ctx context.Context, group []*request) ([]*reque
 
 // updateTasks writes tasks with distinct keys, and sets the error of those with a conflict.
 func (tx transaction) updateTasks(ctx context.Context, changes []*request) error {
-	var args []any
-	for _, r := range changes {
-		args = append(append(args, encodeTask(r.task)...), r.task.Sequence-int64(len(r.events)))
+	rows := make([][]any, len(changes))
+	for i, r := range changes {
+		rows[i] = append(encodeTask(r.task), r.task.Sequence-int64(len(r.events)))
 	}
 	saved := make(map[watcher.Key]bool, len(changes))
-	err := tx.each(ctx, func(scan scanner) error {
+	err := eachOfRows(ctx, tx, func(scan scanner) error {
 		var k watcher.Key
 		err := scan(&k.SDKAppID, &k.TaskID)
 		saved[k] = true
 		return err
-	}, saveStatement(len(changes)), args...)
+	}, saveStatement, rows)
 	for _, r := range changes {
 		if !saved[r.task.Key] {
 			r.err = watcher.ErrConflict
@@ -51,18 +50,16 @@ func (tx transaction) updateTasks(ctx context.Context, changes []*request) error
 	return err
 }
 
-// saveStatement writes n tasks. Its condition that a task is not removed deliberately
+// saveStatement writes tasks. Its condition that a task is not removed deliberately
 // differs from those of the partial indexes: PostgreSQL would scan such an index while its
 // statistics lack many new tasks.
-func saveStatement(n int) string {
-	return `WITH c (` + taskColumns + `, sequence_before) AS (VALUES ` + values(n, append(slices.Clip(taskTypes), "BIGINT")...) + `)
-		UPDATE tasks SET state = c.state, labels = c.labels, expected_stop_at = c.expected_stop_at, ended_at = c.ended_at,
-			version = c.version, sequence = c.sequence, push = c.push, error = c.error,
-			last_observed_at = c.last_observed_at, last_polled_at = c.last_polled_at, memory = c.memory
-		FROM c WHERE tasks.sdk_app_id = c.sdk_app_id AND tasks.task_id = c.task_id AND tasks.account = c.account
-			AND tasks.version = c.version - 1 AND tasks.sequence = c.sequence_before AND COALESCE(tasks.removed_at, 0) = 0
-		RETURNING tasks.sdk_app_id, tasks.task_id`
-}
+const saveStatement = `WITH c (` + taskColumns + `, sequence_before) AS (VALUES %s)
+	UPDATE tasks SET state = c.state, labels = c.labels, expected_stop_at = c.expected_stop_at, ended_at = c.ended_at,
+		version = c.version, sequence = c.sequence, push = c.push, error = c.error,
+		last_observed_at = c.last_observed_at, last_polled_at = c.last_polled_at, memory = c.memory
+	FROM c WHERE tasks.sdk_app_id = c.sdk_app_id AND tasks.task_id = c.task_id AND tasks.account = c.account
+		AND tasks.version = c.version - 1 AND tasks.sequence = c.sequence_before AND COALESCE(tasks.removed_at, 0) = 0
+	RETURNING tasks.sdk_app_id, tasks.task_id`
 
 // A numberedEvent is an event with its number and the ids of its deliveries.
 type numberedEvent struct {
@@ -93,32 +90,25 @@ func number(requests []*request, lastEvent, lastDelivery int64) []numberedEvent 
 	return list
 }
 
-var eventTypes = []string{"BIGINT", "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT"}
-
 // insertEvents writes events and returns those that it wrote. Announcements that exist
 // already are left out.
 func (tx transaction) insertEvents(ctx context.Context, shard int64, events []numberedEvent) ([]numberedEvent, error) {
+	rows := make([][]any, len(events))
+	for i, e := range events {
+		rows[i] = []any{
+			shard, e.number, e.ID, string(e.Type), e.subject, sql.Null[int64]{V: e.SDKAppID, Valid: e.ofTask},
+			sql.Null[string]{V: e.TaskID, Valid: e.ofTask}, sql.Null[int64]{V: e.Sequence, Valid: e.ofTask}, e.ObservedAt.UnixMicro(), string(e.Body),
+		}
+	}
 	written := make(map[int64]bool, len(events))
-	for chunk := range slices.Chunk(events, rowsPerStatement) {
-		var args []any
-		for _, e := range chunk {
-			var app, task, sequence any
-			if e.ofTask {
-				app, task, sequence = e.SDKAppID, e.TaskID, e.Sequence
-			}
-			args = append(args, shard, e.number, e.ID, string(e.Type), e.subject, app, task, sequence,
-				e.ObservedAt.UnixMicro(), string(e.Body))
-		}
-		err := tx.each(ctx, func(scan scanner) error {
-			var number int64
-			err := scan(&number)
-			written[number] = true
-			return err
-		}, `INSERT INTO events (shard, number, id, type, subject, sdk_app_id, task_id, sequence, at, body)
-			VALUES `+values(len(chunk), eventTypes...)+` ON CONFLICT (id) DO NOTHING RETURNING number`, args...)
-		if err != nil {
-			return nil, err
-		}
+	err := eachOfRows(ctx, tx, func(scan scanner) error {
+		number, err := column[int64](scan)
+		written[number] = true
+		return err
+	}, `INSERT INTO events (shard, number, id, type, subject, sdk_app_id, task_id, sequence, at, body)
+		VALUES %s ON CONFLICT (id) DO NOTHING RETURNING number`, rows)
+	if err != nil {
+		return nil, err
 	}
 	var made []numberedEvent
 	for _, e := range events {
@@ -132,8 +122,6 @@ func (tx transaction) insertEvents(ctx context.Context, shard int64, events []nu
 	return made, nil
 }
 
-var deliveryTypes = []string{"BIGINT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT", "TEXT", "TEXT", "BIGINT"}
-
 // insertDeliveries writes and returns a delivery for each notifier of each event.
 func (a *Account) insertDeliveries(ctx context.Context, tx transaction, events []numberedEvent) ([]notify.Delivery, error) {
 	var list []notify.Delivery
@@ -141,7 +129,7 @@ func (a *Account) insertDeliveries(ctx context.Context, tx transaction, events [
 	now := time.Now().UnixMicro()
 	for _, e := range events {
 		for i, notifier := range e.Notifiers {
-			id, at := e.firstDelivery+int64(i), fromMicros(micros(e.ObservedAt))
+			id, at := e.firstDelivery+int64(i), rounded(e.ObservedAt)
 			d := notify.Delivery{
 				ID: id, Position: id, Account: a.name, Notifier: notifier, EventID: e.ID, Type: e.Type,
 				Subject: e.subject, EventAt: at, Since: at, Body: e.Body,
@@ -153,12 +141,6 @@ func (a *Account) insertDeliveries(ctx context.Context, tx transaction, events [
 			rows = append(rows, []any{a.shard, id, id, e.number, notifier, string(notify.Pending), 0, "", "", now})
 		}
 	}
-	for chunk := range slices.Chunk(rows, rowsPerStatement) {
-		_, err := tx.exec(ctx, `INSERT INTO deliveries (shard, id, position, event, notifier, state, attempts, last_error, log, created_at)
-			VALUES `+values(len(chunk), deliveryTypes...), slices.Concat(chunk...)...)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	_, err := tx.execRows(ctx, `INSERT INTO deliveries (shard, id, position, event, notifier, state, attempts, last_error, log, created_at) VALUES %s`, rows)
+	return list, err
 }

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"strings"
 	"time"
@@ -19,8 +18,6 @@ type logLine struct {
 	DurationMS int64             `json:"duration_ms"`
 }
 
-var outcomeTypes = []string{"BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT"}
-
 // settle writes the outcomes of a group, and the notifiers' states in them. An outcome that
 // was written before, or is late, changes nothing: the delivery is settled, or has as many
 // attempts, already. An outcome that settles is written for any number of attempts: a
@@ -31,14 +28,12 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 		outcomes = append(outcomes, r.outcomes...)
 	}
 	for _, round := range rounds(outcomes, func(o notify.Outcome) int64 { return o.ID }) {
-		for chunk := range slices.Chunk(round, rowsPerStatement) {
-			var args []any
-			for _, o := range chunk {
-				args = append(args, encodeOutcome(shard, o)...)
-			}
-			if _, err := tx.exec(ctx, settleStatement(len(chunk)), args...); err != nil {
-				return err
-			}
+		rows := make([][]any, len(round))
+		for i, o := range round {
+			rows[i] = encodeOutcome(shard, o)
+		}
+		if _, err := tx.execRows(ctx, settleStatement, rows); err != nil {
+			return err
 		}
 	}
 	var records []notify.NotifierRecord
@@ -57,21 +52,19 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 	return nil
 }
 
-// settleStatement writes n outcomes. Its condition that a delivery is pending deliberately
+// settleStatement writes outcomes. Its condition that a delivery is pending deliberately
 // differs from those of the partial indexes, as in [saveStatement].
-func settleStatement(n int) string {
-	return `WITH o (shard, id, position, state, attempts, requests, next_attempt_at, last_error, log, uncounted, settled_at)
-			AS (VALUES ` + values(n, outcomeTypes...) + `)
-		UPDATE deliveries SET state = o.state, next_attempt_at = o.next_attempt_at,
-			last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at,
-			uncounted = CASE WHEN o.uncounted <> '' THEN o.uncounted ELSE deliveries.uncounted END,
-			requests = CASE WHEN deliveries.requests < o.requests THEN o.requests ELSE deliveries.requests END,
-			attempts = CASE WHEN o.uncounted <> '' THEN deliveries.attempts
-				WHEN deliveries.attempts < o.attempts THEN o.attempts ELSE deliveries.attempts + 1 END
-		FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id AND deliveries.position = o.position
-			AND deliveries.state NOT IN ('delivered', 'dead') AND (o.state <> 'pending' OR deliveries.attempts < o.attempts
-				OR o.uncounted <> '' AND deliveries.attempts = o.attempts)`
-}
+const settleStatement = `WITH o (shard, id, position, state, attempts, requests, next_attempt_at, last_error, log, uncounted, settled_at)
+		AS (VALUES %s)
+	UPDATE deliveries SET state = o.state, next_attempt_at = o.next_attempt_at,
+		last_error = o.last_error, log = deliveries.log || o.log, settled_at = o.settled_at,
+		uncounted = CASE WHEN o.uncounted <> '' THEN o.uncounted ELSE deliveries.uncounted END,
+		requests = CASE WHEN deliveries.requests < o.requests THEN o.requests ELSE deliveries.requests END,
+		attempts = CASE WHEN o.uncounted <> '' THEN deliveries.attempts
+			WHEN deliveries.attempts < o.attempts THEN o.attempts ELSE deliveries.attempts + 1 END
+	FROM o WHERE deliveries.shard = o.shard AND deliveries.id = o.id AND deliveries.position = o.position
+		AND deliveries.state NOT IN ('delivered', 'dead') AND (o.state <> 'pending' OR deliveries.attempts < o.attempts
+			OR o.uncounted <> '' AND deliveries.attempts = o.attempts)`
 
 // writeDeadLetters marks the first pending deliveries of a notifier as dead.
 func (tx transaction) writeDeadLetters(ctx context.Context, shard int64, d *deadLetters) error {
@@ -91,11 +84,11 @@ func validText(s string) string {
 
 // encodeOutcome returns the row of an outcome.
 func encodeOutcome(shard int64, o notify.Outcome) []any {
-	var next, settled sql.Null[int64]
+	var next, settled moment
 	if o.State == notify.Pending {
-		next = micros(o.NextAttemptAt)
+		next = moment(o.NextAttemptAt)
 	} else {
-		settled = micros(o.Attempt.At.Add(o.Attempt.Duration))
+		settled = moment(o.Attempt.At.Add(o.Attempt.Duration))
 	}
 	log, uncounted := encodeLog(o.Attempt), encodeLog(o.Uncounted...)
 	if uncounted != "" {

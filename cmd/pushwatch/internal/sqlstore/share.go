@@ -3,9 +3,6 @@ package sqlstore
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -101,27 +98,24 @@ func (s *snapshot) share(me string) (take []accountSeen, give []string) {
 // owns.
 func (r *Replica) readSnapshot(ctx context.Context) (*snapshot, error) {
 	s := &snapshot{members: make(map[string][]string)}
-	err := r.db.each(ctx, r.db.heartbeats, func(scan scanner) error {
-		var a accountSeen
-		err := scan(&a.name, &a.shard, &a.owner, &a.epoch, &a.lastEvent, &a.lastDelivery, &a.lastNote)
-		s.accounts = append(s.accounts, a)
-		return err
+	from := pool{r.db, r.db.heartbeats}
+	var err error
+	s.accounts, err = list(ctx, from, func(scan scanner) (a accountSeen, err error) {
+		err = scan(&a.name, &a.shard, &a.owner, &a.epoch, &a.lastEvent, &a.lastDelivery, &a.lastNote)
+		return a, err
 	}, `SELECT name, shard, COALESCE(owner, ''), epoch, last_event, last_delivery, last_note FROM accounts`)
 	if err != nil {
 		return nil, err
 	}
-	err = r.db.each(ctx, r.db.heartbeats, func(scan scanner) error {
-		var member, names string
+	err = from.each(ctx, func(scan scanner) error {
+		var member string
+		var names []string
 		var left int64
-		if err := scan(&member, &names, &left); err != nil {
-			return err
-		}
+		err := scan(&member, jsonText{&names}, &left)
 		if d := time.Duration(left) * time.Microsecond; member != r.name && (s.expiry == 0 || d < s.expiry) {
 			s.expiry = d
 		}
-		var list []string
-		err := json.Unmarshal([]byte(names), &list)
-		s.members[member] = list
+		s.members[member] = names
 		return err
 	}, `SELECT name, accounts, expires_at - at FROM (
 			SELECT name, accounts, beat_at + CAST(? AS BIGINT) AS expires_at, `+clockNow+` AS at FROM members) AS m
@@ -133,7 +127,7 @@ func (r *Replica) readSnapshot(ctx context.Context) (*snapshot, error) {
 // sorted by name.
 func (db *DB) Members(ctx context.Context) ([]watcher.Member, error) {
 	owned := make(map[string][]string)
-	err := db.each(ctx, db.reader, func(scan scanner) error {
+	err := db.each(ctx, func(scan scanner) error {
 		var owner, name string
 		err := scan(&owner, &name)
 		owned[owner] = append(owned[owner], name)
@@ -141,24 +135,13 @@ func (db *DB) Members(ctx context.Context) ([]watcher.Member, error) {
 	}, `SELECT owner, name FROM accounts WHERE owner IS NOT NULL ORDER BY name`)
 	var members []watcher.Member
 	if err == nil {
-		err = db.each(ctx, db.reader, func(scan scanner) error {
+		members, err = list(ctx, db, func(scan scanner) (watcher.Member, error) {
 			var m watcher.Member
-			var since, beat sql.Null[int64]
-			var status string
-			if err := scan(&m.Name, &since, &beat, &status, &m.Live); err != nil {
-				return err
-			}
-			m.Since, m.BeatAt, m.Accounts = fromMicros(since), fromMicros(beat), owned[m.Name]
-			if err := json.Unmarshal([]byte(status), &m.Status); err != nil {
-				return fmt.Errorf("decode status of %s: %w", m.Name, err)
-			}
-			members = append(members, m)
-			return nil
+			err := scan(&m.Name, (*moment)(&m.Since), (*moment)(&m.BeatAt), jsonText{&m.Status}, &m.Live)
+			m.Accounts = owned[m.Name]
+			return m, wrap(err, "decode member %s", m.Name)
 		}, `SELECT name, since, beat_at, COALESCE(status, '[]'), beat_at > `+clockNow+` - CAST(? AS BIGINT) AS live
 			FROM members ORDER BY live DESC, name`, db.ttl.Microseconds())
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read members: %w", err)
-	}
-	return members, nil
+	return members, wrap(err, "read members")
 }

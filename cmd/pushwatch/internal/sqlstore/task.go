@@ -14,53 +14,37 @@ import (
 const taskColumns = `sdk_app_id, task_id, account, state, labels, expected_stop_at, registered_at, ended_at,
 	version, sequence, push, error, last_observed_at, last_polled_at, memory`
 
-var taskTypes = []string{"BIGINT", "TEXT", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "BIGINT",
-	"BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT", "BIGINT", "TEXT"}
-
 // encodeTask returns the row of a task.
 func encodeTask(t *watcher.Task) []any {
-	labels := "{}"
-	if len(t.Labels) > 0 {
-		labels = encodeJSON(t.Labels)
-	}
 	return []any{
-		t.SDKAppID, t.TaskID, t.Account, string(t.State), labels,
-		micros(t.ExpectedStopAt), t.RegisteredAt.UnixMicro(), micros(t.EndedAt),
+		t.SDKAppID, t.TaskID, t.Account, string(t.State), encodeLabels(t.Labels),
+		moment(t.ExpectedStopAt), t.RegisteredAt.UnixMicro(), moment(t.EndedAt),
 		t.Version, t.Sequence, nullJSON(t.Push), nullJSON(t.Error),
-		micros(t.LastObservedAt), micros(t.LastPolledAt), encodeJSON(t.Memory),
+		moment(t.LastObservedAt), moment(t.LastPolledAt), encodeJSON(t.Memory),
 	}
 }
 
-// decodeTask reads a row of taskColumns, followed by columns for more.
-func decodeTask(scan scanner, more ...any) (watcher.Task, error) {
-	var (
-		t                                         watcher.Task
-		labels, memory                            string
-		push, apiError                            sql.Null[string]
-		registered, ended, stop, observed, polled sql.Null[int64]
+// decodeTask reads a row of taskColumns.
+func decodeTask(scan scanner) (watcher.Task, error) {
+	var t watcher.Task
+	err := scan(
+		&t.SDKAppID, &t.TaskID, &t.Account, &t.State, jsonText{&t.Labels},
+		(*moment)(&t.ExpectedStopAt), (*moment)(&t.RegisteredAt), (*moment)(&t.EndedAt),
+		&t.Version, &t.Sequence, jsonText{&t.Push}, jsonText{&t.Error},
+		(*moment)(&t.LastObservedAt), (*moment)(&t.LastPolledAt), jsonText{&t.Memory},
 	)
-	dest := append([]any{&t.SDKAppID, &t.TaskID, &t.Account, &t.State, &labels, &stop, &registered, &ended,
-		&t.Version, &t.Sequence, &push, &apiError, &observed, &polled, &memory}, more...)
-	if err := scan(dest...); err != nil {
-		return t, err
-	}
-	t.ExpectedStopAt, t.RegisteredAt, t.EndedAt = fromMicros(stop), fromMicros(registered), fromMicros(ended)
-	t.LastObservedAt, t.LastPolledAt = fromMicros(observed), fromMicros(polled)
-	for _, field := range []struct {
-		text string
-		into any
-	}{{labels, &t.Labels}, {memory, &t.Memory}, {push.V, &t.Push}, {apiError.V, &t.Error}} {
-		if field.text == "" {
-			continue
-		}
-		if err := json.Unmarshal([]byte(field.text), field.into); err != nil {
-			return t, fmt.Errorf("decode task %s: %w", t.Key, err)
-		}
-	}
 	if len(t.Labels) == 0 {
 		t.Labels = nil
 	}
-	return t, nil
+	return t, wrap(err, "decode task %s", t.Key)
+}
+
+// encodeLabels returns the labels of a task as JSON.
+func encodeLabels(labels map[string]string) string {
+	if len(labels) == 0 {
+		return "{}"
+	}
+	return encodeJSON(labels)
 }
 
 // encodeJSON returns v as JSON, with sorted keys and without characters that a TEXT column
@@ -83,16 +67,9 @@ func nullJSON[T any](p *T) sql.Null[string] {
 
 // readTask reads a task that is not removed, or [watcher.ErrNoTask].
 func (db *DB) readTask(ctx context.Context, key watcher.Key) (watcher.Task, error) {
-	var t watcher.Task
-	err := db.read(ctx, func(scan scanner) (err error) {
-		t, err = decodeTask(scan)
-		return err
-	}, `SELECT `+taskColumns+` FROM tasks WHERE sdk_app_id = ? AND task_id = ? AND removed_at IS NULL`, key.SDKAppID, key.TaskID)
+	t, err := one(ctx, db, decodeTask, `SELECT `+taskColumns+` FROM tasks WHERE sdk_app_id = ? AND task_id = ? AND removed_at IS NULL`, key.SDKAppID, key.TaskID)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = watcher.ErrNoTask
 	}
-	if err != nil {
-		return watcher.Task{}, fmt.Errorf("read task %s: %w", key, err)
-	}
-	return t, nil
+	return t, wrap(err, "read task %s", key)
 }

@@ -226,25 +226,20 @@ func (a *Account) writeGroup(ctx context.Context, tx transaction, group []*reque
 // committed but not published yet.
 func (a *Account) publishOthers(ctx context.Context, tx transaction, last int64) error {
 	for reached := a.published.Load(); reached < last; a.published.Store(reached) {
-		var list []notify.Delivery
-		err := tx.each(ctx, func(scan scanner) error {
-			d, err := a.decodeDelivery(scan)
-			list = append(list, d)
-			return err
-		}, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.id > ? AND d.id <= ? AND d.state = 'pending' AND d.replayed_at IS NULL
+		deliveries, err := list(ctx, tx, a.decodeDelivery, `SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.id > ? AND d.id <= ? AND d.state = 'pending' AND d.replayed_at IS NULL
 			UNION ALL
 			SELECT `+deliveryColumns+` WHERE d.shard = ? AND d.position > ? AND d.position <= ? AND d.state = 'pending' AND d.replayed_at IS NOT NULL
 			ORDER BY 2 LIMIT ?`, a.shard, reached, last, a.shard, reached, last, publishRows)
 		if err != nil {
 			return err
 		}
-		if len(list) > 0 {
-			a.subscriber(list)
+		if len(deliveries) > 0 {
+			a.subscriber(deliveries)
 		}
-		if len(list) < publishRows {
+		if len(deliveries) < publishRows {
 			reached = last
 		} else {
-			reached = list[len(list)-1].Position
+			reached = deliveries[len(deliveries)-1].Position
 		}
 	}
 	return nil
