@@ -3,6 +3,8 @@ package tiwsim
 import (
 	"bytes"
 	"cmp"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -90,12 +92,13 @@ func newActiveFault(f Fault, now time.Time) *activeFault {
 // Inject begins a fault now. It lasts until its end, or until stop is called. Further calls of
 // stop do nothing.
 func (s *Service) Inject(f Fault) (stop func(), err error) {
-	errs := f.validate("")
-	if f.Account != "" && !s.anyAccount(func(a *account) bool { return a.Name == f.Account }) {
-		errs = append(errs, wrong("account", f.Account, "the name of one of the accounts"))
-	}
-	if err := joinAs("inject fault", errs); err != nil {
-		return nil, err
+	var errs []error
+	c := checker{errs: &errs}
+	f.validate(c)
+	c.check(f.Account == "" || s.anyAccount(func(a *account) bool { return a.Name == f.Account }),
+		"account", f.Account, "the name of one of the accounts")
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("inject fault: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

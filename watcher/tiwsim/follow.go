@@ -22,13 +22,21 @@ func (s *Service) Truth(sdkAppID int64, taskID string) []Change {
 // Calls are not concurrent. It is meant for people, with some thousand lives at most.
 func (s *Service) Follow(ctx context.Context, report func(Change)) {
 	reported := make(map[*task]int)
+	changes, changed := s.unreported(reported)
 	for {
-		changes, changed := s.unreported(reported)
-		if !reportAll(ctx, changes, changed, func(c pending) {
-			reported[c.task]++
-			report(c.Change)
-		}) {
+		var due <-chan time.Time // nil, where nothing is left, blocks forever
+		if len(changes) > 0 {
+			due = time.After(time.Until(changes[0].At))
+		}
+		select {
+		case <-ctx.Done():
 			return
+		case <-changed:
+			changes, changed = s.unreported(reported)
+		case <-due:
+			reported[changes[0].task]++
+			report(changes[0].Change)
+			changes = changes[1:]
 		}
 	}
 }
@@ -52,27 +60,4 @@ func (s *Service) unreported(reported map[*task]int) ([]pending, <-chan struct{}
 	}
 	slices.SortStableFunc(changes, func(a, b pending) int { return a.At.Compare(b.At) })
 	return changes, s.tasksChanged
-}
-
-// reportAll reports each change at its time, until changed is closed (true) or ctx ends (false).
-func reportAll(ctx context.Context, changes []pending, changed <-chan struct{}, report func(pending)) bool {
-	for _, c := range changes {
-		timer := time.NewTimer(time.Until(c.At))
-		select {
-		case <-timer.C:
-		case <-changed:
-			timer.Stop()
-			return true
-		case <-ctx.Done():
-			timer.Stop()
-			return false
-		}
-		report(c)
-	}
-	select {
-	case <-changed:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

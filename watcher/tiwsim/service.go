@@ -296,14 +296,15 @@ func (s *Service) answerTo(asked taskKey, now time.Time) Answer {
 func (s *Service) Add(life Life) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	errs := life.validate("")
-	if !s.anyAccount(func(a *account) bool { return slices.Contains(a.SDKAppIDs, life.SDKAppID) }) {
-		errs = append(errs, wrong("sdk_app_id", life.SDKAppID, "an application of one of the accounts"))
+	var errs []error
+	c := checker{errs: &errs}
+	life.validate(c)
+	c.check(s.anyAccount(func(a *account) bool { return slices.Contains(a.SDKAppIDs, life.SDKAppID) }),
+		"sdk_app_id", life.SDKAppID, "an application of one of the accounts")
+	if len(errs) == 0 {
+		errs = append(errs, s.add(life, time.Now()))
 	}
-	if err := joinAs("add task", errs); err != nil {
-		return err
-	}
-	if err := s.add(life, time.Now()); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("add task: %w", err)
 	}
 	s.notifyTasks()
