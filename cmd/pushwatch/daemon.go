@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -353,15 +354,20 @@ func (d *daemon) retention() time.Duration {
 	return d.settings.Store.Retention.Std()
 }
 
+// registerRows is how many tasks of the settings are registered at a time, which bounds the
+// memory for many.
+const registerRows = 5000
+
 // registerConfigured registers the tasks of the settings.
 func (d *daemon) registerConfigured(ctx context.Context) error {
-	var wanted []watcher.Registration
-	for _, t := range d.settings.Tasks {
-		wanted = append(wanted, watcher.Registration{Key: watcher.Key{SDKAppID: t.SDKAppID, TaskID: t.TaskID}, Labels: t.Labels})
+	for chunk := range slices.Chunk(d.settings.Tasks, registerRows) {
+		wanted := make([]watcher.Registration, len(chunk))
+		for i, t := range chunk {
+			wanted[i] = watcher.Registration{Key: watcher.Key{SDKAppID: t.SDKAppID, TaskID: t.TaskID}, Labels: t.Labels}
+		}
+		if _, err := d.watcher.RegisterAll(ctx, wanted); err != nil {
+			return err
+		}
 	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	_, err := d.watcher.RegisterAll(ctx, wanted)
-	return err
+	return nil
 }
