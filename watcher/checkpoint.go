@@ -1,11 +1,14 @@
 package watcher
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"slices"
 	"time"
 )
@@ -33,7 +36,7 @@ func (c *Checkpoint) Add(key Key, polled, observed time.Time) {
 	if polled.IsZero() {
 		return
 	}
-	c.data = append48(c.data, key.hash())
+	c.data = append(c.data, binary.BigEndian.AppendUint64(nil, key.hash())[2:]...)
 	c.data = binary.AppendVarint(c.data, c.at.UnixMicro()-polled.UnixMicro())
 	if observed.IsZero() {
 		c.data = append(c.data, 0)
@@ -48,18 +51,10 @@ func (c *Checkpoint) Text() string { return base64.RawStdEncoding.EncodeToString
 
 // hash is the first 48 bits of FNV-1a over a key: the same in every process.
 func (k Key) hash() uint64 {
-	h := uint64(0xcbf29ce484222325)
-	for shift := 0; shift < 64; shift += 8 {
-		h = (h ^ uint64(k.SDKAppID)>>shift&0xff) * 0x100000001b3
-	}
-	for i := range len(k.TaskID) {
-		h = (h ^ uint64(k.TaskID[i])) * 0x100000001b3
-	}
-	return h >> 16
-}
-
-func append48(b []byte, h uint64) []byte {
-	return append(b, byte(h>>40), byte(h>>32), byte(h>>24), byte(h>>16), byte(h>>8), byte(h))
+	h := fnv.New64a()
+	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(k.SDKAppID)))
+	io.WriteString(h, k.TaskID)
+	return h.Sum64() >> 16
 }
 
 // PollTimes are the contents of a saved [Checkpoint]. The zero value is empty.
@@ -79,22 +74,34 @@ func ReadPollTimes(text string) (PollTimes, error) {
 	if len(data) == 0 || data[0] != checkpointVersion {
 		return PollTimes{}, errors.New("read checkpoint: not of a known version")
 	}
-	r := reader{data: data[1:]}
-	at := r.varint()
+	r := bytes.NewReader(data[1:])
+	at, err := binary.ReadVarint(r)
 	times := make([]pollTime, 0, len(data)/13)
-	for len(r.data) > 0 {
-		t := pollTime{hash: r.uint48(), polled: at - r.varint()}
-		if later := r.uvarint(); later > 0 {
-			later--
-			t.observed = t.polled + (int64(later>>1) ^ -int64(later&1))
+	for err == nil && r.Len() > 0 {
+		var t pollTime
+		if t, err = readPollTime(r, at); err == nil {
+			times = append(times, t)
 		}
-		times = append(times, t)
 	}
-	if r.short {
-		return PollTimes{}, errors.New("read checkpoint: it is cut off")
+	if err != nil {
+		return PollTimes{}, fmt.Errorf("read checkpoint: it is cut off: %w", err)
 	}
 	slices.SortFunc(times, func(a, b pollTime) int { return cmp.Compare(a.hash, b.hash) })
 	return PollTimes{times}, nil
+}
+
+// readPollTime reads what [Checkpoint.Add] adds to a checkpoint of the given time.
+func readPollTime(r *bytes.Reader, at int64) (t pollTime, err error) {
+	var hash [8]byte
+	_, failed := io.ReadFull(r, hash[2:])
+	ago, err := binary.ReadVarint(r)
+	later, last := binary.ReadUvarint(r)
+	t = pollTime{hash: binary.BigEndian.Uint64(hash[:]), polled: at - ago}
+	if later > 0 {
+		later--
+		t.observed = t.polled + (int64(later>>1) ^ -int64(later&1))
+	}
+	return t, cmp.Or(failed, err, last)
 }
 
 // Apply sets the times of a task to those of the checkpoint if these are later. Times from
@@ -112,39 +119,4 @@ func (p PollTimes) Apply(t *Task) {
 			t.LastObservedAt = observed
 		}
 	}
-}
-
-// A reader reads numbers until the data ends within one: then short is set.
-type reader struct {
-	data  []byte
-	short bool
-}
-
-func (r *reader) take(n int) []byte {
-	if n <= 0 || n > len(r.data) {
-		r.data, r.short = nil, true
-		return nil
-	}
-	taken := r.data[:n]
-	r.data = r.data[n:]
-	return taken
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.data)
-	r.take(n)
-	return v
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.data)
-	r.take(n)
-	return v
-}
-
-func (r *reader) uint48() (h uint64) {
-	for _, b := range r.take(6) {
-		h = h<<8 | uint64(b)
-	}
-	return h
 }

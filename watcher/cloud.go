@@ -50,22 +50,7 @@ const (
 )
 
 func (k Kind) String() string {
-	switch k {
-	case Throttled:
-		return "throttled"
-	case DeniedApplication:
-		return "application denied"
-	case DeniedAccount:
-		return "account denied"
-	case UnknownTask:
-		return "task not found"
-	case FailedTask:
-		return "push failed"
-	case Refused:
-		return "refused"
-	default:
-		return "transient"
-	}
+	return []string{"transient", "throttled", "application denied", "account denied", "task not found", "push failed", "refused"}[k]
 }
 
 // Sent is how far a request got. A request that may still be on its way counts against the

@@ -96,9 +96,7 @@ func (t *Tracker) forgetPush(key watcher.Key) {
 }
 
 func (f *appFailures) drop(p *push) {
-	if i := slices.Index(f.fresh, p); i >= 0 {
-		f.fresh = slices.Delete(f.fresh, i, i+1)
-	}
+	f.fresh = slices.DeleteFunc(f.fresh, func(q *push) bool { return q == p })
 }
 
 // reportPush reports a push as blind once it has failed by itself for blindAfter, and only

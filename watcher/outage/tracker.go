@@ -61,16 +61,7 @@ const (
 	Push                     // the one with the transition's Key
 )
 
-func (l Level) String() string {
-	switch l {
-	case Application:
-		return "application"
-	case Push:
-		return "push"
-	default:
-		return "account"
-	}
-}
+func (l Level) String() string { return []string{"account", "application", "push"}[l] }
 
 // A Transition is a change that the caller must handle.
 type Transition struct {
