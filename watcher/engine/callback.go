@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,25 +42,10 @@ const maxCallbackTasks = 300
 // for years would be a password that nobody can change.
 const maxCallbackExpiry = 24 * time.Hour
 
-// callbackLimits limit how many tasks callbacks register.
-type callbackLimits struct {
-	mu    sync.Mutex
-	byApp map[int64]*rate.Limiter
-}
-
-// allow reports whether a callback may register a task of an application now.
-func (l *callbackLimits) allow(app int64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limiter, ok := l.byApp[app]
-	if !ok {
-		if l.byApp == nil {
-			l.byApp = make(map[int64]*rate.Limiter)
-		}
-		limiter = rate.NewLimiter(rate.Every(time.Minute/maxCallbackTasks), maxCallbackTasks)
-		l.byApp[app] = limiter
-	}
-	return limiter.Allow()
+// mayRegister reports whether a callback may register a task of an application now.
+func (w *Watcher) mayRegister(app int64) bool {
+	limiter, _ := w.callbackLimits.LoadOrStore(app, rate.NewLimiter(rate.Every(time.Minute/maxCallbackTasks), maxCallbackTasks))
+	return limiter.(*rate.Limiter).Allow()
 }
 
 // Callback handles a callback of TIW as a hint: it polls a known task next, within the
@@ -89,7 +73,7 @@ func (w *Watcher) Callback(ctx context.Context, c Callback) error {
 	}
 	key := watcher.Key{SDKAppID: c.SDKAppID, TaskID: c.TaskID}
 	switch err := w.PollNow(ctx, key); {
-	case errors.Is(err, watcher.ErrNoTask) && account.RegisterCallbacks && !w.callbackLimits.allow(c.SDKAppID):
+	case errors.Is(err, watcher.ErrNoTask) && account.RegisterCallbacks && !w.mayRegister(c.SDKAppID):
 		w.metrics.callbacks.WithLabelValues(account.Name, "limited").Inc()
 		return ErrCallbackLimit
 	case errors.Is(err, watcher.ErrNoTask) && account.RegisterCallbacks:

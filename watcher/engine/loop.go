@@ -80,13 +80,11 @@ func (a *account) next(ctx context.Context) (t *task, permit limit.Permit) {
 			return t, permit
 		}
 		a.watcher.noticeClock(now)
-		timer := time.NewTimer(again.Sub(now))
 		select {
 		case <-ctx.Done():
 		case <-a.wake:
-		case <-timer.C:
+		case <-time.After(again.Sub(now)):
 		}
-		timer.Stop()
 	}
 	return nil, 0
 }
@@ -126,7 +124,7 @@ func (a *account) describe(ctx context.Context, key watcher.Key) (watcher.Push, 
 
 // record returns the permit and records the answer. It returns the finding about the task,
 // nil if there is none.
-func (a *account) record(ctx context.Context, now time.Time, t *task, permit limit.Permit, push watcher.Push, fault *watcher.CloudError) (f finding) {
+func (a *account) record(ctx context.Context, now time.Time, t *task, permit limit.Permit, push watcher.Push, fault *watcher.CloudError) (f *finding) {
 	a.with(func(s *state) {
 		switch {
 		case fault == nil || fault.Sent == watcher.Answered:
@@ -139,7 +137,7 @@ func (a *account) record(ctx context.Context, now time.Time, t *task, permit lim
 		if ctx.Err() != nil { // the fault may be our own cancellation
 			return
 		}
-		a.metrics.count(fault)
+		a.metrics.polls.WithLabelValues(pollResult(fault)).Inc()
 		if fault != nil && fault.Sent == watcher.Dropped && !t.repeated {
 			t.repeated, t.Urgent = true, true // sent again at once: the service did not fail
 			s.outages.Dropped(t.Key.SDKAppID)
@@ -149,9 +147,9 @@ func (a *account) record(ctx context.Context, now time.Time, t *task, permit lim
 		var reason *watcher.CloudError // why the poll failed; nil: it is an observation
 		switch {
 		case fault == nil:
-			f = observation{At: now, Push: &push}
+			f = &finding{observation: &watcher.Observation{At: now, Push: &push}}
 		case fault.Kind == watcher.FailedTask, fault.Kind == watcher.UnknownTask:
-			f = observation{At: now, Error: fault}
+			f = &finding{observation: &watcher.Observation{At: now, Error: fault}}
 		default:
 			reason = fault
 		}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,9 +20,7 @@ type metrics struct {
 
 // accountMetrics are the metrics of one account, looked up once.
 type accountMetrics struct {
-	polls struct {
-		ok, taskError, throttled, denied, transient prometheus.Counter
-	}
+	polls       *prometheus.CounterVec // by result
 	pollSeconds prometheus.Observer
 	repaired    prometheus.Counter
 }
@@ -54,55 +51,66 @@ func newMetrics(r prometheus.Registerer) *metrics {
 }
 
 func (m *metrics) account(name string) *accountMetrics {
-	a := &accountMetrics{pollSeconds: m.pollSeconds.WithLabelValues(name), repaired: m.repaired.WithLabelValues(name)}
-	a.polls.ok = m.polls.WithLabelValues(name, "ok")
-	a.polls.taskError = m.polls.WithLabelValues(name, "task_error")
-	a.polls.throttled = m.polls.WithLabelValues(name, "throttled")
-	a.polls.denied = m.polls.WithLabelValues(name, "denied")
-	a.polls.transient = m.polls.WithLabelValues(name, "transient")
-	return a
+	polls := m.polls.MustCurryWith(prometheus.Labels{"account": name})
+	for _, result := range []string{"ok", "task_error", "throttled", "denied", "transient"} {
+		polls.WithLabelValues(result) // shown from the start
+	}
+	return &accountMetrics{polls: polls, pollSeconds: m.pollSeconds.WithLabelValues(name), repaired: m.repaired.WithLabelValues(name)}
 }
 
-// count counts a poll by its result; nil: it returned the status of a push.
-func (a *accountMetrics) count(fault *watcher.CloudError) {
-	switch {
-	case fault == nil:
-		a.polls.ok.Inc()
-	case fault.Kind == watcher.FailedTask, fault.Kind == watcher.UnknownTask, fault.Kind == watcher.Refused:
-		a.polls.taskError.Inc()
-	case fault.Kind == watcher.Throttled:
-		a.polls.throttled.Inc()
-	case fault.Kind == watcher.DeniedApplication, fault.Kind == watcher.DeniedAccount:
-		a.polls.denied.Inc()
+// pollResult names the result of a poll; nil: it returned the status of a push.
+func pollResult(fault *watcher.CloudError) string {
+	if fault == nil {
+		return "ok"
+	}
+	switch fault.Kind {
+	case watcher.FailedTask, watcher.UnknownTask, watcher.Refused:
+		return "task_error"
+	case watcher.Throttled:
+		return "throttled"
+	case watcher.DeniedApplication, watcher.DeniedAccount:
+		return "denied"
 	default:
-		a.polls.transient.Inc()
+		return "transient"
 	}
 }
 
-// Descriptions of the gauges, which are computed at each scrape.
+// gauges are the metrics that are computed from an account's status at each scrape. tasksDesc
+// and expectedDesc, which have another label, are too.
+var gauges = []struct {
+	desc  *prometheus.Desc
+	value func(s *watcher.AccountStatus) float64
+}{
+	{accountGauge("pushwatch_staleness_seconds", "Age of the oldest observation of a live task."),
+		func(s *watcher.AccountStatus) float64 { return s.Staleness.Seconds() }},
+	{accountGauge("pushwatch_staleness_promised_seconds", "Bound of pushwatch_staleness_seconds: watch.max_staleness, or the time for three rounds of all live tasks at the granted rate, if longer."),
+		func(s *watcher.AccountStatus) float64 { return s.PromisedStaleness.Seconds() }},
+	{accountGauge("pushwatch_overloaded", "1 while the limit does not allow to poll every live task within watch.max_staleness."),
+		func(s *watcher.AccountStatus) float64 { return truth(s.Overloaded) }},
+	{accountGauge("pushwatch_rate_limit", "Requests per second granted now: less than the limit while others use the account's quota."),
+		func(s *watcher.AccountStatus) float64 { return s.Granted }},
+	{accountGauge("pushwatch_rate_limit_configured", "Requests per second in the settings."),
+		func(s *watcher.AccountStatus) float64 { return s.Limit }},
+	{accountGauge("pushwatch_blind", "1 while the account, or an application of it, is reported as blind."),
+		func(s *watcher.AccountStatus) float64 {
+			return truth(slices.ContainsFunc(s.Outages, func(o watcher.Outage) bool { return o.Reported }))
+		}},
+	{accountGauge("pushwatch_blind_pushes", "Live tasks that are blind by themselves, from push.blind to push.sighted."),
+		func(s *watcher.AccountStatus) float64 { return float64(s.BlindPushes) }},
+	{accountGauge("pushwatch_tasks_unobserved", "Live tasks that were never observed."),
+		func(s *watcher.AccountStatus) float64 { return float64(s.Unobserved) }},
+	{accountGauge("pushwatch_database_failing", DatabaseFailingHelp),
+		func(s *watcher.AccountStatus) float64 { return truth(!s.StoreFailed.IsZero()) }},
+}
+
 var (
-	tasksDesc = prometheus.NewDesc("pushwatch_tasks",
-		"Live tasks by state. How others have ended is counted by pushwatch_events_total.", []string{"account", "state"}, nil)
-	staleDesc = prometheus.NewDesc("pushwatch_staleness_seconds",
-		"Age of the oldest observation of a live task.", []string{"account"}, nil)
-	promisedDesc = prometheus.NewDesc("pushwatch_staleness_promised_seconds",
-		"Bound of pushwatch_staleness_seconds: watch.max_staleness, or the time for three rounds of all live tasks at the granted rate, if longer.", []string{"account"}, nil)
-	overloadedDesc = prometheus.NewDesc("pushwatch_overloaded",
-		"1 while the limit does not allow to poll every live task within watch.max_staleness.", []string{"account"}, nil)
-	rateDesc = prometheus.NewDesc("pushwatch_rate_limit",
-		"Requests per second granted now: less than the limit while others use the account's quota.", []string{"account"}, nil)
-	configuredDesc = prometheus.NewDesc("pushwatch_rate_limit_configured",
-		"Requests per second in the settings.", []string{"account"}, nil)
-	expectedDesc = prometheus.NewDesc("pushwatch_detection_expected_seconds",
-		"Average delay until a change of a push (start, stop) is seen, as the schedule expects it.", []string{"account", "change"}, nil)
-	blindDesc = prometheus.NewDesc("pushwatch_blind",
-		"1 while the account, or an application of it, is reported as blind.", []string{"account"}, nil)
-	blindPushesDesc = prometheus.NewDesc("pushwatch_blind_pushes",
-		"Live tasks that are blind by themselves, from push.blind to push.sighted.", []string{"account"}, nil)
-	unobservedDesc = prometheus.NewDesc("pushwatch_tasks_unobserved",
-		"Live tasks that were never observed.", []string{"account"}, nil)
-	databaseFailingDesc = prometheus.NewDesc("pushwatch_database_failing", DatabaseFailingHelp, []string{"account"}, nil)
+	tasksDesc    = accountGauge("pushwatch_tasks", "Live tasks by state. How others have ended is counted by pushwatch_events_total.", "state")
+	expectedDesc = accountGauge("pushwatch_detection_expected_seconds", "Average delay until a change of a push (start, stop) is seen, as the schedule expects it.", "change")
 )
+
+func accountGauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, append([]string{"account"}, labels...), nil)
+}
 
 // DatabaseFailingHelp is the help of pushwatch_database_failing. The watcher collects it by
 // account, the database without one.
@@ -111,16 +119,10 @@ const DatabaseFailingHelp = "1 while the database takes no writes of the account
 // Describe implements [prometheus.Collector].
 func (w *Watcher) Describe(descs chan<- *prometheus.Desc) {
 	descs <- tasksDesc
-	descs <- staleDesc
-	descs <- promisedDesc
-	descs <- overloadedDesc
-	descs <- rateDesc
-	descs <- configuredDesc
 	descs <- expectedDesc
-	descs <- blindDesc
-	descs <- blindPushesDesc
-	descs <- unobservedDesc
-	descs <- databaseFailingDesc
+	for _, g := range gauges {
+		descs <- g.desc
+	}
 }
 
 // Collect implements [prometheus.Collector].
@@ -128,25 +130,17 @@ func (w *Watcher) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	now := time.Now()
-	for _, a := range w.watched() {
-		s := a.status(now)
+	for _, s := range w.Status() {
 		for _, state := range watcher.States {
 			if !state.Ended() {
-				gauge(tasksDesc, float64(s.Tasks[state]), a.Name, string(state))
+				gauge(tasksDesc, float64(s.Tasks[state]), s.Name, string(state))
 			}
 		}
-		gauge(staleDesc, s.Staleness.Seconds(), a.Name)
-		gauge(promisedDesc, s.PromisedStaleness.Seconds(), a.Name)
-		gauge(rateDesc, s.Granted, a.Name)
-		gauge(configuredDesc, s.Limit, a.Name)
-		gauge(expectedDesc, s.Starts.Expected.Seconds(), a.Name, "start")
-		gauge(expectedDesc, s.Stops.Expected.Seconds(), a.Name, "stop")
-		gauge(overloadedDesc, truth(s.Overloaded), a.Name)
-		gauge(blindDesc, truth(slices.ContainsFunc(s.Outages, func(d watcher.Outage) bool { return d.Reported })), a.Name)
-		gauge(blindPushesDesc, float64(s.BlindPushes), a.Name)
-		gauge(unobservedDesc, float64(s.Unobserved), a.Name)
-		gauge(databaseFailingDesc, truth(!s.StoreFailed.IsZero()), a.Name)
+		gauge(expectedDesc, s.Starts.Expected.Seconds(), s.Name, "start")
+		gauge(expectedDesc, s.Stops.Expected.Seconds(), s.Name, "stop")
+		for _, g := range gauges {
+			gauge(g.desc, g.value(&s), s.Name)
+		}
 	}
 }
 

@@ -32,9 +32,10 @@ type isolated struct {
 	lastSent time.Time // when its latest request was sent
 }
 
-func newPicker(cfg schedule.Config, hazards *schedule.Hazards, tasks map[watcher.Key]*task, outages *outage.Tracker, limiter *limit.Limiter) *picker {
-	return &picker{
-		tasks: tasks, outages: outages, limiter: limiter, hazards: hazards, config: cfg,
+func newPicker(cfg schedule.Config, outages *outage.Tracker, limiter *limit.Limiter) picker {
+	hazards := schedule.NewHazards()
+	return picker{
+		tasks: make(map[watcher.Key]*task), outages: outages, limiter: limiter, hazards: hazards, config: cfg,
 		shared: schedule.New(cfg, hazards), isolated: make(map[int64]*isolated), probed: make(map[int64]time.Time),
 	}
 }

@@ -12,34 +12,24 @@ import (
 )
 
 // A finding is what a poll shows of its task: an observation, or a blackout of a push that is
-// blind by itself.
-type finding interface {
-	// apply returns the next task and the events that report the change.
-	apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watcher.Event)
-	// teaches reports whether the hazards learn from it.
-	teaches() bool
+// blind by itself. The other one is nil.
+type finding struct {
+	observation *watcher.Observation
+	blackout    *watcher.Blackout
 }
 
-type observation watcher.Observation
-
-func (o observation) apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watcher.Event) {
-	return r.Apply(t, watcher.Observation(o))
+// apply returns the next task and the events that report the change.
+func (f *finding) apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watcher.Event) {
+	if f.observation != nil {
+		return r.Apply(t, *f.observation)
+	}
+	return r.Elapse(t, *f.blackout)
 }
-
-func (observation) teaches() bool { return true }
-
-type blackout watcher.Blackout
-
-func (b blackout) apply(r watcher.Rules, t watcher.Task) (watcher.Task, []watcher.Event) {
-	return r.Elapse(t, watcher.Blackout(b))
-}
-
-func (blackout) teaches() bool { return false }
 
 // judge applies a finding to e's task and saves what changes. Most findings change nothing,
 // which e shows; for the others the whole task is read. polled is when the poll was sent. Only
 // this goroutine writes to e while e is polling.
-func (a *account) judge(ctx context.Context, e *task, f finding, polled time.Time) error {
+func (a *account) judge(ctx context.Context, e *task, f *finding, polled time.Time) error {
 	before := e.brief(time.Now())
 	next, events := f.apply(a.plan.Rules, before)
 	if len(events) == 0 && !e.news(&next) {
@@ -77,10 +67,10 @@ func (a *account) judge(ctx context.Context, e *task, f finding, polled time.Tim
 }
 
 // learn sets e to its task's next value and teaches the hazards.
-func (a *account) learn(e *task, f finding, before, next *watcher.Task, polled time.Time) {
+func (a *account) learn(e *task, f *finding, before, next *watcher.Task, polled time.Time) {
 	next.LastPolledAt = polled
 	a.with(func(s *state) {
-		if f.teaches() {
+		if f.observation != nil {
 			s.teach(e, before, next)
 		}
 		s.update(e, func() { e.set(next) })

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"pushwatch/watcher"
 )
 
@@ -63,12 +65,6 @@ func (w *Watcher) register(ctx context.Context, wanted []watcher.Registration, r
 	return saved, nil
 }
 
-// ofApplication reports whether err is a fault of a registration's application.
-func ofApplication(err error) bool {
-	fault, ok := errors.AsType[*watcher.FieldError](err)
-	return ok && fault.Field == "sdk_app_id"
-}
-
 // tasks returns the tasks to register, or all faults of the registrations.
 func (p *plan) tasks(wanted []watcher.Registration, now time.Time) ([]watcher.Task, error) {
 	tasks := make([]watcher.Task, len(wanted))
@@ -82,11 +78,11 @@ func (p *plan) tasks(wanted []watcher.Registration, now time.Time) ([]watcher.Ta
 		account, ok := p.byApp[r.SDKAppID]
 		errs := r.Validate()
 		if !ok {
-			errs = slices.DeleteFunc(errs, ofApplication)
+			errs = slices.DeleteFunc(errs, func(err error) bool { return err.(*watcher.FieldError).Field == "sdk_app_id" })
 			errs = append(errs, &watcher.FieldError{Field: "sdk_app_id", Value: r.SDKAppID, Want: "one of the configured applications: " + p.applications()})
 		}
 		for _, err := range errs {
-			if fault, ok := errors.AsType[*watcher.FieldError](err); ok && len(wanted) > 1 {
+			if fault := err.(*watcher.FieldError); len(wanted) > 1 {
 				fault.Field = fmt.Sprintf("tasks[%d].%s", i, fault.Field)
 			}
 		}
@@ -250,4 +246,70 @@ func (w *Watcher) PollNow(ctx context.Context, key watcher.Key) error {
 		return nil
 	}
 	return w.registry.Hurry(ctx, t)
+}
+
+// Notice applies the changes that other processes made to tasks of an account. It reports
+// whether this process owns the account.
+func (w *Watcher) Notice(account string, notes []watcher.Note) bool {
+	a := w.owned(account)
+	if a == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	defer cancel()
+	for _, n := range notes {
+		switch {
+		case n.Task == nil:
+			w.forget(ctx, a, n.Key)
+		case n.Task.State.Ended():
+		default:
+			a.adopt(*n.Task)
+			if n.Urgent {
+				a.hurry(n.Key)
+			}
+		}
+	}
+	return true
+}
+
+// Rehome moves the live tasks of accounts that no process's settings name, for example after
+// a rename, to the accounts of their applications. Tasks of no configured application stay.
+func (w *Watcher) Rehome(ctx context.Context) error {
+	p := w.plan()
+	accounts := make(map[string][]int64)
+	for _, a := range p.Accounts {
+		accounts[a.Name] = a.SDKAppIDs
+	}
+	moved := make(map[string]int)
+	defer func() {
+		for from, n := range moved {
+			w.log.Warn("account is not in the settings: its tasks moved", zap.String("account", from), zap.Int("tasks", n),
+				zap.String("hint", "the accounts of their applications watch them now"))
+		}
+	}()
+	for {
+		from, tasks, err := w.registry.Rehome(ctx, accounts)
+		if err != nil || len(tasks) == 0 {
+			return err
+		}
+		moved[from] += len(tasks)
+		for _, t := range tasks {
+			w.adopt(t)
+		}
+	}
+}
+
+// adopt adds a task to its account's engine, if this process owns that, and removes it from
+// others.
+func (w *Watcher) adopt(t watcher.Task) {
+	if t.Version > 1 { // it may have been in another account
+		for _, a := range w.watched() {
+			if a.Name != t.Account {
+				a.drop(t.Key)
+			}
+		}
+	}
+	if a := w.owned(t.Account); a != nil {
+		a.adopt(t)
+	}
 }

@@ -14,11 +14,7 @@ import (
 // A state is the mutable part of an account. Its methods read no clock, take no lock and log
 // nothing: [account.with] is the only access to it.
 type state struct {
-	tasks   map[watcher.Key]*task // every live task
-	picker  *picker
-	outages *outage.Tracker
-	limiter *limit.Limiter
-	hazards *schedule.Hazards
+	picker // with the tasks, their outages, hazards and limiter
 
 	hurried  map[watcher.Key]time.Time // when tasks were asked for ahead of their turn, in about the last hurryOnce
 	pruned   time.Time                 // when older ones were last dropped from hurried
@@ -34,17 +30,12 @@ type state struct {
 }
 
 func newState(p *plan, perSecond float64) state {
-	s := state{
-		tasks:   make(map[watcher.Key]*task),
-		outages: outage.New(p.BlindAfter),
-		limiter: limit.New(perSecond),
-		hazards: schedule.NewHazards(),
+	cfg := schedule.Config{MinInterval: p.MinInterval, MaxStaleness: p.MaxStaleness, Thrift: p.Thrift}
+	return state{
+		picker:  newPicker(cfg, outage.New(p.BlindAfter), limit.New(perSecond)),
 		hurried: make(map[watcher.Key]time.Time),
 		tally:   newTally(),
 	}
-	s.picker = newPicker(schedule.Config{MinInterval: p.MinInterval, MaxStaleness: p.MaxStaleness, Thrift: p.Thrift},
-		s.hazards, s.tasks, s.outages, s.limiter)
-	return s
 }
 
 // adopt adds a live task, or updates it to what is saved.
@@ -182,18 +173,18 @@ const (
 
 // unobserved puts off a task whose poll failed. It returns a finding only for a push that is
 // blind by itself and has an event due.
-func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, rules watcher.Rules) finding {
+func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, rules watcher.Rules) *finding {
 	failure, _ := s.outages.Failure(t.Key)
 	alone := !failure.Alone.IsZero() // then no breaker limits its polls
 	switch {
 	case failure.Blind && s.outages.Visible(t.Key.SDKAppID):
 		why := watcher.PollError{Code: reason.Code, Message: reason.Message, Since: failure.Since}
-		b := blackout{At: now, Alone: failure.Alone, Error: why}
-		next, events := b.apply(rules, t.brief(now))
+		blackout := &watcher.Blackout{At: now, Alone: failure.Alone, Error: why}
+		next, events := rules.Elapse(t.brief(now), *blackout)
 		interval := max(failingInterval, min(blindInterval, now.Sub(failure.Alone)/blindPart))
 		t.putOff(now, interval, rules.NextDue(next))
 		if len(events) > 0 {
-			return b
+			return &finding{blackout: blackout}
 		}
 	case reason.Kind == watcher.Transient || reason.Kind == watcher.Refused || alone && reason.Kind != watcher.Throttled:
 		var due time.Time

@@ -10,6 +10,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ type Watcher struct {
 	clock    clock
 	unsaved  atomic.Int64 // findings being saved, of all accounts
 
-	callbackLimits callbackLimits
+	callbackLimits sync.Map // *rate.Limiter of the tasks that callbacks register, by application
 
 	mu       sync.Mutex
 	accounts map[string]*account // those that this process owns
@@ -44,12 +45,8 @@ type Watcher struct {
 
 // New returns a watcher that owns no account: see [Watcher.Watch].
 func New(cfg Config) *Watcher {
-	if cfg.Log == nil {
-		cfg.Log = zap.NewNop()
-	}
-	if cfg.Metrics == nil {
-		cfg.Metrics = prometheus.NewRegistry()
-	}
+	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
+	cfg.Metrics = cmp.Or(cfg.Metrics, prometheus.Registerer(prometheus.NewRegistry()))
 	if cfg.Route == nil {
 		cfg.Route = func(*watcher.Event) []string { return nil }
 	}
