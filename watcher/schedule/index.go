@@ -45,10 +45,18 @@ func (e *Entry) worth(c *curve, at watcher.Tick) float64 {
 // With the learned hazard this gives the least mean delay, but tasks that are hardly expected to
 // change wait long, and failures come unexpectedly. So surprise is added.
 func (c *curve) worth(from, to float64) float64 {
+	return index(c.expected(from, to))
+}
+
+// expected returns the hazard at an age and the changes expected since another, with surprise.
+func (c *curve) expected(from, to float64) (h, x float64) {
 	_, before := c.at(from)
 	h, now := c.at(to)
-	return index(h+surprise, now-before+surprise*(to-from))
+	return h + surprise, now - before + surprise*(to-from)
 }
+
+// indexed is the most changes that index counts: e³⁰ is beyond any bound.
+const indexed = 30
 
 // index is the Whittle index with the hazard h and x changes expected.
 func index(h, x float64) float64 {
@@ -58,7 +66,7 @@ func index(h, x float64) float64 {
 	case x < 0.5: // the series: the difference would lose its digits
 		return x * x * (1./2 + x*(1./6+x*(1./24+x*(1./120+x*(1./720))))) / h
 	default:
-		x = min(x, 30) // e³⁰ is beyond any bound
+		x = min(x, indexed)
 		return (math.Expm1(x) - x) / h
 	}
 }

@@ -42,7 +42,7 @@ func (s *Schedule) cohort(e *Entry, at watcher.Tick) *queue {
 		}
 		q.curve, q.cohort, q.front = c, key, len(s.fronts)
 		s.cohorts[key] = q
-		s.fronts = append(s.fronts, q)
+		s.fronts = append(s.fronts, front{queue: q})
 	}
 	return q
 }
@@ -53,7 +53,7 @@ func (s *Schedule) retire(q *queue) {
 	last := len(s.fronts) - 1
 	s.fronts[q.front] = s.fronts[last]
 	s.fronts[q.front].front = q.front
-	s.fronts[last] = nil
+	s.fronts[last] = front{}
 	s.fronts = s.fronts[:last]
 	if cap(q.heap) > 1024 {
 		q.heap = nil // frees a large cohort's memory
@@ -64,6 +64,20 @@ func (s *Schedule) retire(q *queue) {
 func (q *queue) push(e *Entry, due watcher.Tick) {
 	e.queue, e.due = q, due
 	heap.Push(q, e)
+	q.changed()
+}
+
+// remove removes an entry.
+func (q *queue) remove(e *Entry) {
+	heap.Remove(q, e.index)
+	q.changed()
+}
+
+// changed drops what the front of a cohort knows of its first entry.
+func (q *queue) changed() {
+	if q.curve != nil {
+		q.schedule.fronts[q.front].until = watcher.Never
+	}
 }
 
 // first returns the entry that is due first; nil: none.

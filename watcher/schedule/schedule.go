@@ -56,7 +56,9 @@ type Schedule struct {
 	hazards *Hazards
 
 	cohorts map[cohortKey]*queue // the task polled longest ago is first
-	fronts  []*queue             // the cohorts, in no order
+	fronts  []front              // the cohorts, in no order
+	picked  watcher.Tick         // last pick
+	fitted  watcher.Tick         // fit of the hazards that it went by
 	emptied []*queue             // former cohorts, for reuse
 	doubted queue                // this and the next two: the task that may be polled first is first
 	asked   queue
@@ -170,7 +172,7 @@ func (s *Schedule) Remove(e *Entry) {
 		return
 	}
 	q := e.queue
-	heap.Remove(q, e.index)
+	q.remove(e)
 	s.waiting--
 	if q.curve != nil && len(q.heap) == 0 {
 		s.retire(q)
@@ -248,15 +250,23 @@ func (s *Schedule) first(at watcher.Tick) *Entry {
 func (s *Schedule) pick(at watcher.Tick) *Entry {
 	var best, oldest *Entry
 	most := math.Inf(-1)
-	for _, q := range s.fronts {
-		e := q.heap[0]
-		if at.Since(e.polled) < s.config.MinInterval {
+	s.checkBounds(at)
+	for i := range s.fronts {
+		f := &s.fronts[i]
+		if f.until < at {
+			f.bound(at)
+		}
+		if at.Since(f.polled) < s.config.MinInterval {
 			continue // all others in the cohort were polled later
 		}
-		if oldest == nil || e.polled < oldest.polled {
-			oldest = e
+		if oldest == nil || f.polled < oldest.polled {
+			oldest = f.heap[0]
 		}
-		if w := e.worth(q.curve, at); w > most {
+		if f.most+f.rise*seconds(at-f.from) <= most {
+			continue
+		}
+		e := f.heap[0]
+		if w := e.worth(f.curve, at); w > most {
 			best, most = e, w
 		}
 	}

@@ -366,6 +366,9 @@ func TestScheduleAtRandom(t *testing.T) {
 					s.Put(e, now)
 					in[e] = true
 				default:
+					if at := watcher.TickOf(now); s.pick(at) != s.pickOfAll(at) {
+						t.Fatal("pick gives an entry that is not worth most and has not waited too long")
+					}
 					next, some := s.Next(now)
 					if some != (len(in) > 0) {
 						t.Fatalf("next = %t with %d entries waiting", some, len(in))
@@ -403,6 +406,9 @@ func TestScheduleAtRandom(t *testing.T) {
 				}
 			}
 			for now = now.Add(time.Hour); len(in) > 0; now = now.Add(50 * time.Millisecond) {
+				if at := watcher.TickOf(now); s.pick(at) != s.pickOfAll(at) {
+					t.Fatal("draining: pick gives an entry that is not worth most and has not waited too long")
+				}
 				e := s.Take(now, 20)
 				if !in[e] {
 					t.Fatalf("draining: take gives an entry that does not wait, with %d waiting", len(in))
@@ -414,4 +420,25 @@ func TestScheduleAtRandom(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pickOfAll is pick without bounds.
+func (s *Schedule) pickOfAll(at watcher.Tick) *Entry {
+	var best, oldest *Entry
+	for _, f := range s.fronts {
+		e := f.first()
+		if at.Since(e.polled) < s.config.MinInterval {
+			continue
+		}
+		if oldest == nil || e.polled < oldest.polled {
+			oldest = e
+		}
+		if best == nil || e.worth(f.curve, at) > best.worth(best.queue.curve, at) {
+			best = e
+		}
+	}
+	if oldest != nil && at.Since(oldest.polled) >= s.MaxWait() {
+		return oldest
+	}
+	return best
 }
