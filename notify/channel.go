@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,11 +31,11 @@ type channel struct {
 	current    atomic.Pointer[Notifier] // its settings
 	log        *zap.Logger
 	metrics    *channelMetrics
-	deadLetter deadLetterEvent
+	dispatcher *Dispatcher
 	work       loop.Signal        // an attempt may be possible
 	closed     context.Context    // ends when the notifier is removed from the settings
 	cancel     context.CancelFunc // ends closed
-	running    bool               // used by [registry.run] only
+	running    bool               // used by [Dispatcher.Run] only
 
 	mu        sync.Mutex
 	lanes     lanes
@@ -55,9 +56,9 @@ const (
 	sweepEvery = time.Minute      // for deliveries that are too old
 )
 
-func newChannel(n Notifier, log *zap.Logger, m *channelMetrics) *channel {
+func newChannel(n Notifier, d *Dispatcher) *channel {
 	c := &channel{
-		Name: n.Name, log: log.With(zap.String("notifier", n.Name)), metrics: m,
+		Name: n.Name, log: d.log.With(zap.String("notifier", n.Name)), metrics: d.metrics.channel(n.Name), dispatcher: d,
 		work:     loop.NewSignal(),
 		lanes:    lanes{all: make(map[laneKey]*lane)},
 		cursors:  make(map[*Feed]*cursor),
@@ -217,7 +218,7 @@ func (c *channel) attempt(ctx context.Context, l *lane, probe bool) {
 
 // send makes the attempt. It first reads the body if it is not in memory.
 func (c *channel) send(ctx context.Context, f *Feed, d *Delivery) (int, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.settings().Timeout, errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.settings().Timeout, timeoutError{})
 	defer cancel()
 	if d.Body == nil {
 		body, err := f.box.Body(ctx, d.ID)
@@ -227,4 +228,32 @@ func (c *channel) send(ctx context.Context, f *Feed, d *Delivery) (int, error) {
 		d.Body = body
 	}
 	return c.settings().Sender.Send(ctx, d)
+}
+
+// stuckAfter is how long one turn of a channel's loop may take, and the saving of an
+// outcome after an attempt. It is longer than any database statement may take.
+const stuckAfter = 45 * time.Second
+
+// Alive returns an error that names a notifier whose delivery is stuck: its loop has
+// stopped turning, or its attempts exceed their timeout and keep others from starting.
+// A notifier that fails, is paused or is gone is not stuck.
+func (d *Dispatcher) Alive(now time.Time) error {
+	for _, c := range d.all() {
+		if err := c.alive(now); err != nil {
+			return fmt.Errorf("notifier %s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c *channel) alive(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if since := now.Sub(c.lastTurn); since > turnEvery+stuckAfter {
+		return fmt.Errorf("its delivery has been stuck for %s", since.Round(time.Second))
+	}
+	if since := now.Sub(c.lastEnd); c.inFlight > 0 && since > c.settings().Timeout+stuckAfter {
+		return fmt.Errorf("none of its %d attempts has ended for %s", c.inFlight, since.Round(time.Second))
+	}
+	return nil
 }

@@ -42,7 +42,7 @@ func (d *Dispatcher) Notifiers(ctx context.Context) ([]Status, error) {
 	}
 	var list []Status
 	now := time.Now()
-	for _, c := range d.registry.all() {
+	for _, c := range d.all() {
 		n, t := c.settings(), tallies[c.Name]
 		s := Status{Name: c.Name, Type: n.Type, Pending: t.Pending, Dead: t.Dead, Waiting: t.waiting(now)}
 		if at, ok := n.Sender.(interface{ Target() string }); ok {
@@ -127,7 +127,7 @@ func (c *channel) copyRecord() NotifierRecord {
 }
 
 func (d *Dispatcher) channel(notifier string) (*channel, error) {
-	c := d.registry.named(notifier)
+	c := d.named(notifier)
 	if c == nil {
 		return nil, ErrNoNotifier
 	}
@@ -165,7 +165,7 @@ func (d *Dispatcher) Refresh(ctx context.Context) error {
 		return err
 	}
 	for _, r := range records {
-		if c := d.registry.named(r.Notifier); c != nil {
+		if c := d.named(r.Notifier); c != nil {
 			c.adopt(r)
 		}
 	}

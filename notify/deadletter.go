@@ -23,12 +23,9 @@ type Exhausted struct {
 	LastError string            `json:"last_error"`
 }
 
-// A deadLetterEvent makes the event that reports a dead letter. gone means that this
-// attempt was answered 410; the outcome then holds the notifier's record.
-type deadLetterEvent func(d *Delivery, o *Outcome, gone bool) *watcher.Event
-
-// deadLetter is the dispatcher's deadLetterEvent. It derives the event's id from the
-// delivery and its last replay, so that the same dead letter makes no second event after
+// deadLetter makes the event that reports a dead letter. gone means that this attempt was
+// answered 410; the outcome then holds the notifier's record. The event's id is derived from
+// the delivery and its last replay, so that the same dead letter makes no second event after
 // a crash.
 func (d *Dispatcher) deadLetter(dead *Delivery, o *Outcome, gone bool) *watcher.Event {
 	fact := fmt.Sprintf("exhausted|%s|%s|%d", dead.Notifier, dead.EventID, dead.Since.UnixMicro())
@@ -55,10 +52,10 @@ func (d *Dispatcher) event(kind watcher.EventType, id, subject, account string, 
 // letter: its fallback, even if that one's own events exclude it, and every log notifier.
 func (d *Dispatcher) deadLetterNotifiers(notifier string) []string {
 	var names []string
-	if c := d.registry.named(notifier); c != nil && c.settings().Fallback != "" {
+	if c := d.named(notifier); c != nil && c.settings().Fallback != "" {
 		names = append(names, c.settings().Fallback)
 	}
-	for _, c := range d.registry.all() {
+	for _, c := range d.all() {
 		if c.settings().Type == "log" && c.Name != notifier && !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
 		}
@@ -72,7 +69,7 @@ func (d *Dispatcher) deadLetterNotifiers(notifier string) []string {
 func (c *channel) recordDead(d *Delivery, o *Outcome, answeredGone bool) {
 	c.metrics.dead(1)
 	gone := answeredGone && o.Notifier != nil
-	if !gone && c.isGone() {
+	if !gone && c.copyRecord().State == Gone {
 		return
 	}
 	if !gone {
@@ -80,7 +77,7 @@ func (c *channel) recordDead(d *Delivery, o *Outcome, answeredGone bool) {
 			zap.Int("attempt", o.Attempts), zap.String("error", o.Attempt.Error))
 	}
 	if gone || d.Type != watcher.DeliveryExhausted {
-		o.Announce = c.deadLetter(d, o, gone)
+		o.Announce = c.dispatcher.deadLetter(d, o, gone)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"pushwatch/watcher/loop"
@@ -17,17 +16,15 @@ import (
 // to the table. New deliveries come straight from the commits; those that a channel had
 // no room for are read from the table later.
 type Feed struct {
-	account  string
-	box      Outbox
-	log      *zap.Logger
-	registry *registry
-	events   *prometheus.CounterVec
-	outcomes chan *Outcome // pointers, since each account has room for many
-	gone     chan *channel // whose pending deliveries become dead letters
-	wanted   loop.Signal   // a channel has room for deliveries that wait in the table
-	closed   chan struct{}
-	sends    sync.WaitGroup // attempts in flight
-	forget   func()         // removes the feed from the dispatcher
+	account    string
+	box        Outbox
+	log        *zap.Logger
+	dispatcher *Dispatcher
+	outcomes   chan *Outcome // pointers, since each account has room for many
+	gone       chan *channel // whose pending deliveries become dead letters
+	wanted     loop.Signal   // a channel has room for deliveries that wait in the table
+	closed     chan struct{}
+	sends      sync.WaitGroup // attempts in flight
 }
 
 const (
@@ -42,22 +39,11 @@ const (
 	retryWait = 250 * time.Millisecond
 )
 
-func newFeed(account string, box Outbox, r *registry, log *zap.Logger, events *prometheus.CounterVec, forget func()) *Feed {
-	f := &Feed{
-		account: account, box: box, log: log.With(zap.String("account", account)), registry: r, events: events, forget: forget,
-		outcomes: make(chan *Outcome, 2*settleBatch), gone: make(chan *channel),
-		wanted: loop.NewSignal(), closed: make(chan struct{}),
-	}
-	r.addFeed(f)
-	f.wanted.Notify()
-	return f
-}
-
 // offer passes deliveries that were just committed to the channels. It is the outbox's
 // subscriber.
 func (f *Feed) offer(deliveries []Delivery) {
 	for _, d := range deliveries {
-		if c := f.registry.named(d.Notifier); c != nil { // otherwise it was removed from the settings
+		if c := f.dispatcher.named(d.Notifier); c != nil { // otherwise it was removed from the settings
 			c.offer(f, d)
 		}
 	}
@@ -68,20 +54,14 @@ func (f *Feed) offer(deliveries []Delivery) {
 // When ctx ends nothing more is sent; attempts in flight are awaited for some seconds
 // and settled.
 func (f *Feed) Run(ctx context.Context) error {
-	defer f.close()
+	defer f.dispatcher.removeFeed(f)
+	defer close(f.closed)
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reading.Go(func() { f.read(ctx) })
 	return f.write(ctx)
-}
-
-// close removes the account's lanes from the channels.
-func (f *Feed) close() {
-	f.forget()
-	close(f.closed)
-	f.registry.removeFeed(f)
 }
 
 // read fills the channels from the table whenever they have room.
@@ -94,7 +74,7 @@ func (f *Feed) read(ctx context.Context) {
 		case <-f.wanted:
 		}
 		var failed error
-		for _, c := range f.registry.all() {
+		for _, c := range f.dispatcher.all() {
 			failed = cmp.Or(f.fill(ctx, c), failed)
 		}
 		if ctx.Err() != nil {

@@ -92,7 +92,7 @@ func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
 	}
 	now := time.Now()
-	for _, c := range d.registry.all() {
+	for _, c := range d.all() {
 		record := c.copyRecord()
 		for _, state := range []NotifierState{Active, Down, Paused, Gone} {
 			is := 0.0
@@ -107,7 +107,7 @@ func (d *Dispatcher) Collect(metrics chan<- prometheus.Metric) {
 		d.log.Warn("count deliveries", zap.Error(err))
 		return
 	}
-	for _, c := range d.registry.all() {
+	for _, c := range d.all() {
 		t := tallies[c.Name]
 		gauge(oldestDesc, t.waiting(now).Seconds(), c.Name)
 		gauge(pendingDesc, float64(t.Pending), c.Name)

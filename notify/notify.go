@@ -43,6 +43,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -69,42 +70,30 @@ type Dispatcher struct {
 	instance string
 	archive  Archive
 	log      *zap.Logger
-	registry *registry
+	metrics  *metrics
 	tallies  *tallies
 	events   *prometheus.CounterVec // saved events, by type
 	warned   map[string]int         // orphans that were logged, by notifier; used by Run only
+	added    loop.Signal            // a channel was added and does not run yet
 
-	mu    sync.Mutex
-	boxes map[string]Outbox // by account that this process owns
+	mu       sync.RWMutex   // locked before a channel's mutex, never while one is held
+	channels []*channel     // in the order of the settings; the slice is replaced, never modified
+	feeds    map[*Feed]bool // of the accounts that this process owns
 }
 
 // New returns a dispatcher that delivers nothing yet: see [Dispatcher.Run] and
 // [Dispatcher.Feed].
 func New(cfg Config) *Dispatcher {
-	if cfg.Log == nil {
-		cfg.Log = zap.NewNop()
-	}
-	if cfg.Metrics == nil {
-		cfg.Metrics = prometheus.NewRegistry()
-	}
+	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
+	cfg.Metrics = cmp.Or(cfg.Metrics, prometheus.Registerer(prometheus.NewRegistry()))
 	d := &Dispatcher{
-		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log, events: watcher.EventsCounter(cfg.Metrics),
-		tallies: newTallies(cfg.Archive), boxes: make(map[string]Outbox),
+		instance: cfg.Instance, archive: cfg.Archive, log: cfg.Log, metrics: newMetrics(cfg.Metrics), tallies: newTallies(cfg.Archive),
+		events: watcher.EventsCounter(cfg.Metrics), added: loop.NewSignal(), feeds: make(map[*Feed]bool),
 	}
-	d.registry = &registry{
-		log: cfg.Log, metrics: newMetrics(cfg.Metrics), deadLetter: d.deadLetter,
-		added: loop.NewSignal(), feeds: make(map[*Feed]bool),
-	}
-	d.registry.set(cfg.Notifiers)
+	d.Reconfigure(cfg.Notifiers)
 	cfg.Metrics.MustRegister(d)
 	return d
 }
-
-// Reconfigure replaces the notifiers. One that stays keeps its pending deliveries and
-// state, and uses its new Sender from the next attempt on; pass the previous Sender if its
-// settings are the same. The deliveries to a removed notifier stay in the table, with a
-// warning in the log, and continue if it returns.
-func (d *Dispatcher) Reconfigure(notifiers []Notifier) { d.registry.set(notifiers) }
 
 // Run delivers until ctx ends; attempts in flight may then take some more seconds. It
 // sends nothing before it has read the notifiers' records, because a paused or gone
@@ -119,7 +108,12 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		err := d.Refresh(ctx)
 		if err == nil {
 			failing.End(time.Now())
-			d.registry.run(ctx, &running)
+			for _, c := range d.all() {
+				if !c.running {
+					c.running = true
+					running.Go(func() { c.run(ctx) })
+				}
+			}
 			d.warnOfOrphans(ctx)
 		} else if ctx.Err() == nil && failing.Begin(time.Now()) {
 			d.log.Error("reading notifiers fails", zap.Error(err))
@@ -128,42 +122,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-		case <-d.registry.added:
+		case <-d.added:
 		}
 	}
-}
-
-// Feed connects an account that this process owns. Call it before the account's first
-// write: it subscribes to the outbox. Deliveries are sent while [Feed.Run] runs.
-func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
-	d.mu.Lock()
-	d.boxes[account] = box
-	d.mu.Unlock()
-	f := newFeed(account, box, d.registry, d.log, d.events, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.boxes[account] == box {
-			delete(d.boxes, account)
-		}
-	})
-	box.Subscribe(f.offer)
-	return f
-}
-
-// anyAccount returns an account that this process owns; a nil outbox: it owns none.
-func (d *Dispatcher) anyAccount() (string, Outbox) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for account, box := range d.boxes {
-		return account, box
-	}
-	return "", nil
 }
 
 // Route names the notifiers that want an event.
 func (d *Dispatcher) Route(e *watcher.Event) []string {
 	var names []string
-	for _, c := range d.registry.all() {
+	for _, c := range d.all() {
 		if c.settings().Filter.Wants(e.Type, e.Labels) {
 			names = append(names, c.Name)
 		}

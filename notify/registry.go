@@ -2,8 +2,6 @@ package notify
 
 import (
 	"cmp"
-	"context"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,29 +9,16 @@ import (
 	"pushwatch/watcher/loop"
 )
 
-// A registry holds the channels of the notifiers in the settings, and the feeds that
-// fill them.
-type registry struct {
-	log        *zap.Logger
-	metrics    *metrics
-	deadLetter deadLetterEvent
-	added      loop.Signal // a channel was added and does not run yet
-
-	mu       sync.RWMutex // locked before a channel's mutex, never while one is held
-	channels []*channel   // in the order of the settings; the slice is replaced, never modified
-	feeds    map[*Feed]bool
-}
-
 // all returns the channels, in the order of the settings.
-func (r *registry) all() []*channel {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.channels
+func (d *Dispatcher) all() []*channel {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.channels
 }
 
 // named returns the channel of a notifier; nil: it is not in the settings.
-func (r *registry) named(name string) *channel {
-	for _, c := range r.all() {
+func (d *Dispatcher) named(name string) *channel {
+	for _, c := range d.all() {
 		if c.Name == name {
 			return c
 		}
@@ -41,13 +26,15 @@ func (r *registry) named(name string) *channel {
 	return nil
 }
 
-// set replaces the notifiers. A notifier that stays keeps its channel and lanes; the
-// deliveries to one that was removed stay in the table.
-func (r *registry) set(notifiers []Notifier) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// Reconfigure replaces the notifiers. One that stays keeps its channel, pending deliveries
+// and state, and uses its new Sender from the next attempt on; pass the previous Sender if
+// its settings are the same. The deliveries to a removed notifier stay in the table, with a
+// warning in the log, and continue if it returns.
+func (d *Dispatcher) Reconfigure(notifiers []Notifier) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	before := make(map[string]*channel)
-	for _, c := range r.channels {
+	for _, c := range d.channels {
 		before[c.Name] = c
 	}
 	var channels []*channel
@@ -57,9 +44,8 @@ func (r *registry) set(notifiers []Notifier) {
 		n.MaxAge = cmp.Or(n.MaxAge, 72*time.Hour)
 		c := before[n.Name]
 		if c == nil {
-			c = newChannel(n, r.log, r.metrics.channel(n.Name))
-			c.deadLetter = r.deadLetter
-			for f := range r.feeds {
+			c = newChannel(n, d)
+			for f := range d.feeds {
 				c.addFeed(f)
 				f.wanted.Notify()
 			}
@@ -69,42 +55,52 @@ func (r *registry) set(notifiers []Notifier) {
 		}
 		channels = append(channels, c)
 	}
-	r.channels = channels
+	d.channels = channels
 	for _, c := range before {
 		c.cancel()
-		for f := range r.feeds {
+		for f := range d.feeds {
 			c.removeFeed(f)
 		}
 	}
-	r.added.Notify()
+	d.added.Notify()
 }
 
-// addFeed connects a feed to all channels, present and future.
-func (r *registry) addFeed(f *Feed) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.feeds[f] = true
-	for _, c := range r.channels {
+// Feed connects an account that this process owns to all channels, present and future. Call
+// it before the account's first write: it subscribes to the outbox. Deliveries are sent while
+// [Feed.Run] runs.
+func (d *Dispatcher) Feed(account string, box Outbox) *Feed {
+	f := &Feed{
+		dispatcher: d, account: account, box: box, log: d.log.With(zap.String("account", account)),
+		outcomes: make(chan *Outcome, 2*settleBatch), gone: make(chan *channel),
+		wanted: loop.NewSignal(), closed: make(chan struct{}),
+	}
+	d.mu.Lock()
+	d.feeds[f] = true
+	for _, c := range d.channels {
 		c.addFeed(f)
 	}
+	d.mu.Unlock()
+	f.wanted.Notify()
+	box.Subscribe(f.offer)
+	return f
 }
 
 // removeFeed removes a feed and its lanes from the channels.
-func (r *registry) removeFeed(f *Feed) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.feeds, f)
-	for _, c := range r.channels {
+func (d *Dispatcher) removeFeed(f *Feed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.feeds, f)
+	for _, c := range d.channels {
 		c.removeFeed(f)
 	}
 }
 
-// run starts the channels that do not run yet.
-func (r *registry) run(ctx context.Context, running *sync.WaitGroup) {
-	for _, c := range r.all() {
-		if !c.running {
-			c.running = true
-			running.Go(func() { c.run(ctx) })
-		}
+// anyAccount returns an account that this process owns; a nil outbox: it owns none.
+func (d *Dispatcher) anyAccount() (string, Outbox) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for f := range d.feeds {
+		return f.account, f.box
 	}
+	return "", nil
 }

@@ -21,9 +21,13 @@ func (f Filter) Validate() []error {
 	if len(f.Events) == 0 {
 		errs = append(errs, fmt.Errorf(`events = []: want at least one type or pattern, such as ["push.stopped", "push.failed"] or ["*"]`))
 	}
+	types := make([]string, len(watcher.EventTypes))
+	for i, t := range watcher.EventTypes {
+		types[i] = string(t)
+	}
 	for _, pattern := range f.Events {
 		if !slices.ContainsFunc(watcher.EventTypes, func(t watcher.EventType) bool { return matches(pattern, t) }) {
-			errs = append(errs, fmt.Errorf(`events: %q is not an event type: want one of %s, or a pattern such as "push.*" or "*"`, pattern, typeList()))
+			errs = append(errs, fmt.Errorf(`events: %q is not an event type: want one of %s, or a pattern such as "push.*" or "*"`, pattern, strings.Join(types, ", ")))
 		}
 	}
 	for label, pattern := range f.Match {
@@ -32,15 +36,6 @@ func (f Filter) Validate() []error {
 		}
 	}
 	return errs
-}
-
-// typeList lists the event types for an error message.
-func typeList() string {
-	var names []string
-	for _, t := range watcher.EventTypes {
-		names = append(names, string(t))
-	}
-	return strings.Join(names, ", ")
 }
 
 // matches reports whether a pattern selects a type: the type itself, a group of
@@ -68,4 +63,28 @@ func (f Filter) Wants(t watcher.EventType, labels map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// CheckFallbacks returns the faults in fallbacks, which maps each notifier to its
+// fallback; an empty one is none. A fault is a fallback that is not a notifier, or a
+// chain of them that leads back to its start.
+func CheckFallbacks(fallbacks map[string]string) map[string]error {
+	faults := make(map[string]error)
+	for name, fallback := range fallbacks {
+		if fallback == "" {
+			continue
+		}
+		if _, ok := fallbacks[fallback]; !ok {
+			faults[name] = fmt.Errorf("fallback = %q: want the name of another notifier", fallback)
+			continue
+		}
+		chain, next := []string{name}, fallback
+		for ; next != "" && !slices.Contains(chain, next); next = fallbacks[next] {
+			chain = append(chain, next)
+		}
+		if next == name {
+			faults[name] = fmt.Errorf("fallback = %q: is a cycle: %s", fallback, strings.Join(append(chain, name), " → "))
+		}
+	}
+	return faults
 }

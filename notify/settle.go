@@ -52,7 +52,7 @@ func (f *Feed) write(ctx context.Context) error {
 // drain awaits the attempts in flight, and writes the batch and their outcomes, so that
 // the next process repeats none of them.
 func (f *Feed) drain(ctx context.Context, batch []Outcome) error {
-	f.registry.removeFeed(f) // no attempt starts after this
+	f.dispatcher.removeFeed(f) // no attempt starts after this
 	waiting, sent := context.WithTimeout(ctx, stopGrace)
 	defer sent()
 	go func() {
@@ -117,7 +117,11 @@ func (f *Feed) save(ctx context.Context, batch []Outcome) error {
 			if lasted, ended := failing.End(time.Now()); ended {
 				f.log.Info("settling deliveries works again", zap.Duration("failed_for", lasted))
 			}
-			f.countEvents(batch)
+			for _, o := range batch {
+				if o.Announce != nil {
+					f.dispatcher.events.WithLabelValues(string(o.Announce.Type)).Inc()
+				}
+			}
 			return nil
 		case errors.Is(err, watcher.ErrFenced):
 			return err
@@ -132,19 +136,10 @@ func (f *Feed) save(ctx context.Context, batch []Outcome) error {
 	return nil
 }
 
-// countEvents counts the events that were saved with a batch.
-func (f *Feed) countEvents(batch []Outcome) {
-	for _, o := range batch {
-		if o.Announce != nil {
-			f.events.WithLabelValues(string(o.Announce.Type)).Inc()
-		}
-	}
-}
-
 // markDead marks all pending deliveries to a gone notifier as dead, in steps so that
 // other writes get their turn.
 func (f *Feed) markDead(ctx context.Context, c *channel) error {
-	for n := settleBatch; n == settleBatch && c.isGone() && ctx.Err() == nil; {
+	for n := settleBatch; n == settleBatch && c.copyRecord().State == Gone && ctx.Err() == nil; {
 		var err error
 		n, err = f.box.MarkDead(ctx, c.Name, "the notifier is gone: it answered 410", settleBatch)
 		if errors.Is(err, watcher.ErrFenced) {

@@ -35,7 +35,7 @@ func TestSettlingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, log := observer.New(zap.DebugLevel)
 		box := &failingBox{until: time.Now().Add(time.Minute)}
-		f := &Feed{box: box, log: zap.New(core), events: watcher.EventsCounter(prometheus.NewRegistry())}
+		f := &Feed{box: box, log: zap.New(core), dispatcher: &Dispatcher{events: watcher.EventsCounter(prometheus.NewRegistry())}}
 		if err := f.save(t.Context(), []Outcome{{ID: 1}}); err != nil {
 			t.Fatalf("save() = %v, want nil", err)
 		}

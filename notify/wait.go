@@ -64,28 +64,25 @@ func (w Wait) String() string {
 // explain sets WaitsFor in the pending ones among some records.
 func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
 	now := time.Now()
-	var open []DeliveryID // those that do not wait for their notifier
+	var open []*Record // those that do not wait for their notifier
+	var ids []DeliveryID
 	for i := range records {
 		r := &records[i]
 		if r.State != Pending {
 			continue
 		}
 		if r.WaitsFor = d.waitsForNotifier(now, r.Notifier); r.WaitsFor == (Wait{}) {
-			open = append(open, r.ID)
+			open, ids = append(open, r), append(ids, r.ID)
 		}
 	}
 	if len(open) == 0 {
 		return nil
 	}
-	ahead, err := d.archive.Ahead(ctx, open)
+	ahead, err := d.archive.Ahead(ctx, ids)
 	if err != nil {
 		return err
 	}
-	for i := range records {
-		r := &records[i]
-		if r.State != Pending || r.WaitsFor != (Wait{}) {
-			continue
-		}
+	for _, r := range open {
 		first, behindPush := ahead[r.ID]
 		head, behind := d.laneHead(r)
 		switch {
@@ -106,7 +103,7 @@ func (d *Dispatcher) explain(ctx context.Context, records []Record) error {
 // and this process holds both in memory. It is for events that belong to no task, among
 // which [Archive.Ahead] does not search: it would have to read all of them.
 func (d *Dispatcher) laneHead(r *Record) (DeliveryID, bool) {
-	c := d.registry.named(r.Notifier)
+	c := d.named(r.Notifier)
 	if c == nil { // it was just removed from the settings
 		return DeliveryID{}, false
 	}
@@ -124,7 +121,7 @@ func (d *Dispatcher) laneHead(r *Record) (DeliveryID, bool) {
 // waitsForNotifier returns why nothing is sent to a notifier now; zero: it receives
 // deliveries.
 func (d *Dispatcher) waitsForNotifier(now time.Time, notifier string) Wait {
-	c := d.registry.named(notifier)
+	c := d.named(notifier)
 	if c == nil {
 		return Wait{For: WaitsForSettings}
 	}
