@@ -86,7 +86,7 @@ func (s *Scanning) Take(now time.Time, rate float64) *Entry {
 		if oldest < 0 || e.polled < s.entries[oldest].polled {
 			oldest = i
 		}
-		if w := e.worth(e.queue.curve, at); w > most {
+		if w := e.worth(e.queue.curve, s.surprise, at); w > most {
 			best, most = i, w
 		}
 	}

@@ -31,15 +31,16 @@ func (f *front) bound(at watcher.Tick) {
 	f.polled = e.polled
 	f.from, f.until = at, at+max(1, watcher.Tick(boundPart*float64(at-e.polled)))
 	now, then, span := seconds(at-e.reference), seconds(f.until-e.reference), seconds(f.until-at)
+	surprise := f.schedule.surprise
 	least, greatest := c.between(now, then)
-	_, x := c.expected(seconds(e.polled-e.reference), now)
-	end := x + greatest*span
+	_, x := c.expected(surprise, seconds(e.polled-e.reference), now)
+	end := x + (greatest+surprise)*span
 	weight := boundSlack
 	if e.State() != watcher.Pushing {
 		weight *= startsCount
 	}
-	f.most = weight * index(least, x)
-	f.rise = (weight*index(least, end) - f.most) / span
+	f.most = weight * index(least+surprise, x)
+	f.rise = (weight*index(least+surprise, end) - f.most) / span
 	if end > indexed {
 		f.rise = math.Inf(1)
 	}
@@ -51,12 +52,13 @@ func (c *curve) between(from, to float64) (least, greatest float64) {
 	for _, h := range c.fitted[c.bin(from) : c.bin(to)+1] {
 		least, greatest = min(least, h.rate), max(greatest, h.rate)
 	}
-	return least + surprise, greatest + surprise
+	return least, greatest
 }
 
-// checkBounds drops all bounds after a new fit, or after the clock was set back.
+// checkBounds drops all bounds and sets surprise after a new fit, or after the clock was set back.
 func (s *Schedule) checkBounds(at watcher.Tick) {
 	if at < s.picked || s.fitted != s.hazards.fitted {
+		s.surprise = min(surprise, 1/(surpriseRounds*s.round(s.waiting).Seconds()))
 		for i := range s.fronts {
 			s.fronts[i].until = watcher.Never
 		}

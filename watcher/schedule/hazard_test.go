@@ -250,7 +250,7 @@ func FuzzHazardsUnmarshal(f *testing.F) {
 		}
 		for _, c := range []*curve{&h.preparing, &h.pushing, &h.hinted} {
 			for _, age := range []float64{-1e6, 0, 30, 3600, 1e6} {
-				if w := c.worth(age-10, age); !(w >= 0) || math.IsInf(w, 1) {
+				if w := c.worth(surprise, age-10, age); !(w >= 0) || math.IsInf(w, 1) {
 					t.Errorf("worth(%g, %g) = %g, want a finite number from 0", age-10, age, w)
 				}
 			}

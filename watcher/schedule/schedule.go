@@ -37,8 +37,10 @@ import (
 // whose poll is worth most is next, so that polls gather where pushes start and stop. The mean
 // delay is then a fraction of that of round robin. A task that has waited longer than
 // max_staleness, and than three rounds of all tasks take, goes first: so the longest delay is
-// at most three times that of round robin, which has the shortest. A task rests for
-// min_interval after a poll.
+// at most three times that of round robin, which has the shortest. A round is that of the most
+// tasks that waited meanwhile: if it shrank when many end, then just when stops wait to be
+// seen, polls would go to the tasks that waited longest. A task rests for min_interval after
+// a poll.
 //
 // Two kinds of tasks go before the others: first those whose next answer can settle a doubt,
 // then urgent and new ones. They get only every second poll while others wait, so that a large
@@ -67,9 +69,12 @@ type Schedule struct {
 	ripened watcher.Tick // the polls reserved for ripening tasks are used up until then
 
 	waiting int     // entries in all queues
+	most    peak    // waiting, since the task polled longest ago was polled
 	rate    float64 // polls per second, as last granted
 	turn    bool    // the next poll goes to a cohort
 	price   float64 // median worth of recent polls
+
+	surprise float64 // added to the learned hazards, in changes per second
 }
 
 // Config configures a schedule.
@@ -109,7 +114,7 @@ const (
 func New(cfg Config, hazards *Hazards) *Schedule {
 	s := &Schedule{
 		config: cfg, least: leastWorth(cfg.Thrift), hazards: hazards,
-		cohorts: make(map[cohortKey]*queue), rate: watcher.MaxRequestsPerSecond, price: 1, ripened: watcher.Never,
+		cohorts: make(map[cohortKey]*queue), rate: watcher.MaxRequestsPerSecond, price: 1, ripened: watcher.Never, surprise: surprise,
 	}
 	s.doubted.schedule, s.asked.schedule, s.putOff.schedule = s, s, s
 	return s
@@ -196,6 +201,7 @@ func (s *Schedule) Hurry(e *Entry, now time.Time) {
 func (s *Schedule) Take(now time.Time, rate float64) *Entry {
 	at := watcher.TickOf(now)
 	s.rate = rate
+	s.most.note(at, s.waiting)
 	s.hazards.refit(at)
 	s.wake(at)
 	first := s.first(at)
@@ -210,7 +216,7 @@ func (s *Schedule) Take(now time.Time, rate float64) *Entry {
 		return nil
 	}
 	if c := e.queue.curve; c != nil {
-		s.paid(e.worth(c, at))
+		s.paid(e.worth(c, s.surprise, at))
 	}
 	s.Remove(e)
 	e.Urgent = false
@@ -266,13 +272,15 @@ func (s *Schedule) pick(at watcher.Tick) *Entry {
 			continue
 		}
 		e := f.heap[0]
-		if w := e.worth(f.curve, at); w > most {
+		if w := e.worth(f.curve, s.surprise, at); w > most {
 			best, most = e, w
 		}
 	}
-	switch {
-	case best == nil:
+	if oldest == nil {
 		return nil
+	}
+	s.most.forget(oldest.polled)
+	switch {
 	case at.Since(oldest.polled) >= s.MaxWait():
 		return oldest
 	case most >= s.least:
@@ -286,17 +294,17 @@ func (s *Schedule) pick(at watcher.Tick) *Entry {
 
 // MaxWait returns how long a task waits at most while others are worth more.
 func (s *Schedule) MaxWait() time.Duration {
-	return max(s.config.MaxStaleness, time.Duration(rounds*float64(s.round())))
+	return max(s.config.MaxStaleness, rounds*s.round(max(s.waiting, s.most.value())))
 }
 
-// round returns the time to poll every task once.
-func (s *Schedule) round() time.Duration {
-	return time.Duration(float64(s.waiting) / s.rate * float64(time.Second))
+// round returns the time to poll a number of tasks once.
+func (s *Schedule) round(tasks int) time.Duration {
+	return time.Duration(float64(tasks) / s.rate * float64(time.Second))
 }
 
 // ripeningTime returns how long a new task ripens at most.
 func (s *Schedule) ripeningTime() time.Duration {
-	r := s.round().Seconds()
+	r := s.round(s.waiting).Seconds()
 	return time.Duration(min(maxRipening.Seconds(), r*r/ripening) * float64(time.Second))
 }
 
@@ -349,7 +357,7 @@ func (s *Schedule) ripe(e *Entry, c *curve, soon, late watcher.Tick) watcher.Tic
 		return soon // the limit allows all of them
 	}
 	for soon < late {
-		if mid := soon + (late-soon)/2; late-soon < watcher.Tick(time.Millisecond) || e.worth(c, mid) >= max(s.price, s.least) {
+		if mid := soon + (late-soon)/2; late-soon < watcher.Tick(time.Millisecond) || e.worth(c, s.surprise, mid) >= max(s.price, s.least) {
 			late = mid
 		} else {
 			soon = mid + 1

@@ -258,7 +258,7 @@ func TestWorthOfAStart(t *testing.T) {
 	h := NewHazards()
 	e := NewEntry(&watcher.Task{State: watcher.Registered, RegisteredAt: noon})
 	e.enter(noon)
-	early, late := e.worth(h.of(e), watcher.TickOf(sinceNoon(5*time.Second))), e.worth(h.of(e), watcher.TickOf(sinceNoon(time.Hour)))
+	early, late := e.worth(h.of(e), surprise, watcher.TickOf(sinceNoon(5*time.Second))), e.worth(h.of(e), surprise, watcher.TickOf(sinceNoon(time.Hour)))
 	if want := startsCount * startSeenAnyway; early <= 0 || early >= want || late != want {
 		t.Errorf("worth of a start = %g after 5 s and %g after an hour, want less than %g, and that", early, late, want)
 	}
@@ -433,7 +433,7 @@ func (s *Schedule) pickOfAll(at watcher.Tick) *Entry {
 		if oldest == nil || e.polled < oldest.polled {
 			oldest = e
 		}
-		if best == nil || e.worth(f.curve, at) > best.worth(best.queue.curve, at) {
+		if best == nil || e.worth(f.curve, s.surprise, at) > best.worth(best.queue.curve, s.surprise, at) {
 			best = e
 		}
 	}
