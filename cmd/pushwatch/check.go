@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"pushwatch/notify/chat"
-	"pushwatch/notify/webhook"
 	"pushwatch/watcher"
 )
 
@@ -42,9 +41,8 @@ and connects to each notifier without sending anything.`,
 func check(ctx context.Context, file string, online bool, out, errs io.Writer) error {
 	s, doc, err := readSettings(file)
 	if err == nil {
-		if s.checkMachine(doc); len(doc.sorted(false)) > 0 {
-			err = &settingsError{doc}
-		}
+		s.checkMachine(doc)
+		err = doc.err()
 	}
 	if doc != nil {
 		for _, w := range doc.sorted(true) {
@@ -119,7 +117,10 @@ func (s *settings) checkOnline(ctx context.Context, out io.Writer) error {
 		if n.Type == "log" {
 			continue
 		}
-		err := n.try(ctx)
+		sender, err := n.sender()
+		if err == nil {
+			err = sender.Check(ctx)
+		}
 		if errors.Is(err, chat.ErrUnknownHost) {
 			fmt.Fprintf(out, "notifier %s: %v\n", n.Name, err)
 			continue
@@ -168,22 +169,6 @@ func remedy(fault *watcher.CloudError) string {
 		}
 	}
 	return "TIW answers with an error of its own: see the code in its documentation, https://www.tencentcloud.com/document/api/1176/55161, and try again later"
-}
-
-// try connects to the receiver or chat service.
-func (n *notifierSettings) try(ctx context.Context) error {
-	if n.Type == "chat" {
-		sender, err := chat.New(n.chat())
-		if err != nil {
-			return err
-		}
-		return sender.Check(ctx)
-	}
-	sender, err := webhook.New(n.webhook())
-	if err != nil {
-		return err
-	}
-	return sender.Check(ctx)
 }
 
 // remedies are what to do about errors, by the beginning of their code; longer ones first.

@@ -210,19 +210,10 @@ func readSettings(file string) (settings, *document, error) {
 	}
 	s := defaults()
 	d := decode(file, text, &s)
-	if d.positions == nil { // not TOML
-		return s, d, &settingsError{d}
+	if d.positions != nil { // otherwise it is not TOML
+		s.check(d)
 	}
-	folder, err := filepath.Abs(filepath.Dir(file))
-	if err != nil {
-		return settings{}, nil, fmt.Errorf("read settings: %w", err)
-	}
-	s.resolve(folder)
-	s.check(d)
-	if faults := d.sorted(false); len(faults) > 0 {
-		return s, d, &settingsError{d}
-	}
-	return s, d, nil
+	return s, d, d.err()
 }
 
 // readStoreURL reads store.url. It ignores faults elsewhere, because other settings may
@@ -233,8 +224,8 @@ func readStoreURL(file string) (string, error) {
 		return "", err
 	}
 	d.faults = slices.DeleteFunc(d.faults, func(f fault) bool { return f.key != "" && !strings.HasPrefix(f.key, "store") })
-	if len(d.sorted(false)) > 0 {
-		return "", &settingsError{d}
+	if err := d.err(); err != nil {
+		return "", err
 	}
 	return s.Store.URL.Value()
 }
@@ -253,42 +244,4 @@ func (e *settingsError) Error() string {
 		noun = "fault"
 	}
 	return fmt.Sprintf("%s\n%d %s in the settings: fix them and start again", strings.Join(lines, "\n"), len(faults), noun)
-}
-
-// resolve makes relative paths absolute, starting at the settings file's folder.
-func (s *settings) resolve(folder string) {
-	absolute := func(paths ...*string) {
-		for _, p := range paths {
-			if *p != "" && !filepath.IsAbs(*p) {
-				*p = filepath.Join(folder, *p)
-			}
-		}
-	}
-	secrets := func(all ...*setting.Secret) {
-		for _, secret := range all {
-			*secret = secret.In(folder)
-		}
-	}
-	absolute(&s.HTTP.TLSCertFile, &s.HTTP.TLSKeyFile)
-	secrets(&s.Store.URL.Secret, &s.Heartbeat.URL)
-	s.Store.URL.folder = folder
-	for i := range s.HTTP.Tokens {
-		secrets(&s.HTTP.Tokens[i].Secret)
-	}
-	for i := range s.Accounts {
-		a := &s.Accounts[i]
-		secrets(&a.SecretID, &a.SecretKey, &a.SessionToken, &a.CallbackKey, &a.ProxyURL)
-		absolute(&a.ProfileFile, &a.CAFile)
-	}
-	for i := range s.Notifiers {
-		n := &s.Notifiers[i]
-		secrets(&n.URL, &n.ProxyURL)
-		for j := range n.Secrets {
-			secrets(&n.Secrets[j])
-		}
-		for name, value := range n.Headers {
-			n.Headers[name] = value.In(folder)
-		}
-		absolute(&n.CAFile, &n.ClientCertFile, &n.ClientKeyFile)
-	}
 }

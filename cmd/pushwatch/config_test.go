@@ -410,8 +410,7 @@ func TestSettingsByType(t *testing.T) {
 				text += key + " = " + value + "\n"
 			}
 			s := defaults()
-			doc := decode("config.toml", []byte(text), &s)
-			s.resolve(folder)
+			doc := decode(filepath.Join(folder, "config.toml"), []byte(text), &s)
 			s.checkNotifiers(doc)
 			var faults []string
 			for _, f := range doc.sorted(false) {

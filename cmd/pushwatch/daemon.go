@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,19 +45,19 @@ type daemon struct {
 
 	unreadableFields *prometheus.CounterVec // of TIW's answers, by account and name
 
-	mu        sync.Mutex
-	settings  settings                        // the effective ones
-	accounts  map[string]engine.AccountConfig // made from settings
-	notifiers map[string]notify.Notifier      // made from settings
-	owned     map[string]*ownership           // by account; only without replicas
+	settings  atomic.Pointer[settings] // the effective ones
+	accounts  []engine.AccountConfig   // made from settings, in their order
+	notifiers []notify.Notifier        // made from settings, in their order
+	owned     map[string]*ownership    // by account; only without replicas
 }
 
 // newDaemon opens the database and the listen address, and wires the parts.
 func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.AtomicLevel) (_ *daemon, err error) {
 	d := &daemon{
-		log: log, level: level, metrics: prometheus.NewRegistry(), settings: s, stopping: make(chan struct{}),
+		log: log, level: level, metrics: prometheus.NewRegistry(), stopping: make(chan struct{}),
 		owned: make(map[string]*ownership),
 	}
+	d.settings.Store(new(settings))
 	defer func() {
 		if err != nil {
 			d.close()
@@ -76,26 +75,23 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 		Name: "pushwatch_unreadable_fields_total", Help: "Fields of TIW's answers that could not be read and count as null.",
 	}, []string{"account", "field"})
 	d.metrics.MustRegister(d.unreadableFields)
-	if d.notifiers, err = d.notifierConfigs(s); err != nil {
+	if d.notifiers, err = d.notifierConfigs(&s); err != nil {
 		return nil, err
 	}
-	d.dispatcher = notify.New(notify.Config{Instance: s.Instance, Notifiers: s.notifierList(d.notifiers), Archive: d.db, Log: log, Metrics: d.metrics})
-	if d.accounts, err = d.accountConfigs(s); err != nil {
+	d.dispatcher = notify.New(notify.Config{Instance: s.Instance, Notifiers: d.notifiers, Archive: d.db, Log: log, Metrics: d.metrics})
+	if d.accounts, err = d.accountConfigs(&s); err != nil {
 		return nil, err
 	}
+	d.settings.Store(&s)
 	d.watcher = engine.New(engine.Config{
-		Settings: s.watchConfig(d.accounts), Instance: s.Instance, Registry: d.db, Route: d.dispatcher.Route,
+		Settings: s.Watch.config(d.accounts), Instance: s.Instance, Registry: d.db, Route: d.dispatcher.Route,
 		Log: log, Metrics: d.metrics,
 	})
 	if d.db.Replicated() {
 		d.replica = d.join(s)
 	}
 	d.history = page.NewHistory()
-	d.heartbeat = newHeartbeat(func() heartbeatSettings {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return d.settings.Heartbeat
-	}, d.well, log)
+	d.heartbeat = newHeartbeat(func() heartbeatSettings { return d.settings.Load().Heartbeat }, d.well, log)
 	if d.handler, err = d.serves(s); err != nil {
 		return nil, err
 	}
@@ -113,65 +109,43 @@ func (d *daemon) client(a accountSettings) tencent.Config {
 	return c
 }
 
-// accountConfigs returns the watcher's configuration of each account in s, by name. An
-// account keeps its client while the client's settings are unchanged. d is not changed.
-func (d *daemon) accountConfigs(s settings) (map[string]engine.AccountConfig, error) {
-	configs := make(map[string]engine.AccountConfig)
-	for _, a := range s.Accounts {
-		before, known := d.accounts[a.Name]
-		current := d.settings.account(a.Name)
-		if known && reflect.DeepEqual(a, current) {
-			configs[a.Name] = before
-			continue
-		}
-		config, err := a.config(d.client(a))
-		if err != nil {
+// accountConfigs returns the watcher's configuration of each account in s. An account keeps
+// its client while the client's settings are unchanged. d is not changed.
+func (d *daemon) accountConfigs(s *settings) ([]engine.AccountConfig, error) {
+	before := d.settings.Load().Accounts
+	configs := make([]engine.AccountConfig, len(s.Accounts))
+	for i, a := range s.Accounts {
+		var cloud watcher.Cloud
+		var err error
+		known := slices.IndexFunc(before, func(b accountSettings) bool { return b.Name == a.Name })
+		if known >= 0 && reflect.DeepEqual(a.client(), before[known].client()) {
+			cloud = d.accounts[known].Cloud
+		} else if cloud, err = a.cloud(d.client(a)); err != nil {
 			return nil, err
 		}
-		if known && reflect.DeepEqual(a.client(), current.client()) {
-			config.Cloud = before.Cloud
-		}
-		configs[a.Name] = config
+		configs[i] = a.config(cloud)
 	}
 	return configs, nil
 }
 
-// notifierConfigs returns the dispatcher's configuration of each notifier in s, by name.
-// A notifier keeps its sender, and so its connections, while its settings are unchanged.
-// d is not changed.
-func (d *daemon) notifierConfigs(s settings) (map[string]notify.Notifier, error) {
-	configs := make(map[string]notify.Notifier)
-	for _, n := range s.Notifiers {
-		if before, known := d.notifiers[n.Name]; known && reflect.DeepEqual(n, d.settings.notifier(n.Name)) {
-			configs[n.Name] = before
+// notifierConfigs returns the dispatcher's configuration of each notifier in s. A notifier
+// keeps its sender, and so its connections, while its settings are unchanged. d is not
+// changed.
+func (d *daemon) notifierConfigs(s *settings) ([]notify.Notifier, error) {
+	before := d.settings.Load().Notifiers
+	configs := make([]notify.Notifier, len(s.Notifiers))
+	for i, n := range s.Notifiers {
+		known := slices.IndexFunc(before, func(b notifierSettings) bool { return reflect.DeepEqual(b, n) })
+		if known >= 0 {
+			configs[i] = d.notifiers[known]
 			continue
 		}
-		config, err := n.config(d.log)
-		if err != nil {
+		var err error
+		if configs[i], err = n.config(d.log); err != nil {
 			return nil, err
 		}
-		configs[n.Name] = config
 	}
 	return configs, nil
-}
-
-// watchConfig returns the watcher's configuration, with the accounts in the order of the
-// settings.
-func (s *settings) watchConfig(accounts map[string]engine.AccountConfig) engine.Settings {
-	config := s.Watch.config()
-	for _, a := range s.Accounts {
-		config.Accounts = append(config.Accounts, accounts[a.Name])
-	}
-	return config
-}
-
-// notifierList returns the notifiers in the order of the settings.
-func (s *settings) notifierList(configs map[string]notify.Notifier) []notify.Notifier {
-	var list []notify.Notifier
-	for _, n := range s.Notifiers {
-		list = append(list, configs[n.Name])
-	}
-	return list
 }
 
 // serves returns the handler of the API and the page.
@@ -269,8 +243,9 @@ func (d *daemon) run(parent context.Context, ready func(), reloads <-chan settin
 	serving.start(d.serveHTTP)
 	serving.start(d.heartbeat.run)
 	ready()
-	d.log.Info("ready", zap.String("instance", d.settings.Instance), zap.String("listen", d.settings.HTTP.Listen),
-		zap.Int("accounts", len(d.settings.Accounts)), zap.Int("notifiers", len(d.settings.Notifiers)))
+	s := d.settings.Load()
+	d.log.Info("ready", zap.String("instance", s.Instance), zap.String("listen", s.HTTP.Listen),
+		zap.Int("accounts", len(s.Accounts)), zap.Int("notifiers", len(s.Notifiers)))
 
 	d.follow(ctx, ready, reloads, fail)
 	cause := context.Cause(ctx)
@@ -293,13 +268,13 @@ func (d *daemon) ownAll(ctx context.Context, owning *stage, fail context.CancelC
 	if d.replica != nil {
 		owning.start(d.replica.Run)
 	} else {
-		for _, a := range d.settings.Accounts {
-			if err := d.own(ctx, a.Name, fail); err != nil {
+		for _, name := range d.settings.Load().accountNames() {
+			if err := d.own(ctx, name, fail); err != nil {
 				return err
 			}
 		}
 	}
-	return d.ownUnsent(ctx, d.settings, fail)
+	return d.ownUnsent(ctx, fail)
 }
 
 // follow applies changes of the settings, and of the files named in them, until ctx ends.
@@ -332,7 +307,7 @@ func (d *daemon) sweep(ctx context.Context) error {
 		if err := d.watcher.Rehome(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("rehoming tasks failed", zap.Error(err))
 		}
-		n, err := d.db.Sweep(ctx, time.Now().Add(-d.retention()), sweepRows)
+		n, err := d.db.Sweep(ctx, time.Now().Add(-d.settings.Load().Store.Retention.Std()), sweepRows)
 		wait := sweepEvery
 		switch {
 		case ctx.Err() != nil:
@@ -348,19 +323,13 @@ func (d *daemon) sweep(ctx context.Context) error {
 	}
 }
 
-func (d *daemon) retention() time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.settings.Store.Retention.Std()
-}
-
 // registerRows is how many tasks of the settings are registered at a time, which bounds the
 // memory for many.
 const registerRows = 5000
 
 // registerConfigured registers the tasks of the settings.
 func (d *daemon) registerConfigured(ctx context.Context) error {
-	for chunk := range slices.Chunk(d.settings.Tasks, registerRows) {
+	for chunk := range slices.Chunk(d.settings.Load().Tasks, registerRows) {
 		wanted := make([]watcher.Registration, len(chunk))
 		for i, t := range chunk {
 			wanted[i] = watcher.Registration{Key: watcher.Key{SDKAppID: t.SDKAppID, TaskID: t.TaskID}, Labels: t.Labels}

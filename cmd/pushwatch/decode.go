@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type position struct{ line, column int }
 // continues after a fault, so that all are reported at once.
 type document struct {
 	file      string
+	folder    string              // at which its relative paths begin
 	positions map[string]position // of each key; nil: the file is not TOML
 	faults    []fault
 	decoded   int // the number of faults found by decode; checks add more
@@ -42,12 +44,18 @@ type document struct {
 type defaulter interface{ setDefaults() }
 
 // decode decodes TOML text into the struct that into points to. Keys are the fields' toml
-// tags; a key without a field is a fault. A field with a fault keeps its value.
+// tags; a key without a field is a fault. A field with a fault keeps its value. Paths, which
+// are the files of secrets and what has a key that ends with _file, begin at the folder of
+// the file itself.
 func decode(file string, text []byte, into any) *document {
 	d := &document{file: file}
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the byte order mark that editors on Windows add
 	var tree map[string]any
-	if err := toml.Unmarshal(text, &tree); err != nil {
+	var err error
+	if d.folder, err = filepath.Abs(filepath.Dir(file)); err == nil {
+		err = toml.Unmarshal(text, &tree)
+	}
+	if err != nil {
 		f := fault{text: err.Error()}
 		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 			f.pos.line, f.pos.column = e.Position()
@@ -66,6 +74,13 @@ func decode(file string, text []byte, into any) *document {
 // fault adds a fault of a key. The text says what was given and what would be right.
 func (d *document) fault(key, format string, args ...any) {
 	d.add(fault{key: key, text: fmt.Sprintf(format, args...)})
+}
+
+// require adds a fault of a key unless what must hold does.
+func (d *document) require(holds bool, key, format string, args ...any) {
+	if !holds {
+		d.fault(key, format, args...)
+	}
 }
 
 func (d *document) warn(key, format string, args ...any) {
@@ -134,6 +149,14 @@ func (d *document) print(f fault) string {
 	return b.String()
 }
 
+// err returns a [settingsError] if there are faults.
+func (d *document) err() error {
+	if len(d.sorted(false)) == 0 {
+		return nil
+	}
+	return &settingsError{d}
+}
+
 // sorted returns the faults, or the warnings, in the order of the file.
 func (d *document) sorted(warnings bool) []fault {
 	out := slices.DeleteFunc(slices.Clone(d.faults), func(f fault) bool { return f.warning != warnings })
@@ -175,6 +198,7 @@ func (d *document) value(key string, v any, into reflect.Value) {
 		d.secret(key, v, secret)
 		return
 	case *storeURL:
+		secret.folder = d.folder
 		d.secret(key, v, &secret.Secret)
 		return
 	}
@@ -239,6 +263,9 @@ func (d *document) scalar(key string, v any, into reflect.Value) {
 	switch v := v.(type) {
 	case string:
 		if into.Kind() == reflect.String {
+			if strings.HasSuffix(key, "_file") {
+				v = d.absolute(v)
+			}
 			into.SetString(v)
 			return
 		}
@@ -277,7 +304,7 @@ func (d *document) secret(key string, v any, into *setting.Secret) {
 		env, hasEnv := v["env"].(string)
 		switch {
 		case len(v) == 1 && hasFile && file != "":
-			*into = setting.File(file)
+			*into = setting.File(d.absolute(file))
 			return
 		case len(v) == 1 && hasEnv && env != "":
 			*into = setting.Env(env)
@@ -285,6 +312,14 @@ func (d *document) secret(key string, v any, into *setting.Secret) {
 		}
 	}
 	d.fault(key, `is not a secret: want { file = "/path" }, { env = "NAME" } or text in quotes`)
+}
+
+// absolute returns a path of the document as an absolute one; empty: there is none.
+func (d *document) absolute(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(d.folder, path)
 }
 
 // given describes the value of a setting, shortened. A list or table may hold secrets, so

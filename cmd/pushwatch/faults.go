@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"go.uber.org/zap/zapcore"
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
@@ -27,18 +26,20 @@ import (
 // metrics, URLs and ids.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-// names checks that the names in a list are well formed and distinct.
-func names(d *document, list string, all []string) {
-	for i, name := range all {
-		key := fmt.Sprintf("%s[%d].name", list, i)
+// names checks that the names in a list of tables are well formed and distinct.
+func names[T any](d *document, list string, tables []T, nameOf func(T) string) {
+	var all []string
+	for i, table := range tables {
+		name, key := nameOf(table), fmt.Sprintf("%s[%d].name", list, i)
 		switch {
 		case name == "":
 			d.fault(key, "is missing: want a name of its own")
 		case !namePattern.MatchString(name):
 			d.fault(key, "= %q: want 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a sign", name)
-		case slices.Index(all, name) < i:
+		case slices.Contains(all, name):
 			d.fault(key, "= %q: is used before: want a name of its own", name)
 		}
+		all = append(all, name)
 	}
 }
 
@@ -48,9 +49,7 @@ var storePattern = regexp.MustCompile(`^(sqlite:[^:]|postgres://|postgresql://)`
 
 // check adds all faults of the settings to d.
 func (s *settings) check(d *document) {
-	if !namePattern.MatchString(s.Instance) {
-		d.fault("instance", "= %q: want 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a sign", s.Instance)
-	}
+	d.require(namePattern.MatchString(s.Instance), "instance", "= %q: want 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a sign", s.Instance)
 	s.HTTP.check(d)
 	if s.Store.URL.IsZero() {
 		d.fault("store.url", `= "": want "sqlite:/path/file.db" or "postgres://user@host/database"`)
@@ -62,15 +61,10 @@ func (s *settings) check(d *document) {
 		}
 	}
 	atLeast(d, "store.retention", s.Store.Retention, time.Minute)
-	if t := s.Store.TakeoverAfter.Std(); t < time.Second || t > 5*time.Minute {
-		d.fault("store.takeover_after", `= %q: want "1s" to "5m"`, s.Store.TakeoverAfter)
-	}
-	if _, err := zapcore.ParseLevel(s.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, s.Log.Level) {
-		d.fault("log.level", "= %q: want debug, info, warn or error", s.Log.Level)
-	}
-	if s.Log.Format != "json" && s.Log.Format != "console" {
-		d.fault("log.format", "= %q: want json or console", s.Log.Format)
-	}
+	takeover := s.Store.TakeoverAfter.Std()
+	d.require(takeover >= time.Second && takeover <= 5*time.Minute, "store.takeover_after", `= %q: want "1s" to "5m"`, s.Store.TakeoverAfter)
+	d.require(slices.Contains([]string{"debug", "info", "warn", "error"}, s.Log.Level), "log.level", "= %q: want debug, info, warn or error", s.Log.Level)
+	d.require(s.Log.Format == "json" || s.Log.Format == "console", "log.format", "= %q: want json or console", s.Log.Format)
 	s.Watch.check(d)
 	s.Heartbeat.check(d)
 	s.checkAccounts(d)
@@ -82,20 +76,14 @@ func (s *settings) check(d *document) {
 func (h *httpSettings) check(d *document) {
 	for i, t := range h.Tokens {
 		key := fmt.Sprintf("http.tokens[%d]", i)
-		if t.Role != "read" && t.Role != "write" {
-			d.fault(key+".role", `= %q: want "read" or "write"`, t.Role)
-		}
+		d.require(t.Role == "read" || t.Role == "write", key+".role", `= %q: want "read" or "write"`, t.Role)
 		if value, ok := secret(d, key+".secret", t.Secret); ok {
 			if err := checkToken(value); err != nil {
 				d.fault(key+".secret", ": %v", err)
 			}
 		}
 	}
-	var tokenNames []string
-	for _, t := range h.Tokens {
-		tokenNames = append(tokenNames, t.Name)
-	}
-	names(d, "http.tokens", tokenNames)
+	names(d, "http.tokens", h.Tokens, func(t tokenSettings) string { return t.Name })
 	if (h.TLSCertFile == "") != (h.TLSKeyFile == "") {
 		d.fault("http.tls_cert_file", "and http.tls_key_file: want both or neither")
 	} else if h.TLSCertFile != "" {
@@ -104,9 +92,7 @@ func (h *httpSettings) check(d *document) {
 		}
 	}
 	if path, ok := strings.CutPrefix(h.Listen, "unix:"); ok {
-		if !filepath.IsAbs(path) {
-			d.fault("http.listen", `= %q: want an absolute path, such as "unix:/run/pushwatch/api.sock"`, h.Listen)
-		}
+		d.require(filepath.IsAbs(path), "http.listen", `= %q: want an absolute path, such as "unix:/run/pushwatch/api.sock"`, h.Listen)
 		return
 	}
 	host, err := hostOf(h.Listen)
@@ -133,22 +119,16 @@ func (w *watchSettings) check(d *document) {
 		"max_staleness": w.MaxStaleness, "not_found_grace": w.NotFoundGrace,
 		"stalled_after": w.StalledAfter, "overdue_after": w.OverdueAfter, "blind_after": w.BlindAfter,
 	} {
-		positive(d, "watch."+key, v)
+		d.require(v > 0, "watch."+key, `= %q: want more than zero, such as "30s"`, v)
 	}
-	if w.AbandonAfter < 0 || w.AbandonAfter > 0 && w.AbandonAfter <= w.BlindAfter {
-		d.fault("watch.abandon_after", `= %q: want "0s" for never, or more than watch.blind_after, %q`, w.AbandonAfter, w.BlindAfter)
-	}
+	d.require(w.AbandonAfter == 0 || w.AbandonAfter > max(0, w.BlindAfter), "watch.abandon_after",
+		`= %q: want "0s" for never, or more than watch.blind_after, %q`, w.AbandonAfter, w.BlindAfter)
 	atLeast(d, "watch.min_interval", w.MinInterval, 100*time.Millisecond)
 	atLeast(d, "watch.request_timeout", w.RequestTimeout, 100*time.Millisecond)
-	if w.Confirmations < 1 || w.Confirmations > 10 {
-		d.fault("watch.confirmations", "= %d: want 1 to 10", w.Confirmations)
-	}
-	if w.Thrift < 0 || w.Thrift > w.MaxStaleness {
-		d.fault("watch.thrift", `= %q: want "0s" to use the whole quota, or at most watch.max_staleness, %q`, w.Thrift, w.MaxStaleness)
-	}
-	if w.MinInterval > w.MaxStaleness {
-		d.fault("watch.min_interval", "= %q: want at most watch.max_staleness, %q", w.MinInterval, w.MaxStaleness)
-	}
+	d.require(w.Confirmations >= 1 && w.Confirmations <= 10, "watch.confirmations", "= %d: want 1 to 10", w.Confirmations)
+	d.require(w.Thrift >= 0 && w.Thrift <= w.MaxStaleness, "watch.thrift",
+		`= %q: want "0s" to use the whole quota, or at most watch.max_staleness, %q`, w.Thrift, w.MaxStaleness)
+	d.require(w.MinInterval <= w.MaxStaleness, "watch.min_interval", "= %q: want at most watch.max_staleness, %q", w.MinInterval, w.MaxStaleness)
 }
 
 func (h *heartbeatSettings) check(d *document) {
@@ -158,23 +138,13 @@ func (h *heartbeatSettings) check(d *document) {
 	}
 	if text, ok := readable(d, "heartbeat.url", h.URL); ok {
 		u, err := url.Parse(text) // err would show the URL
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-			d.fault("heartbeat.url", `: want "https://" (or "http://") and a host`)
-		}
-	}
-}
-
-func positive(d *document, key string, v setting.Duration) {
-	if v <= 0 {
-		d.fault(key, `= %q: want more than zero, such as "30s"`, v)
+		d.require(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", "heartbeat.url", `: want "https://" (or "http://") and a host`)
 	}
 }
 
 // atLeast refuses durations that are too short to be intended, such as "1ns".
 func atLeast(d *document, key string, v setting.Duration, least time.Duration) {
-	if v.Std() < least {
-		d.fault(key, "= %q: want at least %q", v, setting.Duration(least))
-	}
+	d.require(v.Std() >= least, key, "= %q: want at least %q", v, setting.Duration(least))
 }
 
 // readable reads a secret. If that fails it adds a fault.
@@ -200,13 +170,9 @@ func warnPlain(d *document, key string, s setting.Secret) {
 }
 
 func (s *settings) checkAccounts(d *document) {
-	if len(s.Accounts) == 0 {
-		d.fault("accounts", "is missing: want at least one [[accounts]] with its secret_id, secret_key and sdk_app_ids")
-	}
-	var all []string
+	d.require(len(s.Accounts) > 0, "accounts", "is missing: want at least one [[accounts]] with its secret_id, secret_key and sdk_app_ids")
 	owner := make(map[int64]string)
 	for i, a := range s.Accounts {
-		all = append(all, a.Name)
 		key := fmt.Sprintf("accounts[%d]", i)
 		a.checkCredentials(d, key)
 		if !a.CallbackKey.IsZero() {
@@ -216,13 +182,10 @@ func (s *settings) checkAccounts(d *document) {
 		} else if a.RegisterCallbacks {
 			d.warn(key+".register_callbacks", "= true without a callback_key: anyone who reaches the callback address can register tasks")
 		}
-		if r := a.RequestsPerSecond; r <= 0 || r > watcher.MaxRequestsPerSecond {
-			d.fault(key+".requests_per_second", "= %v: want more than 0 and at most %d, which is the API's limit", r, watcher.MaxRequestsPerSecond)
-		}
+		d.require(a.RequestsPerSecond > 0 && a.RequestsPerSecond <= watcher.MaxRequestsPerSecond, key+".requests_per_second",
+			"= %v: want more than 0 and at most %d, which is the API's limit", a.RequestsPerSecond, watcher.MaxRequestsPerSecond)
 		a.checkClient(d, key)
-		if len(a.SDKAppIDs) == 0 {
-			d.fault(key+".sdk_app_ids", "is missing: want the account's applications, such as [1400000001]")
-		}
+		d.require(len(a.SDKAppIDs) > 0, key+".sdk_app_ids", "is missing: want the account's applications, such as [1400000001]")
 		for _, app := range a.SDKAppIDs {
 			switch other, taken := owner[app]; {
 			case app <= 0:
@@ -233,7 +196,7 @@ func (s *settings) checkAccounts(d *document) {
 			owner[app] = a.Name
 		}
 	}
-	names(d, "accounts", all)
+	names(d, "accounts", s.Accounts, func(a accountSettings) string { return a.Name })
 }
 
 // checkClient checks the settings of an account's client. The environment's proxy is left
@@ -276,9 +239,7 @@ func (a *accountSettings) checkCredentials(d *document, key string) {
 		}
 	case "cvm-role", "profile":
 		for name, value := range static {
-			if !value.IsZero() {
-				d.fault(key+"."+name, `is set: with credentials = %q the keys come from there`, a.Credentials)
-			}
+			d.require(value.IsZero(), key+"."+name, `is set: with credentials = %q the keys come from there`, a.Credentials)
 		}
 		if a.Credentials == "profile" {
 			a.checkProfile(d, key)
@@ -287,9 +248,7 @@ func (a *accountSettings) checkCredentials(d *document, key string) {
 		d.fault(key+".credentials", `= %q: want "static", "cvm-role" or "profile"`, a.Credentials)
 	}
 	for name, c := range map[string]struct{ value, kind string }{"role": {a.Role, "cvm-role"}, "profile_file": {a.ProfileFile, "profile"}, "profile": {a.Profile, "profile"}} {
-		if c.value != "" && a.Credentials != c.kind {
-			d.fault(key+"."+name, `= %q: is for credentials = %q`, c.value, c.kind)
-		}
+		d.require(c.value == "" || a.Credentials == c.kind, key+"."+name, `= %q: is for credentials = %q`, c.value, c.kind)
 	}
 }
 
@@ -343,10 +302,8 @@ func (s *settings) checkTasks(d *document) {
 }
 
 func (s *settings) checkNotifiers(d *document) {
-	var all []string
 	for i := range s.Notifiers {
 		n := &s.Notifiers[i]
-		all = append(all, n.Name)
 		key := fmt.Sprintf("notifiers[%d]", i)
 		for _, err := range (notify.Filter{Events: n.Events, Match: n.Match}).Validate() {
 			d.faultIn(key, err)
@@ -354,9 +311,7 @@ func (s *settings) checkNotifiers(d *document) {
 		n.checkExhausted(d, key)
 		atLeast(d, key+".timeout", n.Timeout, 100*time.Millisecond)
 		atLeast(d, key+".max_age", n.MaxAge, time.Second)
-		if n.MaxInFlight < 1 || n.MaxInFlight > 1000 {
-			d.fault(key+".max_in_flight", "= %d: want 1 to 1000", n.MaxInFlight)
-		}
+		d.require(n.MaxInFlight >= 1 && n.MaxInFlight <= 1000, key+".max_in_flight", "= %d: want 1 to 1000", n.MaxInFlight)
 		switch n.Type {
 		case "log":
 			n.checkType(d, key)
@@ -374,7 +329,7 @@ func (s *settings) checkNotifiers(d *document) {
 			d.fault(key+".type", `= %q: want "webhook", "chat" or "log"`, n.Type)
 		}
 	}
-	names(d, "notifiers", all)
+	names(d, "notifiers", s.Notifiers, func(n notifierSettings) string { return n.Name })
 	s.checkFallbacks(d)
 	if len(s.Notifiers) == 0 {
 		d.warn("notifiers", "is missing: no event is delivered; add [[notifiers]]")
@@ -426,9 +381,8 @@ func (n *notifierSettings) hasEffect(field reflect.StructField) bool {
 
 func (n *notifierSettings) checkCIDRs(d *document, key string) {
 	for _, cidr := range n.AllowCIDRs {
-		if _, err := netip.ParsePrefix(cidr); err != nil {
-			d.fault(key+".allow_cidrs", `: %q: want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`, cidr)
-		}
+		_, err := netip.ParsePrefix(cidr)
+		d.require(err == nil, key+".allow_cidrs", `: %q: want an address range, such as "10.20.0.0/16" or "127.0.0.1/32"`, cidr)
 	}
 }
 

@@ -52,7 +52,7 @@ type ownership struct {
 func (d *daemon) begin(ctx context.Context, account *sqlstore.Account, fail context.CancelCauseFunc) *ownership {
 	name := account.Name()
 	feed := d.dispatcher.Feed(name, account)
-	o := &ownership{newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail), slices.Contains(d.accountNames(), name)}
+	o := &ownership{newStage(ctx, fail), newStage(ctx, fail), newStage(ctx, fail), slices.Contains(d.settings.Load().accountNames(), name)}
 	o.writing.start(account.Run)
 	o.settling.start(feed.Run)
 	if o.watched {
@@ -81,8 +81,8 @@ func (d *daemon) own(ctx context.Context, name string, fail context.CancelCauseF
 // ownUnsent takes ownership, until the next reload, of accounts that have pending
 // deliveries but are not in the settings. Among replicas no process owns such an account:
 // it is only logged.
-func (d *daemon) ownUnsent(ctx context.Context, s settings, fail context.CancelCauseFunc) error {
-	accounts, err := d.db.Unsent(ctx, s.accountNames())
+func (d *daemon) ownUnsent(ctx context.Context, fail context.CancelCauseFunc) error {
+	accounts, err := d.db.Unsent(ctx, d.settings.Load().accountNames())
 	if err != nil {
 		return err
 	}
@@ -131,13 +131,6 @@ func (d *daemon) maySend(account string) func() bool {
 	return func() bool { return d.replica.Owns(account) }
 }
 
-// accountNames returns the names of the configured accounts.
-func (d *daemon) accountNames() []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.settings.accountNames()
-}
-
 // accountNames returns the names of the accounts.
 func (s *settings) accountNames() []string {
 	var names []string
@@ -149,12 +142,12 @@ func (s *settings) accountNames() []string {
 
 // followAccounts takes ownership of accounts that are new in the settings, and releases
 // those that were removed.
-func (d *daemon) followAccounts(ctx context.Context, after settings, fail context.CancelCauseFunc) {
+func (d *daemon) followAccounts(ctx context.Context, fail context.CancelCauseFunc) {
+	names := d.settings.Load().accountNames()
 	if d.replica != nil {
-		d.replica.SetAccounts(after.accountNames())
+		d.replica.SetAccounts(names)
 		return
 	}
-	names := after.accountNames()
 	for name, o := range d.owned {
 		if o.watched && slices.Contains(names, name) {
 			continue

@@ -16,38 +16,37 @@ var hintReload = zap.String("hint", "reload the settings to try again")
 // are rejected and nothing changes. Changes that need a restart are logged and not applied.
 func (d *daemon) reload(ctx context.Context, s settings, fail context.CancelCauseFunc) {
 	d.keepFixed(&s)
-	if reflect.DeepEqual(s, d.settings) {
+	before := d.settings.Load()
+	if reflect.DeepEqual(&s, before) {
 		d.lookAtFiles()
 		d.log.Info("settings unchanged")
 		return
 	}
-	notifiers, err := d.notifierConfigs(s)
+	notifiers, err := d.notifierConfigs(&s)
 	if err != nil {
 		rejectSettings(d.log, err)
 		return
 	}
-	accounts, err := d.accountConfigs(s)
+	accounts, err := d.accountConfigs(&s)
 	if err != nil {
 		rejectSettings(d.log, err)
 		return
 	}
-	before := d.settings
-	d.mu.Lock()
-	d.settings, d.accounts, d.notifiers = s, accounts, notifiers
-	d.mu.Unlock()
+	d.accounts, d.notifiers = accounts, notifiers
+	d.settings.Store(&s)
 	d.lookAtFiles()
 	if err := d.level.UnmarshalText([]byte(s.Log.Level)); err != nil {
 		d.log.Error("log level not changed", zap.Error(err))
 	}
 	if !reflect.DeepEqual(before.Notifiers, s.Notifiers) {
-		d.dispatcher.Reconfigure(s.notifierList(notifiers))
+		d.dispatcher.Reconfigure(notifiers)
 	}
-	d.watcher.Reconfigure(s.watchConfig(accounts))
+	d.watcher.Reconfigure(s.Watch.config(accounts))
 	if !reflect.DeepEqual(before.Heartbeat, s.Heartbeat) {
 		d.heartbeat.reconfigure()
 	}
-	d.followAccounts(ctx, s, fail)
-	if err := errors.Join(d.watcher.Rehome(ctx), d.ownUnsent(ctx, s, fail)); err != nil {
+	d.followAccounts(ctx, fail)
+	if err := errors.Join(d.watcher.Rehome(ctx), d.ownUnsent(ctx, fail)); err != nil {
 		d.log.Error("taking over removed accounts failed", zap.Error(err), hintReload)
 	}
 	if err := d.registerConfigured(ctx); err != nil {
@@ -74,15 +73,16 @@ func rejectSettings(log *zap.Logger, err error) {
 // cannot be read stays as it is.
 func (d *daemon) readFiles() error {
 	var faults []error
-	if d.settings.HTTP.TLSCertFile != "" {
-		changed, err := d.listener.present(d.settings.HTTP)
+	s := d.settings.Load()
+	if s.HTTP.TLSCertFile != "" {
+		changed, err := d.listener.present(s.HTTP)
 		if err != nil {
 			faults = append(faults, err)
 		} else if changed {
 			d.log.Info("certificate replaced")
 		}
 	}
-	tokens, err := d.settings.tokens()
+	tokens, err := s.tokens()
 	if err != nil {
 		faults = append(faults, err)
 	} else if !slices.Equal(tokens, d.tokens) {
@@ -108,7 +108,7 @@ func (d *daemon) lookAtFiles() {
 
 // keepFixed restores the settings that only a restart can change, and logs their names.
 func (d *daemon) keepFixed(s *settings) {
-	now := &d.settings
+	now := d.settings.Load()
 	var names []string
 	keep := func(name string, same bool, put func()) {
 		if !same {

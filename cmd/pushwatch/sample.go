@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -31,16 +30,7 @@ func openSample(path string) (*sampleFile, error) {
 	if err != nil {
 		return nil, usagef("read settings: %w", err)
 	}
-	doc := decode(path, text, &f.settings)
-	if len(doc.faults) > 0 {
-		return nil, &settingsError{doc}
-	}
-	folder, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	f.settings.resolve(folder)
-	return f, nil
+	return f, decode(path, text, &f.settings).err()
 }
 
 // add appends tables to the file.
@@ -88,11 +78,12 @@ const sampleNotifier = "listen"
 // addReceiver adds the receiver at a URL with a new secret, and returns its secrets. If the
 // file has the receiver already, it returns those in the file.
 func (f *sampleFile) addReceiver(url string) ([]string, error) {
-	before := f.settings.notifier(sampleNotifier)
-	if before.Name == "" {
+	i := slices.IndexFunc(f.settings.Notifiers, func(n notifierSettings) bool { return n.Name == sampleNotifier })
+	if i < 0 {
 		secret := signing.GenerateSecret()
 		return []string{secret}, f.add(notifierTable(sampleNotifier, url, secret))
 	}
+	before := f.settings.Notifiers[i]
 	if to, err := before.URL.Value(); err != nil || to != url {
 		return nil, usagef("%s has a notifier %q at another address: listen there, name another file, or remove that notifier", f.path, sampleNotifier)
 	}

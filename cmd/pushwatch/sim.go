@@ -140,8 +140,9 @@ func (o *simOptions) service() (*tiwsim.Service, []tiwsim.Account, error) {
 			return nil, nil, usagef("read scenario: %w", err)
 		}
 		config = tiwsim.Config{}
-		if doc = decode(o.scenario, text, &config); len(doc.faults) > 0 {
-			return nil, nil, &settingsError{doc}
+		doc = decode(o.scenario, text, &config)
+		if err := doc.err(); err != nil {
+			return nil, nil, err
 		}
 	}
 	service, err := tiwsim.New(config)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -20,14 +21,14 @@ import (
 	"pushwatch/watcher/tencent"
 )
 
-// config returns the settings in the watcher's form, without the accounts.
-func (w watchSettings) config() engine.Settings {
+// config returns the settings in the watcher's form.
+func (w watchSettings) config(accounts []engine.AccountConfig) engine.Settings {
 	abandon := w.AbandonAfter.Std()
 	if abandon == 0 { // never, for which the watcher wants a negative value
 		abandon = -1
 	}
 	return engine.Settings{
-		MaxStaleness: w.MaxStaleness.Std(), MinInterval: w.MinInterval.Std(), Thrift: w.Thrift.Std(),
+		Accounts: accounts, MaxStaleness: w.MaxStaleness.Std(), MinInterval: w.MinInterval.Std(), Thrift: w.Thrift.Std(),
 		RequestTimeout: w.RequestTimeout.Std(), BlindAfter: w.BlindAfter.Std(),
 		Rules: watcher.Rules{
 			NotFoundGrace: w.NotFoundGrace.Std(), Confirmations: w.Confirmations,
@@ -36,32 +37,8 @@ func (w watchSettings) config() engine.Settings {
 	}
 }
 
-// account returns the settings of an account; zero if there is none of that name.
-func (s *settings) account(name string) accountSettings {
-	for _, a := range s.Accounts {
-		if a.Name == name {
-			return a
-		}
-	}
-	return accountSettings{}
-}
-
-// notifier returns the settings of a notifier; zero if there is none of that name.
-func (s *settings) notifier(name string) notifierSettings {
-	for _, n := range s.Notifiers {
-		if n.Name == name {
-			return n
-		}
-	}
-	return notifierSettings{}
-}
-
-// config returns the account in the watcher's form, with a client made from client.
-func (a *accountSettings) config(client tencent.Config) (engine.AccountConfig, error) {
-	cloud, err := a.cloud(client)
-	if err != nil {
-		return engine.AccountConfig{}, err
-	}
+// config returns the account in the watcher's form, with its client.
+func (a *accountSettings) config(cloud watcher.Cloud) engine.AccountConfig {
 	c := engine.AccountConfig{
 		Name: a.Name, SDKAppIDs: a.SDKAppIDs, RequestsPerSecond: a.RequestsPerSecond, Cloud: cloud,
 		RegisterCallbacks: a.RegisterCallbacks,
@@ -69,7 +46,7 @@ func (a *accountSettings) config(client tencent.Config) (engine.AccountConfig, e
 	if !a.CallbackKey.IsZero() {
 		c.CallbackKey = a.CallbackKey.Value
 	}
-	return c, nil
+	return c
 }
 
 // cloud makes the account's client.
@@ -104,20 +81,32 @@ func (n *notifierSettings) config(log *zap.Logger) (notify.Notifier, error) {
 		Name: n.Name, Type: n.Type, Filter: notify.Filter{Events: n.Events, Match: n.Match},
 		Timeout: n.Timeout.Std(), MaxInFlight: n.MaxInFlight, MaxAge: n.MaxAge.Std(), Fallback: n.Fallback,
 	}
-	var err error
-	switch n.Type {
-	case "log":
+	if n.Type == "log" {
 		out.Sender = notify.Log{Logger: log.Named(n.Name)}
-	case "webhook":
-		out.Sender, err = webhook.New(n.webhook())
-	case "chat":
-		out.Sender, err = chat.New(n.chat())
+		return out, nil
+	}
+	if n.Type == "chat" {
 		out.MaxInFlight = 1 // people read in order, and services limit the rate
 	}
-	if err != nil {
+	var err error
+	if out.Sender, err = n.sender(); err != nil {
 		return notify.Notifier{}, fmt.Errorf("notifier %s: %w", n.Name, err)
 	}
 	return out, nil
+}
+
+// A networkSender sends over the network. Check connects without sending anything.
+type networkSender interface {
+	notify.Sender
+	Check(context.Context) error
+}
+
+// sender returns the sender of a notifier that is not a log.
+func (n *notifierSettings) sender() (networkSender, error) {
+	if n.Type == "chat" {
+		return chat.New(n.chat())
+	}
+	return webhook.New(n.webhook())
 }
 
 // webhook returns the configuration of the notifier's webhook sender.

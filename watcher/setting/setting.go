@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -73,14 +72,6 @@ func (s Secret) IsZero() bool { return s == Secret{} }
 
 // IsPlain reports whether the settings contain the secret's value.
 func (s Secret) IsPlain() bool { return s.plain != "" }
-
-// In returns the secret with a relative file path resolved in folder.
-func (s Secret) In(folder string) Secret {
-	if s.file != "" && !filepath.IsAbs(s.file) {
-		s.file = filepath.Join(folder, s.file)
-	}
-	return s
-}
 
 // Value reads the secret. The error names the file or variable, never the value.
 func (s Secret) Value() (string, error) {

@@ -49,7 +49,6 @@ func TestSecretValue(t *testing.T) {
 		want   string
 	}{
 		{File(path), "from-file"},
-		{File("key").In(folder), "from-file"},
 		{Env("PUSHWATCH_TEST_SECRET"), "from-env"},
 		{Plain("plain"), "plain"},
 	} {
