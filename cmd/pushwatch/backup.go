@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -38,14 +37,8 @@ func backup(ctx context.Context, file, dest string, out io.Writer) error {
 	}
 	start := time.Now()
 	size, err := sqlstore.Backup(ctx, url, dest)
-	err = sqlstore.Damage(err)
-	for _, fault := range []error{sqlstore.ErrNotSQLite, sqlstore.ErrExists, sqlstore.ErrFolder, sqlstore.ErrDamaged} {
-		if errors.Is(err, fault) {
-			return &usageError{err}
-		}
-	}
 	if err != nil {
-		return err
+		return storeError(err)
 	}
 	fmt.Fprintf(out, "%s: %.1f MB, checked, in %s\n", dest, float64(size)/1e6, time.Since(start).Round(time.Millisecond))
 	return nil

@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -59,17 +57,13 @@ func deliveryShow(c *client) *cobra.Command {
 		Use: "show DELIVERY", Short: "Show a delivery and its attempts", Args: cobra.ExactArgs(1),
 		Example: "  pushwatch delivery show dlv_1_42",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			answer, err := c.ask(cmd.Context(), http.MethodGet, "/v1/deliveries/"+url.PathEscape(args[0]), nil, "attempts")
-			if err != nil {
-				return err
-			}
-			return printAnswer(c, answer, printDelivery)
+			return show(cmd.Context(), c, http.MethodGet, "/v1/deliveries/"+url.PathEscape(args[0]), nil, "attempts", printDelivery)
 		},
 	}
 }
 
 // printDelivery prints a delivery, a field a line, and then its attempts.
-func printDelivery(w io.Writer, d api.DeliveryDetail) error {
+func printDelivery(w io.Writer, d api.DeliveryDetail) {
 	fmt.Fprintf(w, "delivery\t%s\nevent\t%s\ntype\t%s\nsubject\t%s\nnotifier\t%s\nstate\t%s\nmade\t%s\nattempts\t%d that count\nnext attempt\t%s\nwaits for\t%s\nsettled\t%s\n",
 		d.ID, d.EventID, d.Type, oneLine(d.Subject), oneLine(d.Notifier), d.State, ago(&d.CreatedAt), d.Attempts, ago(d.NextAttemptAt),
 		cmp.Or(oneLine(d.WaitsFor), "-"), ago(d.SettledAt))
@@ -97,7 +91,6 @@ func printDelivery(w io.Writer, d api.DeliveryDetail) error {
 		}
 		fmt.Fprintf(w, "%s\t%s, %d ms: %s\n", attempt, ago(&a.At), a.DurationMS, outcome)
 	}
-	return nil
 }
 
 func deliveryRetry(c *client) *cobra.Command {
@@ -144,17 +137,15 @@ again.`,
 
 // deadLetters returns the ids of the deliveries that a replay will queue.
 func deadLetters(ctx context.Context, c *client, which api.Replay) (ids []string, err error) {
-	query := url.Values{"state": {"dead"}, "notifier": {which.Notifier}, "limit": {"500"}}
-	for after := (url.Values{}); after != nil; {
-		maps.Copy(query, after)
-		var page []json.RawMessage
-		if page, after, err = c.page(ctx, "/v1/deliveries", "deliveries", query, 500); err != nil {
+	query := url.Values{"state": {"dead"}, "notifier": {which.Notifier}}
+	for page, err := range c.pages(ctx, "/v1/deliveries", "deliveries", query, 0) {
+		if err != nil {
 			return nil, err
 		}
 		for _, item := range page {
-			var d api.Delivery
-			if err := json.Unmarshal(item, &d); err != nil {
-				return nil, fmt.Errorf("read the answer of %s: %w", c.server, err)
+			d, err := decodeAnswer[api.Delivery](c, item)
+			if err != nil {
+				return nil, err
 			}
 			if !d.CreatedAt.Before(which.Since) && (which.Until.IsZero() || d.CreatedAt.Before(which.Until)) {
 				ids = append(ids, d.ID)
@@ -167,13 +158,8 @@ func deadLetters(ctx context.Context, c *client, which api.Replay) (ids []string
 // replay requests a replay and prints how many deliveries were queued again. With wait it
 // awaits the outcome of those with the ids.
 func replay(ctx context.Context, c *client, path string, body any, ids []string, wait bool) error {
-	answer, err := c.ask(ctx, http.MethodPost, path, body, "replayed")
-	if err != nil {
-		return err
-	}
-	err = printAnswer(c, answer, func(w io.Writer, v api.ReplayResult) error {
-		_, err := fmt.Fprintf(w, "%d queued again\n", v.Replayed)
-		return err
+	err := show(ctx, c, http.MethodPost, path, body, "replayed", func(w io.Writer, v api.ReplayResult) {
+		fmt.Fprintf(w, "%d queued again\n", v.Replayed)
 	})
 	if err != nil || !wait {
 		return err
@@ -210,7 +196,7 @@ func awaitOutcome(ctx context.Context, c *client, id string) (d api.DeliveryDeta
 	for {
 		answer, err := c.ask(ctx, http.MethodGet, "/v1/deliveries/"+url.PathEscape(id), nil, "attempts")
 		if err == nil {
-			err = json.Unmarshal(answer, &d)
+			d, err = decodeAnswer[api.DeliveryDetail](c, answer)
 		}
 		if err != nil || d.State != "pending" {
 			return d, err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"pushwatch/watcher/loop"
 )
@@ -65,31 +66,27 @@ func (h *heartbeat) reconfigure() { h.reload.Notify() }
 // beat calls once if the daemon is well. It logs when an outage begins and when it ends.
 func (h *heartbeat) beat(ctx context.Context, s heartbeatSettings) {
 	err := h.well(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || h.holds(&h.withheld, err, zap.ErrorLevel, "heartbeat withheld", "heartbeat resumed") {
 		return
 	}
-	if err != nil {
-		if h.withheld.Begin(time.Now()) {
-			h.log.Error("heartbeat withheld", zap.Error(err))
+	if err = call(ctx, s); ctx.Err() == nil {
+		h.holds(&h.failing, err, zap.WarnLevel, "heartbeat call failed", "heartbeat call succeeded")
+	}
+}
+
+// holds reports whether a condition holds: whether there is an error. It logs when the
+// condition begins and when it ends.
+func (h *heartbeat) holds(c *loop.Condition, err error, level zapcore.Level, begun, ended string) bool {
+	if err == nil {
+		if lasted, ok := c.End(time.Now()); ok {
+			h.log.Info(ended, zap.Duration("after", lasted))
 		}
-		return
+		return false
 	}
-	if lasted, ended := h.withheld.End(time.Now()); ended {
-		h.log.Info("heartbeat resumed", zap.Duration("after", lasted))
+	if c.Begin(time.Now()) {
+		h.log.Log(level, begun, zap.Error(err))
 	}
-	err = call(ctx, s)
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		if h.failing.Begin(time.Now()) {
-			h.log.Warn("heartbeat call failed", zap.Error(err))
-		}
-		return
-	}
-	if lasted, ended := h.failing.End(time.Now()); ended {
-		h.log.Info("heartbeat call succeeded", zap.Duration("after", lasted))
-	}
+	return true
 }
 
 // call requests the URL. Its error does not contain the URL.

@@ -26,10 +26,9 @@ type logWriter struct {
 	wake loop.Signal
 
 	mu      sync.Mutex
-	pending []byte        // complete lines
-	writing bool          // run has taken lines and not written them yet
-	idle    chan struct{} // closed once everything is written; nil: no call of Sync waits
-	lost    int64         // lines
+	pending []byte // complete lines
+	writing bool   // run has taken lines and not written them yet
+	lost    int64  // lines
 }
 
 // newLogWriter returns a writer whose goroutine runs until the process ends.
@@ -60,10 +59,6 @@ func (w *logWriter) run() {
 			w.mu.Lock()
 			batch, w.pending = w.pending, batch[:0]
 			w.writing = len(batch) > 0
-			if !w.writing && w.idle != nil {
-				close(w.idle)
-				w.idle = nil
-			}
 			w.mu.Unlock()
 			if len(batch) == 0 {
 				break
@@ -79,19 +74,13 @@ func (w *logWriter) run() {
 
 // Sync waits until all lines are written, for logFlush at most.
 func (w *logWriter) Sync() error {
-	w.mu.Lock()
-	if len(w.pending) == 0 && !w.writing {
-		w.mu.Unlock()
-		return nil
+	written := func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.pending) == 0 && !w.writing
 	}
-	if w.idle == nil {
-		w.idle = make(chan struct{})
-	}
-	idle := w.idle
-	w.mu.Unlock()
-	select {
-	case <-idle:
-	case <-time.After(logFlush):
+	for end := time.Now().Add(logFlush); !written() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -98,14 +97,8 @@ func migrate(ctx context.Context, file string, target storeURL, out, errs io.Wri
 		p.show("%-9s  %-12s %11d of %d rows", verb, now.Table, now.Rows, now.Total)
 	})
 	p.end()
-	err = sqlstore.Damage(err)
-	for _, fault := range []error{sqlstore.ErrNotEmpty, sqlstore.ErrNewer, sqlstore.ErrFolder, sqlstore.ErrRefused, sqlstore.ErrDamaged} {
-		if errors.Is(err, fault) {
-			return &usageError{err}
-		}
-	}
 	if err != nil {
-		return err
+		return storeError(err)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, t := range copied {

@@ -55,13 +55,9 @@ func notifierTest(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use: "test NOTIFIER", Short: "Send a webhook.test event to a notifier", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			answer, err := c.ask(cmd.Context(), http.MethodPost, "/v1/notifiers/"+url.PathEscape(args[0])+"/test", nil, "event_id")
-			if err != nil {
-				return err
-			}
-			return printAnswer(c, answer, func(w io.Writer, v api.TestResult) error {
-				_, err := fmt.Fprintf(w, "%s is on its way: see pushwatch delivery list --event %[1]s\n", oneLine(v.EventID))
-				return err
+			path := "/v1/notifiers/" + url.PathEscape(args[0]) + "/test"
+			return show(cmd.Context(), c, http.MethodPost, path, nil, "event_id", func(w io.Writer, v api.TestResult) {
+				fmt.Fprintf(w, "%s is on its way: see pushwatch delivery list --event %[1]s\n", oneLine(v.EventID))
 			})
 		},
 	}

@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"net/http"
 	"net/url"
@@ -17,8 +17,13 @@ import (
 	"unicode"
 )
 
-// printAnswer prints an answer as JSON or, by default, as table does.
-func printAnswer[T any](c *client, answer json.RawMessage, table func(w io.Writer, v T) error) error {
+// show sends a request as ask does, and prints the answer as JSON or, by default, as table
+// does.
+func show[T any](ctx context.Context, c *client, method, path string, body any, property string, table func(w io.Writer, v T)) error {
+	answer, err := c.ask(ctx, method, path, body, property)
+	if err != nil {
+		return err
+	}
 	if c.output == "json" {
 		var b bytes.Buffer
 		if err := json.Indent(&b, answer, "", "  "); err != nil {
@@ -27,22 +32,26 @@ func printAnswer[T any](c *client, answer json.RawMessage, table func(w io.Write
 		_, err := fmt.Fprintln(c.out, b.String())
 		return err
 	}
-	var v T
-	if err := json.Unmarshal(answer, &v); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.server, err)
-	}
-	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	if err := table(w, v); err != nil {
+	v, err := decodeAnswer[T](c, answer)
+	if err != nil {
 		return err
 	}
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	table(w, v)
 	return w.Flush()
 }
 
-// list reads pages and prints their items: one JSON object per line, or a table. items is
-// the name of the list in the answer. A limit of 0 is none; a nil query is for a list
-// without pages.
+// decodeAnswer decodes an answer, or a part of one.
+func decodeAnswer[T any](c *client, answer json.RawMessage) (v T, err error) {
+	if err := json.Unmarshal(answer, &v); err != nil {
+		return v, fmt.Errorf("read the answer of %s: %w", c.server, err)
+	}
+	return v, nil
+}
+
+// list prints the items of a list: one JSON object per line, or a table. items is the name of
+// the list in the answer. A limit of 0 is none; a nil query is for a list without pages.
 func list[T any](ctx context.Context, c *client, path, items string, query url.Values, limit int, heading string, row func(T) string) error {
-	const most = 500 // items per page
 	if limit < 0 {
 		return usagef("--limit %d: want a positive number, or 0 for all", limit)
 	}
@@ -50,26 +59,47 @@ func list[T any](ctx context.Context, c *client, path, items string, query url.V
 	if c.output == "table" {
 		fmt.Fprintln(w, heading)
 	}
-	for left := limit; ; {
-		size := most
-		if limit > 0 {
-			size = min(most, left)
-		}
-		if query != nil {
-			query.Set("limit", fmt.Sprint(size))
-		}
-		page, after, err := c.page(ctx, path, items, query, size)
+	for page, err := range c.pages(ctx, path, items, query, limit) {
 		if err != nil {
 			return err
 		}
-		if err := printItems(c, w, page, row); err != nil {
+		for _, item := range page {
+			if c.output == "json" {
+				fmt.Fprintln(w, string(item))
+				continue
+			}
+			v, err := decodeAnswer[T](c, item)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(w, oneLine(row(v)))
+		}
+		if err := w.Flush(); err != nil {
 			return err
 		}
-		left -= len(page)
-		if after == nil || limit > 0 && left <= 0 {
-			return nil
+	}
+	return nil
+}
+
+// pages reads the pages of a list, up to a number of items; 0: all. An error is the last.
+func (c *client) pages(ctx context.Context, path, items string, query url.Values, limit int) iter.Seq2[[]json.RawMessage, error] {
+	const most = 500 // items per page
+	return func(yield func([]json.RawMessage, error) bool) {
+		for left := limit; ; {
+			size := most
+			if limit > 0 {
+				size = min(most, left)
+			}
+			if query != nil {
+				query.Set("limit", fmt.Sprint(size))
+			}
+			page, after, err := c.page(ctx, path, items, query, size)
+			left -= len(page)
+			if !yield(page, err) || after == nil || limit > 0 && left <= 0 {
+				return
+			}
+			maps.Copy(query, after)
 		}
-		maps.Copy(query, after)
 	}
 }
 
@@ -80,39 +110,24 @@ func (c *client) page(ctx context.Context, path, items string, query url.Values,
 	if err != nil {
 		return nil, nil, err
 	}
-	var answer map[string]json.RawMessage
-	var cursors struct {
+	answer, err := decodeAnswer[map[string]json.RawMessage](c, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	if page, err = decodeAnswer[[]json.RawMessage](c, answer[items]); err != nil {
+		return nil, nil, err
+	}
+	cursors, err := decodeAnswer[struct {
 		Cursor     string `json:"cursor"`
 		NextCursor string `json:"next_cursor"`
-	}
-	err = errors.Join(json.Unmarshal(text, &answer), json.Unmarshal(text, &cursors))
-	if err == nil {
-		err = json.Unmarshal(answer[items], &page)
-	}
+	}](c, text)
 	switch {
-	case err != nil:
-		return nil, nil, fmt.Errorf("read the answer of %s: %w", c.server, err)
 	case cursors.NextCursor != "":
 		after = url.Values{"cursor": {cursors.NextCursor}}
 	case cursors.Cursor != "" && len(page) == size:
 		after = url.Values{"after": {cursors.Cursor}}
 	}
-	return page, after, nil
-}
-
-func printItems[T any](c *client, w *tabwriter.Writer, page []json.RawMessage, row func(T) string) error {
-	for _, item := range page {
-		if c.output == "json" {
-			fmt.Fprintln(w, string(item))
-			continue
-		}
-		var v T
-		if err := json.Unmarshal(item, &v); err != nil {
-			return fmt.Errorf("read the answer of %s: %w", c.server, err)
-		}
-		fmt.Fprintln(w, oneLine(row(v)))
-	}
-	return w.Flush()
+	return page, after, err
 }
 
 // timeFlag reads the value of a flag: an RFC 3339 time, or a duration, which at converts

@@ -30,11 +30,7 @@ a health check for containers whose image has no shell.`,
 				}
 				return err
 			}
-			answer, err := c.ask(cmd.Context(), http.MethodGet, "/v1/status", nil, "version")
-			if err != nil {
-				return err
-			}
-			return printAnswer(c, answer, printStatus)
+			return show(cmd.Context(), c, http.MethodGet, "/v1/status", nil, "version", printStatus)
 		},
 	}
 	cmd.Flags().BoolVar(&ready, "ready", false, "print nothing; fail if the daemon is not ready")
@@ -44,7 +40,7 @@ a health check for containers whose image has no shell.`,
 
 // printStatus prints tables of accounts, members and notifiers, and below them notes about
 // what needs attention.
-func printStatus(w io.Writer, s api.Status) error {
+func printStatus(w io.Writer, s api.Status) {
 	var notes strings.Builder
 	fmt.Fprintf(w, "%s, pushwatch %s\n\n", oneLine(s.Instance), oneLine(s.Version))
 	fmt.Fprintln(w, "ACCOUNT\tSTATE\tREQUESTS/S\tREGISTERED\tPREPARING\tPUSHING\tSTALENESS\tLAP")
@@ -64,7 +60,6 @@ func printStatus(w io.Writer, s api.Status) error {
 	if notes.Len() > 0 {
 		fmt.Fprintf(w, "\n%s", notes.String())
 	}
-	return nil
 }
 
 // visibility says how much of an account can be observed, in the page's words.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -34,13 +35,8 @@ func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore
 		if err == nil {
 			return db, nil
 		}
-		for _, fault := range []error{sqlstore.ErrNewer, sqlstore.ErrFolder, sqlstore.ErrRefused, sqlstore.ErrUnfinished, sqlstore.ErrDamaged} {
-			if errors.Is(err, fault) {
-				return nil, &usageError{err}
-			}
-		}
 		if !errors.Is(err, sqlstore.ErrAway) || ctx.Err() != nil {
-			return nil, err
+			return nil, storeError(err)
 		}
 		wait := waits.NextBackOff()
 		log.Warn("database unreachable", zap.Duration("next_try_in", wait.Round(time.Millisecond)), zap.Error(err))
@@ -50,6 +46,21 @@ func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore
 			return nil, err
 		}
 	}
+}
+
+// storeFaults are the errors of a database that a restart does not fix.
+var storeFaults = []error{
+	sqlstore.ErrNewer, sqlstore.ErrFolder, sqlstore.ErrRefused, sqlstore.ErrUnfinished, sqlstore.ErrDamaged,
+	sqlstore.ErrNotEmpty, sqlstore.ErrNotSQLite, sqlstore.ErrExists,
+}
+
+// storeError returns an error of a database, as a [usageError] if a restart does not fix it.
+func storeError(err error) error {
+	err = sqlstore.Damage(err)
+	if slices.ContainsFunc(storeFaults, func(fault error) bool { return errors.Is(err, fault) }) {
+		return &usageError{err}
+	}
+	return err
 }
 
 // A databaseCollector adds a series without an account to pushwatch_database_failing, of

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -30,27 +29,24 @@ func taskRow(t api.Task) string {
 	return fmt.Sprintf("%d/%s\t%s\t%s\t%s\t%d\t%s", t.SDKAppID, t.TaskID, t.State, ago(t.LastObservedAt), ago(t.NextPollAt), t.Sequence, labelText(t.Labels))
 }
 
-// printTask prints an answer that is a task, with a line per field.
-func (c *client) printTask(answer json.RawMessage) error {
-	return printAnswer(c, answer, func(w io.Writer, t api.Task) error {
-		fmt.Fprintf(w, "task\t%d/%s\naccount\t%s\nstate\t%s\n", t.SDKAppID, t.TaskID, oneLine(t.Account), t.State)
-		if p := t.Push; p != nil {
-			status := strings.TrimSpace(orZero(p.Status) + " " + orZero(p.FinishReason))
-			fmt.Fprintf(w, "push\t%s\nexceptions\t%d\n", oneLine(status), orZero(p.ExceptionCount))
-		}
-		if e := t.Error; e != nil {
-			fmt.Fprintf(w, "error\t%s\n", oneLine(e.Code+": "+e.Message))
-		}
-		if e := t.PollError; e != nil {
-			fmt.Fprintf(w, "not observed\t%s (first %s)\n", oneLine(e.Code+": "+e.Message), ago(&e.Since))
-		}
-		if t.BlindSince != nil {
-			fmt.Fprintf(w, "blind since\t%s\n", ago(t.BlindSince))
-		}
-		_, err := fmt.Fprintf(w, "labels\t%s\nevents\t%d\nregistered\t%s\nobserved\t%s\nnext poll\t%s\nexpected stop\t%s\nended\t%s\n", oneLine(labelText(t.Labels)),
-			t.Sequence, ago(&t.RegisteredAt), ago(t.LastObservedAt), ago(t.NextPollAt), ago(t.ExpectedStopAt), ago(t.EndedAt))
-		return err
-	})
+// printTask prints a task, with a line per field.
+func printTask(w io.Writer, t api.Task) {
+	fmt.Fprintf(w, "task\t%d/%s\naccount\t%s\nstate\t%s\n", t.SDKAppID, t.TaskID, oneLine(t.Account), t.State)
+	if p := t.Push; p != nil {
+		status := strings.TrimSpace(orZero(p.Status) + " " + orZero(p.FinishReason))
+		fmt.Fprintf(w, "push\t%s\nexceptions\t%d\n", oneLine(status), orZero(p.ExceptionCount))
+	}
+	if e := t.Error; e != nil {
+		fmt.Fprintf(w, "error\t%s\n", oneLine(e.Code+": "+e.Message))
+	}
+	if e := t.PollError; e != nil {
+		fmt.Fprintf(w, "not observed\t%s (first %s)\n", oneLine(e.Code+": "+e.Message), ago(&e.Since))
+	}
+	if t.BlindSince != nil {
+		fmt.Fprintf(w, "blind since\t%s\n", ago(t.BlindSince))
+	}
+	fmt.Fprintf(w, "labels\t%s\nevents\t%d\nregistered\t%s\nobserved\t%s\nnext poll\t%s\nexpected stop\t%s\nended\t%s\n", oneLine(labelText(t.Labels)),
+		t.Sequence, ago(&t.RegisteredAt), ago(t.LastObservedAt), ago(t.NextPollAt), ago(t.ExpectedStopAt), ago(t.EndedAt))
 }
 
 func newTask() *cobra.Command {
@@ -84,11 +80,7 @@ func taskAdd(c *client) *cobra.Command {
 			if body.ExpectedStopAt, err = timeFlag("stops", stops, time.Now().Add); err != nil {
 				return err
 			}
-			answer, err := c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/v1/tasks?reopen=%t", reopen), body, "task_id")
-			if err != nil {
-				return err
-			}
-			return c.printTask(answer)
+			return show(cmd.Context(), c, http.MethodPost, fmt.Sprintf("/v1/tasks?reopen=%t", reopen), body, "task_id", printTask)
 		},
 	}
 	cmd.Flags().StringToStringVar(&body.Labels, "label", nil, "a label, `KEY=VALUE`, that each event of the task carries; may be repeated")
@@ -133,11 +125,7 @@ func limitFlag(cmd *cobra.Command, limit *int) {
 
 func taskShow(c *client) *cobra.Command {
 	return taskCommand("show SDK_APP_ID TASK_ID", "Show one task", func(cmd *cobra.Command, path string) error {
-		answer, err := c.ask(cmd.Context(), http.MethodGet, path, nil, "task_id")
-		if err != nil {
-			return err
-		}
-		return c.printTask(answer)
+		return show(cmd.Context(), c, http.MethodGet, path, nil, "task_id", printTask)
 	})
 }
 
