@@ -118,9 +118,7 @@ func testDelivery(t *testing.T, b *bench) {
 func testTallies(t *testing.T, b *bench) {
 	a, c := b.own("school"), b.own("college")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted, watcher.PushStopped))
-	if err := c.Announce(t.Context(), announcement("msg_c", "n", "m")); err != nil {
-		t.Fatal(err)
-	}
+	b.announce(c, announcement("msg_c", "n", "m"))
 	list := b.pending(a, "n")
 	b.settle(a, outcome(list[0].ID, notify.Dead, 1), outcome(list[1].ID, notify.Delivered, 1))
 	got, err := b.db.Tallies(t.Context())
@@ -189,6 +187,14 @@ func testReplay(t *testing.T, b *bench) {
 	}
 }
 
+// checkNotifier checks what is saved about the only notifier.
+func (b *bench) checkNotifier(want notify.NotifierRecord) {
+	b.Helper()
+	if got, err := b.db.NotifierRecords(b.Context()); err != nil || !reflect.DeepEqual(got, []notify.NotifierRecord{want}) {
+		b.Errorf("NotifierRecords() = %+v, %v, want %+v", got, err, want)
+	}
+}
+
 // testSettleAnnounce settles outcomes with an event and a notifier's state: each is saved once.
 func testSettleAnnounce(t *testing.T, b *bench) {
 	a := b.own("school")
@@ -216,9 +222,7 @@ func testSettleAnnounce(t *testing.T, b *bench) {
 		if err := b.db.SaveNotifier(t.Context(), step.save, step.before); !errors.Is(err, step.err) {
 			t.Fatalf("SaveNotifier(%+v, %d) = %v, want %v", step.save, step.before, err, step.err)
 		}
-		if got, err := b.db.NotifierRecords(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.NotifierRecord{step.want}) {
-			t.Errorf("NotifierRecords() after %+v = %+v, %v, want %+v", step.save, got, err, step.want)
-		}
+		b.checkNotifier(step.want)
 	}
 }
 
@@ -238,9 +242,7 @@ func testSettleNotifier(t *testing.T, b *bench) {
 	want.Version, want.State = 2, notify.Paused
 	for range 2 { // repeated as after an error
 		b.settle(a, o)
-		if got, err := b.db.NotifierRecords(t.Context()); err != nil || !reflect.DeepEqual(got, []notify.NotifierRecord{want}) {
-			t.Errorf("NotifierRecords() = %+v, %v, want %+v", got, err, want)
-		}
+		b.checkNotifier(want)
 	}
 	o.Notifier = &notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Gone, Reason: "answered 410", ChangedAt: start}
 	late := o
@@ -274,7 +276,6 @@ func testMarkDead(t *testing.T, b *bench) {
 	}
 }
 
-// testSweep makes rows of every kind old, some of which are still needed.
 // sweep deletes rows that are older than before, one by one, and returns how many.
 func (b *bench) sweep(before time.Time) (total int) {
 	b.Helper()
@@ -291,31 +292,20 @@ func (b *bench) sweep(before time.Time) (total int) {
 	return 0
 }
 
+// testSweep makes rows of every kind old, some of which are still needed.
 func testSweep(t *testing.T, b *bench) {
 	a := b.own("school")
 	tasks := b.register("over", "dead", "live", "removed")
-	end := func(x watcher.Task) watcher.Change {
-		c := change(x, []string{"n"}, watcher.PushStarted, watcher.PushStopped)
-		c.Task.State, c.Task.EndedAt = watcher.Stopped, start.Add(time.Hour)
-		return c
-	}
-	b.save(a, end(tasks[0]))
-	b.save(a, end(tasks[1]))
+	b.save(a, ended(tasks[0], start.Add(time.Hour), []string{"n"}, watcher.PushStarted, watcher.PushStopped))
+	b.save(a, ended(tasks[1], start.Add(time.Hour), []string{"n"}, watcher.PushStarted, watcher.PushStopped))
 	b.save(a, change(tasks[2], []string{"n"}, watcher.PushStarted))
 	b.save(a, change(tasks[3], []string{"n"}, watcher.PushStarted))
-	if err := b.db.Remove(t.Context(), tasks[3].Key); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"msg_blind1", "msg_blind2"} {
-		if err := a.Announce(t.Context(), announcement(id, "n")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.remove(tasks[3])
+	b.announce(a, announcement("msg_blind1", "n"))
+	b.announce(a, announcement("msg_blind2", "n"))
 	e := announcement("msg_gone", "n") // of what has the account's name, by chance
 	e.Type = watcher.DeliveryExhausted
-	if err := a.Announce(t.Context(), e); err != nil {
-		t.Fatal(err)
-	}
+	b.announce(a, e)
 	for _, d := range b.pending(a, "n") {
 		state := notify.Delivered
 		if d.EventID == "msg_dead-1" {
@@ -345,14 +335,9 @@ func testSweep(t *testing.T, b *bench) {
 	}
 	// The newest announcement says whether the account can be observed: to make it
 	// again changes nothing, while the older one is gone, and can be made.
-	for _, id := range []string{"msg_blind2", "msg_blind1"} {
-		if err := a.Announce(t.Context(), announcement(id, "again")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := eventIDs(b.pending(a, "again")); !slices.Equal(got, []string{"msg_blind1"}) {
-		t.Errorf("announced again = %v, want only what was dropped", got)
-	}
+	b.announce(a, announcement("msg_blind2", "again"))
+	b.announce(a, announcement("msg_blind1", "again"))
+	b.checkPending(a, "again", "msg_blind1") // only what was dropped
 	// A deleted task can be registered again, and its numbers start from 1.
 	x := b.save(a, change(b.register("over")[0], []string{"n"}, watcher.PushStarted))
 	if x.Sequence != 1 {
@@ -365,14 +350,9 @@ func testSweep(t *testing.T, b *bench) {
 func testSweepAmongOthers(t *testing.T, b *bench) {
 	const n = 40
 	a := b.own("school")
-	var ids []string
-	for i := range n {
-		ids = append(ids, fmt.Sprintf("t%02d", i))
-	}
+	ids := ids(n)
 	for _, x := range b.register(ids...) {
-		c := change(x, []string{"n"}, watcher.PushStopped)
-		c.Task.State, c.Task.EndedAt = watcher.Stopped, start.Add(time.Hour)
-		b.save(a, c)
+		b.save(a, ended(x, start.Add(time.Hour), []string{"n"}, watcher.PushStopped))
 	}
 	for _, d := range b.pending(a, "n") {
 		b.settle(a, outcome(d.ID, notify.Delivered, 1))

@@ -109,7 +109,7 @@ func (w *witness) check(t *testing.T, b Backend, url string) {
 		t.Fatal(err)
 	}
 	sequences := make(map[string]int64)
-	kept, twin := everything(t, a, "kept"), everything(t, a, "twin")
+	kept, twin := pages(t, a, "kept", 1000), pages(t, a, "twin", 1000)
 	if len(kept) != len(twin) {
 		t.Errorf("%d events go to one notifier, %d to the other", len(kept), len(twin))
 	}
@@ -138,7 +138,7 @@ func (w *witness) check(t *testing.T, b Backend, url string) {
 			t.Errorf("task %s has version %d, but %d was acknowledged", x.TaskID, x.Version, w.versions[x.TaskID])
 		}
 	}
-	open := everything(t, a, "settled")
+	open := pages(t, a, "settled", 1000)
 	for _, d := range open {
 		if w.settled[d.ID] {
 			t.Errorf("delivery %d is pending, but was acknowledged as settled", d.ID)
@@ -149,17 +149,17 @@ func (w *witness) check(t *testing.T, b Backend, url string) {
 	}
 }
 
-// everything reads all pending deliveries, in pages.
-func everything(t *testing.T, a Account, notifier string) []notify.Delivery {
+// pages reads all that is pending for a notifier, in pages of a size.
+func pages(t *testing.T, a Account, notifier string, size int) []notify.Delivery {
 	t.Helper()
 	var all []notify.Delivery
 	for after := int64(0); ; after = all[len(all)-1].ID {
-		page, err := a.Pending(t.Context(), notifier, after, 1000)
+		page, err := a.Pending(t.Context(), notifier, after, size)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, page...)
-		if len(page) < 1000 {
+		if len(page) < size {
 			return all
 		}
 	}
@@ -184,7 +184,7 @@ func crashChild(t *testing.T, b Backend, url string) {
 		}
 	}
 	a.Subscribe(enqueue)
-	enqueue(everything(t, a, "settled"))
+	enqueue(pages(t, a, "settled", 1000))
 
 	var work sync.WaitGroup
 	work.Go(func() { t.Error("Run() =", a.Run(context.Background())) })

@@ -25,18 +25,6 @@ type History interface {
 	LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error)
 }
 
-// registerWith registers a task of an account and returns it.
-func (b *bench) registerWith(account, id string) watcher.Task {
-	b.Helper()
-	x := task(id)
-	x.Account = account
-	tasks, err := b.db.Register(b.Context(), []watcher.Task{x}, false)
-	if err != nil {
-		b.Fatalf("Register(%s) = %v", id, err)
-	}
-	return tasks[0].Task
-}
-
 // history reads events page by page to the end, and returns their ids.
 func (b *bench) history(q watcher.EventQuery) (ids []string, end watcher.Position) {
 	b.Helper()
@@ -45,10 +33,7 @@ func (b *bench) history(q watcher.EventQuery) (ids []string, end watcher.Positio
 		if err != nil {
 			b.Fatalf("Events(%+v) = %v", q, err)
 		}
-		for _, e := range page.Events {
-			id, _, _ := envelope(b.T, e)
-			ids = append(ids, id)
-		}
+		ids = append(ids, savedIDs(b.T, page.Events)...)
 		if len(page.Events) > q.Limit {
 			b.Fatalf("Events(%+v) gives %d events, want %d at most", q, len(page.Events), q.Limit)
 		}
@@ -68,9 +53,7 @@ func (b *bench) saveTwoAccounts() {
 	x := b.save(school, change(b.register("a")[0], []string{"n"}, watcher.PushPreparing, watcher.PushStarted))
 	b.save(college, change(other, nil, watcher.PushPreparing, watcher.PushStarted, watcher.PushException))
 	b.save(school, change(x, nil, watcher.PushException, watcher.PushStopped))
-	if err := college.Announce(b.Context(), announcement("msg_blind")); err != nil { // observed before all
-		b.Fatal(err)
-	}
+	b.announce(college, announcement("msg_blind")) // observed before all
 }
 
 func testEvents(t *testing.T, b *bench) {
@@ -133,11 +116,7 @@ func testNewestEvents(t *testing.T, b *bench) {
 		if err != nil {
 			t.Fatalf("Events(%+v) = %v", c.query, err)
 		}
-		var got []string
-		for _, e := range page.Events {
-			id, _, _ := envelope(t, e)
-			got = append(got, id)
-		}
+		got := savedIDs(t, page.Events)
 		if last, err := b.db.LastEvents(t.Context()); !slices.Equal(got, c.want) || err != nil || !maps.Equal(page.Next, last) {
 			t.Errorf("Events(%+v) = %v and ends at %v, want %v and the last: %v, %v", c.query, got, page.Next, c.want, last, err)
 		}
@@ -152,9 +131,7 @@ func testEventsOfSubject(t *testing.T, b *bench) {
 	for id, subject := range map[string]string{"msg_given-up": x.Key.String(), "msg_blind": "100012345678/1400000001", "msg_all-blind": "100012345678"} {
 		e := announcement(id)
 		e.Body = watcher.NewEnvelope("test", id, e.Type, subject, start, nil).Encode()
-		if err := a.Announce(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
+		b.announce(a, e)
 	}
 	b.save(a, change(x, nil, watcher.PushStopped))
 	blind := []watcher.EventType{watcher.WatcherBlind}
@@ -236,6 +213,16 @@ func testEventsWhileSaving(t *testing.T, b *bench) {
 	if rest, _ := b.history(q); len(rest) > 0 {
 		t.Errorf("events come twice: %v", rest)
 	}
+}
+
+// savedIDs returns the ids of events.
+func savedIDs(t *testing.T, events []watcher.SavedEvent) (ids []string) {
+	t.Helper()
+	for _, e := range events {
+		id, _, _ := envelope(t, e)
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // envelope returns an event as its readers get it.

@@ -35,21 +35,12 @@ func testSubscribe(t *testing.T, b *bench) {
 	if err := a.Save(t.Context(), change(watcher.Task{Key: x.Key, Account: "school"}, []string{"n"}, watcher.PushChanged)); err == nil {
 		t.Fatal("Save() of an old version = nil, want a conflict")
 	}
-	if err := a.Announce(t.Context(), announcement("msg_x", "n")); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Announce(t.Context(), announcement("msg_x", "n")); err != nil {
-		t.Fatal(err)
-	}
+	b.announce(a, announcement("msg_x", "n"))
+	b.announce(a, announcement("msg_x", "n"))
 	if want := []string{"msg_a-1", "msg_a-1", "msg_a-2", "msg_a-2", "msg_x"}; !ascending(published) || !slices.Equal(eventIDs(published), want) {
 		t.Errorf("published %v, want %v with rising ids", eventIDs(published), want)
 	}
-	var toN []notify.Delivery
-	for _, d := range published {
-		if d.Notifier == "n" {
-			toN = append(toN, d)
-		}
-	}
+	toN := slices.DeleteFunc(published, func(d notify.Delivery) bool { return d.Notifier != "n" })
 	if got := b.pending(a, "n"); !reflect.DeepEqual(got, toN) {
 		t.Errorf("Pending(n) = %+v, want what was published: %+v", got, toN)
 	}
@@ -63,17 +54,7 @@ func testPending(t *testing.T, b *bench) {
 		x = b.save(a, change(x, []string{"other", "n"}, watcher.PushChanged))
 		want = append(want, fmt.Sprintf("msg_a-%d", x.Sequence))
 	}
-	var got []notify.Delivery
-	for after := int64(0); ; after = got[len(got)-1].ID {
-		page, err := a.Pending(t.Context(), "n", after, 10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, page...)
-		if len(page) < 10 {
-			break
-		}
-	}
+	got := pages(t, a, "n", 10)
 	if !ascending(got) || !slices.Equal(eventIDs(got), want) {
 		t.Errorf("pages of Pending() = %v, want %v with rising ids", eventIDs(got), want)
 	}
@@ -120,9 +101,7 @@ func testSettle(t *testing.T, b *bench) {
 		t.Errorf("delivery = %+v, want it delivered by the third attempt", got)
 	}
 	b.settle(a)
-	if got := b.pending(a, "n"); len(got) != 0 {
-		t.Errorf("Pending() = %+v, want none", got)
-	}
+	b.checkPending(a, "n")
 	if body, err := a.Body(t.Context(), id(3)); err != nil || string(body) != string(before[3].Body) {
 		t.Errorf("Body() of a settled delivery = %s, %v, want %s", body, err, before[3].Body)
 	}
@@ -137,9 +116,7 @@ func testSettleHostileError(t *testing.T, b *bench) {
 	hostile := outcome(list[0].ID, notify.Dead, 1)
 	hostile.Attempt.Error = "answer \"\x00\xff\xfe?$1'\""
 	b.settle(a, hostile, outcome(list[1].ID, notify.Delivered, 1))
-	if got := b.pending(a, "n"); len(got) != 0 {
-		t.Errorf("Pending() = %+v, want none", got)
-	}
+	b.checkPending(a, "n")
 }
 
 // testSettleUncounted settles attempts that do not count against their delivery, between

@@ -2,15 +2,11 @@ package storetest
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // PgBouncer starts a PgBouncer in transaction mode before the server of a URL that
@@ -20,33 +16,20 @@ func PgBouncer(t testing.TB, rawURL string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
-		const missing = "no PgBouncer found: install one, such as Debian's package pgbouncer"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
+		skip(t, "no PgBouncer found: install one, such as Debian's package pgbouncer")
 	}
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder, err := os.MkdirTemp("", "storetest-") // t.TempDir is too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	query := u.Query()
+	server, folder, through := redirect(t, rawURL)
 	settings := fmt.Sprintf(`[databases]
 * = host=%s user=postgres
 [pgbouncer]
 listen_addr =
-listen_port = 6432
+listen_port = 5432
 unix_socket_dir = %s
 auth_type = any
 pool_mode = transaction
 default_pool_size = 10
 max_client_conn = 200
-`, query.Get("host"), folder)
+`, server, folder)
 	path := filepath.Join(folder, "pgbouncer.ini")
 	if err := os.WriteFile(path, []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
@@ -65,17 +48,8 @@ max_client_conn = 200
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { bouncer.Process.Kill(); bouncer.Wait() })
-	query.Set("host", folder)
-	query.Set("port", "6432")
-	u.RawQuery = query.Encode()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := pgx.Connect(t.Context(), u.String())
-		if err == nil {
-			conn.Close(t.Context())
-			return u.String()
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("start PgBouncer: %v", err)
-		}
+	if err := await(through, true); err != nil {
+		t.Fatalf("start PgBouncer: %v", err)
 	}
+	return through
 }

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -62,15 +64,8 @@ func NewPostgres(t testing.TB) *PostgresServer {
 func (s *PostgresServer) Crash(t testing.TB) {
 	t.Helper()
 	s.server.order(t, "crash")
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := pgx.Connect(t.Context(), s.URL)
-		if err != nil {
-			return
-		}
-		conn.Close(t.Context())
-		if time.Now().After(deadline) {
-			t.Fatal("PostgreSQL does not end")
-		}
+	if err := await(s.URL, false); err != nil {
+		t.Fatalf("end PostgreSQL: %v", err)
 	}
 }
 
@@ -136,17 +131,22 @@ func postgresBin(t testing.TB) string {
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
-		const missing = "no PostgreSQL server found: install one, such as Debian's package postgresql"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
+		skip(t, "no PostgreSQL server found: install one, such as Debian's package postgresql")
 	}
 	version := func(path string) int {
 		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
 		return n
 	}
 	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) }))
+}
+
+// skip skips a test that lacks something, or fails it if the environment says CI=true.
+func skip(t testing.TB, missing string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
 }
 
 // serve runs a server until its input ends, which is when the process that holds
@@ -209,17 +209,28 @@ func unprivileged() (*syscall.Credential, error) {
 
 // await returns when the server accepts connections.
 func (s *postgresServer) await() error {
+	if err := await(s.url("postgres"), true); err != nil {
+		said, _ := os.ReadFile(s.folder + "/log")
+		return fmt.Errorf("start PostgreSQL: %w\n%s", err, said)
+	}
+	return nil
+}
+
+// await returns when the server of a URL accepts connections, or no longer does.
+func await(url string, accepts bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for {
-		conn, err := pgx.Connect(ctx, s.url("postgres"))
+		conn, err := pgx.Connect(ctx, url)
 		if err == nil {
-			return conn.Close(ctx)
+			conn.Close(ctx)
+		}
+		if (err == nil) == accepts {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			said, _ := os.ReadFile(s.folder + "/log")
-			return fmt.Errorf("start PostgreSQL: %w\n%s", err, said)
+			return cmp.Or(err, errors.New("it still accepts connections"))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -29,27 +29,33 @@ type Proxy struct {
 // NewProxy returns a closed proxy to the server of a URL that [Postgres] gave.
 func NewProxy(t testing.TB, rawURL string) *Proxy {
 	t.Helper()
+	const socket = ".s.PGSQL.5432"
+	server, folder, through := redirect(t, rawURL)
+	p := &Proxy{
+		URL: through, socket: filepath.Join(folder, socket), server: filepath.Join(server, socket), conns: make(map[net.Conn]bool),
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// redirect returns the folder of the socket of a server's URL, a new folder for another socket, and
+// the URL by way of that one.
+func redirect(t testing.TB, rawURL string) (server, folder, through string) {
+	t.Helper()
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := os.MkdirTemp("", "storetest-") // t.TempDir is too long for a socket
+	folder, err = os.MkdirTemp("", "storetest-") // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	const socket = ".s.PGSQL.5432"
+	t.Cleanup(func() { os.RemoveAll(folder) })
 	query := u.Query()
-	p := &Proxy{
-		socket: filepath.Join(folder, socket), server: filepath.Join(query.Get("host"), socket), conns: make(map[net.Conn]bool),
-	}
+	server = query.Get("host")
 	query.Set("host", folder)
 	u.RawQuery = query.Encode()
-	p.URL = u.String()
-	t.Cleanup(func() {
-		p.Close()
-		os.RemoveAll(folder)
-	})
-	return p
+	return server, folder, u.String()
 }
 
 // Slow delays all further data to the server.

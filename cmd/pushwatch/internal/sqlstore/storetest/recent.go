@@ -14,9 +14,7 @@ func testRecentEvents(t *testing.T, b *bench) {
 	a := b.save(school, change(b.register("a")[0], nil, watcher.PushPreparing, watcher.PushStarted))
 	b.save(college, change(other, nil, watcher.PushPreparing, watcher.PushStarted))
 	a = b.save(school, change(a, nil, watcher.PushStopped))
-	if err := college.Announce(t.Context(), announcement("msg_blind")); err != nil { // observed before all
-		t.Fatal(err)
-	}
+	b.announce(college, announcement("msg_blind")) // observed before all
 	none := b.register("none")[0]
 
 	for _, c := range []struct {

@@ -27,9 +27,7 @@ func testRegister(t *testing.T, b *bench) {
 	if want := []watcher.RegisteredTask{{Task: asked, Created: true}, {Task: twin, Created: true}, {Task: asked}}; !reflect.DeepEqual(registered, want) {
 		t.Errorf("Register(a, b, a) = %+v, want %+v", registered, want)
 	}
-	if got, err := b.db.Task(t.Context(), asked.Key); err != nil || !reflect.DeepEqual(got, asked) {
-		t.Errorf("Task(a) = %+v, %v, want %+v", got, err, asked)
-	}
+	b.checkTask(b.db, asked)
 
 	other := task("b")
 	other.Labels = map[string]string{"course": "art"}
@@ -45,14 +43,11 @@ func testRegister(t *testing.T, b *bench) {
 // testRegisterAnew covers the two ways in which an old task is watched again.
 func testRegisterAnew(t *testing.T, b *bench) {
 	a := b.own("school")
-	ended := change(b.register("ended")[0], nil, watcher.PushStarted, watcher.PushStopped)
-	ended.Task.State, ended.Task.EndedAt = watcher.Stopped, start.Add(time.Hour)
-	ended.Task.Push = &watcher.Push{Status: new("STOPPED")}
-	b.save(a, ended)
+	over := ended(b.register("ended")[0], start.Add(time.Hour), nil, watcher.PushStarted, watcher.PushStopped)
+	over.Task.Push = &watcher.Push{Status: new("STOPPED")}
+	b.save(a, over)
 	removed := b.save(a, change(b.register("removed")[0], nil, watcher.PushStarted))
-	if err := b.db.Remove(t.Context(), removed.Key); err != nil {
-		t.Fatal(err)
-	}
+	b.remove(removed)
 
 	asked := []watcher.Task{task("ended"), task("removed")}
 	for i := range asked {
@@ -62,7 +57,7 @@ func testRegisterAnew(t *testing.T, b *bench) {
 	if err != nil || tasks[0].Created || !tasks[1].Created {
 		t.Fatalf("Register(ended, removed) = %v, %v, want only the removed one created", tasks, err)
 	}
-	if got := tasks[0]; got.State != watcher.Stopped || got.Version != ended.Task.Version {
+	if got := tasks[0]; got.State != watcher.Stopped || got.Version != over.Task.Version {
 		t.Errorf("ended task = %+v, want it as it was", got)
 	}
 	want := asked[1]
@@ -76,17 +71,18 @@ func testRegisterAnew(t *testing.T, b *bench) {
 		t.Fatalf("Register(ended, removed, reopen) = %v, %v, want only the ended one created", tasks, err)
 	}
 	want = asked[0]
-	want.Version, want.Sequence = ended.Task.Version+1, ended.Task.Sequence
-	if got, err := b.db.Task(t.Context(), want.Key); err != nil || !reflect.DeepEqual(got, want) || !reflect.DeepEqual(tasks[0].Task, want) {
-		t.Errorf("reopened task = %+v, %v, want %+v", got, err, want)
+	want.Version, want.Sequence = over.Task.Version+1, over.Task.Sequence
+	b.checkTask(b.db, want)
+	if !reflect.DeepEqual(tasks[0].Task, want) {
+		t.Errorf("reopened task = %+v, want %+v", tasks[0].Task, want)
 	}
 	b.save(a, change(tasks[0].Task, nil, watcher.PushStarted)) // counts on: else the event exists already
 }
 
 func testRegisterAllOrNone(t *testing.T, b *bench) {
 	tasks := make([]watcher.Task, 1000)
-	for i := range tasks {
-		tasks[i] = task(fmt.Sprintf("t%d", i))
+	for i, id := range ids(len(tasks)) {
+		tasks[i] = task(id)
 	}
 	tasks[900].TaskID = "zero\x00byte\xff" // refused by one database, which must then hold none of them
 	registered, err := b.db.Register(t.Context(), tasks, false)
@@ -107,10 +103,7 @@ func testRegisterAllOrNone(t *testing.T, b *bench) {
 // their owner saves changes to them.
 func testRegisterTogether(t *testing.T, b *bench) {
 	a := b.own("school")
-	var ids []string
-	for i := range 50 {
-		ids = append(ids, fmt.Sprintf("t%02d", i))
-	}
+	ids := ids(50)
 	b.register(ids[0])
 	var mu sync.Mutex
 	begun := make(map[string]int)
@@ -160,9 +153,7 @@ func testRegisterTogether(t *testing.T, b *bench) {
 func testRemove(t *testing.T, b *bench) {
 	a := b.own("school")
 	old := b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
-	if err := b.db.Remove(t.Context(), old.Key); err != nil {
-		t.Fatal(err)
-	}
+	b.remove(old)
 	if err := b.db.Remove(t.Context(), old.Key); !errors.Is(err, watcher.ErrNoTask) {
 		t.Errorf("Remove() again = %v, want %v", err, watcher.ErrNoTask)
 	}
@@ -180,9 +171,7 @@ func testRemove(t *testing.T, b *bench) {
 	if err := a.Save(t.Context(), change(old, nil, watcher.PushChanged)); !errors.Is(err, watcher.ErrConflict) {
 		t.Errorf("Save() of a removed task = %v, want %v", err, watcher.ErrConflict)
 	}
-	if got := eventIDs(b.pending(a, "n")); !slices.Equal(got, []string{"msg_a-1"}) {
-		t.Errorf("deliveries of a removed task = %v, want the one there was", got)
-	}
+	b.checkPending(a, "n", "msg_a-1") // the one there was
 }
 
 // pages reads all that a query selects, page by page, and checks the order.
@@ -220,14 +209,11 @@ func testTasks(t *testing.T, b *bench) {
 		asked = append(asked, x)
 	}
 	asked[7].Account = "college"
-	tasks, err := b.db.Register(t.Context(), asked, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pushing := change(tasks[9].Task, nil, watcher.PushStarted)
+	tasks := b.registerTasks(false, asked...)
+	pushing := change(tasks[9], nil, watcher.PushStarted)
 	pushing.Task.State = watcher.Pushing
 	b.save(a, pushing)
-	blind := change(tasks[11].Task, nil, watcher.PushBlind)
+	blind := change(tasks[11], nil, watcher.PushBlind)
 	blind.Task.Memory.Blind = &watcher.Blind{Since: start, Alone: start, Error: watcher.PollError{Code: "unreadable", Message: "an answer"}}
 	b.save(a, blind)
 
@@ -275,12 +261,8 @@ func testLabels(t *testing.T, b *bench) {
 		}
 		return x
 	}
-	tasks, err := b.db.Register(t.Context(), []watcher.Task{
-		labelled("amended", "1", "2"), labelled("again", "1"), labelled("removed", "1"), labelled("dropped", "1"), labelled("stays", "1", "3"), task("none"),
-	}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tasks := b.registerTasks(false, labelled("amended", "1", "2"), labelled("again", "1"), labelled("removed", "1"),
+		labelled("dropped", "1"), labelled("stays", "1", "3"), task("none"))
 	found := func(labels ...string) (ids []string) {
 		t.Helper()
 		q := watcher.TaskQuery{Labels: labelled("", labels...).Labels}
@@ -308,32 +290,21 @@ func testLabels(t *testing.T, b *bench) {
 	}
 	check("registered", map[string][]string{"1": {"again", "amended", "dropped", "removed", "stays"}, "12": {"amended"}, "3": {"stays"}, "23": nil})
 
-	amended := tasks[0].Task
+	amended := tasks[0]
 	amended.Version++
 	amended.Labels = labelled("", "2", "4").Labels
 	if err := b.db.Amend(t.Context(), amended); err != nil {
 		t.Fatal(err)
 	}
-	end := func(x watcher.Task) {
-		c := change(x, nil, watcher.PushStopped)
-		c.Task.State, c.Task.EndedAt = watcher.Stopped, start
-		b.save(a, c)
-	}
-	end(tasks[1].Task)
-	end(tasks[3].Task)
+	b.save(a, ended(tasks[1], start, nil, watcher.PushStopped))
+	b.save(a, ended(tasks[3], start, nil, watcher.PushStopped))
 	again := labelled("again", "5")
 	again.RegisteredAt = start.Add(time.Hour)
-	if _, err := b.db.Register(t.Context(), []watcher.Task{again}, true); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.db.Remove(t.Context(), tasks[2].Key); err != nil {
-		t.Fatal(err)
-	}
+	b.registerTasks(true, again)
+	b.remove(tasks[2])
 	b.sweep(start.Add(time.Minute)) // "dropped" goes
 	check("changed", map[string][]string{"1": {"stays"}, "2": {"amended"}, "4": {"amended"}, "24": {"amended"}, "12": nil, "5": {"again"}})
 
-	if _, err := b.db.Register(t.Context(), []watcher.Task{labelled("dropped", "1"), labelled("removed", "3")}, false); err != nil {
-		t.Fatal(err)
-	}
+	b.registerTasks(false, labelled("dropped", "1"), labelled("removed", "3"))
 	check("registered again", map[string][]string{"1": {"dropped", "stays"}, "3": {"removed", "stays"}})
 }

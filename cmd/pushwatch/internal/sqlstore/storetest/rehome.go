@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
 	"testing"
 
@@ -29,20 +28,12 @@ func testRegisterElsewhere(t *testing.T, b *bench) {
 func testRehome(t *testing.T, b *bench) {
 	school, college := b.own("school"), b.own("college")
 	const n = 501 // more than go in one step
-	var ids []string
-	for i := range n {
-		ids = append(ids, fmt.Sprintf("t%03d", i))
-	}
-	all := b.register(ids...)
+	all := b.register(ids(n)...)
 	x := b.save(school, change(all[0], nil, watcher.PushStarted))
-	ended := change(all[1], nil, watcher.PushStopped)
-	ended.Task.State, ended.Task.EndedAt = watcher.Stopped, start
-	b.save(school, ended)
+	b.save(school, ended(all[1], start, nil, watcher.PushStopped))
 	other := task("other") // of an application that no account has
 	other.SDKAppID++
-	if _, err := b.db.Register(t.Context(), []watcher.Task{other}, false); err != nil {
-		t.Fatal(err)
-	}
+	b.registerTasks(false, other)
 
 	apps := map[string][]int64{"college": {x.SDKAppID}, "school": nil}
 	if from, tasks, err := b.db.Rehome(t.Context(), apps); err != nil || len(tasks) > 0 {
@@ -74,7 +65,7 @@ func testRehome(t *testing.T, b *bench) {
 		t.Errorf("Rehome() made %+v, want %+v", got, want)
 	}
 	b.checkMoved(x, want, school, college)
-	for _, key := range []watcher.Key{ended.Task.Key, other.Key} {
+	for _, key := range []watcher.Key{all[1].Key, other.Key} {
 		if got, err := b.db.Task(t.Context(), key); err != nil || got.Account != "school" {
 			t.Errorf("a task that need not move is of %s, %v, want school", got.Account, err)
 		}

@@ -18,17 +18,9 @@ import (
 func testLive(t *testing.T, b *bench) {
 	a := b.own("school")
 	tasks := b.register("a", "b", "ended", "removed")
-	stranger := task("stranger")
-	stranger.Account = "college"
-	if _, err := b.db.Register(t.Context(), []watcher.Task{stranger}, false); err != nil {
-		t.Fatal(err)
-	}
-	ended := change(tasks[2], nil, watcher.PushStopped)
-	ended.Task.State, ended.Task.EndedAt = watcher.Stopped, start
-	b.save(a, ended)
-	if err := b.db.Remove(t.Context(), tasks[3].Key); err != nil {
-		t.Fatal(err)
-	}
+	stranger := b.registerWith("college", "stranger")
+	b.save(a, ended(tasks[2], start, nil, watcher.PushStopped))
+	b.remove(tasks[3])
 	live := make(map[string]bool)
 	if err := a.Live(t.Context(), func(x watcher.Task) error {
 		live[x.TaskID] = true
@@ -59,9 +51,7 @@ func testSave(t *testing.T, b *bench) {
 	x.Memory = watcher.Memory{Status: "STOPPED", Started: true, PreparedSince: start, Exceptions: 2}
 	b.save(a, c)
 
-	if got, err := a.Task(t.Context(), x.Key); err != nil || !reflect.DeepEqual(got, *x) {
-		t.Errorf("Task() = %+v, %v, want %+v", got, err, *x)
-	}
+	b.checkTask(a, *x)
 	for _, notifier := range []string{"log", "classroom"} {
 		got := b.pending(a, notifier)
 		if !ascending(got) || !slices.Equal(eventIDs(got), []string{"msg_a-1", "msg_a-2"}) {
@@ -84,41 +74,29 @@ func testSaveConflict(t *testing.T, b *bench) {
 	a := b.own("school")
 	first := b.register("a")[0]
 	second := b.save(a, change(first, []string{"n"}, watcher.PushStarted))
-	stranger := task("stranger")
-	stranger.Account = "college"
-	tasks, err := b.db.Register(t.Context(), []watcher.Task{stranger}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stranger := b.registerWith("college", "stranger")
 	ahead := second
 	ahead.Version++
 	for name, c := range map[string]watcher.Change{
 		"older":           change(first, []string{"n"}, watcher.PushChanged),
 		"ahead":           change(ahead, []string{"n"}, watcher.PushChanged),
 		"unknown":         change(task("unknown"), []string{"n"}, watcher.PushChanged),
-		"another account": change(tasks[0].Task, []string{"n"}, watcher.PushChanged),
+		"another account": change(stranger, []string{"n"}, watcher.PushChanged),
 	} {
 		c.Task.Account = "school"
 		if err := a.Save(t.Context(), c); !errors.Is(err, watcher.ErrConflict) {
 			t.Errorf("Save(%s) = %v, want %v", name, err, watcher.ErrConflict)
 		}
 	}
-	if got, err := a.Task(t.Context(), first.Key); err != nil || !reflect.DeepEqual(got, second) {
-		t.Errorf("Task() = %+v, %v, want %+v", got, err, second)
-	}
-	if got := eventIDs(b.pending(a, "n")); !slices.Equal(got, []string{"msg_a-1"}) {
-		t.Errorf("deliveries = %v, want the first", got)
-	}
+	b.checkTask(a, second)
+	b.checkPending(a, "n", "msg_a-1")
 }
 
 // testSaveConflictAmongOthers lets pairs of callers change the same tasks in the same way: one
 // of each pair wins, whether or not the two share a transaction.
 func testSaveConflictAmongOthers(t *testing.T, b *bench) {
 	a := b.own("school")
-	var ids []string
-	for i := range 40 {
-		ids = append(ids, fmt.Sprintf("t%d", i))
-	}
+	ids := ids(40)
 	won := make([]atomic.Int32, len(ids))
 	var callers sync.WaitGroup
 	for i, x := range b.register(ids...) {
@@ -158,10 +136,7 @@ func testSaveTogether(t *testing.T, b *bench) {
 			lastID.Store(news[len(news)-1].ID)
 		})
 	})
-	var ids []string
-	for i := range callers {
-		ids = append(ids, fmt.Sprintf("t%d", i))
-	}
+	ids := ids(callers)
 	var all sync.WaitGroup
 	for _, x := range b.register(ids...) {
 		all.Go(func() {
@@ -254,12 +229,8 @@ func testFenced(t *testing.T, b *bench) {
 			}
 		})
 	}
-	if got, err := a.Task(t.Context(), x.Key); err != nil || !reflect.DeepEqual(got, x) {
-		t.Errorf("Task() = %+v, %v, want %+v", got, err, x)
-	}
-	if got := eventIDs(b.pending(heir, "n")); !slices.Equal(got, []string{"msg_a-1"}) {
-		t.Errorf("Pending() = %v, want what the owner wrote", got)
-	}
+	b.checkTask(a, x)
+	b.checkPending(heir, "n", "msg_a-1") // what the owner wrote
 }
 
 // testStopped ends a write's own context, and the writer, during a write.
@@ -295,9 +266,7 @@ func testAnnounce(t *testing.T, b *bench) {
 		})
 	}
 	callers.Wait()
-	if err := a.Announce(t.Context(), e); err != nil {
-		t.Errorf("Announce() again = %v", err)
-	}
+	b.announce(a, e) // again
 	for _, notifier := range e.Notifiers {
 		got := b.pending(a, notifier)
 		if len(got) != 1 {
@@ -334,35 +303,25 @@ func testCheckpoint(t *testing.T, b *bench) {
 	if err := a.SaveCheckpoint(t.Context(), checkpoint(polled(tasks[0], time.Second), polled(tasks[4], time.Second))); err != nil {
 		t.Fatal(err)
 	}
-	changed := change(polled(tasks[1], 2*time.Minute), nil, watcher.PushStarted) // after the checkpoint
-	b.save(a, changed)
-	ended := change(polled(tasks[2], 2*time.Minute), nil, watcher.PushStopped)
-	ended.Task.State, ended.Task.EndedAt = watcher.Stopped, start.Add(2*time.Minute)
-	b.save(a, ended)
-	reopened := change(tasks[3], nil, watcher.PushStopped)
-	reopened.Task.State, reopened.Task.EndedAt = watcher.Stopped, start
-	b.save(a, reopened)
+	changed := b.save(a, change(polled(tasks[1], 2*time.Minute), nil, watcher.PushStarted)) // after the checkpoint
+	over := b.save(a, ended(polled(tasks[2], 2*time.Minute), start.Add(2*time.Minute), nil, watcher.PushStopped))
+	b.save(a, ended(tasks[3], start, nil, watcher.PushStopped)) // is reopened
 	c := checkpoint(polled(tasks[0], time.Minute), polled(tasks[1], time.Minute), polled(tasks[2], 3*time.Minute), polled(tasks[3], time.Minute))
 	if err := a.SaveCheckpoint(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	fresh := task("again")
 	fresh.RegisteredAt = start.Add(time.Hour)
-	again, err := b.db.Register(t.Context(), []watcher.Task{fresh}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	again := b.registerTasks(true, fresh)[0]
 	b.close() // nobody owns it
 
 	b.open()
 	want := map[string]watcher.Task{
-		"same": polled(tasks[0], time.Minute), "changed": changed.Task, "ended": ended.Task, "again": again[0].Task,
+		"same": polled(tasks[0], time.Minute), "changed": changed, "ended": over, "again": again,
 		"never": tasks[4], // not in the newer checkpoint
 	}
-	for id, want := range want {
-		if got, err := b.db.Task(t.Context(), key(id)); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("Task() = %+v, %v, want %+v", got, err, want)
-		}
+	for _, want := range want {
+		b.checkTask(b.db, want)
 	}
 	page, err := b.db.Tasks(t.Context(), watcher.TaskQuery{})
 	if err != nil || len(page) != len(want) {
@@ -399,25 +358,18 @@ func testCheckpointMoves(t *testing.T, b *bench) {
 	if err := a.SaveCheckpoint(t.Context(), checkpoint(tasks...)); err != nil {
 		t.Fatal(err)
 	}
-	asked := task("registered")
-	asked.Account = "college"
-	got, err := b.db.Register(t.Context(), []watcher.Task{asked}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rehomed, err := b.db.Rehome(t.Context(), map[string][]int64{"college": {asked.SDKAppID}})
+	registered := b.registerWith("college", "registered")
+	_, rehomed, err := b.db.Rehome(t.Context(), map[string][]int64{"college": {registered.SDKAppID}})
 	if err != nil || len(rehomed) != 1 {
 		t.Fatalf("Rehome() = %+v, %v, want one task", rehomed, err)
 	}
-	for i, moved := range []watcher.Task{got[0].Task, rehomed[0]} {
+	for i, moved := range []watcher.Task{registered, rehomed[0]} {
 		want := tasks[i]
 		want.Account, want.Version = "college", want.Version+1
 		if !reflect.DeepEqual(moved, want) {
 			t.Errorf("moved task = %+v, want %+v", moved, want)
 		}
-		if saved, err := b.db.Task(t.Context(), want.Key); err != nil || !reflect.DeepEqual(saved, want) {
-			t.Errorf("Task() of a moved one = %+v, %v, want %+v", saved, err, want)
-		}
+		b.checkTask(b.db, want)
 	}
 }
 
@@ -431,9 +383,7 @@ func testReopen(t *testing.T, b *bench) {
 	b.open()
 	var published []notify.Delivery
 	a = b.own("school", func(a Account) { a.Subscribe(func(news []notify.Delivery) { published = append(published, news...) }) })
-	if got, err := a.Task(t.Context(), x.Key); err != nil || !reflect.DeepEqual(got, x) {
-		t.Errorf("Task() = %+v, %v, want %+v", got, err, x)
-	}
+	b.checkTask(a, x)
 	if got := b.pending(a, "n"); !reflect.DeepEqual(got, before[1:]) {
 		t.Errorf("Pending() = %+v, want %+v", got, before[1:])
 	}

@@ -5,8 +5,10 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -155,9 +157,23 @@ func (b *bench) register(ids ...string) []watcher.Task {
 	for _, id := range ids {
 		asked = append(asked, task(id))
 	}
-	registered, err := b.db.Register(b.Context(), asked, false)
+	return b.registerTasks(false, asked...)
+}
+
+// registerWith registers a task of an account and returns it.
+func (b *bench) registerWith(account, id string) watcher.Task {
+	b.Helper()
+	x := task(id)
+	x.Account = account
+	return b.registerTasks(false, x)[0]
+}
+
+// registerTasks registers tasks and returns them as they are then.
+func (b *bench) registerTasks(reopen bool, asked ...watcher.Task) []watcher.Task {
+	b.Helper()
+	registered, err := b.db.Register(b.Context(), asked, reopen)
 	if err != nil {
-		b.Fatalf("Register(%v) = %v", ids, err)
+		b.Fatalf("Register(%d tasks) = %v", len(asked), err)
 	}
 	tasks := make([]watcher.Task, len(registered))
 	for i, x := range registered {
@@ -166,12 +182,36 @@ func (b *bench) register(ids ...string) []watcher.Task {
 	return tasks
 }
 
+func (b *bench) remove(x watcher.Task) {
+	b.Helper()
+	if err := b.db.Remove(b.Context(), x.Key); err != nil {
+		b.Fatalf("Remove(%s) = %v", x.Key, err)
+	}
+}
+
+// checkTask checks that a DB or an Account has a task as it should be.
+func (b *bench) checkTask(in interface {
+	Task(context.Context, watcher.Key) (watcher.Task, error)
+}, want watcher.Task) {
+	b.Helper()
+	if got, err := in.Task(b.Context(), want.Key); err != nil || !reflect.DeepEqual(got, want) {
+		b.Errorf("Task(%s) = %+v, %v, want %+v", want.Key, got, err, want)
+	}
+}
+
 func (b *bench) save(a Account, c watcher.Change) watcher.Task {
 	b.Helper()
 	if err := a.Save(b.Context(), c); err != nil {
 		b.Fatalf("Save(%s version %d) = %v", c.Task.Key, c.Task.Version, err)
 	}
 	return c.Task
+}
+
+func (b *bench) announce(a Account, e watcher.Event) {
+	b.Helper()
+	if err := a.Announce(b.Context(), e); err != nil {
+		b.Fatalf("Announce(%s) = %v", e.ID, err)
+	}
 }
 
 // pending reads all that is pending for a notifier.
@@ -184,6 +224,14 @@ func (b *bench) pending(a Account, notifier string) []notify.Delivery {
 	return list
 }
 
+// checkPending checks which events are pending for a notifier.
+func (b *bench) checkPending(a Account, notifier string, want ...string) {
+	b.Helper()
+	if got := eventIDs(b.pending(a, notifier)); !slices.Equal(got, want) {
+		b.Errorf("Pending(%s) has events %q, want %q", notifier, got, want)
+	}
+}
+
 // start is the time at which the tests' data begins. It has microseconds, as stores do.
 var start = time.Date(2026, 11, 22, 18, 16, 5, 123456000, time.UTC)
 
@@ -193,6 +241,15 @@ func task(id string) watcher.Task {
 }
 
 func key(id string) watcher.Key { return watcher.Key{SDKAppID: 1400000001, TaskID: id} }
+
+// ids returns n ids of tasks, in their order.
+func ids(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("t%03d", i)
+	}
+	return list
+}
 
 // change returns the next change of t: its next version and, for each of the types, an
 // event for the notifiers.
@@ -210,6 +267,13 @@ func change(t watcher.Task, notifiers []string, types ...watcher.EventType) watc
 		events = append(events, e)
 	}
 	return watcher.Change{Task: t, Events: events}
+}
+
+// ended returns a change, as [change] does, after which the task has ended.
+func ended(t watcher.Task, at time.Time, notifiers []string, types ...watcher.EventType) watcher.Change {
+	c := change(t, notifiers, types...)
+	c.Task.State, c.Task.EndedAt = watcher.Stopped, at
+	return c
 }
 
 // announcement returns an event that belongs to no task.
@@ -232,9 +296,6 @@ func eventIDs(list []notify.Delivery) []string {
 // ascending reports whether the ids of deliveries are strictly ascending.
 func ascending(list []notify.Delivery) bool {
 	return slices.IsSortedFunc(list, func(a, b notify.Delivery) int {
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1 // equal ones are not sorted either
+		return cmp.Or(cmp.Compare(a.ID, b.ID), 1) // equal ones are not sorted either
 	})
 }
