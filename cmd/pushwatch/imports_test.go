@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"cmd/pushwatch/internal/web/page":           {"cmd/pushwatch/internal/api", "notify", "watcher", "watcher/engine", "watcher/loop"},
 	"notify":                                    {"watcher", "watcher/loop", "watcher/setting"},
 	"notify/chat":                               {"notify", "notify/transport", "watcher", "watcher/loop", "watcher/setting"},
-	"notify/notifytest":                         {"notify/signing"},
+	"notify/notifytest":                         {"notify/signing", "watcher/loop"},
 	"notify/signing":                            {},
 	"notify/transport":                          {"notify", "watcher/setting"},
 	"notify/webhook":                            {"notify", "notify/signing", "notify/transport", "watcher", "watcher/setting"},

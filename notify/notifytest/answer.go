@@ -1,11 +1,12 @@
 package notifytest
 
 import (
-	"context"
 	"io"
 	"maps"
 	"net/http"
 	"time"
+
+	"pushwatch/watcher/loop"
 )
 
 // Answer is how the receiver answers a delivery. The zero Answer is 204, or 401 if the
@@ -37,7 +38,7 @@ func (a Answer) write(w http.ResponseWriter, req *http.Request) {
 	if a.Hang {
 		<-ctx.Done()
 	}
-	if !sleep(ctx, a.Delay) || a.Drop {
+	if !loop.Sleep(ctx, a.Delay) || a.Drop || a.Hang {
 		panic(http.ErrAbortHandler)
 	}
 	maps.Copy(w.Header(), a.Header)
@@ -48,24 +49,9 @@ func (a Answer) write(w http.ResponseWriter, req *http.Request) {
 	}
 	for i := range len(a.Body) {
 		http.NewResponseController(w).Flush() // the header first, then byte by byte
-		if !sleep(ctx, a.Drip) {
+		if !loop.Sleep(ctx, a.Drip) {
 			return
 		}
 		io.WriteString(w, a.Body[i:i+1])
-	}
-}
-
-// sleep waits for d. It returns false as soon as ctx ends.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

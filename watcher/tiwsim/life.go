@@ -148,7 +148,7 @@ func (t *task) story() []Change {
 		add(t.start, m.After, Restated, m.Value)
 	}
 	if l.Error != nil {
-		add(t.start, l.Error.After, Failed, l.Error.code())
+		add(t.start, l.Error.After, Failed, cmp.Or(l.Error.Code, "FailedOperation.WhiteboardPush"))
 	}
 	if l.BareAfter != nil {
 		add(t.start, *l.BareAfter, Bared, "")
@@ -232,5 +232,3 @@ func (t *task) room() int64 {
 	fmt.Fprintf(h, "%d/%s", t.key.sdkAppID, t.key.taskID)
 	return 100_000 + int64(h.Sum32()%900_000)
 }
-
-func (f *Failure) code() string { return cmp.Or(f.Code, "FailedOperation.WhiteboardPush") }

@@ -8,7 +8,7 @@ import (
 
 // Amend implements [watcher.Registry].
 func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
-	err := db.write(ctx, func(tx transaction) error {
+	err := db.writeForOthers(ctx, func(tx transaction) error {
 		row, err := tx.lockAccount(ctx, t.Account, 0) // before the task's row, as in all transactions
 		if err != nil {
 			return err
@@ -34,8 +34,5 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 		}
 		return tx.note(ctx, row, false, t.Key)
 	})
-	if err == nil {
-		db.notifyReplicas()
-	}
 	return wrap(err, "amend task %s", t.Key)
 }

@@ -47,9 +47,7 @@ func selectRecords(q notify.Query) (string, []any, error) {
 		shard = `+d.shard`
 	}
 	var w where
-	if q.After != (notify.DeliveryID{}) {
-		w.and(`(`+shard+`, d.id) < (?, ?)`, q.After.Shard, q.After.ID)
-	}
+	w.when(q.After != notify.DeliveryID{}, `(`+shard+`, d.id) < (?, ?)`, q.After.Shard, q.After.ID)
 	switch q.State { // a literal, because a partial index needs state = 'dead' in the statement
 	case "":
 	case notify.Pending, notify.Delivered, notify.Dead:
@@ -57,15 +55,9 @@ func selectRecords(q notify.Query) (string, []any, error) {
 	default:
 		return "", nil, fmt.Errorf("unknown state %q: want pending, delivered or dead", q.State)
 	}
-	if q.Notifier != "" {
-		w.and(`d.notifier = ?`, q.Notifier)
-	}
-	if q.EventID != "" {
-		w.and(`e.id = ?`, q.EventID)
-	}
-	if q.Task != (watcher.Key{}) {
-		w.and(`e.sdk_app_id = ? AND e.task_id = ?`, q.Task.SDKAppID, q.Task.TaskID)
-	}
+	w.when(q.Notifier != "", `d.notifier = ?`, q.Notifier)
+	w.when(q.EventID != "", `e.id = ?`, q.EventID)
+	w.when(q.Task != watcher.Key{}, `e.sdk_app_id = ? AND e.task_id = ?`, q.Task.SDKAppID, q.Task.TaskID)
 	return `SELECT ` + recordColumns + ` FROM deliveries d JOIN events e ON e.shard = d.shard AND e.number = d.event` +
 		w.String() + ` ORDER BY ` + shard + ` DESC, d.id DESC LIMIT ?`, append(w.args, cmp.Or(q.Limit, defaultPage)), nil
 }
@@ -82,10 +74,7 @@ func (db *DB) Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record
 	if err == nil {
 		attempts, err = decodeLogs(log, uncounted)
 	}
-	if err != nil {
-		return notify.Record{}, nil, fmt.Errorf("read delivery %s: %w", id, err)
-	}
-	return r, attempts, nil
+	return r, attempts, wrap(err, "read delivery %s", id)
 }
 
 // Attempts implements [notify.Archive].

@@ -27,10 +27,7 @@ var (
 // disk; before that no file has its name. Its mode is 0600.
 func Backup(ctx context.Context, url, dest string) (size int64, err error) {
 	size, err = backup(ctx, url, dest)
-	if err != nil {
-		return 0, fmt.Errorf("back up store to %s: %w", dest, err)
-	}
-	return size, nil
+	return size, wrap(err, "back up store to %s", dest)
 }
 
 func backup(ctx context.Context, url, dest string) (size int64, err error) {

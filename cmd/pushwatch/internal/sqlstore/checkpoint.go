@@ -50,30 +50,21 @@ func (db *DB) pollTimes(ctx context.Context, from source, account string) (watch
 	return times, nil
 }
 
-// A checkpointReader adds the times of checkpoints to tasks. It reads each account's
-// once.
-type checkpointReader struct {
-	db   *DB
-	from source
-	read map[string]watcher.PollTimes // by account
-}
+// checkpoints are the poll times that were read from checkpoints, by account.
+type checkpoints map[string]watcher.PollTimes
 
-func (db *DB) checkpointReader(from source) *checkpointReader {
-	return &checkpointReader{db, from, make(map[string]watcher.PollTimes)}
-}
-
-// apply adds to a task as it stands in its row what the checkpoint of its account says.
-func (r *checkpointReader) apply(ctx context.Context, t *watcher.Task) error {
+// apply adds to a task as it stands in its row what the checkpoint of its account says, which
+// it reads if that is not in read yet.
+func (read checkpoints) apply(ctx context.Context, db *DB, from source, t *watcher.Task) (err error) {
 	if t.State.Ended() {
 		return nil
 	}
-	times, ok := r.read[t.Account]
+	times, ok := read[t.Account]
 	if !ok {
-		var err error
-		if times, err = r.db.pollTimes(ctx, r.from, t.Account); err != nil {
+		if times, err = db.pollTimes(ctx, from, t.Account); err != nil {
 			return err
 		}
-		r.read[t.Account] = times
+		read[t.Account] = times
 	}
 	times.Apply(t)
 	return nil
@@ -82,12 +73,12 @@ func (r *checkpointReader) apply(ctx context.Context, t *watcher.Task) error {
 // addPollTimes adds the times of checkpoints to tasks. Those of accounts that this
 // process owns are left as they are: their engine knows them better.
 func (db *DB) addPollTimes(ctx context.Context, tasks []watcher.Task) error {
-	r := db.checkpointReader(db)
+	read := make(checkpoints)
 	for i := range tasks {
 		if db.ownsNamed(tasks[i].Account) {
 			continue
 		}
-		if err := r.apply(ctx, &tasks[i]); err != nil {
+		if err := read.apply(ctx, db, db, &tasks[i]); err != nil {
 			return err
 		}
 	}

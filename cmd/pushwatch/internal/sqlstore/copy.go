@@ -61,10 +61,7 @@ func Copy(ctx context.Context, from, to Config, report func(Progress)) ([]Copied
 	defer target.Close()
 	c := copying{source: source, target: target, sourceName: nameOf(from.URL), report: report}
 	tables, err := c.run(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("copy store: %w", err)
-	}
-	return tables, nil
+	return tables, wrap(err, "copy store")
 }
 
 // A copying is a [Copy] in progress.
@@ -193,7 +190,7 @@ func (c *copying) begin(ctx context.Context) error {
 		if _, err := tx.exec(ctx, `DELETE FROM `+markTable); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, `INSERT INTO `+markTable+` (mark) VALUES (?)`, c.mark.encode())
+		_, err := tx.exec(ctx, `INSERT INTO `+markTable+` (mark) VALUES (?)`, encodeJSON(c.mark))
 		return err
 	})
 }
@@ -228,7 +225,7 @@ func (c *copying) copyTable(ctx context.Context, t table) error {
 // save writes rows, and the mark after them, in one transaction.
 func (c *copying) save(ctx context.Context, t table, rows []row, next mark) error {
 	err := c.target.write(ctx, func(tx transaction) error {
-		moved, err := tx.exec(ctx, `UPDATE `+markTable+` SET mark = ? WHERE mark = ?`, next.encode(), c.mark.encode())
+		moved, err := tx.exec(ctx, `UPDATE `+markTable+` SET mark = ? WHERE mark = ?`, encodeJSON(next), encodeJSON(c.mark)) // equal marks have equal texts
 		if err != nil {
 			return err
 		}
@@ -327,15 +324,6 @@ type mark struct {
 	Epochs map[string]int64 // of its accounts: unchanged as long as none gets an owner
 	Table  string           // the current one; those before it, by name, are complete
 	After  []any            // the key of its last row
-}
-
-// encode returns the stored form of the mark. Equal marks have equal texts.
-func (m mark) encode() string {
-	text, err := json.Marshal(m)
-	if err != nil {
-		panic(fmt.Sprintf("a mark holds texts and numbers only: %v", err))
-	}
-	return string(text)
 }
 
 // readMark decodes a stored mark.

@@ -104,9 +104,11 @@ type DB struct {
 	statements  statementCache // of SQLite's writer
 	lock        *os.File       // beside a SQLite file, held as long as the DB is open; nil for PostgreSQL
 	readTimeout time.Duration
-	saved       broadcast // sent after each commit with events
-	health      health    // updated by every write
-	owned       sync.Map  // shard to *Account: of each account that this process owned, the newest
+	health      health   // updated by every write
+	owned       sync.Map // shard to *Account: of each account that this process owned, the newest
+
+	changing sync.Mutex
+	changed  chan struct{} // closed, and replaced, after each commit with events
 
 	sweeping sync.Mutex               // held by Sweep
 	swept    [len(sweepTables)]oldRow // where Sweep continues
@@ -144,14 +146,11 @@ func open(ctx context.Context, c Config, checks ...func(*DB, context.Context) er
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
-	db.readTimeout, db.health.log = readTimeout, cmp.Or(c.Log, zap.NewNop())
-	for _, check := range checks {
-		if err := check(db, ctx); err != nil {
+	db.readTimeout, db.health.log, db.changed = readTimeout, cmp.Or(c.Log, zap.NewNop()), make(chan struct{})
+	for _, step := range append(checks, (*DB).migrate) {
+		if err := step(db, ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", name, classify(err)), db.Close())
 		}
-	}
-	if err := db.migrate(ctx, db.health.log); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, classify(err)), db.Close())
 	}
 	return db, nil
 }
@@ -187,10 +186,7 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {
 	var n int64
-	if err := db.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM accounts`).Scan(&n); err != nil {
-		return fmt.Errorf("ping store: %w", err)
-	}
-	return nil
+	return wrap(db.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM accounts`).Scan(&n), "ping store")
 }
 
 // write runs f in a transaction that is committed if f returns nil. After an error of the
@@ -199,6 +195,15 @@ func (db *DB) write(ctx context.Context, f func(transaction) error) error {
 	err := db.transact(ctx, f)
 	if ctx.Err() != context.Canceled { // a canceled write says nothing about the database
 		db.health.record(err)
+	}
+	return err
+}
+
+// writeForOthers is write, after which the other replicas read the tables soon.
+func (db *DB) writeForOthers(ctx context.Context, f func(transaction) error) error {
+	err := db.write(ctx, f)
+	if err == nil {
+		db.notifyReplicas()
 	}
 	return err
 }

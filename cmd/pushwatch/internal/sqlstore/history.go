@@ -8,38 +8,25 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"pushwatch/watcher"
 )
 
-// A broadcast wakes all waiting goroutines. The zero broadcast is ready to use.
-type broadcast struct {
-	mu   sync.Mutex
-	next chan struct{} // closed by the next send; nil: none waits
-}
-
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.next == nil {
-		b.next = make(chan struct{})
-	}
-	return b.next
-}
-
-func (b *broadcast) send() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.next != nil {
-		close(b.next)
-		b.next = nil
-	}
-}
-
 // Changed returns a channel that is closed when this process next saves an event or, as a
 // [Replica], learns that another did.
-func (db *DB) Changed() <-chan struct{} { return db.saved.wait() }
+func (db *DB) Changed() <-chan struct{} {
+	db.changing.Lock()
+	defer db.changing.Unlock()
+	return db.changed
+}
+
+// notifyChanged closes the channel of [DB.Changed].
+func (db *DB) notifyChanged() {
+	db.changing.Lock()
+	defer db.changing.Unlock()
+	close(db.changed)
+	db.changed = make(chan struct{})
+}
 
 // LastEvents returns the position of the newest event of each account.
 func (db *DB) LastEvents(ctx context.Context) (watcher.Position, error) {
@@ -185,7 +172,7 @@ func (s *shardReader) statement() (query string, args []any) {
 	}
 	types := slices.Compact(slices.Sorted(slices.Values(s.query.Types))) // a type given twice would repeat its events
 	if len(types) == 0 || len(types) == len(watcher.EventTypes) {
-		return s.chunkOf("", "")
+		return s.chunkOf("", new(where))
 	}
 	var parts []string
 	for _, t := range types {
@@ -212,30 +199,28 @@ func (s *shardReader) merge(parts []string) string {
 // whose name is a number. The "+" keeps SQLite from scanning the shard, because another
 // index leads to few rows.
 func (s *shardReader) ofSubject() (query string, args []any) {
-	where := ` AND subject = ?`
-	args = append(args, s.query.Subject)
-	if types := s.query.Types; len(types) > 0 {
-		where += ` AND type IN (?` + strings.Repeat(", ?", len(types)-1) + `)`
-		for _, t := range types {
-			args = append(args, string(t))
-		}
+	with := func(condition string, values ...any) *where {
+		w := new(where)
+		w.and(`subject = ?`, s.query.Subject)
+		oneOf(w, `type`, s.query.Types)
+		w.and(condition, values...)
+		return w
 	}
-	query, announced := s.chunkOf("", where+` AND sdk_app_id IS NULL`, args...)
+	query, args = s.chunkOf("", with(`sdk_app_id IS NULL`))
 	app, task, _ := strings.Cut(s.query.Subject, "/")
 	id, err := strconv.ParseInt(app, 10, 64)
 	if err != nil || task == "" {
-		return query, announced
+		return query, args
 	}
-	tasks, args := s.chunkOf("+", where+` AND sdk_app_id = ? AND task_id = ?`, append(args, id, task)...)
-	return s.merge([]string{tasks, query}), slices.Concat(args, announced, []any{s.chunk})
+	tasks, ofTasks := s.chunkOf("+", with(`sdk_app_id = ? AND task_id = ?`, id, task))
+	return s.merge([]string{tasks, query}), slices.Concat(ofTasks, args, []any{s.chunk})
 }
 
-// chunkOf returns the query of the next chunk of events with a condition. With the sign
+// chunkOf returns the query of the next chunk of events with some conditions. With the sign
 // "+" no index of shard and number is used.
-func (s *shardReader) chunkOf(sign, where string, args ...any) (string, []any) {
-	query := `SELECT number, at, type, body FROM events WHERE ` + sign + `shard = ? AND ` + sign + `number > ? AND ` + sign + `number <= ?` + where +
-		` ORDER BY ` + sign + `number` + s.order() + ` LIMIT ?`
-	return query, slices.Concat([]any{s.shard, s.after, s.last}, args, []any{s.chunk})
+func (s *shardReader) chunkOf(sign string, w *where) (string, []any) {
+	w.and(sign+`shard = ? AND `+sign+`number > ? AND `+sign+`number <= ?`, s.shard, s.after, s.last)
+	return `SELECT number, at, type, body FROM events` + w.String() + ` ORDER BY ` + sign + `number` + s.order() + ` LIMIT ?`, append(w.args, s.chunk)
 }
 
 func (s *shardReader) order() string {

@@ -80,19 +80,11 @@ func whereTasks(q watcher.TaskQuery, sign string) *where {
 	w := new(where)
 	w.and(sign + `removed_at IS NULL`)
 	w.after(q, sign)
-	if q.Account != "" {
-		w.and(`account = ?`, q.Account)
-	}
+	w.when(q.Account != "", `account = ?`, q.Account)
 	oneOf(w, `state`, q.States)
-	if q.Blind { // a search in the JSON: there is no column for it
-		w.and(`REPLACE(memory, ?, '') <> memory`, `"blind":`)
-	}
-	if q.SDKAppID != 0 {
-		w.and(sign+`sdk_app_id = ?`, q.SDKAppID)
-	}
-	if q.Contains != "" { // LIKE ignores case in SQLite, and "_" matches any letter
-		w.and(`REPLACE(task_id, ?, '') <> task_id`, q.Contains)
-	}
+	w.when(q.Blind, `REPLACE(memory, ?, '') <> memory`, `"blind":`) // a search in the JSON: there is no column for it
+	w.when(q.SDKAppID != 0, sign+`sdk_app_id = ?`, q.SDKAppID)
+	w.when(q.Contains != "", `REPLACE(task_id, ?, '') <> task_id`, q.Contains) // LIKE ignores case in SQLite, and "_" matches any letter
 	return w
 }
 

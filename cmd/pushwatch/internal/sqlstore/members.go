@@ -229,8 +229,6 @@ func (r *Replica) recordHeartbeat(err error) {
 // heartbeat writes that this process is live, and deletes members that died long ago. It
 // also writes the status if the owned accounts changed, and with every statusEvery-th heartbeat.
 func (r *Replica) heartbeat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
-	defer cancel()
 	r.mu.Lock()
 	names := encodeJSON(r.names)
 	withStatus := r.moved || r.count%statusEvery == 0
@@ -241,7 +239,7 @@ func (r *Replica) heartbeat(ctx context.Context) error {
 	if withStatus {
 		status = encodeJSON(r.cfg.Status())
 	}
-	_, err := r.db.heartbeats.ExecContext(ctx, `WITH forgotten AS (DELETE FROM members WHERE beat_at < `+clockNow+` - CAST($1 AS BIGINT))
+	err := r.exec(ctx, `WITH forgotten AS (DELETE FROM members WHERE beat_at < `+clockNow+` - CAST($1 AS BIGINT))
 		INSERT INTO members (name, since, beat_at, accounts, status)
 		VALUES (CAST($2 AS TEXT), `+clockNow+`, `+clockNow+`, CAST($3 AS TEXT), CAST($4 AS TEXT))
 		ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at, accounts = excluded.accounts,
@@ -257,6 +255,15 @@ func (r *Replica) heartbeat(ctx context.Context) error {
 	return err
 }
 
+// exec runs a statement with "$1" and so on as parameters, so soon that the lease is not in
+// danger.
+func (r *Replica) exec(ctx context.Context, query string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
+	defer cancel()
+	_, err := r.db.heartbeats.ExecContext(ctx, query, args...)
+	return err
+}
+
 // look reads what other processes wrote, and takes and releases accounts. The accounts
 // that it takes are owned until term ends.
 func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.Context) error {
@@ -269,11 +276,7 @@ func (r *Replica) look(ctx context.Context, work *sync.WaitGroup, term context.C
 	if err := r.followOthers(ctx, s); err != nil {
 		return err
 	}
-	r.endLost(s)
-	take, give, stale := r.plan(s)
-	for _, name := range give {
-		r.endOwnership(name, errRebalanced)
-	}
+	take, stale := r.plan(s)
 	for _, a := range stale {
 		if err := r.release(ctx, a.name, a.epoch); err != nil {
 			return fmt.Errorf("release account %s: %w", a.name, err)
@@ -300,28 +303,12 @@ func (r *Replica) lookAtExpiry(expiry time.Duration) {
 	}
 }
 
-// endLost ends the ownership of accounts that others own now or that were removed from the
-// settings.
-func (r *Replica) endLost(s *snapshot) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, a := range s.accounts {
-		if o := r.owned[a.name]; o != nil && (a.epoch > o.account.epoch || a.owner != r.name && a.epoch == o.account.epoch) {
-			o.end(watcher.ErrFenced)
-		}
-	}
-	for name, o := range r.owned {
-		if !slices.Contains(r.names, name) {
-			o.end(errNotNamed)
-		}
-	}
-}
-
-// plan decides which accounts to take and which to give up. An account whose row names this
-// process as its owner although it does not own it (after a commit of unknown outcome, or
-// a failed release) is free: the process takes it, or it is stale and must be released. An
-// account that the process is about to release is not free yet.
-func (r *Replica) plan(s *snapshot) (take []accountSeen, give []string, stale []accountSeen) {
+// plan ends the ownership of accounts that others own now, that were removed from the
+// settings, or that other members should have, and decides which accounts to take. An account
+// whose row names this process as its owner although it does not own it (after a commit of
+// unknown outcome, or a failed release) is free: the process takes it, or it is stale and must
+// be released. An account that the process is about to release is not free yet.
+func (r *Replica) plan(s *snapshot) (take, stale []accountSeen) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.members[r.name] = r.names // the row may be outdated by a heartbeat
@@ -329,12 +316,22 @@ func (r *Replica) plan(s *snapshot) (take []accountSeen, give []string, stale []
 	for i := range s.accounts {
 		a := &s.accounts[i]
 		seen[a.name] = true
-		switch o := r.owned[a.name]; {
-		case o == nil && a.owner == r.name:
-			a.owner = ""
-			stale = append(stale, *a)
-		case o != nil:
-			a.owner = r.name
+		o := r.owned[a.name]
+		if o == nil {
+			if a.owner == r.name {
+				a.owner = ""
+				stale = append(stale, *a)
+			}
+			continue
+		}
+		if a.epoch > o.account.epoch || a.owner != r.name && a.epoch == o.account.epoch {
+			o.end(watcher.ErrFenced)
+		}
+		a.owner = r.name
+	}
+	for name, o := range r.owned {
+		if !slices.Contains(r.names, name) {
+			o.end(errNotNamed)
 		}
 	}
 	for _, name := range r.names {
@@ -342,18 +339,13 @@ func (r *Replica) plan(s *snapshot) (take []accountSeen, give []string, stale []
 			s.accounts = append(s.accounts, accountSeen{name: name})
 		}
 	}
-	take, give = s.share(r.name)
-	stale = slices.DeleteFunc(stale, func(a accountSeen) bool { return slices.Contains(take, a) })
-	return take, give, stale
-}
-
-// endOwnership ends the ownership of an account, if there is one.
-func (r *Replica) endOwnership(name string, cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if o := r.owned[name]; o != nil {
-		o.end(cause)
+	take, give := s.share(r.name)
+	for _, name := range give {
+		if o := r.owned[name]; o != nil {
+			o.end(errRebalanced)
+		}
 	}
+	return take, slices.DeleteFunc(stale, func(a accountSeen) bool { return slices.Contains(take, a) })
 }
 
 // take makes this process the owner of the wanted accounts that are unchanged since they
@@ -431,18 +423,14 @@ func (r *Replica) own(term context.Context, a *Account, work *sync.WaitGroup) {
 
 // release makes an account free, for others to take.
 func (r *Replica) release(ctx context.Context, account string, epoch int64) error {
-	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
-	defer cancel()
-	_, err := r.db.heartbeats.ExecContext(ctx, `UPDATE accounts SET owner = NULL WHERE name = $1 AND owner = $2 AND epoch = $3`, account, r.name, epoch)
+	err := r.exec(ctx, `UPDATE accounts SET owner = NULL WHERE name = $1 AND owner = $2 AND epoch = $3`, account, r.name, epoch)
 	r.db.notifyReplicas()
 	return err
 }
 
 // leave ends the membership.
 func (r *Replica) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
-	defer cancel()
-	_, err := r.db.heartbeats.ExecContext(ctx, `DELETE FROM members WHERE name = $1`, r.name)
+	err := r.exec(ctx, `DELETE FROM members WHERE name = $1`, r.name)
 	if err == nil {
 		err = r.sendNotification(ctx)
 	}

@@ -16,7 +16,7 @@ import (
 var migrations embed.FS
 
 // migrate migrates the tables to the version of this program.
-func (db *DB) migrate(ctx context.Context, log *zap.Logger) error {
+func (db *DB) migrate(ctx context.Context) error {
 	folder, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (db *DB) migrate(ctx context.Context, log *zap.Logger) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	for _, r := range results {
-		log.Info("tables changed", zap.Int64("version", r.Source.Version), zap.Duration("took", r.Duration))
+		db.health.log.Info("tables changed", zap.Int64("version", r.Source.Version), zap.Duration("took", r.Duration))
 	}
 	return nil
 }

@@ -46,16 +46,13 @@ func (tx transaction) noteAll(ctx context.Context, accounts map[string]accountRo
 
 // Hurry implements [watcher.Registry].
 func (db *DB) Hurry(ctx context.Context, t watcher.Task) error {
-	err := db.write(ctx, func(tx transaction) error {
+	err := db.writeForOthers(ctx, func(tx transaction) error {
 		row, err := tx.lockAccount(ctx, t.Account, 0)
 		if err != nil {
 			return err
 		}
 		return tx.note(ctx, row, true, t.Key)
 	})
-	if err == nil {
-		db.notifyReplicas()
-	}
 	return wrap(err, "hurry task %s", t.Key)
 }
 
@@ -116,7 +113,7 @@ func (r *Replica) followOthers(ctx context.Context, s *snapshot) error {
 	}
 	if events != r.events {
 		r.events = events
-		r.db.saved.send()
+		r.db.notifyChanged()
 	}
 	var notifiers int64
 	err := r.db.heartbeats.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM notifiers`).Scan(&notifiers)

@@ -53,10 +53,7 @@ func (r *Replica) sendNotifications(ctx context.Context) {
 
 // sendNotification notifies the other replicas now.
 func (r *Replica) sendNotification(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
-	defer cancel()
-	_, err := r.db.heartbeats.ExecContext(ctx, `SELECT pg_notify($1, $2)`, notificationChannel, r.name)
-	return err
+	return r.exec(ctx, `SELECT pg_notify($1, $2)`, notificationChannel, r.name)
 }
 
 // errNoNotifications means that the connection for notifications delivers none.

@@ -25,7 +25,7 @@ const insertNotifier = `INSERT INTO notifiers (name, version, state, paused_unti
 
 // SaveNotifier implements [notify.Archive].
 func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before int64) error {
-	err := db.write(ctx, func(tx transaction) error {
+	err := db.writeForOthers(ctx, func(tx transaction) error {
 		n, err := tx.exec(ctx, insertNotifier+`version = excluded.version, state = excluded.state
 			WHERE notifiers.version = CAST(? AS BIGINT)`, append(encodeNotifier(s), before)...)
 		if err == nil && n == 0 {
@@ -33,9 +33,6 @@ func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before 
 		}
 		return err
 	})
-	if err == nil {
-		db.notifyReplicas()
-	}
 	return wrap(err, "save notifier %s", s.Notifier)
 }
 

@@ -108,16 +108,20 @@ func (w *where) and(condition string, values ...any) {
 	w.conditions, w.args = append(w.conditions, condition), append(w.args, values...)
 }
 
+// when adds a condition if asked is true.
+func (w *where) when(asked bool, condition string, values ...any) {
+	if asked {
+		w.and(condition, values...)
+	}
+}
+
 // oneOf adds the condition that a column is one of some values, if there are any.
 func oneOf[T ~string](w *where, column string, values []T) {
-	if len(values) == 0 {
-		return
-	}
 	args := make([]any, len(values))
 	for i, v := range values {
 		args[i] = string(v)
 	}
-	w.and(column+` IN (?`+strings.Repeat(", ?", len(args)-1)+`)`, args...)
+	w.when(len(args) > 0, column+` IN (?`+strings.Repeat(", ?", max(len(args)-1, 0))+`)`, args...)
 }
 
 func (w *where) String() string {

@@ -18,13 +18,9 @@ func (db *DB) RecentEvents(ctx context.Context, q watcher.RecentQuery) ([]watche
 // selectRecent returns the statement of a query.
 func selectRecent(q watcher.RecentQuery) (string, []any) {
 	var w where
-	if b := q.Before; !b.At.IsZero() {
-		w.and(`(at, shard, number) < (?, ?, ?)`, b.At.UnixMicro(), b.Shard, b.Number)
-	}
+	w.when(!q.Before.At.IsZero(), `(at, shard, number) < (?, ?, ?)`, q.Before.At.UnixMicro(), q.Before.Shard, q.Before.Number)
 	oneOf(&w, `type`, q.Types)
-	if !q.Since.IsZero() {
-		w.and(`at >= ?`, q.Since.UnixMicro())
-	}
+	w.when(!q.Since.IsZero(), `at >= ?`, q.Since.UnixMicro())
 	if len(q.Keys) > 0 {
 		w.and(`(sdk_app_id, task_id) IN (VALUES `+values(len(q.Keys), "BIGINT", "TEXT")+`)`, slices.Concat(keyRows(q.Keys)...)...)
 	}

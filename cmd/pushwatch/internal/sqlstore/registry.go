@@ -38,13 +38,13 @@ func (db *DB) Register(ctx context.Context, tasks []watcher.Task, reopen bool) (
 		if err != nil {
 			return err
 		}
-		times := db.checkpointReader(tx)
+		read := make(checkpoints)
 		for chunk := range slices.Chunk(order, rowsPerStatement) {
 			asked := make([]watcher.Task, len(chunk))
 			for i, at := range chunk {
 				asked[i] = tasks[at]
 			}
-			c, err := tx.registerSome(ctx, asked, reopen, accounts, times)
+			c, err := tx.registerSome(ctx, asked, reopen, accounts, read)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func inKeyOrder(tasks []watcher.Task) []int {
 
 // registerSome registers some of the tasks of a [DB.Register], in the order of their
 // keys. The rows of accounts are locked.
-func (tx transaction) registerSome(ctx context.Context, asked []watcher.Task, reopen bool, accounts map[string]accountRow, times *checkpointReader) (registration, error) {
+func (tx transaction) registerSome(ctx context.Context, asked []watcher.Task, reopen bool, accounts map[string]accountRow, read checkpoints) (registration, error) {
 	keys := make([]watcher.Key, len(asked))
 	for i, t := range asked {
 		keys[i] = t.Key
@@ -98,7 +98,7 @@ func (tx transaction) registerSome(ctx context.Context, asked []watcher.Task, re
 	}
 	for _, t := range asked { // the checkpoint of a task's new account does not have its times
 		if old, ok := found[t.Key]; ok && old.Account != t.Account {
-			if err := times.apply(ctx, &old); err != nil {
+			if err := read.apply(ctx, tx.db, tx, &old); err != nil {
 				return registration{}, err
 			}
 			found[t.Key] = old
@@ -247,11 +247,8 @@ func (db *DB) Remove(ctx context.Context, key watcher.Key) error {
 	for errors.Is(err, errUnlocked) && ctx.Err() == nil {
 		var t watcher.Task
 		if t, err = db.readTask(ctx, key); err == nil {
-			err = db.write(ctx, func(tx transaction) error { return tx.remove(ctx, key, t.Account) })
+			err = db.writeForOthers(ctx, func(tx transaction) error { return tx.remove(ctx, key, t.Account) })
 		}
-	}
-	if err == nil {
-		db.notifyReplicas()
 	}
 	return wrap(err, "remove task %s", key)
 }

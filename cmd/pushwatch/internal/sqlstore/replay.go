@@ -115,7 +115,7 @@ func (db *DB) Announce(ctx context.Context, e watcher.Event) error {
 	if err != nil {
 		return fmt.Errorf("announce %s: %w", e.ID, err)
 	}
-	db.saved.send()
+	db.notifyChanged()
 	db.wakeOwner(a.shard)
 	return nil
 }

@@ -81,7 +81,7 @@ func (s *snapshot) share(me string) (take []accountSeen, give []string) {
 	least := func(m string) int { return int(math.Floor(part[m] + rounding)) }
 	for _, a := range mine {
 		if !slices.Contains(candidates[a.name], me) {
-			continue // endLost ends it
+			continue // plan ended it
 		}
 		to := hasLeast(a.name)
 		if load[me] > most(me) && load[to] < most(to) || load[me] > least(me) && load[to] < least(to) {

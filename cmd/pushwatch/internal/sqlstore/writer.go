@@ -153,7 +153,7 @@ func (a *Account) commit(ctx context.Context, group []*request) error {
 			a.subscriber(deliveries)
 		}
 		if slices.ContainsFunc(group, func(r *request) bool { return len(r.events) > 0 }) {
-			a.db.saved.send()
+			a.db.notifyChanged()
 			a.db.notifyReplicas()
 		}
 	}

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,17 +12,6 @@ import (
 
 	"pushwatch/watcher"
 )
-
-// History reads the events of a store.
-type History interface {
-	Events(ctx context.Context, query watcher.EventQuery) (watcher.EventPage, error)
-	LastEvents(ctx context.Context) (watcher.Position, error)
-	Changed() <-chan struct{}
-	// RecentEvents reads a page, newest first.
-	RecentEvents(ctx context.Context, query watcher.RecentQuery) ([]watcher.RecentEvent, error)
-	// LastChanges reads the event of each task's Sequence, if there is one.
-	LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error)
-}
 
 // history reads events page by page to the end, and returns their ids.
 func (b *bench) history(q watcher.EventQuery) (ids []string, end watcher.Position) {

@@ -20,8 +20,14 @@ import (
 // A DB is a store under test.
 type DB interface {
 	watcher.Registry
-	History
 	notify.Archive
+	Events(ctx context.Context, query watcher.EventQuery) (watcher.EventPage, error)
+	LastEvents(ctx context.Context) (watcher.Position, error)
+	Changed() <-chan struct{}
+	// RecentEvents reads a page, newest first.
+	RecentEvents(ctx context.Context, query watcher.RecentQuery) ([]watcher.RecentEvent, error)
+	// LastChanges reads the event of each task's Sequence, if there is one.
+	LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error)
 	// Sweep deletes about limit old rows of each kind, and returns how many.
 	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
 	// Own makes the caller the owner of an account, and fences earlier ones.
