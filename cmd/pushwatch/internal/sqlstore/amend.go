@@ -17,12 +17,9 @@ func (db *DB) Amend(ctx context.Context, t watcher.Task) error {
 		if err != nil {
 			return err
 		}
-		n, err := tx.exec(ctx, `UPDATE tasks SET labels = ?, expected_stop_at = ?, memory = ?, version = version + 1
+		err = tx.execOne(ctx, watcher.ErrConflict, `UPDATE tasks SET labels = ?, expected_stop_at = ?, memory = ?, version = version + 1
 			WHERE sdk_app_id = ? AND task_id = ? AND version = ? AND removed_at IS NULL`,
 			encodeLabels(t.Labels), moment(t.ExpectedStopAt), encodeJSON(t.Memory), t.SDKAppID, t.TaskID, t.Version-1)
-		if err == nil && n == 0 {
-			err = watcher.ErrConflict
-		}
 		if err != nil {
 			return err
 		}

@@ -88,18 +88,12 @@ func (db *DB) Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify
 			attempts[id], err = decodeLogs(log, uncounted)
 		}
 		return err
-	}, `SELECT shard, id, log, uncounted FROM deliveries WHERE (log <> '' OR uncounted <> '') AND (shard, id) IN (VALUES %s)`, deliveryRows(ids))
+	}, `SELECT shard, id, log, uncounted FROM deliveries WHERE (log <> '' OR uncounted <> '') AND (shard, id) IN (VALUES %s)`, rowsOf(ids, deliveryRow))
 	return attempts, wrap(err, "read attempts of deliveries")
 }
 
-// deliveryRows returns the keys of deliveries as rows.
-func deliveryRows(ids []notify.DeliveryID) [][]any {
-	rows := make([][]any, len(ids))
-	for i, id := range ids {
-		rows[i] = []any{id.Shard, id.ID}
-	}
-	return rows
-}
+// deliveryRow returns the key of a delivery as a row.
+func deliveryRow(id notify.DeliveryID) []any { return []any{id.Shard, id.ID} }
 
 // decodeLogs reads both logs of a delivery and returns their attempts in order of time.
 func decodeLogs(log, uncounted string) ([]notify.Attempt, error) {
@@ -134,7 +128,7 @@ func (db *DB) Ahead(ctx context.Context, ids []notify.DeliveryID) (map[notify.De
 		first.Shard = id.Shard
 		ahead[id] = first
 		return err
-	}, aheadStatement, deliveryRows(ids))
+	}, aheadStatement, rowsOf(ids, deliveryRow))
 	return ahead, wrap(err, "read what deliveries wait for")
 }
 

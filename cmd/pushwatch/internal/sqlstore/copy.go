@@ -100,10 +100,7 @@ func (c *copying) run(ctx context.Context) ([]CopiedTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return copied, c.target.write(ctx, func(tx transaction) error {
-		_, err := tx.exec(ctx, `DROP TABLE `+markTable)
-		return err
-	})
+	return copied, c.target.exec(ctx, `DROP TABLE `+markTable)
 }
 
 // readTables reads which tables to copy.
@@ -225,12 +222,10 @@ func (c *copying) copyTable(ctx context.Context, t table) error {
 // save writes rows, and the mark after them, in one transaction.
 func (c *copying) save(ctx context.Context, t table, rows []row, next mark) error {
 	err := c.target.write(ctx, func(tx transaction) error {
-		moved, err := tx.exec(ctx, `UPDATE `+markTable+` SET mark = ? WHERE mark = ?`, encodeJSON(next), encodeJSON(c.mark)) // equal marks have equal texts
+		err := tx.execOne(ctx, errors.New("something else writes to the target: is another copy running?"),
+			`UPDATE `+markTable+` SET mark = ? WHERE mark = ?`, encodeJSON(next), encodeJSON(c.mark)) // equal marks have equal texts
 		if err != nil {
 			return err
-		}
-		if moved == 0 {
-			return errors.New("something else writes to the target: is another copy running?")
 		}
 		for chunk := range slices.Chunk(rows, rowsPerStatement) {
 			var args []any
@@ -294,11 +289,7 @@ func (db *DB) epochs(ctx context.Context) (map[string]int64, error) {
 
 // fence takes all accounts from their owners and returns the new epochs.
 func (db *DB) fence(ctx context.Context) (map[string]int64, error) {
-	err := db.write(ctx, func(tx transaction) error {
-		_, err := tx.exec(ctx, `UPDATE accounts SET epoch = epoch + 1`)
-		return err
-	})
-	if err != nil {
+	if err := db.exec(ctx, `UPDATE accounts SET epoch = epoch + 1`); err != nil {
 		return nil, err
 	}
 	return db.epochs(ctx)

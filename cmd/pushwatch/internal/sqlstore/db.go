@@ -208,6 +208,14 @@ func (db *DB) writeForOthers(ctx context.Context, f func(transaction) error) err
 	return err
 }
 
+// exec runs a statement in a transaction of its own.
+func (db *DB) exec(ctx context.Context, query string) error {
+	return db.write(ctx, func(tx transaction) error {
+		_, err := tx.exec(ctx, query)
+		return err
+	})
+}
+
 func (db *DB) transact(ctx context.Context, f func(transaction) error) error {
 	tx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {

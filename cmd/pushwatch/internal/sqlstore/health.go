@@ -120,10 +120,7 @@ func (db *DB) check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkEvery)
 	defer cancel()
-	return db.write(ctx, func(tx transaction) error {
-		_, err := tx.exec(ctx, `UPDATE accounts SET last_note = last_note WHERE shard = (SELECT MIN(shard) FROM accounts)`)
-		return err
-	})
+	return db.exec(ctx, `UPDATE accounts SET last_note = last_note WHERE shard = (SELECT MIN(shard) FROM accounts)`)
 }
 
 // present returns [ErrReplaced] if the path of a SQLite database no longer leads to the

@@ -45,10 +45,7 @@ func labelRows(tasks ...watcher.Task) (rows []labelRow) {
 
 // insertLabels writes the labels of tasks.
 func (tx transaction) insertLabels(ctx context.Context, tasks ...watcher.Task) error {
-	var rows [][]any
-	for _, r := range labelRows(tasks...) {
-		rows = append(rows, []any{r.label, r.SDKAppID, r.TaskID, r.RegisteredAt.UnixMicro()})
-	}
+	rows := rowsOf(labelRows(tasks...), func(r labelRow) []any { return []any{r.label, r.SDKAppID, r.TaskID, r.RegisteredAt.UnixMicro()} })
 	_, err := tx.execRows(ctx, `INSERT INTO task_labels (label, sdk_app_id, task_id, registered_at) VALUES %s
 		ON CONFLICT (label, sdk_app_id, task_id) DO UPDATE SET registered_at = excluded.registered_at`, rows)
 	return err
@@ -56,10 +53,7 @@ func (tx transaction) insertLabels(ctx context.Context, tasks ...watcher.Task) e
 
 // dropLabels deletes the labels of tasks for which a condition holds.
 func (tx transaction) dropLabels(ctx context.Context, condition string, tasks []watcher.Task) error {
-	var rows [][]any
-	for _, r := range labelRows(tasks...) {
-		rows = append(rows, []any{r.label, r.SDKAppID, r.TaskID})
-	}
+	rows := rowsOf(labelRows(tasks...), func(r labelRow) []any { return []any{r.label, r.SDKAppID, r.TaskID} })
 	_, err := tx.execRows(ctx, dropLabelsStatement+condition, rows)
 	return err
 }
@@ -145,7 +139,7 @@ func (tx transaction) labelsOf(ctx context.Context, keys []watcher.Key) (tasks [
 		tasks = append(tasks, t)
 		return err
 	}, `WITH k (app, id) AS (VALUES %s)
-		SELECT sdk_app_id, task_id, labels FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, keyRows(keys))
+		SELECT sdk_app_id, task_id, labels FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, rowsOf(keys, keyRow))
 	return tasks, err
 }
 

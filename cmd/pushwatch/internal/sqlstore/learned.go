@@ -15,11 +15,7 @@ func (a *Account) Learned(ctx context.Context) ([]byte, error) {
 // SaveLearned implements [watcher.Store].
 func (a *Account) SaveLearned(ctx context.Context, text []byte) error {
 	err := a.db.write(ctx, func(tx transaction) error {
-		n, err := tx.exec(ctx, `UPDATE accounts SET learned = ? WHERE name = ? AND epoch = ?`, string(text), a.name, a.epoch)
-		if err == nil && n == 0 {
-			err = watcher.ErrFenced
-		}
-		return err
+		return tx.execOne(ctx, watcher.ErrFenced, `UPDATE accounts SET learned = ? WHERE name = ? AND epoch = ?`, string(text), a.name, a.epoch)
 	})
 	return wrap(err, "save what account %s has learnt", a.name)
 }

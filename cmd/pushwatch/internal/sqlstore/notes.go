@@ -66,11 +66,7 @@ func (a *Account) notes(ctx context.Context) (notes []watcher.Note, last int64, 
 	if err != nil || len(notes) == 0 {
 		return nil, 0, err
 	}
-	keys := make([]watcher.Key, len(notes))
-	for i, n := range notes {
-		keys[i] = n.Key
-	}
-	found, hidden, err := a.db.readTasks(ctx, a.db, keys)
+	found, hidden, err := a.db.readTasks(ctx, a.db, rowsOf(notes, func(n watcher.Note) []any { return keyRow(n.Key) }))
 	if err != nil {
 		return nil, 0, err
 	}

@@ -26,12 +26,8 @@ const insertNotifier = `INSERT INTO notifiers (name, version, state, paused_unti
 // SaveNotifier implements [notify.Archive].
 func (db *DB) SaveNotifier(ctx context.Context, s notify.NotifierRecord, before int64) error {
 	err := db.writeForOthers(ctx, func(tx transaction) error {
-		n, err := tx.exec(ctx, insertNotifier+`version = excluded.version, state = excluded.state
+		return tx.execOne(ctx, watcher.ErrConflict, insertNotifier+`version = excluded.version, state = excluded.state
 			WHERE notifiers.version = CAST(? AS BIGINT)`, append(encodeNotifier(s), before)...)
-		if err == nil && n == 0 {
-			err = watcher.ErrConflict
-		}
-		return err
 	})
 	return wrap(err, "save notifier %s", s.Notifier)
 }

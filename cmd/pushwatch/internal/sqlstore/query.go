@@ -73,14 +73,17 @@ func chunks(statement string, rows [][]any, args []any) iter.Seq2[string, []any]
 	}
 }
 
-// keyRows returns the keys of tasks as rows.
-func keyRows(keys []watcher.Key) [][]any {
-	rows := make([][]any, len(keys))
-	for i, k := range keys {
-		rows[i] = []any{k.SDKAppID, k.TaskID}
+// rowsOf returns a row for each item.
+func rowsOf[T any](items []T, row func(T) []any) [][]any {
+	rows := make([][]any, len(items))
+	for i, item := range items {
+		rows[i] = row(item)
 	}
 	return rows
 }
+
+// keyRow returns the key of a task as a row.
+func keyRow(k watcher.Key) []any { return []any{k.SDKAppID, k.TaskID} }
 
 // rounds splits items so that no key occurs twice in a round, and the items of a key stay
 // in order. This is because one statement cannot change a row twice.
@@ -151,6 +154,15 @@ func (tx transaction) exec(ctx context.Context, query string, args ...any) (int6
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// execOne runs a statement that changes a row, and returns otherwise if there is none.
+func (tx transaction) execOne(ctx context.Context, otherwise error, query string, args ...any) error {
+	n, err := tx.exec(ctx, query, args...)
+	if err == nil && n == 0 {
+		err = otherwise
+	}
+	return err
 }
 
 func (tx transaction) queryRow(ctx context.Context, query string, args ...any) *sql.Row {

@@ -22,7 +22,7 @@ func selectRecent(q watcher.RecentQuery) (string, []any) {
 	oneOf(&w, `type`, q.Types)
 	w.when(!q.Since.IsZero(), `at >= ?`, q.Since.UnixMicro())
 	if len(q.Keys) > 0 {
-		w.and(`(sdk_app_id, task_id) IN (VALUES `+values(len(q.Keys), "BIGINT", "TEXT")+`)`, slices.Concat(keyRows(q.Keys)...)...)
+		w.and(`(sdk_app_id, task_id) IN (VALUES `+values(len(q.Keys), "BIGINT", "TEXT")+`)`, slices.Concat(rowsOf(q.Keys, keyRow)...)...)
 	}
 	return `SELECT shard, number, type, body, at FROM events` + w.String() + ` ORDER BY at DESC, shard DESC, number DESC LIMIT ?`,
 		append(w.args, cmp.Or(q.Limit, defaultPage))
@@ -37,10 +37,7 @@ func decodeRecent(scan scanner) (e watcher.RecentEvent, err error) {
 // LastChanges reads the last event of each task, by its Sequence. Tasks without events, or
 // whose events are past their retention, are left out.
 func (db *DB) LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error) {
-	var rows [][]any
-	for _, t := range tasks {
-		rows = append(rows, []any{t.SDKAppID, t.TaskID, t.Sequence})
-	}
+	rows := rowsOf(tasks, func(t watcher.Task) []any { return []any{t.SDKAppID, t.TaskID, t.Sequence} })
 	last := make(map[watcher.Key]watcher.RecentEvent)
 	err := eachOfRows(ctx, db, func(scan scanner) error {
 		var key watcher.Key

@@ -88,10 +88,7 @@ func inKeyOrder(tasks []watcher.Task) []int {
 // registerSome registers some of the tasks of a [DB.Register], in the order of their
 // keys. The rows of accounts are locked.
 func (tx transaction) registerSome(ctx context.Context, asked []watcher.Task, reopen bool, accounts map[string]accountRow, read checkpoints) (registration, error) {
-	keys := make([]watcher.Key, len(asked))
-	for i, t := range asked {
-		keys[i] = t.Key
-	}
+	keys := rowsOf(asked, func(t watcher.Task) []any { return keyRow(t.Key) })
 	found, hidden, err := tx.db.readTasks(ctx, pool{tx.db, tx.sql}, keys) // not prepared: it has a text for each length
 	if err != nil {
 		return registration{}, err
@@ -193,8 +190,8 @@ func (tx transaction) lockAccounts(ctx context.Context, names map[string]bool) (
 	return rows, nil
 }
 
-// readTasks reads those of the tasks that exist; hidden are those of them that are removed.
-func (db *DB) readTasks(ctx context.Context, from source, keys []watcher.Key) (found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, err error) {
+// readTasks reads those of the tasks with some keys that exist; hidden are those of them that are removed.
+func (db *DB) readTasks(ctx context.Context, from source, keys [][]any) (found map[watcher.Key]watcher.Task, hidden map[watcher.Key]bool, err error) {
 	found, hidden = make(map[watcher.Key]watcher.Task), make(map[watcher.Key]bool)
 	// With CROSS JOIN SQLite looks up one key after the other; with IN (VALUES …) it would
 	// read the whole table.
@@ -207,16 +204,13 @@ func (db *DB) readTasks(ctx context.Context, from source, keys []watcher.Key) (f
 		}
 		return err
 	}, `WITH k (app, id) AS (VALUES %s)
-		SELECT `+taskColumns+`, removed_at IS NOT NULL FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, keyRows(keys))
+		SELECT `+taskColumns+`, removed_at IS NOT NULL FROM k CROSS JOIN tasks WHERE sdk_app_id = app AND task_id = id`, keys)
 	return found, hidden, err
 }
 
 // insertTasks writes newly registered tasks, in the order of their keys.
 func (tx transaction) insertTasks(ctx context.Context, tasks []watcher.Task) error {
-	rows := make([][]any, len(tasks))
-	for i := range tasks {
-		rows[i] = encodeTask(&tasks[i])
-	}
+	rows := rowsOf(tasks, func(t watcher.Task) []any { return encodeTask(&t) })
 	n, err := tx.execRows(ctx, `INSERT INTO tasks (`+taskColumns+`) VALUES %s
 		ON CONFLICT (sdk_app_id, task_id) DO UPDATE SET account = excluded.account, state = excluded.state,
 			labels = excluded.labels, expected_stop_at = excluded.expected_stop_at,
@@ -259,11 +253,8 @@ func (tx transaction) remove(ctx context.Context, key watcher.Key, account strin
 	if err != nil {
 		return err
 	}
-	n, err := tx.exec(ctx, `UPDATE tasks SET removed_at = ?, version = version + 1
+	err = tx.execOne(ctx, errUnlocked, `UPDATE tasks SET removed_at = ?, version = version + 1
 		WHERE sdk_app_id = ? AND task_id = ? AND account = ? AND removed_at IS NULL`, time.Now().UnixMicro(), key.SDKAppID, key.TaskID, account)
-	if err == nil && n == 0 {
-		err = errUnlocked
-	}
 	if err != nil {
 		return err
 	}

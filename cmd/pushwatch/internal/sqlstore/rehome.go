@@ -122,10 +122,9 @@ func (db *DB) rehomeFrom(ctx context.Context, orphan string, homes map[int64]str
 // last poll times, which the checkpoint of the new account does not have yet. The rows of
 // all their accounts must be locked.
 func (tx transaction) moveTasks(ctx context.Context, tasks []watcher.Task) error {
-	var rows [][]any
-	for _, t := range tasks {
-		rows = append(rows, []any{t.SDKAppID, t.TaskID, t.Account, t.Version, moment(t.LastObservedAt), moment(t.LastPolledAt)})
-	}
+	rows := rowsOf(tasks, func(t watcher.Task) []any {
+		return []any{t.SDKAppID, t.TaskID, t.Account, t.Version, moment(t.LastObservedAt), moment(t.LastPolledAt)}
+	})
 	n, err := tx.execRows(ctx, `WITH h (sdk_app_id, task_id, account, version, last_observed_at, last_polled_at) AS (VALUES %s)
 		UPDATE tasks SET account = h.account, version = h.version, last_observed_at = h.last_observed_at, last_polled_at = h.last_polled_at
 		FROM h WHERE tasks.sdk_app_id = h.sdk_app_id AND tasks.task_id = h.task_id AND tasks.version = h.version - 1`, rows)

@@ -31,10 +31,7 @@ func (tx transaction) saveTasks(ctx context.Context, group []*request) ([]*reque
 
 // updateTasks writes tasks with distinct keys, and sets the error of those with a conflict.
 func (tx transaction) updateTasks(ctx context.Context, changes []*request) error {
-	rows := make([][]any, len(changes))
-	for i, r := range changes {
-		rows[i] = append(encodeTask(r.task), r.task.Sequence-int64(len(r.events)))
-	}
+	rows := rowsOf(changes, func(r *request) []any { return append(encodeTask(r.task), r.task.Sequence-int64(len(r.events))) })
 	saved := make(map[watcher.Key]bool, len(changes))
 	err := eachOfRows(ctx, tx, func(scan scanner) error {
 		var k watcher.Key
@@ -93,13 +90,12 @@ func number(requests []*request, lastEvent, lastDelivery int64) []numberedEvent 
 // insertEvents writes events and returns those that it wrote. Announcements that exist
 // already are left out.
 func (tx transaction) insertEvents(ctx context.Context, shard int64, events []numberedEvent) ([]numberedEvent, error) {
-	rows := make([][]any, len(events))
-	for i, e := range events {
-		rows[i] = []any{
+	rows := rowsOf(events, func(e numberedEvent) []any {
+		return []any{
 			shard, e.number, e.ID, string(e.Type), e.subject, sql.Null[int64]{V: e.SDKAppID, Valid: e.ofTask},
 			sql.Null[string]{V: e.TaskID, Valid: e.ofTask}, sql.Null[int64]{V: e.Sequence, Valid: e.ofTask}, e.ObservedAt.UnixMicro(), string(e.Body),
 		}
-	}
+	})
 	written := make(map[int64]bool, len(events))
 	err := eachOfRows(ctx, tx, func(scan scanner) error {
 		number, err := column[int64](scan)

@@ -28,10 +28,7 @@ func (tx transaction) settle(ctx context.Context, shard int64, group []*request)
 		outcomes = append(outcomes, r.outcomes...)
 	}
 	for _, round := range rounds(outcomes, func(o notify.Outcome) int64 { return o.ID }) {
-		rows := make([][]any, len(round))
-		for i, o := range round {
-			rows[i] = encodeOutcome(shard, o)
-		}
+		rows := rowsOf(round, func(o notify.Outcome) []any { return encodeOutcome(shard, o) })
 		if _, err := tx.execRows(ctx, settleStatement, rows); err != nil {
 			return err
 		}

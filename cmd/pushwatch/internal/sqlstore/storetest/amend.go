@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"testing"
@@ -19,21 +18,15 @@ func testAmend(t *testing.T, b *bench) {
 	next.Labels = map[string]string{"course": "math-3b"}
 	next.ExpectedStopAt = time.UnixMicro(1795371365000000)
 	next.Memory.Overdue = true
-	if err := db.Amend(t.Context(), next); err != nil {
-		t.Fatal(err)
-	}
+	must(t, db.Amend(t.Context(), next))
 	got, err := db.Task(t.Context(), key)
 	if err != nil || !maps.Equal(got.Labels, next.Labels) || !got.ExpectedStopAt.Equal(next.ExpectedStopAt) || !got.Memory.Overdue || got.Version != next.Version {
 		t.Errorf("Task after Amend = %+v, %v, want %+v", got, err, next)
 	}
-	if err := db.Amend(t.Context(), next); !errors.Is(err, watcher.ErrConflict) {
-		t.Errorf("Amend of an older version = %v, want %v", err, watcher.ErrConflict)
-	}
+	wantError(t, "Amend of an older version", db.Amend(t.Context(), next), watcher.ErrConflict)
 	b.remove(next)
 	next.Version += 2
-	if err := db.Amend(t.Context(), next); !errors.Is(err, watcher.ErrConflict) {
-		t.Errorf("Amend of a removed task = %v, want %v", err, watcher.ErrConflict)
-	}
+	wantError(t, "Amend of a removed task", db.Amend(t.Context(), next), watcher.ErrConflict)
 }
 
 // testBlind announces blindness and sight, and reads what is still blind.
@@ -65,14 +58,10 @@ func testLearned(t *testing.T, b *bench) {
 	if got, err := first.Learned(t.Context()); err != nil || got != nil {
 		t.Errorf("Learned at first = %q, %v, want nothing", got, err)
 	}
-	if err := first.SaveLearned(t.Context(), []byte(`{"a":1}`)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, first.SaveLearned(t.Context(), []byte(`{"a":1}`)))
 	second := b.own("school")
 	if got, err := second.Learned(t.Context()); err != nil || string(got) != `{"a":1}` {
 		t.Errorf("Learned = %q, %v, want what was saved", got, err)
 	}
-	if err := first.SaveLearned(t.Context(), []byte(`{}`)); !errors.Is(err, watcher.ErrFenced) {
-		t.Errorf("SaveLearned of a former owner = %v, want %v", err, watcher.ErrFenced)
-	}
+	wantError(t, "SaveLearned of a former owner", first.SaveLearned(t.Context(), []byte(`{}`)), watcher.ErrFenced)
 }

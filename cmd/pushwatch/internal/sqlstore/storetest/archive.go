@@ -29,9 +29,7 @@ func (b *bench) states(notifier string) string {
 func (b *bench) deliveries(q notify.Query) []notify.Record {
 	b.Helper()
 	list, err := b.db.Deliveries(b.Context(), q)
-	if err != nil {
-		b.Fatalf("Deliveries(%+v) = %v", q, err)
-	}
+	must(b, err)
 	return list
 }
 
@@ -122,9 +120,7 @@ func testTallies(t *testing.T, b *bench) {
 	list := b.pending(a, "n")
 	b.settle(a, outcome(list[0].ID, notify.Dead, 1), outcome(list[1].ID, notify.Delivered, 1))
 	got, err := b.db.Tallies(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	n, m := got["n"], got["m"]
 	if len(got) != 2 || n.Pending != 2 || n.Dead != 1 || m.Pending != 1 || m.Dead != 0 {
 		t.Errorf("Tallies() = %+v, want 2 pending and 1 dead to n, 1 pending to m", got)
@@ -233,9 +229,7 @@ func testSettleNotifier(t *testing.T, b *bench) {
 	a := b.own("school")
 	b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
 	paused := notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Paused, ChangedAt: start}
-	if err := b.db.SaveNotifier(t.Context(), paused, 0); err != nil {
-		t.Fatal(err)
-	}
+	must(t, b.db.SaveNotifier(t.Context(), paused, 0))
 	o := outcome(b.pending(a, "n")[0].ID, notify.Pending, 1)
 	o.Notifier = &notify.NotifierRecord{Notifier: "n", Version: 1, State: notify.Active, PausedUntil: start.Add(time.Hour), DownSince: start, NextProbeAt: start.Add(time.Second), Reason: "answered 429", ChangedAt: start}
 	want := *o.Notifier
@@ -281,9 +275,7 @@ func (b *bench) sweep(before time.Time) (total int) {
 	b.Helper()
 	for range 100 {
 		n, err := b.db.Sweep(b.Context(), before, 1)
-		if err != nil {
-			b.Fatal(err)
-		}
+		must(b, err)
 		if total += n; n == 0 {
 			return total
 		}

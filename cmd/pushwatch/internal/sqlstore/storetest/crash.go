@@ -59,18 +59,12 @@ type witness struct {
 func (w *witness) watch(t *testing.T, url string) {
 	t.Helper()
 	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	child := exec.Command(program, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
 	child.Env = append(os.Environ(), crashEnv+"="+url)
 	stdout, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, child.Start())
 	hang := time.AfterFunc(time.Minute, func() { child.Process.Kill() }) // before it acknowledged anything
 	defer hang.Stop()
 
@@ -105,9 +99,7 @@ func (w *witness) check(t *testing.T, b Backend, url string) {
 	db := b.Open(t, url)
 	defer db.Close()
 	a, err := db.Own(t.Context(), "school") // waits for a commit that is still under way
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	sequences := make(map[string]int64)
 	kept, twin := pages(t, a, "kept", 1000), pages(t, a, "twin", 1000)
 	if len(kept) != len(twin) {
@@ -118,9 +110,7 @@ func (w *witness) check(t *testing.T, b Backend, url string) {
 			t.Errorf("event %s goes to one notifier, in its place %s to the other", d.EventID, twin[i].EventID)
 		}
 		var body struct{ Data watcher.TaskData }
-		if err := json.Unmarshal(d.Body, &body); err != nil {
-			t.Fatal(err)
-		}
+		must(t, json.Unmarshal(d.Body, &body))
 		sequences[d.Task.TaskID]++
 		if body.Data.Sequence != sequences[d.Task.TaskID] {
 			t.Errorf("event %s has number %d, want %d", d.EventID, body.Data.Sequence, sequences[d.Task.TaskID])
@@ -128,9 +118,7 @@ func (w *witness) check(t *testing.T, b Backend, url string) {
 	}
 	for i := range crashTasks {
 		x, err := db.Task(t.Context(), key(crashTask(i)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if x.Sequence != sequences[x.TaskID] {
 			t.Errorf("task %s is at event %d, and has %d", x.TaskID, x.Sequence, sequences[x.TaskID])
 		}
@@ -155,9 +143,7 @@ func pages(t *testing.T, a Account, notifier string, size int) []notify.Delivery
 	var all []notify.Delivery
 	for after := int64(0); ; after = all[len(all)-1].ID {
 		page, err := a.Pending(t.Context(), notifier, after, size)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		all = append(all, page...)
 		if len(page) < size {
 			return all
@@ -172,9 +158,7 @@ func crashTask(i int) string { return fmt.Sprintf("crash%02d", i) }
 func crashChild(t *testing.T, b Backend, url string) {
 	db := b.Open(t, url)
 	a, err := db.Own(t.Context(), "school")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	due := make(chan notify.Delivery, 1<<20)
 	enqueue := func(list []notify.Delivery) {
 		for _, d := range list {
@@ -193,9 +177,7 @@ func crashChild(t *testing.T, b Backend, url string) {
 		asked = append(asked, task(crashTask(i)))
 	}
 	tasks, err := db.Register(t.Context(), asked, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	for _, registered := range tasks {
 		work.Go(func() {
 			for x := registered.Task; ; {

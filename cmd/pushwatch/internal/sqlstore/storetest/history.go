@@ -75,9 +75,7 @@ func testEvents(t *testing.T, b *bench) {
 	}
 
 	last, err := b.db.LastEvents(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	for shard := range last {
 		last[shard]++
 		if _, err := b.db.Events(t.Context(), watcher.EventQuery{After: last}); !errors.Is(err, watcher.ErrPosition) {
@@ -178,9 +176,7 @@ func testEventsWhileSaving(t *testing.T, b *bench) {
 	for total := 0; total < 2*accounts*changes; {
 		changed := b.db.Changed()
 		page, err := b.db.Events(t.Context(), q)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		for _, e := range page.Events {
 			_, subject, sequence := envelope(t, e)
 			if sequence != next[subject]+1 {
@@ -220,8 +216,6 @@ func envelope(t *testing.T, e watcher.SavedEvent) (id, subject string, sequence 
 		ID, Subject string
 		Data        struct{ Sequence int64 }
 	}
-	if err := json.Unmarshal(e.Body, &v); err != nil {
-		t.Fatal(err)
-	}
+	must(t, json.Unmarshal(e.Body, &v))
 	return v.ID, v.Subject, v.Data.Sequence
 }

@@ -13,9 +13,7 @@ import (
 
 func (b *bench) settle(a Account, outcomes ...notify.Outcome) {
 	b.Helper()
-	if err := a.Settle(b.Context(), outcomes); err != nil {
-		b.Fatalf("Settle(%+v) = %v", outcomes, err)
-	}
+	must(b, a.Settle(b.Context(), outcomes))
 }
 
 // outcome is one after the given number of attempts.

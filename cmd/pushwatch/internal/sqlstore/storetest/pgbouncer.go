@@ -31,22 +31,15 @@ default_pool_size = 10
 max_client_conn = 200
 `, server, folder)
 	path := filepath.Join(folder, "pgbouncer.ini")
-	if err := os.WriteFile(path, []byte(settings), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(path, []byte(settings), 0o644))
 	bouncer := exec.Command(program, "-q", path)
 	bouncer.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() == 0 { // as whom it does not run
-		if bouncer.SysProcAttr.Credential, err = unprivileged(); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chown(folder, int(bouncer.SysProcAttr.Credential.Uid), -1); err != nil {
-			t.Fatal(err)
-		}
+		bouncer.SysProcAttr.Credential, err = unprivileged()
+		must(t, err)
+		must(t, os.Chown(folder, int(bouncer.SysProcAttr.Credential.Uid), -1))
 	}
-	if err := bouncer.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, bouncer.Start())
 	t.Cleanup(func() { bouncer.Process.Kill(); bouncer.Wait() })
 	if err := await(through, true); err != nil {
 		t.Fatalf("start PgBouncer: %v", err)

@@ -52,9 +52,7 @@ type PostgresServer struct {
 func NewPostgres(t testing.TB) *PostgresServer {
 	t.Helper()
 	s := new(postgresServer)
-	if err := s.create(postgresBin(t)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.create(postgresBin(t)))
 	t.Cleanup(func() { s.orders.Close(); s.shell.Wait() })
 	return &PostgresServer{s.database(t), s}
 }
@@ -73,9 +71,7 @@ func (s *PostgresServer) Crash(t testing.TB) {
 func (s *PostgresServer) Start(t testing.TB) {
 	t.Helper()
 	s.server.order(t, "start")
-	if err := s.server.await(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.server.await())
 }
 
 // database makes a new database and returns its URL.
@@ -83,13 +79,10 @@ func (s *postgresServer) database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", s.databases.Add(1))
 	conn, err := pgx.Connect(t.Context(), s.url("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
+	_, err = conn.Exec(t.Context(), "CREATE DATABASE "+name)
+	must(t, err)
 	return s.url(name)
 }
 
@@ -118,9 +111,8 @@ func (s *postgresServer) url(database string) string {
 // order sends a command to the shell script serve.
 func (s *postgresServer) order(t testing.TB, what string) {
 	t.Helper()
-	if _, err := fmt.Fprintln(s.orders, what); err != nil {
-		t.Fatal(err)
-	}
+	_, err := fmt.Fprintln(s.orders, what)
+	must(t, err)
 }
 
 // postgresBin returns the folder with the programs of the newest server.

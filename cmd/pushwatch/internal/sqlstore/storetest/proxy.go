@@ -43,13 +43,9 @@ func NewProxy(t testing.TB, rawURL string) *Proxy {
 func redirect(t testing.TB, rawURL string) (server, folder, through string) {
 	t.Helper()
 	u, err := url.Parse(rawURL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	folder, err = os.MkdirTemp("", "storetest-") // t.TempDir is too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	query := u.Query()
 	server = query.Get("host")
@@ -65,9 +61,7 @@ func (p *Proxy) Slow(delay time.Duration) { p.delay.Store(int64(delay)) }
 func (p *Proxy) Open(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("unix", p.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	p.mu.Lock()
 	p.listener = l
 	p.mu.Unlock()

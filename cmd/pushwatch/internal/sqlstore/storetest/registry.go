@@ -20,9 +20,7 @@ func testRegister(t *testing.T, b *bench) {
 	asked.ExpectedStopAt = start.Add(time.Hour)
 	twin := task("b")
 	registered, err := b.db.Register(t.Context(), []watcher.Task{asked, twin, asked}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	asked.Version, twin.Version = 1, 1
 	if want := []watcher.RegisteredTask{{Task: asked, Created: true}, {Task: twin, Created: true}, {Task: asked}}; !reflect.DeepEqual(registered, want) {
 		t.Errorf("Register(a, b, a) = %+v, want %+v", registered, want)
@@ -154,9 +152,7 @@ func testRemove(t *testing.T, b *bench) {
 	a := b.own("school")
 	old := b.save(a, change(b.register("a")[0], []string{"n"}, watcher.PushStarted))
 	b.remove(old)
-	if err := b.db.Remove(t.Context(), old.Key); !errors.Is(err, watcher.ErrNoTask) {
-		t.Errorf("Remove() again = %v, want %v", err, watcher.ErrNoTask)
-	}
+	wantError(t, "Remove() again", b.db.Remove(t.Context(), old.Key), watcher.ErrNoTask)
 	for name, read := range map[string]func() (watcher.Task, error){
 		"registry": func() (watcher.Task, error) { return b.db.Task(t.Context(), old.Key) },
 		"owner":    func() (watcher.Task, error) { return a.Task(t.Context(), old.Key) },
@@ -168,9 +164,7 @@ func testRemove(t *testing.T, b *bench) {
 	if list, err := b.db.Tasks(t.Context(), watcher.TaskQuery{}); err != nil || len(list) != 0 {
 		t.Errorf("Tasks() = %v, %v, want none", list, err)
 	}
-	if err := a.Save(t.Context(), change(old, nil, watcher.PushChanged)); !errors.Is(err, watcher.ErrConflict) {
-		t.Errorf("Save() of a removed task = %v, want %v", err, watcher.ErrConflict)
-	}
+	wantError(t, "Save() of a removed task", a.Save(t.Context(), change(old, nil, watcher.PushChanged)), watcher.ErrConflict)
 	b.checkPending(a, "n", "msg_a-1") // the one there was
 }
 
@@ -267,9 +261,7 @@ func testLabels(t *testing.T, b *bench) {
 		t.Helper()
 		q := watcher.TaskQuery{Labels: labelled("", labels...).Labels}
 		byKey, err := b.db.Tasks(t.Context(), q)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		q.Newest = true
 		newest, err := b.db.Tasks(t.Context(), q)
 		if err != nil || len(newest) != len(byKey) {
@@ -293,9 +285,7 @@ func testLabels(t *testing.T, b *bench) {
 	amended := tasks[0]
 	amended.Version++
 	amended.Labels = labelled("", "2", "4").Labels
-	if err := b.db.Amend(t.Context(), amended); err != nil {
-		t.Fatal(err)
-	}
+	must(t, b.db.Amend(t.Context(), amended))
 	b.save(a, ended(tasks[1], start, nil, watcher.PushStopped))
 	b.save(a, ended(tasks[3], start, nil, watcher.PushStopped))
 	again := labelled("again", "5")

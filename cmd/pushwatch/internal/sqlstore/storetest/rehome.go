@@ -43,9 +43,7 @@ func testRehome(t *testing.T, b *bench) {
 	moved := make(map[watcher.Key]watcher.Task)
 	for {
 		from, tasks, err := b.db.Rehome(t.Context(), apps)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if len(tasks) == 0 {
 			break
 		}
@@ -75,9 +73,7 @@ func testRehome(t *testing.T, b *bench) {
 // checkMoved checks that a task is another account's now.
 func (b *bench) checkMoved(before, now watcher.Task, from, to Account) {
 	b.Helper()
-	if err := from.Save(b.Context(), change(before, nil, watcher.PushException)); !errors.Is(err, watcher.ErrConflict) {
-		b.Errorf("Save() by the former account = %v, want %v", err, watcher.ErrConflict)
-	}
+	wantError(b, "Save() by the former account", from.Save(b.Context(), change(before, nil, watcher.PushException)), watcher.ErrConflict)
 	if _, err := from.Task(b.Context(), before.Key); !errors.Is(err, watcher.ErrNoTask) {
 		b.Errorf("Task() by the former account = %v, want %v", err, watcher.ErrNoTask)
 	}

@@ -84,9 +84,7 @@ func testSaveConflict(t *testing.T, b *bench) {
 		"another account": change(stranger, []string{"n"}, watcher.PushChanged),
 	} {
 		c.Task.Account = "school"
-		if err := a.Save(t.Context(), c); !errors.Is(err, watcher.ErrConflict) {
-			t.Errorf("Save(%s) = %v, want %v", name, err, watcher.ErrConflict)
-		}
+		wantError(t, fmt.Sprintf("Save(%s)", name), a.Save(t.Context(), c), watcher.ErrConflict)
 	}
 	b.checkTask(a, second)
 	b.checkPending(a, "n", "msg_a-1")
@@ -190,9 +188,7 @@ func testSaveWrongNumbers(t *testing.T, b *bench) {
 
 func testFenced(t *testing.T, b *bench) {
 	a, err := b.db.Own(t.Context(), "school")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	x := b.register("a")[0]
 	heir := b.own("school")
 	b.own("college")
@@ -209,24 +205,17 @@ func testFenced(t *testing.T, b *bench) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			old, err := b.db.Own(t.Context(), "school")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if heir, err = b.db.Own(t.Context(), "school"); err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
+			heir, err = b.db.Own(t.Context(), "school")
+			must(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- old.Run(ctx) }()
 			for range 2 { // in the transaction that finds out, and after it
-				if err := write(t.Context(), old); !errors.Is(err, watcher.ErrFenced) {
-					t.Errorf("%s() by the former owner = %v, want %v", name, err, watcher.ErrFenced)
-				}
+				wantError(t, fmt.Sprintf("%s() by the former owner", name), write(t.Context(), old), watcher.ErrFenced)
 			}
 			cancel()
-			if err := <-ended; !errors.Is(err, watcher.ErrFenced) {
-				t.Errorf("Run() of the former owner = %v, want %v", err, watcher.ErrFenced)
-			}
+			wantError(t, "Run() of the former owner", <-ended, watcher.ErrFenced)
 		})
 	}
 	b.checkTask(a, x)
@@ -237,14 +226,10 @@ func testFenced(t *testing.T, b *bench) {
 func testStopped(t *testing.T, b *bench) {
 	x := b.register("a")[0]
 	a, err := b.db.Own(t.Context(), "school")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := a.Save(ctx, change(x, nil, watcher.PushStarted)); !errors.Is(err, context.Canceled) {
-		t.Errorf("Save() with no writer, and a context that ended = %v, want %v", err, context.Canceled)
-	}
+	wantError(t, "Save() with no writer, and a context that ended", a.Save(ctx, change(x, nil, watcher.PushStarted)), context.Canceled)
 	if err := a.Run(ctx); err != nil {
 		t.Errorf("Run() = %v, want nil", err)
 	}
@@ -300,16 +285,12 @@ func testCheckpoint(t *testing.T, b *bench) {
 		x.LastPolledAt, x.LastObservedAt = start.Add(after), start.Add(after+time.Millisecond)
 		return x
 	}
-	if err := a.SaveCheckpoint(t.Context(), checkpoint(polled(tasks[0], time.Second), polled(tasks[4], time.Second))); err != nil {
-		t.Fatal(err)
-	}
+	must(t, a.SaveCheckpoint(t.Context(), checkpoint(polled(tasks[0], time.Second), polled(tasks[4], time.Second))))
 	changed := b.save(a, change(polled(tasks[1], 2*time.Minute), nil, watcher.PushStarted)) // after the checkpoint
 	over := b.save(a, ended(polled(tasks[2], 2*time.Minute), start.Add(2*time.Minute), nil, watcher.PushStopped))
 	b.save(a, ended(tasks[3], start, nil, watcher.PushStopped)) // is reopened
 	c := checkpoint(polled(tasks[0], time.Minute), polled(tasks[1], time.Minute), polled(tasks[2], 3*time.Minute), polled(tasks[3], time.Minute))
-	if err := a.SaveCheckpoint(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
+	must(t, a.SaveCheckpoint(t.Context(), c))
 	fresh := task("again")
 	fresh.RegisteredAt = start.Add(time.Hour)
 	again := b.registerTasks(true, fresh)[0]
@@ -355,9 +336,7 @@ func testCheckpointMoves(t *testing.T, b *bench) {
 	for i := range tasks {
 		tasks[i].LastPolledAt, tasks[i].LastObservedAt = start.Add(time.Minute), start.Add(time.Minute+time.Millisecond)
 	}
-	if err := a.SaveCheckpoint(t.Context(), checkpoint(tasks...)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, a.SaveCheckpoint(t.Context(), checkpoint(tasks...)))
 	registered := b.registerWith("college", "registered")
 	_, rehomed, err := b.db.Rehome(t.Context(), map[string][]int64{"college": {registered.SDKAppID}})
 	if err != nil || len(rehomed) != 1 {

@@ -7,6 +7,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -140,9 +141,7 @@ func (b *bench) close() {
 func (b *bench) own(account string, prepare ...func(Account)) Account {
 	b.Helper()
 	a, err := b.db.Own(b.Context(), account)
-	if err != nil {
-		b.Fatalf("Own(%s) = %v", account, err)
-	}
+	must(b, err)
 	for _, f := range prepare {
 		f(a)
 	}
@@ -178,9 +177,7 @@ func (b *bench) registerWith(account, id string) watcher.Task {
 func (b *bench) registerTasks(reopen bool, asked ...watcher.Task) []watcher.Task {
 	b.Helper()
 	registered, err := b.db.Register(b.Context(), asked, reopen)
-	if err != nil {
-		b.Fatalf("Register(%d tasks) = %v", len(asked), err)
-	}
+	must(b, err)
 	tasks := make([]watcher.Task, len(registered))
 	for i, x := range registered {
 		tasks[i] = x.Task
@@ -190,9 +187,7 @@ func (b *bench) registerTasks(reopen bool, asked ...watcher.Task) []watcher.Task
 
 func (b *bench) remove(x watcher.Task) {
 	b.Helper()
-	if err := b.db.Remove(b.Context(), x.Key); err != nil {
-		b.Fatalf("Remove(%s) = %v", x.Key, err)
-	}
+	must(b, b.db.Remove(b.Context(), x.Key))
 }
 
 // checkTask checks that a DB or an Account has a task as it should be.
@@ -215,18 +210,14 @@ func (b *bench) save(a Account, c watcher.Change) watcher.Task {
 
 func (b *bench) announce(a Account, e watcher.Event) {
 	b.Helper()
-	if err := a.Announce(b.Context(), e); err != nil {
-		b.Fatalf("Announce(%s) = %v", e.ID, err)
-	}
+	must(b, a.Announce(b.Context(), e))
 }
 
 // pending reads all that is pending for a notifier.
 func (b *bench) pending(a Account, notifier string) []notify.Delivery {
 	b.Helper()
 	list, err := a.Pending(b.Context(), notifier, 0, 1<<20)
-	if err != nil {
-		b.Fatalf("Pending(%s) = %v", notifier, err)
-	}
+	must(b, err)
 	return list
 }
 
@@ -247,6 +238,22 @@ func task(id string) watcher.Task {
 }
 
 func key(id string) watcher.Key { return watcher.Key{SDKAppID: 1400000001, TaskID: id} }
+
+// must ends a test with an error.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantError checks the error of what a test calls.
+func wantError(t testing.TB, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s = %v, want %v", what, err, want)
+	}
+}
 
 // ids returns n ids of tasks, in their order.
 func ids(n int) []string {
