@@ -50,7 +50,7 @@ type Config struct {
 type Receiver struct {
 	config Config
 
-	recording sync.Mutex // held over keep and OnDelivery, so that both have one order
+	recording sync.Mutex // held until OnDelivery returns, so that both have one order
 
 	mu      sync.Mutex
 	kept    []Delivery    // appended to and cut at the front, never modified: snapshots share it
@@ -123,15 +123,7 @@ func (r *Receiver) read(h http.Header, body []byte) Delivery {
 func (r *Receiver) record(d Delivery) {
 	r.recording.Lock()
 	defer r.recording.Unlock()
-	r.keep(d)
-	if r.config.OnDelivery != nil {
-		r.config.OnDelivery(d)
-	}
-}
-
-func (r *Receiver) keep(d Delivery) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.kept = append(r.kept, d)
 	if r.config.Keep > 0 && len(r.kept) > r.config.Keep {
 		r.kept = r.kept[1:]
@@ -139,6 +131,10 @@ func (r *Receiver) keep(d Delivery) {
 	}
 	close(r.arrived)
 	r.arrived = make(chan struct{})
+	r.mu.Unlock()
+	if r.config.OnDelivery != nil {
+		r.config.OnDelivery(d)
+	}
 }
 
 // Deliveries returns the kept deliveries, oldest first. The slice is shared: it must not

@@ -244,9 +244,7 @@ const defaultEvery = Duration(100 * time.Millisecond)
 func (f *activeFault) wait(r *http.Request) bool {
 	var end <-chan time.Time // nil, of a fault without an end, blocks forever
 	if !f.end.IsZero() {
-		timer := time.NewTimer(time.Until(f.end))
-		defer timer.Stop()
-		end = timer.C
+		end = time.After(time.Until(f.end))
 	}
 	select {
 	case <-r.Context().Done():

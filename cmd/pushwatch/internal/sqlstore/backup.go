@@ -26,11 +26,8 @@ var (
 // need the lock that [Open] takes. When it returns, the copy has been checked and is on
 // disk; before that no file has its name. Its mode is 0600.
 func Backup(ctx context.Context, url, dest string) (size int64, err error) {
-	size, err = backup(ctx, url, dest)
-	return size, wrap(err, "back up store to %s", dest)
-}
-
-func backup(ctx context.Context, url, dest string) (size int64, err error) {
+	named := dest
+	defer func() { err = wrap(err, "back up store to %s", named) }()
 	path, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok {
 		return 0, ErrNotSQLite

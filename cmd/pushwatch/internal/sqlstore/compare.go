@@ -39,21 +39,16 @@ func (c *copying) compare(ctx context.Context) ([]CopiedTable, error) {
 			return nil, fmt.Errorf("compare table %s: %w", t.name, err)
 		}
 		if there != here {
+			invalid := c.mark
+			invalid.Epochs = nil // the next Copy starts over
 			return nil, errors.Join(
 				fmt.Errorf("%w: table %s has %d rows in the source and %d in the target, with checksums %x and %x: try again", ErrChanged, t.name, there.rows, here.rows, there.hashes, here.hashes),
-				c.invalidate(ctx))
+				c.save(ctx, table{}, nil, invalid))
 		}
 		c.progress.Rows += there.rows % copyRows
 		same = append(same, CopiedTable{t.name, there.rows})
 	}
 	return same, c.unchanged(ctx)
-}
-
-// invalidate makes the next [Copy] start over.
-func (c *copying) invalidate(ctx context.Context) error {
-	invalid := c.mark
-	invalid.Epochs = nil
-	return c.save(ctx, table{}, nil, invalid)
 }
 
 // sumTable reads a table and returns its checksum. It calls progress after every copyRows

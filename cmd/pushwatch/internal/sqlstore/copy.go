@@ -171,13 +171,20 @@ func (c *copying) begin(ctx context.Context) error {
 	} else if rows > 0 {
 		return fmt.Errorf("%w: its tables have %d rows", ErrNotEmpty, rows)
 	}
-	if c.mark.Epochs, err = c.source.fence(ctx); err != nil {
+	if err := c.source.exec(ctx, `UPDATE accounts SET epoch = epoch + 1`); err != nil { // no owner has its account any more
+		return err
+	}
+	if c.mark.Epochs, err = c.source.epochs(ctx); err != nil {
 		return err
 	}
 	c.mark.Source, c.mark.Table, c.mark.After = c.sourceName, "", nil
+	empty := `DELETE FROM `
+	if c.target.postgres {
+		empty = `TRUNCATE TABLE ` // its time does not grow with the rows
+	}
 	return c.target.write(ctx, func(tx transaction) error {
 		for _, t := range c.tables {
-			if err := tx.truncate(ctx, t); err != nil {
+			if _, err := tx.exec(ctx, empty+t.name); err != nil {
 				return err
 			}
 		}
@@ -285,24 +292,6 @@ func (t *table) keyOf(r row) []any {
 // epochs returns the epoch of every account.
 func (db *DB) epochs(ctx context.Context) (map[string]int64, error) {
 	return pairs[string, int64](ctx, db, `SELECT name, epoch FROM accounts`)
-}
-
-// fence takes all accounts from their owners and returns the new epochs.
-func (db *DB) fence(ctx context.Context) (map[string]int64, error) {
-	if err := db.exec(ctx, `UPDATE accounts SET epoch = epoch + 1`); err != nil {
-		return nil, err
-	}
-	return db.epochs(ctx)
-}
-
-// truncate deletes all rows of a table.
-func (tx transaction) truncate(ctx context.Context, t table) error {
-	statement := `DELETE FROM `
-	if tx.db.postgres {
-		statement = `TRUNCATE TABLE ` // its time does not grow with the rows
-	}
-	_, err := tx.exec(ctx, statement+t.name)
-	return err
 }
 
 // markTable is a table with one row, a [mark], in a database that holds an

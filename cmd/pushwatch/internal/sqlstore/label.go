@@ -92,8 +92,7 @@ func (db *DB) rarest(ctx context.Context, labels map[string]string) (label int64
 
 // labelledTasks reads a page of a query through the index of a label.
 func (db *DB) labelledTasks(ctx context.Context, q watcher.TaskQuery, label int64, limit int) (tasks []watcher.Task, err error) {
-	conditions := whereTasks(q, "+") // of the indexes of tasks, only the primary key is used
-	labels := whereLabels(q)
+	conditions := whereTasks(q, "+").labels(q) // of the indexes of tasks, only the primary key is used
 	for {
 		marks, err := db.labelMarks(ctx, q, label)
 		if err != nil {
@@ -104,9 +103,9 @@ func (db *DB) labelledTasks(ctx context.Context, q watcher.TaskQuery, label int6
 			for _, m := range marks {
 				args = append(args, m.SDKAppID, m.TaskID)
 			}
-			args = slices.Concat(args, conditions.args, labels.args, []any{limit - len(tasks)})
+			args = slices.Concat(args, conditions.args, []any{limit - len(tasks)})
 			found, err := db.listTasks(ctx, `WITH k (app, id) AS (VALUES `+values(len(marks), "BIGINT", "TEXT")+`)
-				SELECT `+taskColumns+` FROM k CROSS JOIN tasks`+conditions.String()+` AND `+labels.join()+`
+				SELECT `+taskColumns+` FROM k CROSS JOIN tasks`+conditions.String()+`
 				AND sdk_app_id = app AND task_id = id`+taskOrder(q, "+")+` LIMIT ?`, args)
 			if err != nil {
 				return nil, err

@@ -45,15 +45,13 @@ func (db *DB) Tasks(ctx context.Context, q watcher.TaskQuery) ([]watcher.Task, e
 		return tasks, err
 	}
 	// A plus sign keeps either database from using an index for a column.
-	all := whereTasks(q, "+")
-	labels := whereLabels(q)
-	all.conditions, all.args = append(all.conditions, labels.conditions...), append(all.args, labels.args...)
+	all := whereTasks(q, "+").labels(q)
 	return db.listTasks(ctx, `SELECT `+taskColumns+` FROM tasks`+all.String()+taskOrder(q, "+")+` LIMIT ?`, append(all.args, limit))
 }
 
 // searchFirst searches the first n tasks of a query for its labels.
 func (db *DB) searchFirst(ctx context.Context, q watcher.TaskQuery, n, limit int) ([]watcher.Task, error) {
-	near, labels := whereTasks(q, ""), whereLabels(q)
+	near, labels := whereTasks(q, ""), new(where).labels(q)
 	return db.listTasks(ctx, `SELECT `+taskColumns+` FROM (SELECT `+taskColumns+` FROM tasks`+near.String()+taskOrder(q, "")+` LIMIT ?) AS near`+
 		labels.String()+taskOrder(q, "")+` LIMIT ?`, slices.Concat(near.args, []any{n}, labels.args, []any{limit}))
 }
@@ -98,9 +96,8 @@ func (w *where) after(q watcher.TaskQuery, sign string) {
 	}
 }
 
-// whereLabels returns the conditions for the labels of a query.
-func whereLabels(q watcher.TaskQuery) *where {
-	w := new(where)
+// labels adds the conditions for the labels of a query.
+func (w *where) labels(q watcher.TaskQuery) *where {
 	for k, v := range q.Labels {
 		w.and(`REPLACE(labels, ?, '') <> labels`, labelText(k, v))
 	}

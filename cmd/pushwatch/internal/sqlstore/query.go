@@ -131,10 +131,8 @@ func (w *where) String() string {
 	if len(w.conditions) == 0 {
 		return ""
 	}
-	return ` WHERE ` + w.join()
+	return ` WHERE ` + strings.Join(w.conditions, ` AND `)
 }
-
-func (w *where) join() string { return strings.Join(w.conditions, ` AND `) }
 
 // A transaction runs statements with "?" as parameters.
 type transaction struct {

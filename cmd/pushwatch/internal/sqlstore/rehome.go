@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ func (db *DB) Rehome(ctx context.Context, accounts map[string][]int64) (string, 
 	if len(homes) == 0 {
 		return "", nil, nil
 	}
-	orphans, err := db.unnamed(ctx, accounts, `EXISTS (SELECT 1 FROM tasks t WHERE t.account = a.name AND t.ended_at IS NULL AND t.removed_at IS NULL)`)
+	orphans, err := db.unnamed(ctx, slices.Collect(maps.Keys(accounts)), `EXISTS (SELECT 1 FROM tasks t WHERE t.account = a.name AND t.ended_at IS NULL AND t.removed_at IS NULL)`)
 	if err != nil {
 		return "", nil, fmt.Errorf("find removed accounts with tasks: %w", err)
 	}
@@ -44,36 +45,25 @@ func (db *DB) Rehome(ctx context.Context, accounts map[string][]int64) (string, 
 // Unsent returns the accounts with pending deliveries that are in no process's settings.
 // accounts are those in this process's settings.
 func (db *DB) Unsent(ctx context.Context, accounts []string) ([]string, error) {
-	named := make(map[string][]int64)
-	for _, name := range accounts {
-		named[name] = nil
-	}
-	left, err := db.unnamed(ctx, named, `EXISTS (SELECT 1 FROM deliveries d WHERE d.shard = a.shard AND d.state = 'pending')`)
+	left, err := db.unnamed(ctx, accounts, `EXISTS (SELECT 1 FROM deliveries d WHERE d.shard = a.shard AND d.state = 'pending')`)
 	return left, wrap(err, "find removed accounts with deliveries")
 }
 
 // unnamed returns the accounts for which a condition holds and that are neither in named
 // nor in the settings of another live process.
-func (db *DB) unnamed(ctx context.Context, named map[string][]int64, condition string) ([]string, error) {
-	others := make(map[string]bool)
+func (db *DB) unnamed(ctx context.Context, named []string, condition string) ([]string, error) {
 	if db.postgres {
-		err := db.each(ctx, func(scan scanner) error {
-			var names []string
-			err := scan(jsonText{&names})
-			for _, name := range names {
-				others[name] = true
-			}
-			return err
+		others, err := list(ctx, db, func(scan scanner) (names []string, err error) {
+			err = scan(jsonText{&names})
+			return names, err
 		}, `SELECT accounts FROM members WHERE beat_at > `+clockNow+` - CAST(? AS BIGINT)`, db.ttl.Microseconds())
 		if err != nil {
 			return nil, err
 		}
+		named = slices.Concat(append(others, named)...)
 	}
 	names, err := list(ctx, db, column[string], `SELECT a.name FROM accounts a WHERE `+condition+` ORDER BY a.name`)
-	return slices.DeleteFunc(names, func(name string) bool {
-		_, ours := named[name]
-		return ours || others[name]
-	}), err
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(named, name) }), err
 }
 
 // rehomeFrom moves some live tasks of an account to the accounts of their applications.

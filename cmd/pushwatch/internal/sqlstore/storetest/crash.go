@@ -116,8 +116,8 @@ func (w *witness) check(t *testing.T, b Backend, url string) {
 			t.Errorf("event %s has number %d, want %d", d.EventID, body.Data.Sequence, sequences[d.Task.TaskID])
 		}
 	}
-	for i := range crashTasks {
-		x, err := db.Task(t.Context(), key(crashTask(i)))
+	for _, id := range ids(crashTasks) {
+		x, err := db.Task(t.Context(), key(id))
 		must(t, err)
 		if x.Sequence != sequences[x.TaskID] {
 			t.Errorf("task %s is at event %d, and has %d", x.TaskID, x.Sequence, sequences[x.TaskID])
@@ -151,8 +151,6 @@ func pages(t *testing.T, a Account, notifier string, size int) []notify.Delivery
 	}
 }
 
-func crashTask(i int) string { return fmt.Sprintf("crash%02d", i) }
-
 // crashChild changes tasks and settles deliveries until it is killed. It prints a
 // line for each write that has returned.
 func crashChild(t *testing.T, b Backend, url string) {
@@ -173,8 +171,8 @@ func crashChild(t *testing.T, b Backend, url string) {
 	var work sync.WaitGroup
 	work.Go(func() { t.Error("Run() =", a.Run(context.Background())) })
 	var asked []watcher.Task
-	for i := range crashTasks {
-		asked = append(asked, task(crashTask(i)))
+	for _, id := range ids(crashTasks) {
+		asked = append(asked, task(id))
 	}
 	tasks, err := db.Register(t.Context(), asked, false)
 	must(t, err)
