@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -95,8 +96,8 @@ func (s *Service) Inject(f Fault) (stop func(), err error) {
 	var errs []error
 	c := checker{errs: &errs}
 	f.validate(c)
-	c.check(f.Account == "" || s.anyAccount(func(a *account) bool { return a.Name == f.Account }),
-		"account", f.Account, "the name of one of the accounts")
+	named := func(a *account) bool { return a.Name == f.Account }
+	c.check(f.Account == "" || slices.ContainsFunc(slices.Collect(maps.Values(s.bySecretID)), named), "account", f.Account, "the name of one of the accounts")
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("inject fault: %w", err)
 	}

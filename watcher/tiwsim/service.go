@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -299,8 +300,8 @@ func (s *Service) Add(life Life) error {
 	var errs []error
 	c := checker{errs: &errs}
 	life.validate(c)
-	c.check(s.anyAccount(func(a *account) bool { return slices.Contains(a.SDKAppIDs, life.SDKAppID) }),
-		"sdk_app_id", life.SDKAppID, "an application of one of the accounts")
+	served := func(a *account) bool { return slices.Contains(a.SDKAppIDs, life.SDKAppID) }
+	c.check(slices.ContainsFunc(slices.Collect(maps.Values(s.bySecretID)), served), "sdk_app_id", life.SDKAppID, "an application of one of the accounts")
 	if len(errs) == 0 {
 		errs = append(errs, s.add(life, time.Now()))
 	}
@@ -323,15 +324,6 @@ func (s *Service) add(life Life, now time.Time) error {
 		s.tasks[t.key] = t
 	}
 	return nil
-}
-
-func (s *Service) anyAccount(is func(*account) bool) bool {
-	for _, a := range s.bySecretID {
-		if is(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // Put sets the answer for a task, which need not exist, in place of its script. The caller must

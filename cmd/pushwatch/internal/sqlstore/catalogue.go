@@ -55,8 +55,7 @@ func (db *DB) hasTable(ctx context.Context, name string) (bool, error) {
 	if db.postgres {
 		query = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ?`
 	}
-	var found string
-	err := db.writer.QueryRowContext(ctx, db.bind(query), name).Scan(&found)
+	_, err := one(ctx, pool{db, db.writer}, column[string], query, name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

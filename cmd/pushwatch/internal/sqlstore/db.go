@@ -99,10 +99,10 @@ type Config struct {
 // A DB is an open database. It is safe for concurrent use.
 type DB struct {
 	postgres    bool
-	writer      *sql.DB        // in SQLite one connection: writers queue for it, not for a lock
-	reader      *sql.DB        // in PostgreSQL the same as writer
-	statements  statementCache // of SQLite's writer
-	lock        *os.File       // beside a SQLite file, held as long as the DB is open; nil for PostgreSQL
+	writer      *sql.DB         // in SQLite one connection: writers queue for it, not for a lock
+	reader      *sql.DB         // in PostgreSQL the same as writer
+	statements  *statementCache // of SQLite's writer; nil for PostgreSQL
+	lock        *os.File        // beside a SQLite file, held as long as the DB is open; nil for PostgreSQL
 	readTimeout time.Duration
 	health      health   // updated by every write
 	owned       sync.Map // shard to *Account: of each account that this process owned, the newest

@@ -110,13 +110,8 @@ type shardReader struct {
 	last  int64 // up to this one
 	chunk int   // how many are read at once
 
-	ahead []timedEvent // read, and not taken yet
-	whole bool         // nothing is left to read beyond ahead
-}
-
-type timedEvent struct {
-	watcher.SavedEvent
-	at int64 // microseconds
+	ahead []watcher.RecentEvent // read, and not taken yet
+	whole bool                  // nothing is left to read beyond ahead
 }
 
 // take removes and returns the next event, which fill must have read.
@@ -134,9 +129,9 @@ func (s *shardReader) take() watcher.SavedEvent {
 // before reports whether the next event of s comes before that of other.
 func (s *shardReader) before(other *shardReader) bool {
 	if s.query.Newest {
-		return s.ahead[0].at > other.ahead[0].at
+		s, other = other, s
 	}
-	return s.ahead[0].at < other.ahead[0].at
+	return s.ahead[0].At.Before(other.ahead[0].At)
 }
 
 // position returns the number up to which all events are taken.
@@ -154,11 +149,7 @@ func (s *shardReader) fill(ctx context.Context) error {
 	}
 	query, args := s.statement()
 	var err error
-	s.ahead, err = list(ctx, s.db, func(scan scanner) (timedEvent, error) {
-		e := timedEvent{SavedEvent: watcher.SavedEvent{Shard: s.shard}}
-		err := scan(&e.Number, &e.at, &e.Type, &e.Body)
-		return e, err
-	}, query, args...)
+	s.ahead, err = list(ctx, s.db, decodeEvent, query, args...)
 	s.whole = len(s.ahead) < s.chunk
 	return err
 }
@@ -178,7 +169,7 @@ func (s *shardReader) statement() (query string, args []any) {
 	for _, t := range types {
 		// In this form only one index fits, so a planner without statistics cannot
 		// choose another.
-		parts = append(parts, fmt.Sprintf(`SELECT number, at, type, body FROM events
+		parts = append(parts, fmt.Sprintf(`SELECT `+eventColumns+` FROM events
 			WHERE (shard, type, number) > (?, ?, ?) AND (shard, type, number) <= (?, ?, ?)
 			ORDER BY shard%[1]s, type%[1]s, number%[1]s LIMIT ?`, s.order()))
 		args = append(args, s.shard, string(t), s.after, s.shard, string(t), s.last, s.chunk)
@@ -191,7 +182,7 @@ func (s *shardReader) merge(parts []string) string {
 	for i := range parts {
 		parts[i] = fmt.Sprintf(`SELECT * FROM (%s) AS t%d`, parts[i], i)
 	}
-	return `SELECT number, at, type, body FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged ORDER BY number` + s.order() + ` LIMIT ?`
+	return `SELECT ` + eventColumns + ` FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged ORDER BY number` + s.order() + ` LIMIT ?`
 }
 
 // ofSubject returns the statement for a subject. A subject that names a task can also be
@@ -220,7 +211,7 @@ func (s *shardReader) ofSubject() (query string, args []any) {
 // "+" no index of shard and number is used.
 func (s *shardReader) chunkOf(sign string, w *where) (string, []any) {
 	w.and(sign+`shard = ? AND `+sign+`number > ? AND `+sign+`number <= ?`, s.shard, s.after, s.last)
-	return `SELECT number, at, type, body FROM events` + w.String() + ` ORDER BY ` + sign + `number` + s.order() + ` LIMIT ?`, append(w.args, s.chunk)
+	return `SELECT ` + eventColumns + ` FROM events` + w.String() + ` ORDER BY ` + sign + `number` + s.order() + ` LIMIT ?`, append(w.args, s.chunk)
 }
 
 func (s *shardReader) order() string {

@@ -15,7 +15,7 @@ const (
 
 // A statementCache keeps prepared statements for the connection that writes to SQLite:
 // preparing a short statement takes as long as running it. It is not used for PostgreSQL,
-// because behind a pooler the statements would be on other connections.
+// because behind a pooler the statements would be on other connections: a nil cache has none.
 type statementCache struct {
 	mu      sync.Mutex
 	all     map[string]*sql.Stmt // by text; nil: not prepared yet
@@ -25,7 +25,7 @@ type statementCache struct {
 // get returns a statement for use in a transaction; nil: it is not prepared. Then
 // prepareMissing prepares it after the transaction, which holds the only connection.
 func (c *statementCache) get(ctx context.Context, tx *sql.Tx, query string) *sql.Stmt {
-	if len(query) > preparedLength {
+	if c == nil || len(query) > preparedLength {
 		return nil
 	}
 	c.mu.Lock()
@@ -35,9 +35,6 @@ func (c *statementCache) get(ctx context.Context, tx *sql.Tx, query string) *sql
 		return tx.StmtContext(ctx, s) // closed with the transaction
 	}
 	if !known && len(c.all) < preparedMost {
-		if c.all == nil {
-			c.all = make(map[string]*sql.Stmt)
-		}
 		c.all[query], c.missing = nil, true
 	}
 	return nil

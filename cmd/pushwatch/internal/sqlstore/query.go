@@ -143,7 +143,7 @@ type transaction struct {
 func (tx transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	var result sql.Result
 	var err error
-	if s := tx.statement(ctx, query); s != nil {
+	if s := tx.db.statements.get(ctx, tx.sql, query); s != nil {
 		result, err = s.ExecContext(ctx, args...)
 	} else {
 		result, err = tx.sql.ExecContext(ctx, tx.db.bind(query), args...)
@@ -164,7 +164,7 @@ func (tx transaction) execOne(ctx context.Context, otherwise error, query string
 }
 
 func (tx transaction) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	if s := tx.statement(ctx, query); s != nil {
+	if s := tx.db.statements.get(ctx, tx.sql, query); s != nil {
 		return s.QueryRowContext(ctx, args...)
 	}
 	return tx.sql.QueryRowContext(ctx, tx.db.bind(query), args...)
@@ -194,19 +194,11 @@ func (tx transaction) execRows(ctx context.Context, statement string, rows [][]a
 }
 
 func (tx transaction) each(ctx context.Context, f func(scan scanner) error, query string, args ...any) error {
-	if s := tx.statement(ctx, query); s != nil {
+	if s := tx.db.statements.get(ctx, tx.sql, query); s != nil {
 		rows, err := s.QueryContext(ctx, args...)
 		return eachOf(rows, err, f)
 	}
 	return pool{tx.db, tx.sql}.each(ctx, f, query, args...)
-}
-
-// statement returns the prepared statement of a text; nil: there is none.
-func (tx transaction) statement(ctx context.Context, query string) *sql.Stmt {
-	if tx.db.postgres {
-		return nil
-	}
-	return tx.db.statements.get(ctx, tx.sql, query)
 }
 
 // wrap returns an error that says what failed, with err as its cause; nil for nil.

@@ -11,7 +11,7 @@ import (
 // RecentEvents reads a page of events, newest first.
 func (db *DB) RecentEvents(ctx context.Context, q watcher.RecentQuery) ([]watcher.RecentEvent, error) {
 	query, args := selectRecent(q)
-	events, err := list(ctx, db, decodeRecent, query, args...)
+	events, err := list(ctx, db, decodeEvent, query, args...)
 	return events, wrap(err, "read recent events")
 }
 
@@ -24,12 +24,15 @@ func selectRecent(q watcher.RecentQuery) (string, []any) {
 	if len(q.Keys) > 0 {
 		w.and(`(sdk_app_id, task_id) IN (VALUES `+values(len(q.Keys), "BIGINT", "TEXT")+`)`, slices.Concat(rowsOf(q.Keys, keyRow)...)...)
 	}
-	return `SELECT shard, number, type, body, at FROM events` + w.String() + ` ORDER BY at DESC, shard DESC, number DESC LIMIT ?`,
+	return `SELECT ` + eventColumns + ` FROM events` + w.String() + ` ORDER BY at DESC, shard DESC, number DESC LIMIT ?`,
 		append(w.args, cmp.Or(q.Limit, defaultPage))
 }
 
-// decodeRecent reads a row of an event.
-func decodeRecent(scan scanner) (e watcher.RecentEvent, err error) {
+// eventColumns are the columns that decodeEvent reads.
+const eventColumns = `shard, number, type, body, at`
+
+// decodeEvent reads a row of eventColumns.
+func decodeEvent(scan scanner) (e watcher.RecentEvent, err error) {
 	err = scan(&e.Shard, &e.Number, &e.Type, &e.Body, (*moment)(&e.At))
 	return e, err
 }
@@ -41,11 +44,11 @@ func (db *DB) LastChanges(ctx context.Context, tasks []watcher.Task) (map[watche
 	last := make(map[watcher.Key]watcher.RecentEvent)
 	err := eachOfRows(ctx, db, func(scan scanner) error {
 		var key watcher.Key
-		e, err := decodeRecent(scan.and(&key.SDKAppID, &key.TaskID))
+		e, err := decodeEvent(scan.and(&key.SDKAppID, &key.TaskID))
 		last[key] = e
 		return err
 	}, `WITH k (app, task, n) AS (VALUES %s)
-		SELECT shard, number, type, body, at, app, task FROM k CROSS JOIN events
+		SELECT `+eventColumns+`, app, task FROM k CROSS JOIN events
 		WHERE sdk_app_id = app AND task_id = task AND sequence = n`, rows)
 	return last, wrap(err, "read last changes")
 }

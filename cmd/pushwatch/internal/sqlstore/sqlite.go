@@ -37,7 +37,7 @@ func openSQLite(path string) (*DB, error) {
 	if err := prepareFile(path, used); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	db := &DB{lock: lock, path: path}
+	db := &DB{lock: lock, path: path, statements: &statementCache{all: make(map[string]*sql.Stmt)}}
 	if db.file, err = os.Stat(path); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
