@@ -87,7 +87,10 @@ func (s *Service) fields(a Answer, fields []field) []field {
 		{name: "IMSyncTime", number: a.IMSyncTime, zero: "0"},
 		{name: "Backup", text: a.Backup, zero: `""`},
 	} {
-		shape := s.shape(a.Shape)
+		shape := a.Shape
+		if shape == ShapeMixed {
+			shape = []Shape{ShapeNull, ShapeAbsent, ShapeEmpty}[s.rng.IntN(3)]
+		}
 		switch {
 		case f.text != nil:
 			fields = append(fields, field{f.name, quote(*f.text)})
@@ -107,14 +110,6 @@ func (s *Service) fields(a Answer, fields []field) []field {
 		fields = append(fields, field{name, a.Fields[name]})
 	}
 	return fields
-}
-
-// shape chooses the shape of one field.
-func (s *Service) shape(shape Shape) Shape {
-	if shape != ShapeMixed {
-		return shape
-	}
-	return []Shape{ShapeNull, ShapeAbsent, ShapeEmpty}[s.rng.IntN(3)]
 }
 
 func (s *Service) object(fields []field) string {

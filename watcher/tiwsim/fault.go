@@ -222,7 +222,7 @@ func (f *activeFault) send(w http.ResponseWriter, r *http.Request, body []byte) 
 		for _, b := range body {
 			w.Write([]byte{b})
 			http.NewResponseController(w).Flush()
-			if !sleep(r.Context(), time.Duration(cmp.Or(f.Every, defaultEvery))) {
+			if !sleep(r.Context(), cmp.Or(time.Duration(f.Every), 100*time.Millisecond)) {
 				return
 			}
 		}
@@ -238,8 +238,6 @@ func (f *activeFault) send(w http.ResponseWriter, r *http.Request, body []byte) 
 		w.Write(body)
 	}
 }
-
-const defaultEvery = Duration(100 * time.Millisecond)
 
 // wait waits for the end of the fault; false: the request was cancelled.
 func (f *activeFault) wait(r *http.Request) bool {

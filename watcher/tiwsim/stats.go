@@ -2,6 +2,7 @@ package tiwsim
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -33,14 +34,10 @@ func (s *Service) Stats() map[string]AccountStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make(map[string]AccountStats, len(s.bySecretID)+1)
-	enter := func(a *account) {
+	for _, a := range slices.AppendSeq([]*account{s.unknown}, maps.Values(s.bySecretID)) {
 		stats := a.stats
 		stats.Results = maps.Clone(stats.Results)
 		all[a.Name] = stats
-	}
-	enter(s.unknown)
-	for _, a := range s.bySecretID {
-		enter(a)
 	}
 	return all
 }

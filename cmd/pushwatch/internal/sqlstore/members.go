@@ -255,8 +255,7 @@ func (r *Replica) heartbeat(ctx context.Context) error {
 	return err
 }
 
-// exec runs a statement with "$1" and so on as parameters, so soon that the lease is not in
-// danger.
+// exec runs a statement, with "$1" as its first parameter, for a third of the TTL at most.
 func (r *Replica) exec(ctx context.Context, query string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, r.db.ttl/3)
 	defer cancel()

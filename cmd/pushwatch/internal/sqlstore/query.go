@@ -124,7 +124,9 @@ func oneOf[T ~string](w *where, column string, values []T) {
 	for i, v := range values {
 		args[i] = string(v)
 	}
-	w.when(len(args) > 0, column+` IN (?`+strings.Repeat(", ?", max(len(args)-1, 0))+`)`, args...)
+	if len(args) > 0 {
+		w.and(column+` IN (?`+strings.Repeat(", ?", len(args)-1)+`)`, args...)
+	}
 }
 
 func (w *where) String() string {

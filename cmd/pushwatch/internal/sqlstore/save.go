@@ -15,12 +15,7 @@ import (
 // its own. It returns the requests whose events are to be written: those without a
 // conflict, and the announcements.
 func (tx transaction) saveTasks(ctx context.Context, group []*request) ([]*request, error) {
-	var changes []*request
-	for _, r := range group {
-		if r.task != nil {
-			changes = append(changes, r)
-		}
-	}
+	changes := slices.DeleteFunc(slices.Clone(group), func(r *request) bool { return r.task == nil })
 	for _, round := range rounds(changes, func(r *request) watcher.Key { return r.task.Key }) {
 		if err := tx.updateTasks(ctx, round); err != nil {
 			return nil, err

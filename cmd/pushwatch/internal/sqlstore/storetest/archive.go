@@ -108,9 +108,8 @@ func testDelivery(t *testing.T, b *bench) {
 	if logs, err := b.db.Attempts(t.Context(), nil); err != nil || len(logs) > 0 {
 		t.Errorf("Attempts() of no deliveries = %+v, %v, want none", logs, err)
 	}
-	if _, _, err := b.db.Delivery(t.Context(), notify.DeliveryID{Shard: 7, ID: 1}); !errors.Is(err, notify.ErrNoDelivery) {
-		t.Errorf("Delivery() of none = %v, want %v", err, notify.ErrNoDelivery)
-	}
+	_, _, err = b.db.Delivery(t.Context(), notify.DeliveryID{Shard: 7, ID: 1})
+	wantError(t, "Delivery() of none", err, notify.ErrNoDelivery)
 }
 
 func testTallies(t *testing.T, b *bench) {
@@ -154,9 +153,8 @@ func testReplay(t *testing.T, b *bench) {
 	shard := b.deliveries(notify.Query{})[0].ID.Shard
 	replay(1, notify.Selection{ID: notify.DeliveryID{Shard: shard, ID: before[1].ID}})
 	replay(0, notify.Selection{ID: notify.DeliveryID{Shard: shard, ID: before[2].ID}}) // it is pending
-	if _, err := b.db.Replay(t.Context(), notify.Selection{ID: notify.DeliveryID{Shard: shard, ID: 99}}); !errors.Is(err, notify.ErrNoDelivery) {
-		t.Errorf("Replay() of no delivery = %v, want %v", err, notify.ErrNoDelivery)
-	}
+	_, err := b.db.Replay(t.Context(), notify.Selection{ID: notify.DeliveryID{Shard: shard, ID: 99}})
+	wantError(t, "Replay() of no delivery", err, notify.ErrNoDelivery)
 
 	var again []notify.Delivery
 	for len(again) < 2 {

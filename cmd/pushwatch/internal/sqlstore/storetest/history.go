@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -78,9 +77,8 @@ func testEvents(t *testing.T, b *bench) {
 	must(t, err)
 	for shard := range last {
 		last[shard]++
-		if _, err := b.db.Events(t.Context(), watcher.EventQuery{After: last}); !errors.Is(err, watcher.ErrPosition) {
-			t.Errorf("Events(after %v) = %v, want %v", last, err, watcher.ErrPosition)
-		}
+		_, err := b.db.Events(t.Context(), watcher.EventQuery{After: last})
+		wantError(t, fmt.Sprintf("Events(after %v)", last), err, watcher.ErrPosition)
 	}
 }
 

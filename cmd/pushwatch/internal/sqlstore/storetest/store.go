@@ -32,9 +32,8 @@ func testLive(t *testing.T, b *bench) {
 	if err := a.Live(t.Context(), func(watcher.Task) error { calls++; return enough }); !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("Live() = %v after %d calls, want %v after 1", err, calls, enough)
 	}
-	if _, err := a.Task(t.Context(), stranger.Key); !errors.Is(err, watcher.ErrNoTask) {
-		t.Errorf("Task() of another account = %v, want %v", err, watcher.ErrNoTask)
-	}
+	_, err := a.Task(t.Context(), stranger.Key)
+	wantError(t, "Task() of another account", err, watcher.ErrNoTask)
 }
 
 // testSave saves and reads every field of a task.
