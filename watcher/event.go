@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,16 @@ const (
 var EventTypes = []EventType{
 	PushPreparing, PushStarted, PushException, PushStalled, PushOverdue, PushBackupChanged, PushChanged,
 	PushStopped, PushFailed, PushNotFound, PushBlind, PushSighted, PushAbandoned, WatcherBlind, WatcherSighted, DeliveryExhausted, WebhookTest,
+}
+
+// EventTypesLike returns the types that match a pattern, such as "push.*".
+func EventTypesLike(pattern string) (types []EventType) {
+	for _, t := range EventTypes {
+		if ok, _ := path.Match(pattern, string(t)); ok {
+			types = append(types, t)
+		}
+	}
+	return types
 }
 
 // An Event is a fact that notifiers receive. The state machine emits it; the engine adds

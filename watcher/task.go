@@ -290,6 +290,20 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("%s = %#v: want %s", e.Field, e.Value, e.Want)
 }
 
+// FieldErrors returns the [*FieldError] values that an error joins.
+func FieldErrors(err error) (fields []*FieldError) {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	for _, one := range all {
+		if field, ok := errors.AsType[*FieldError](one); ok {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
 // beginning shortens a text for an error, between characters.
 func beginning(text string) string {
 	const most = 32

@@ -157,7 +157,7 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 	d.tokens = tokens
 	release, _ := build()
 	config := web.Config{
-		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Deliveries: d.dispatcher, Notifiers: d.dispatcher,
+		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Dispatcher: d.dispatcher,
 		Tokens: tokens, History: d.history, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
 		Alive: func() error { return d.watcher.Alive(time.Now()) },
 		Ready: d.ready,
@@ -170,14 +170,13 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 
 // close closes the database and the listener.
 func (d *daemon) close() error {
-	var errs []error
 	if d.listener != nil {
 		d.listener.Close() // already closed if the server ran
 	}
-	if d.db != nil {
-		errs = append(errs, d.db.Close())
+	if d.db == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	return d.db.Close()
 }
 
 // ready reports whether requests can be served. The answer is public, so the cause of a

@@ -8,27 +8,21 @@ import (
 	"pushwatch/watcher"
 )
 
-// An accountReader reads the status of all accounts, including those of other processes.
-type accountReader struct {
-	tasks   Tasks
-	members func(context.Context) ([]watcher.Member, error) // nil: there are no others
-	self    string
-}
-
-// read returns the accounts, by name, and the members. The status of other processes'
-// accounts is some seconds old. With an error it returns only this process's accounts.
-func (r *accountReader) read(ctx context.Context) ([]watcher.AccountStatus, []watcher.Member, error) {
-	all := r.tasks.Status()
-	if r.members == nil {
+// readAccounts returns the accounts of all processes, by name, and the members. The status of
+// other processes' accounts is some seconds old. With an error it returns only this process's
+// accounts.
+func (cfg *Config) readAccounts(ctx context.Context) ([]watcher.AccountStatus, []watcher.Member, error) {
+	all := cfg.Tasks.Status()
+	if cfg.Members == nil {
 		return all, nil, nil
 	}
 	for i := range all {
-		all[i].Member = r.self
+		all[i].Member = cfg.Member
 	}
-	members, err := r.members(ctx)
+	members, err := cfg.Members(ctx)
 	for _, m := range members {
 		for _, s := range m.Status {
-			if m.Name != r.self && slices.Contains(m.Accounts, s.Name) {
+			if m.Name != cfg.Member && slices.Contains(m.Accounts, s.Name) {
 				s.Member = m.Name
 				if !m.Live {
 					s.Unheard = m.BeatAt
@@ -43,8 +37,8 @@ func (r *accountReader) read(ctx context.Context) ([]watcher.AccountStatus, []wa
 	return all, members, err
 }
 
-// readable returns those accounts whose status can be read.
-func (r *accountReader) readable(ctx context.Context) []watcher.AccountStatus {
-	all, _, _ := r.read(ctx)
+// accounts returns those accounts whose status can be read.
+func (cfg *Config) accounts(ctx context.Context) []watcher.AccountStatus {
+	all, _, _ := cfg.readAccounts(ctx)
 	return all
 }

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 )
 
 // A Role says what a token's bearer may do.
@@ -29,29 +29,24 @@ func NewToken(name, secret string, role Role) Token {
 }
 
 // tokens are the valid tokens. They can be replaced while requests are served.
-type tokens struct {
-	mu       sync.Mutex
-	list     []Token
-	replaced chan struct{} // closed when list is replaced
-}
+type tokens struct{ current atomic.Pointer[tokenList] }
 
-func newTokens(list []Token) *tokens {
-	return &tokens{list: list, replaced: make(chan struct{})}
+// A tokenList is a list of tokens that is valid until another replaces it.
+type tokenList struct {
+	tokens   []Token
+	replaced chan struct{} // closed then
 }
 
 func (t *tokens) replace(list []Token) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.list = list
-	close(t.replaced)
-	t.replaced = make(chan struct{})
+	if before := t.current.Swap(&tokenList{list, make(chan struct{})}); before != nil {
+		close(before.replaced)
+	}
 }
 
 // now returns the tokens, and a channel that is closed when they are replaced.
 func (t *tokens) now() ([]Token, <-chan struct{}) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.list, t.replaced
+	list := t.current.Load()
+	return list.tokens, list.replaced
 }
 
 // public reports whether a path needs no token: health probes and TIW's callbacks cannot

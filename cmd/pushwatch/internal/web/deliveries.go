@@ -49,7 +49,7 @@ func (a *apiServer) listDeliveries(ctx context.Context, in *struct {
 			return out, fault("query.cursor", in.Cursor, "want the next_cursor of the previous page")
 		}
 	}
-	records, err := a.Deliveries.Deliveries(ctx, q)
+	records, err := a.Dispatcher.Deliveries(ctx, q)
 	out.Deliveries, out.NextCursor = onePage(records, in.Limit, showDelivery, func(r notify.Record) string { return r.ID.String() })
 	return out, err
 }
@@ -64,7 +64,7 @@ func (a *apiServer) getDelivery(ctx context.Context, in *deliveryPath) (out api.
 	if err != nil {
 		return out, err
 	}
-	record, attempts, err := a.Deliveries.Delivery(ctx, id)
+	record, attempts, err := a.Dispatcher.Delivery(ctx, id)
 	out.Delivery, out.Log = showDelivery(record), make([]api.Attempt, len(attempts))
 	for i, t := range attempts {
 		out.Log[i] = api.Attempt{At: utc(t.At), Status: t.Status, Error: t.Error, Counts: !t.Uncounted, DurationMS: t.Duration.Milliseconds()}
@@ -75,13 +75,13 @@ func (a *apiServer) getDelivery(ctx context.Context, in *deliveryPath) (out api.
 func (a *apiServer) retryDelivery(ctx context.Context, in *deliveryPath) (out api.ReplayResult, err error) {
 	id, err := notify.ParseDeliveryID(in.ID)
 	if err == nil {
-		out.Replayed, err = a.Deliveries.Retry(ctx, id)
+		out.Replayed, err = a.Dispatcher.Retry(ctx, id)
 	}
 	return out, err
 }
 
 func (a *apiServer) retryDeliveries(ctx context.Context, in *struct{ Body api.Replay }) (out api.ReplayResult, err error) {
-	out.Replayed, err = a.Deliveries.RetryAll(ctx, in.Body.Notifier, in.Body.Since, in.Body.Until)
+	out.Replayed, err = a.Dispatcher.RetryAll(ctx, in.Body.Notifier, in.Body.Since, in.Body.Until)
 	if errors.Is(err, notify.ErrNoNotifier) {
 		err = fault("body.notifier", nil, "want the name of a notifier in the settings: GET /v1/notifiers lists them")
 	}

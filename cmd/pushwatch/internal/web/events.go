@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"path"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -37,15 +36,11 @@ type EventFilter struct {
 func (f EventFilter) query() (watcher.EventQuery, error) {
 	q := watcher.EventQuery{Subject: f.Subject}
 	for _, pattern := range f.Type {
-		known := false
-		for _, t := range watcher.EventTypes {
-			if ok, _ := path.Match(pattern, string(t)); ok {
-				q.Types, known = append(q.Types, t), true
-			}
-		}
-		if !known {
+		types := watcher.EventTypesLike(pattern)
+		if types == nil {
 			return q, fault("query.type", pattern, "want an event type, such as push.stopped, or a pattern, such as push.*")
 		}
+		q.Types = append(q.Types, types...)
 	}
 	return q, nil
 }

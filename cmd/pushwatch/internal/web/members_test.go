@@ -36,7 +36,7 @@ func TestStatusOfMembers(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	dispatcher := notify.New(notify.Config{Archive: db})
 	h := New(Config{
-		Tasks: engine.New(engine.Config{Registry: db, Metrics: registry}), Events: db, Deliveries: dispatcher, Notifiers: dispatcher,
+		Tasks: engine.New(engine.Config{Registry: db, Metrics: registry}), Events: db, Dispatcher: dispatcher,
 		Metrics: registry, Member: "a", Members: func(context.Context) ([]watcher.Member, error) { return members, nil },
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
 	})

@@ -7,10 +7,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"pushwatch/cmd/pushwatch/internal/api"
-	"pushwatch/cmd/pushwatch/internal/web/page"
+	"pushwatch/notify"
 )
 
-func showNotifiers(ctx context.Context, from page.Notifiers) ([]api.Notifier, error) {
+func showNotifiers(ctx context.Context, from *notify.Dispatcher) ([]api.Notifier, error) {
 	list, err := from.Notifiers(ctx)
 	out := make([]api.Notifier, len(list))
 	for i, s := range list {
@@ -43,7 +43,7 @@ func (a *apiServer) notifierRoutes() {
 }
 
 func (a *apiServer) listNotifiers(ctx context.Context, _ *struct{}) (api.Notifiers, error) {
-	list, err := showNotifiers(ctx, a.Notifiers)
+	list, err := showNotifiers(ctx, a.Dispatcher)
 	return api.Notifiers{Notifiers: list}, err
 }
 
@@ -53,14 +53,14 @@ type notifierPath struct {
 }
 
 func (a *apiServer) testNotifier(ctx context.Context, in *notifierPath) (api.TestResult, error) {
-	id, err := a.Notifiers.Test(ctx, in.Name)
+	id, err := a.Dispatcher.Test(ctx, in.Name)
 	return api.TestResult{EventID: id}, err
 }
 
 func (a *apiServer) pauseNotifier(ctx context.Context, in *notifierPath) error {
-	return a.Notifiers.Pause(ctx, in.Name)
+	return a.Dispatcher.Pause(ctx, in.Name)
 }
 
 func (a *apiServer) resumeNotifier(ctx context.Context, in *notifierPath) error {
-	return a.Notifiers.Resume(ctx, in.Name)
+	return a.Dispatcher.Resume(ctx, in.Name)
 }

@@ -99,22 +99,16 @@ func describeOperation(about *huma.OpenAPI) {
 			"text/plain": {Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{example}}},
 		}}
 	}
-	about.AddOperation(&huma.Operation{
-		OperationID: "get-health", Method: http.MethodGet, Path: "/healthz", Tags: []string{"operation"},
-		Summary: "Check whether the process is alive", Security: noToken,
-		Responses: map[string]*huma.Response{
-			"200": text("The process is alive.", "ok\n"),
-			"503": problemResponse(schemas, "The process is stuck and should be restarted."),
-		},
-	})
-	about.AddOperation(&huma.Operation{
-		OperationID: "get-readiness", Method: http.MethodGet, Path: "/readyz", Tags: []string{"operation"},
-		Summary: "Check whether the process can serve requests", Security: noToken,
-		Responses: map[string]*huma.Response{
-			"200": text("The process can serve requests.", "ok\n"),
-			"503": problemResponse(schemas, "The process cannot serve requests now, with the reason."),
-		},
-	})
+	probe := func(id, path, summary, well, fault string) {
+		about.AddOperation(&huma.Operation{
+			OperationID: id, Method: http.MethodGet, Path: path, Tags: []string{"operation"}, Summary: summary, Security: noToken,
+			Responses: map[string]*huma.Response{"200": text(well, "ok\n"), "503": problemResponse(schemas, fault)},
+		})
+	}
+	probe("get-health", "/healthz", "Check whether the process is alive",
+		"The process is alive.", "The process is stuck and should be restarted.")
+	probe("get-readiness", "/readyz", "Check whether the process can serve requests",
+		"The process can serve requests.", "The process cannot serve requests now, with the reason.")
 	about.AddOperation(&huma.Operation{
 		OperationID: "get-metrics", Method: http.MethodGet, Path: "/metrics", Tags: []string{"operation"},
 		Summary: "Get metrics for Prometheus",

@@ -147,10 +147,8 @@ func failure(ctx context.Context, log *zap.Logger, err error) error {
 		}
 	}
 	var details []error
-	for _, e := range flatten(err) {
-		if field, ok := errors.AsType[*watcher.FieldError](e); ok {
-			details = append(details, &api.Fault{Location: "body." + field.Field, Value: field.Value, Message: "want " + field.Want})
-		}
+	for _, field := range watcher.FieldErrors(err) {
+		details = append(details, &api.Fault{Location: "body." + field.Field, Value: field.Value, Message: "want " + field.Want})
 	}
 	if len(details) > 0 {
 		return huma.Error422UnprocessableEntity("the request is invalid: nothing was changed", details...)
@@ -159,12 +157,4 @@ func failure(ctx context.Context, log *zap.Logger, err error) error {
 		log.Error("request failed", zap.Error(err))
 	}
 	return huma.Error503ServiceUnavailable("the database failed: try again; the request may have been carried out, and repeating it is harmless")
-}
-
-// flatten returns the errors that err joins, or err itself.
-func flatten(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	return []error{err}
 }

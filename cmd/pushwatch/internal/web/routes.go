@@ -15,10 +15,9 @@ import (
 // An apiServer serves the requests of the API.
 type apiServer struct {
 	Config
-	auth     *authenticator
-	accounts *accountReader
-	routes   huma.API
-	streams  atomic.Int64 // open now
+	auth    *authenticator
+	routes  huma.API
+	streams atomic.Int64 // open now
 }
 
 // handle registers an operation, with the tag in its path. It sets no limits on the body,

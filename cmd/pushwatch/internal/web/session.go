@@ -83,9 +83,11 @@ type authenticator struct {
 // newAuthenticator returns the authenticator of an instance. The cookie's name contains a
 // hash of the instance's name, because browsers send a cookie to all ports of a host, and
 // because instance names may have characters that are not allowed in a cookie's name.
-func newAuthenticator(tokens []Token, instance string, log *zap.Logger) *authenticator {
+func newAuthenticator(list []Token, instance string, log *zap.Logger) *authenticator {
 	sum := sha256.Sum256([]byte(instance))
-	return &authenticator{newTokens(tokens), new(sessions), newAttempts(log), "pushwatch_session_" + hex.EncodeToString(sum[:4])}
+	a := &authenticator{new(tokens), new(sessions), newAttempts(log), "pushwatch_session_" + hex.EncodeToString(sum[:4])}
+	a.replace(list)
+	return a
 }
 
 // mayRead reports whether a request may read events.

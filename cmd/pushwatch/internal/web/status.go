@@ -9,18 +9,18 @@ import (
 
 func (a *apiServer) getStatus(ctx context.Context, _ *struct{}) (api.Status, error) {
 	out := api.Status{Instance: a.Instance, Version: a.Version, Accounts: []api.AccountStatus{}, Members: []api.Member{}}
-	accounts, members, err := a.accounts.read(ctx)
+	accounts, members, err := a.readAccounts(ctx)
 	for _, s := range accounts {
 		out.Accounts = append(out.Accounts, showAccount(s))
 	}
 	for _, m := range members {
 		out.Members = append(out.Members, api.Member{
-			Name: m.Name, Live: m.Live, Self: m.Name == a.accounts.self, Since: m.Since, LastBeatAt: m.BeatAt,
+			Name: m.Name, Live: m.Live, Self: m.Name == a.Member, Since: m.Since, LastBeatAt: m.BeatAt,
 			Accounts: append([]string{}, m.Accounts...),
 		})
 	}
 	if err == nil {
-		out.Notifiers, err = showNotifiers(ctx, a.Notifiers)
+		out.Notifiers, err = showNotifiers(ctx, a.Dispatcher)
 	}
 	return out, err
 }

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/cmd/pushwatch/internal/web/page"
+	"pushwatch/notify"
 	"pushwatch/watcher"
 	"pushwatch/watcher/engine"
 )
@@ -41,8 +42,7 @@ type Tasks interface {
 type Config struct {
 	Tasks      Tasks
 	Events     Events
-	Deliveries page.Deliveries
-	Notifiers  page.Notifiers
+	Dispatcher *notify.Dispatcher
 	Callbacks  Callbacks                   // nil: TIW's callbacks are not accepted
 	Tokens     []Token                     // empty: every client may do anything
 	History    *page.History               // the last hour of the accounts, for the page; nil: only the present is shown
@@ -66,14 +66,11 @@ type Config struct {
 // A Handler serves the API, the page, health and metrics.
 type Handler struct {
 	http.Handler
-	tokens   *tokens
-	accounts *accountReader
-}
+	tokens *tokens
 
-// Accounts returns the status of all accounts, including those of other processes as far as
-// it can be read.
-func (h *Handler) Accounts(ctx context.Context) []watcher.AccountStatus {
-	return h.accounts.readable(ctx)
+	// Accounts returns the status of all accounts, including those of other processes as far
+	// as it can be read.
+	Accounts func(context.Context) []watcher.AccountStatus
 }
 
 // SetTokens replaces the tokens. Streams that were opened with a removed token end.
@@ -83,24 +80,29 @@ func (h *Handler) SetTokens(tokens []Token) { h.tokens.replace(tokens) }
 func New(cfg Config) *Handler {
 	cfg.Log, cfg.pace = cmp.Or(cfg.Log, zap.NewNop()), cfg.pace.withDefaults()
 	auth := newAuthenticator(cfg.Tokens, cfg.Instance, cfg.Log)
-	accounts := &accountReader{cfg.Tasks, cfg.Members, cfg.Member}
-	mux := newMux(cfg, auth, accounts)
+	mux := newMux(cfg, auth)
 	site := page.New(page.Config{
-		Tasks: cfg.Tasks, Events: cfg.Events, Deliveries: cfg.Deliveries, Notifiers: cfg.Notifiers, Auth: auth,
-		Accounts: accounts.readable, History: cmp.Or(cfg.History, page.NewHistory()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
+		Tasks: cfg.Tasks, Events: cfg.Events, Dispatcher: cfg.Dispatcher, Auth: auth,
+		Accounts: cfg.accounts, History: cmp.Or(cfg.History, page.NewHistory()), Stream: streamPath, Instance: cfg.Instance, Version: cfg.Version, Log: cfg.Log,
 	})
 	bodies := newBodies()
-	everything := split(func(r *http.Request) bool { return forPeople(auth, r) },
-		bodies.readForms(auth, auth.slowSignIn(site)), authorize(auth, bodies.read(problems(mux))))
-	return &Handler{guard(auth.tokens, everything), auth.tokens, accounts}
+	people, programs := bodies.readForms(auth, auth.slowSignIn(site)), authorize(auth, bodies.read(problems(mux)))
+	everything := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if forPeople(auth, r) {
+			people.ServeHTTP(w, r)
+		} else {
+			programs.ServeHTTP(w, r)
+		}
+	})
+	return &Handler{guard(auth.tokens, everything), auth.tokens, cfg.accounts}
 }
 
 // newMux returns all routes except those of the page.
-func newMux(cfg Config, auth *authenticator, accounts *accountReader) *http.ServeMux {
+func newMux(cfg Config, auth *authenticator) *http.ServeMux {
 	mux := http.NewServeMux()
 	routes := humago.New(mux, describe(cfg.Version))
 	routes.UseMiddleware(refuseRepeated(routes))
-	a := &apiServer{Config: cfg, auth: auth, accounts: accounts, routes: routes}
+	a := &apiServer{Config: cfg, auth: auth, routes: routes}
 	a.taskRoutes()
 	a.eventRoutes()
 	a.deliveryRoutes()
@@ -138,17 +140,6 @@ func forPeople(auth *authenticator, r *http.Request) bool {
 	}
 	_, signedIn := auth.User(r)
 	return signedIn || shows
-}
-
-// split sends some requests to one handler, and all others to another.
-func split(some func(*http.Request) bool, those, others http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if some(r) {
-			those.ServeHTTP(w, r)
-			return
-		}
-		others.ServeHTTP(w, r)
-	})
 }
 
 // A gatherLog logs metrics that cannot be read.

@@ -41,7 +41,7 @@ func serve(t testing.TB, tokens ...Token) http.Handler {
 	})
 	return New(Config{
 		Tasks: tasks, Callbacks: tasks,
-		Deliveries: dispatcher, Notifiers: dispatcher, Events: db, Tokens: tokens, Metrics: registry,
+		Dispatcher: dispatcher, Events: db, Tokens: tokens, Metrics: registry,
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
 	})
 }

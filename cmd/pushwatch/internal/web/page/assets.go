@@ -50,7 +50,7 @@ func (s *site) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	content, ok := s.assets.files[name]
 	if !ok {
-		in := &request{Request: r, Locale: s.localized(r)}
+		in := &request{Request: r, Locale: s.locale(r)}
 		s.render(w, in, errNoPage.Status, screen{SignedOut: true, view: view{Name: "fault", Title: errNoPage.Title, Data: errNoPage}})
 		return
 	}

@@ -29,12 +29,6 @@ func (d deliveryRow) Waits() message {
 	return say("wait."+string(d.WaitsFor.For), "Until", d.WaitsFor.Until, "Delivery", d.WaitsFor.Delivery)
 }
 
-// Link is the address of the task that the event is about; empty: it is about none.
-func (d deliveryRow) Link() string { return subjectLink(d.Subject) }
-
-// About is the subject of the event for people.
-func (d deliveryRow) About() string { return subjectName(d.Subject) }
-
 // Class is the CSS class of its state.
 func (d deliveryRow) Class() string {
 	switch {
@@ -50,13 +44,9 @@ func (d deliveryRow) Class() string {
 
 // A deliveryList is a page of deliveries, the newest of an account first.
 type deliveryList struct {
-	Filter    filter
-	States    []notify.State
-	Notifiers []string // those of the settings
-	Columns   []column
-	Rows      []deliveryRow // without attempts
-	Pages     pages
-	Partly    bool // only this page is sorted
+	list[deliveryRow] // without attempts
+	States            []notify.State
+	Notifiers         []string // those of the settings
 }
 
 // deliveryStates are the states of deliveries, those that need attention first.
@@ -65,7 +55,7 @@ var deliveryStates = []notify.State{notify.Pending, notify.Dead, notify.Delivere
 // deliveryOrders are the orders that a page can be sorted by.
 var deliveryOrders = map[string]order[deliveryRow]{
 	"event":    func(a, b deliveryRow) int { return cmp.Compare(a.Type, b.Type) },
-	"push":     func(a, b deliveryRow) int { return cmp.Compare(a.About(), b.About()) },
+	"push":     func(a, b deliveryRow) int { return cmp.Compare(subjectName(a.Subject), subjectName(b.Subject)) },
 	"notifier": func(a, b deliveryRow) int { return cmp.Compare(a.Notifier, b.Notifier) },
 	"state": func(a, b deliveryRow) int {
 		return cmp.Compare(slices.Index(deliveryStates, a.State), slices.Index(deliveryStates, b.State))
@@ -96,21 +86,21 @@ func (s *site) deliveryList(r *request) (view, error) {
 			return view{}, err
 		}
 	}
-	records, err := s.Deliveries.Deliveries(r.Context(), q)
+	records, err := s.Dispatcher.Deliveries(r.Context(), q)
 	if err != nil {
 		return view{}, err
 	}
-	list := deliveryList{Filter: f, States: deliveryStates, Columns: deliveryColumns(f)}
-	records, list.Pages = onePage(r, f, "after", records, func(last notify.Record) string { return last.ID.String() })
+	part := deliveryList{States: deliveryStates, list: list[deliveryRow]{Filter: f, Columns: deliveryColumns(f)}}
+	records, part.Pages = onePage(r, f, "after", records, func(last notify.Record) string { return last.ID.String() })
 	for _, record := range records {
-		list.Rows = append(list.Rows, deliveryRow{Record: record})
+		part.Rows = append(part.Rows, deliveryRow{Record: record})
 	}
-	list.Partly = sortRows(list.Rows, f, deliveryOrders) && list.Pages != pages{}
+	part.sort(deliveryOrders)
 	st := s.status(r.Context())
 	for _, n := range st.notifiers {
-		list.Notifiers = append(list.Notifiers, n.Name)
+		part.Notifiers = append(part.Notifiers, n.Name)
 	}
-	return view{Name: "deliveries", Title: say("nav.deliveries"), Section: "deliveries", Data: list, Status: st}, nil
+	return view{Name: "deliveries", Title: say("nav.deliveries"), Section: "deliveries", Data: part, Status: st}, nil
 }
 
 func (s *site) delivery(r *request) (view, error) {
@@ -118,7 +108,7 @@ func (s *site) delivery(r *request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	record, attempts, err := s.Deliveries.Delivery(r.Context(), id)
+	record, attempts, err := s.Dispatcher.Delivery(r.Context(), id)
 	if err != nil {
 		return view{}, err
 	}
@@ -130,12 +120,12 @@ func (s *site) retryDelivery(r *request) (location string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = s.Deliveries.Retry(r.Context(), id)
+	_, err = s.Dispatcher.Retry(r.Context(), id)
 	return "/deliveries/" + id.String() + "?done=retried", err
 }
 
 func (s *site) notifierList(r *request) (view, error) {
-	notifiers, err := s.Notifiers.Notifiers(r.Context())
+	notifiers, err := s.Dispatcher.Notifiers(r.Context())
 	return view{Name: "notifiers", Title: say("nav.notifiers"), Section: "notifiers", Data: notifiers}, err
 }
 
@@ -143,14 +133,14 @@ func (s *site) actOnNotifier(r *request) (location string, err error) {
 	ctx, name := r.Context(), r.PathValue("notifier")
 	switch r.PathValue("action") {
 	case "test":
-		_, err := s.Notifiers.Test(ctx, name)
+		_, err := s.Dispatcher.Test(ctx, name)
 		return "/notifiers?done=tested", err
 	case "pause":
-		return "/notifiers?done=paused", s.Notifiers.Pause(ctx, name)
+		return "/notifiers?done=paused", s.Dispatcher.Pause(ctx, name)
 	case "resume":
-		return "/notifiers?done=resumed", s.Notifiers.Resume(ctx, name)
+		return "/notifiers?done=resumed", s.Dispatcher.Resume(ctx, name)
 	case "replay":
-		n, err := s.Deliveries.RetryAll(ctx, name, time.Time{}, time.Time{})
+		n, err := s.Dispatcher.RetryAll(ctx, name, time.Time{}, time.Time{})
 		return address("/notifiers", "done", "replayed", "n", strconv.Itoa(n)), err
 	}
 	return "", errNoPage

@@ -56,12 +56,6 @@ func decodeEvents(saved []watcher.RecentEvent) []event {
 	return events
 }
 
-// Link is the address of the task that the event is about; empty: it is about none.
-func (e event) Link() string { return subjectLink(e.Subject) }
-
-// About is the event's subject for people.
-func (e event) About() string { return subjectName(e.Subject) }
-
 // subjectLink is the address of the task that an event's subject names; empty: it names
 // none.
 func subjectLink(subject string) string {
@@ -104,8 +98,8 @@ func eventClass(t watcher.EventType) string {
 	return "plain"
 }
 
-// Detail is what the event says beyond its type and subject: a message, or a text; nil:
-// nothing.
+// Detail is what the event says beyond its type and subject: a message, or a text; nil or
+// empty: nothing.
 func (e event) Detail() any {
 	d := e.Data
 	var push watcher.Push
@@ -118,12 +112,12 @@ func (e event) Detail() any {
 	case watcher.PushStopped, watcher.PushFailed, watcher.PushNotFound:
 		return endReason(d.Push, d.Error)
 	case watcher.PushBackupChanged:
-		return textOrNil(value(push.Backup))
+		return value(push.Backup)
 	case watcher.PushChanged:
 		if d.PreviousStatus != "" {
 			return say("event.changed", "From", d.PreviousStatus, "To", value(push.Status))
 		}
-		return textOrNil(value(push.Status))
+		return value(push.Status)
 	case watcher.PushBlind, watcher.PushAbandoned:
 		return say("event.push_blind", "Time", d.Since, "Error", errorText(d.Error))
 	case watcher.WatcherBlind:
@@ -136,8 +130,8 @@ func (e event) Detail() any {
 	return nil
 }
 
-// taskEndReason says why a task has ended: a message, or a text.
-func taskEndReason(t watcher.Task) any {
+// EndReason says why a task has ended: a message, or a text.
+func (t taskRow) EndReason() any {
 	if b := t.Memory.Blind; t.State == watcher.Abandoned && b != nil {
 		return say("event.push_blind", "Time", b.Since, "Error", errorText(&watcher.APIError{Code: b.Error.Code, Message: b.Error.Message}))
 	}
@@ -155,13 +149,6 @@ func endReason(p *watcher.Push, e *watcher.APIError) any {
 		return say("event.no_reason")
 	}
 	return *p.FinishReason
-}
-
-func textOrNil(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
 }
 
 func errorText(e *watcher.APIError) foreign {

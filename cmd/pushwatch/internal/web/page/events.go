@@ -2,39 +2,20 @@ package page
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"time"
 
 	"pushwatch/watcher"
 )
 
-// typesLike are the types of events that match a pattern; none: all do.
-func typesLike(pattern string) (types []watcher.EventType, err error) {
-	if pattern == "" {
-		return nil, nil
-	}
-	for _, t := range watcher.EventTypes {
-		if ok, _ := path.Match(pattern, string(t)); ok {
-			types = append(types, t)
-		}
-	}
-	if len(types) == 0 {
-		return nil, badFilter("filter.bad_type")
-	}
-	return types, nil
-}
-
 // maxEventPushes is how many pushes an event filter selects, the newest ones.
 const maxEventPushes = 200
 
-// An eventList is a page of events, the newest first.
+// An eventList is a page of events, the newest first. It is partial if the filter selects
+// more than maxEventPushes pushes.
 type eventList struct {
-	Filter filter
-	Types  []string
-	Rows   []event
-	Pages  pages
-	Partly bool // the filter selects more than maxEventPushes pushes
+	list[event]
+	Types []string
 }
 
 // eventPatterns are filters for several types of events.
@@ -47,13 +28,15 @@ func (s *site) eventList(r *request) (view, error) {
 	if err != nil || err2 != nil {
 		return view{}, badFilter("filter.bad_time")
 	}
-	list := eventList{Filter: f, Types: slices.Clone(eventPatterns)}
+	part := eventList{Types: slices.Clone(eventPatterns), list: list[event]{Filter: f}}
 	for _, t := range watcher.EventTypes {
-		list.Types = append(list.Types, string(t))
+		part.Types = append(part.Types, string(t))
 	}
 	q := watcher.RecentQuery{Since: since, Before: watcher.EventMark{At: until}, Limit: rowsToRead}
-	if q.Types, err = typesLike(f.Param("type")); err != nil {
-		return view{}, err
+	if pattern := f.Param("type"); pattern != "" {
+		if q.Types = watcher.EventTypesLike(pattern); q.Types == nil {
+			return view{}, badFilter("filter.bad_type")
+		}
 	}
 	if before := r.URL.Query().Get("before"); before != "" {
 		if q.Before, err = readEventCursor(before); err != nil {
@@ -62,7 +45,7 @@ func (s *site) eventList(r *request) (view, error) {
 	}
 	found := true
 	if f.Param("id") != "" || f.Param("label") != "" {
-		q.Keys, list.Partly, err = s.pushesOf(r, f)
+		q.Keys, part.Partly, err = s.pushesOf(r, f)
 		found = len(q.Keys) > 0
 	}
 	var events []watcher.RecentEvent
@@ -72,9 +55,9 @@ func (s *site) eventList(r *request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	events, list.Pages = onePage(r, f, "before", events, func(last watcher.RecentEvent) string { return eventCursor(last.Mark()) })
-	list.Rows = decodeEvents(events)
-	return view{Name: "events", Title: say("nav.events"), Section: "events", Data: list}, nil
+	events, part.Pages = onePage(r, f, "before", events, func(last watcher.RecentEvent) string { return eventCursor(last.Mark()) })
+	part.Rows = decodeEvents(events)
+	return view{Name: "events", Title: say("nav.events"), Section: "events", Data: part}, nil
 }
 
 // pushesOf are the pushes that an event filter selects, and whether there are more.

@@ -101,19 +101,28 @@ func (f filter) header(id, name string) column {
 	return c
 }
 
-// sortRows sorts the rows of a page as a filter says, and reports whether it did.
-func sortRows[T any](rows []T, f filter, orders map[string]order[T]) bool {
-	compare := orders[f.Sort.Column]
+// A list is a page of a list.
+type list[T any] struct {
+	Filter  filter
+	Columns []column
+	Rows    []T
+	Pages   pages
+	Partly  bool // only this page is sorted
+}
+
+// sort sorts the rows as the filter says.
+func (l *list[T]) sort(orders map[string]order[T]) {
+	compare := orders[l.Filter.Sort.Column]
 	if compare == nil {
-		return false
+		return
 	}
-	slices.SortStableFunc(rows, func(a, b T) int {
-		if f.Sort.Descending {
+	slices.SortStableFunc(l.Rows, func(a, b T) int {
+		if l.Filter.Sort.Descending {
 			a, b = b, a
 		}
 		return compare(a, b)
 	})
-	return true
+	l.Partly = l.Pages != pages{}
 }
 
 // pages are the links of a list to its other pages.

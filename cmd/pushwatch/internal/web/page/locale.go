@@ -29,10 +29,13 @@ var defaultLanguage = language.English
 
 // A catalogue has the texts of all languages.
 type catalogue struct {
-	bundle  *i18n.Bundle
-	tags    []language.Tag
-	matcher language.Matcher
+	bundle    *i18n.Bundle
+	languages []languageName
+	matcher   language.Matcher
 }
+
+// A languageName is a language of the catalogue with the name that it has for itself.
+type languageName struct{ Tag, Name string }
 
 func loadCatalogue() *catalogue {
 	c := &catalogue{bundle: i18n.NewBundle(defaultLanguage)}
@@ -49,8 +52,12 @@ func loadCatalogue() *catalogue {
 		}
 		c.bundle.MustParseMessageFileBytes(text, file)
 	}
-	c.tags = c.bundle.LanguageTags() // the default one first
-	c.matcher = language.NewMatcher(c.tags)
+	tags := c.bundle.LanguageTags() // the default one first
+	for _, tag := range tags {
+		name := c.locale(localeKey{language: tag.String()}).plain("language.name")
+		c.languages = append(c.languages, languageName{tag.String(), name})
+	}
+	c.matcher = language.NewMatcher(tags)
 	return c
 }
 
@@ -70,6 +77,7 @@ type locale struct {
 	Chosen    bool // the zone is that of the browser or of a choice, and not the default
 	localizer *i18n.Localizer
 	units     map[time.Duration]string
+	views     views // set by [site.locale]
 }
 
 const (
@@ -89,7 +97,7 @@ func (c *catalogue) localeOf(r *http.Request) localeKey {
 		wanted = append(wanted, cookie.Value)
 	}
 	_, index := language.MatchStrings(c.matcher, append(wanted, r.Header.Get("Accept-Language"))...)
-	key := localeKey{language: c.tags[index].String()}
+	key := localeKey{language: c.languages[index].Tag}
 	if cookie, err := r.Cookie(zoneCookie); err == nil && readZone(cookie.Value) != nil {
 		key.zone = cookie.Value
 	}
@@ -323,7 +331,7 @@ func (s *site) validPreference(field, value string) bool {
 	if field == "zone" {
 		return readZone(value) != nil
 	}
-	return slices.ContainsFunc(s.texts.tags, func(t language.Tag) bool { return t.String() == value })
+	return slices.ContainsFunc(s.texts.languages, func(l languageName) bool { return l.Tag == value })
 }
 
 // secure reports whether a request came over HTTPS, to us or to the proxy before us.

@@ -57,7 +57,7 @@ func (s *site) overview(r *request) (view, error) {
 	}
 	o.Accounts, o.Others = o.Others[:n], o.Others[n:]
 	for i, a := range o.Accounts {
-		o.Accounts[i].Sparkline = newSparkline(r.Locale.locale, a.AccountStatus, s.History.of(a.Name, now), now)
+		o.Accounts[i].Sparkline = newSparkline(r.Locale, a.AccountStatus, s.History.of(a.Name, now), now)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
 	defer cancel()
@@ -92,7 +92,7 @@ func (s *site) account(r *request) (view, error) {
 	for _, a := range st.accounts {
 		if a.Name == r.PathValue("account") {
 			card := accountCard{AccountStatus: a, Visibility: accountVisibility(a)}
-			card.Chart = newChart(r.Locale.locale, a, s.History.of(a.Name, now), now)
+			card.Chart = newChart(r.Locale, a, s.History.of(a.Name, now), now)
 			return view{Name: "account", Title: say("account.title", "Name", a.Name), Section: "overview", Data: card, Status: st}, nil
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"time"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -48,30 +48,6 @@ type Events interface {
 	LastChanges(ctx context.Context, tasks []watcher.Task) (map[watcher.Key]watcher.RecentEvent, error)
 }
 
-// Deliveries reads and retries deliveries. [notify.Dispatcher] implements it.
-type Deliveries interface {
-	Deliveries(ctx context.Context, query notify.Query) ([]notify.Record, error)
-	// Delivery and Retry return [notify.ErrNoDelivery] for an unknown delivery.
-	Delivery(ctx context.Context, id notify.DeliveryID) (notify.Record, []notify.Attempt, error)
-	Retry(ctx context.Context, id notify.DeliveryID) (int, error)
-	// Attempts returns no entry for a delivery without attempts.
-	Attempts(ctx context.Context, ids []notify.DeliveryID) (map[notify.DeliveryID][]notify.Attempt, error)
-	// RetryAll replays the dead deliveries of a notifier that were made between two
-	// times, zero for none, and returns how many.
-	RetryAll(ctx context.Context, notifier string, since, until time.Time) (int, error)
-}
-
-// Notifiers reads and controls notifiers. [notify.Dispatcher] implements it. All methods
-// but the first return [notify.ErrNoNotifier] for an unknown notifier.
-type Notifiers interface {
-	Notifiers(ctx context.Context) ([]notify.Status, error)
-	// Test sends an event and returns its id. It returns [notify.ErrNoAccount] where only
-	// another process can send.
-	Test(ctx context.Context, notifier string) (eventID string, err error)
-	Pause(ctx context.Context, notifier string) error
-	Resume(ctx context.Context, notifier string) error
-}
-
 // A User is who uses the page.
 type User struct {
 	Name   string // of the token; empty: nobody has to sign in
@@ -93,8 +69,7 @@ type Config struct {
 	Tasks      Tasks
 	Accounts   func(context.Context) []watcher.AccountStatus // by name
 	Events     Events
-	Deliveries Deliveries
-	Notifiers  Notifiers
+	Dispatcher *notify.Dispatcher
 	Auth       Authenticator
 	History    *History
 	Stream     string // path of the stream of server-sent events
@@ -127,7 +102,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // New returns the handler of the page, for the paths that [Owns] names.
 func New(cfg Config) http.Handler {
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
-	s := &site{Config: cfg, assets: loadAssets(), texts: loadCatalogue()}
+	s := &site{Config: cfg, assets: loadAssets(), texts: loadCatalogue(), locales: make(map[localeKey]*locale)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /assets/{file}", s.asset)
 	mux.HandleFunc("GET /signin", s.showSignIn)
@@ -161,7 +136,9 @@ func New(cfg Config) http.Handler {
 // A site is the page.
 type site struct {
 	Config
-	assets  assets
-	texts   *catalogue
-	locales locales
+	assets assets
+	texts  *catalogue
+
+	mu      sync.Mutex
+	locales map[localeKey]*locale // those that were wanted
 }

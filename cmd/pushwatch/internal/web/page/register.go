@@ -1,7 +1,6 @@
 package page
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,18 +33,20 @@ func registerView(form registration) view {
 // register registers the pushes of the form.
 func (s *site) register(r *request) (location string, err error) {
 	form := registration{App: strings.TrimSpace(r.PostFormValue("app")), IDs: r.PostFormValue("ids"), Labels: r.PostFormValue("labels"), Stop: r.PostFormValue("stop")}
-	wanted := form.parse(r.Locale.locale)
+	wanted := form.parse(r.Locale)
 	if len(form.Faults) == 0 {
 		_, err := s.Tasks.Register(r.Context(), wanted, false)
 		if err == nil {
 			return registeredAt(wanted), nil
 		}
-		if !form.addFieldFaults(err) {
+		for _, field := range watcher.FieldErrors(err) {
+			form.Faults = append(form.Faults, refusal(field))
+		}
+		if len(form.Faults) == 0 {
 			return "", err
 		}
 	}
-	v := registerView(form)
-	return "", &fault{Status: http.StatusUnprocessableEntity, Title: say("fault.invalid"), View: &v}
+	return "", &fault{Status: http.StatusUnprocessableEntity, Title: say("fault.invalid"), View: new(registerView(form))}
 }
 
 // registeredAt is where to look at the pushes that were registered.
@@ -54,21 +55,6 @@ func registeredAt(wanted []watcher.Registration) string {
 		return "/tasks/" + wanted[0].Key.String() + "?done=registered"
 	}
 	return address("/tasks", "done", "registered", "n", strconv.Itoa(len(wanted)))
-}
-
-// addFieldFaults adds the faults that the watcher found in the form, and reports whether
-// it found any.
-func (f *registration) addFieldFaults(err error) bool {
-	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		all = joined.Unwrap()
-	}
-	for _, one := range all {
-		if field, ok := errors.AsType[*watcher.FieldError](one); ok {
-			f.Faults = append(f.Faults, refusal(field))
-		}
-	}
-	return len(f.Faults) > 0
 }
 
 // refusal says what is wrong with a field of a registration.
@@ -106,8 +92,7 @@ func (f *registration) parse(l *locale) (wanted []watcher.Registration) {
 	if err != nil {
 		f.Faults = append(f.Faults, say("filter.bad_time"))
 	}
-	split := func(c rune) bool { return c == ',' || c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-	ids := strings.FieldsFunc(f.IDs, split)
+	ids := strings.FieldsFunc(f.IDs, func(c rune) bool { return strings.ContainsRune(", \t\n\r", c) })
 	if len(ids) == 0 {
 		f.Faults = append(f.Faults, say("register.no_id"))
 	}

@@ -14,16 +14,16 @@ import (
 // actOnTasks polls or reopens the tasks that were selected in a list. It skips those that
 // no longer exist, or for which the action has no meaning.
 func (s *site) actOnTasks(r *request) (location string, err error) {
-	poll := func(r *request, key watcher.Key) (bool, error) {
-		err := s.Tasks.PollNow(r.Context(), key)
-		return err == nil, err
-	}
-	actions := map[string]struct {
-		done string
-		do   func(*request, watcher.Key) (bool, error)
-	}{"poll": {"polled", poll}, "reopen": {"reopened", s.reopen}}
-	action, ok := actions[r.PostFormValue("action")]
-	if !ok {
+	do, done := s.reopen, "reopened"
+	switch r.PostFormValue("action") {
+	case "reopen":
+	case "poll":
+		done = "polled"
+		do = func(r *request, key watcher.Key) (bool, error) {
+			err := s.Tasks.PollNow(r.Context(), key)
+			return err == nil, err
+		}
+	default:
 		return "", errNoPage
 	}
 	n := 0
@@ -32,14 +32,14 @@ func (s *site) actOnTasks(r *request) (location string, err error) {
 		if err != nil {
 			continue
 		}
-		switch done, err := action.do(r, key); {
-		case done:
+		switch did, err := do(r, key); {
+		case did:
 			n++
 		case err != nil && !errors.Is(err, watcher.ErrNoTask) && !errors.Is(err, engine.ErrEnded):
 			return "", err
 		}
 	}
-	return backTo(r, "/tasks", action.done, n), nil
+	return backTo(r, "/tasks", done, n), nil
 }
 
 // retryDeliveries sends the deliveries again that were selected in a list.
@@ -49,7 +49,7 @@ func (s *site) retryDeliveries(r *request) (location string, err error) {
 		var queued int
 		id, err := notify.ParseDeliveryID(text)
 		if err == nil {
-			queued, err = s.Deliveries.Retry(r.Context(), id)
+			queued, err = s.Dispatcher.Retry(r.Context(), id)
 		}
 		if err != nil && !errors.Is(err, notify.ErrNoDelivery) {
 			return "", err
@@ -66,13 +66,10 @@ func backTo(r *request, list, done string, n int) string {
 		list = next
 	}
 	path, query, _ := strings.Cut(list, "?")
-	q, err := url.ParseQuery(query)
-	if err != nil {
-		q = url.Values{}
-	}
+	q, _ := url.ParseQuery(query) // without what cannot be read
 	q.Set("done", done)
 	q.Set("n", strconv.Itoa(n))
-	return path + "?" + q.Encode()
+	return withQuery(path, q)
 }
 
 // selected are the values of a form's checkboxes, at most those of a page.

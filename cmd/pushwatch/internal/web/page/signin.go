@@ -52,7 +52,7 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) renderSignIn(w http.ResponseWriter, r *http.Request, status int, form signInForm) {
-	in := &request{Request: r, Locale: s.localized(r)}
+	in := &request{Request: r, Locale: s.locale(r)}
 	s.render(w, in, status, screen{SignedOut: true, view: view{Name: "signin", Title: say("signin.title"), Data: form}})
 }
 

@@ -38,7 +38,7 @@ func (s *site) status(ctx context.Context) *status {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	st := &status{accounts: s.Accounts(ctx)}
-	notifiers, err := s.Notifiers.Notifiers(ctx)
+	notifiers, err := s.Dispatcher.Notifiers(ctx)
 	st.notifiers = notifiers
 	st.Visibility, st.Delivery = visibilityOf(st.accounts), deliveryStatusOf(notifiers, err)
 	return st

@@ -7,7 +7,6 @@ import (
 
 	"pushwatch/notify"
 	"pushwatch/watcher"
-	"pushwatch/watcher/engine"
 )
 
 const (
@@ -19,17 +18,13 @@ const (
 
 // A taskDetail is one task with its events and deliveries.
 type taskDetail struct {
-	engine.TaskView
+	taskRow
 	Timeline   timeline
 	Events     []event // the oldest first
 	Fields     []field
 	Deliveries []deliveryRow
-	MoreEvents bool     // there are older events
-	Reasons    []reason // why it is not visible, except that it is blind alone
+	MoreEvents bool // there are older events
 }
-
-// EndReason says why the push has ended.
-func (t taskDetail) EndReason() any { return taskEndReason(t.Task) }
 
 // Advice is what to do where the polls of the task fail; zero: nothing.
 func (t taskDetail) Advice() message {
@@ -73,14 +68,14 @@ func (s *site) task(r *request) (view, error) {
 		return view{}, err
 	}
 	st := s.status(ctx)
-	part := taskDetail{TaskView: t, Fields: fieldsOf(t.Push), Reasons: reasonsFor(st.accounts, t.Task)}
+	part := taskDetail{taskRow: taskRow{TaskView: t, Reasons: reasonsFor(st.accounts, t.Task)}, Fields: fieldsOf(t.Push)}
 	if len(events) > taskEvents {
 		events, part.MoreEvents = events[:taskEvents], true
 	}
 	slices.Reverse(events)
 	part.Events = decodeEvents(events)
-	part.Timeline = newTimeline(r.Locale.locale, t, part.Events, time.Now())
-	records, err := s.Deliveries.Deliveries(ctx, notify.Query{Task: key, Limit: taskDeliveries})
+	part.Timeline = newTimeline(r.Locale, t, part.Events, time.Now())
+	records, err := s.Dispatcher.Deliveries(ctx, notify.Query{Task: key, Limit: taskDeliveries})
 	if err != nil {
 		return view{}, err
 	}
@@ -88,7 +83,7 @@ func (s *site) task(r *request) (view, error) {
 	for i, record := range records {
 		ids[i] = record.ID
 	}
-	attempts, err := s.Deliveries.Attempts(ctx, ids)
+	attempts, err := s.Dispatcher.Attempts(ctx, ids)
 	if err != nil {
 		return view{}, err
 	}

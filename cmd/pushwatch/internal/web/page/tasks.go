@@ -74,14 +74,10 @@ func selectPushes(q *watcher.TaskQuery, f filter) error {
 
 // A taskList is a page of tasks.
 type taskList struct {
-	Filter  filter
-	State   string
-	States  []string
-	Ended   bool // all tasks have ended
-	Columns []column
-	Rows    []taskRow
-	Pages   pages
-	Partly  bool // only this page is sorted
+	list[taskRow]
+	State  string
+	States []string
+	Ended  bool // all tasks have ended
 }
 
 // A taskRow is a task in a list.
@@ -90,9 +86,6 @@ type taskRow struct {
 	Changed *watcher.RecentEvent // its last event; nil: there is none
 	Reasons []reason             // why it is not visible, except that it is blind alone
 }
-
-// EndReason says why the push has ended.
-func (t taskRow) EndReason() any { return taskEndReason(t.Task) }
 
 func (t taskRow) changedAt() (at time.Time) {
 	if t.Changed != nil {
@@ -141,14 +134,14 @@ func (s *site) taskList(r *request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	list := taskList{Filter: f, State: state, States: stateFilters, Ended: onlyEnded(state), Columns: taskColumns(f, onlyEnded(state))}
-	tasks, list.Pages = onePage(r, f, "after", tasks, taskCursor)
+	part := taskList{State: state, States: stateFilters, Ended: onlyEnded(state), list: list[taskRow]{Filter: f, Columns: taskColumns(f, onlyEnded(state))}}
+	tasks, part.Pages = onePage(r, f, "after", tasks, taskCursor)
 	st := s.status(r.Context())
-	if list.Rows, err = s.taskRows(r, tasks, st.accounts); err != nil {
+	if part.Rows, err = s.taskRows(r, tasks, st.accounts); err != nil {
 		return view{}, err
 	}
-	list.Partly = sortRows(list.Rows, f, taskOrders) && list.Pages != pages{}
-	return view{Name: "tasks", Title: say("nav.tasks"), Section: "tasks", Data: list, Status: st}, nil
+	part.sort(taskOrders)
+	return view{Name: "tasks", Title: say("nav.tasks"), Section: "tasks", Data: part, Status: st}, nil
 }
 
 // taskRows adds to tasks their last changes, and why they are not visible.

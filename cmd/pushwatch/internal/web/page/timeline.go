@@ -76,9 +76,10 @@ func timeRange(t engine.TaskView, events []event, now time.Time) (from, to time.
 		to = t.EndedAt
 	}
 	for _, e := range events {
-		from = earlier(from, e.At)
-		if !e.Data.LastObservedAt.IsZero() {
-			from = earlier(from, e.Data.LastObservedAt)
+		for _, at := range []time.Time{e.At, e.Data.LastObservedAt} {
+			if !at.IsZero() && at.Before(from) {
+				from = at
+			}
 		}
 	}
 	if t.ExpectedStopAt.After(from) && t.ExpectedStopAt.After(to) {
@@ -130,13 +131,6 @@ func marks(events []event, x func(time.Time) float64) (list []mark, rows int) {
 		list = append(list, m)
 	}
 	return list, len(ends)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // tickSteps are the possible distances between ticks.

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,9 +28,9 @@ func (s *site) parse(l *locale) views {
 	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"t": l.text, "say": say, "text": l.format, "plain": l.plain, "clean": clean,
 		"clock": l.clock, "precise": l.precise, "ago": l.ago, "due": l.due, "span": l.span, "local": l.input,
-		"typeName": l.typeName,
-		"strong":   func(text template.HTML) template.HTML { return "<strong>" + text + "</strong>" },
-		"foreign":  func(s string) template.HTML { return l.format(foreign(s)) }, "sentences": l.sentences,
+		"typeName": l.typeName, "subjectLink": subjectLink, "subjectName": subjectName,
+		"strong":  func(text template.HTML) template.HTML { return "<strong>" + text + "</strong>" },
+		"foreign": func(s string) template.HTML { return l.format(foreign(s)) }, "sentences": l.sentences,
 		"decimal": decimal, "count": count, "percent": percent, "some": some,
 		"asset": func(name string) string { return s.assets.paths[name] },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
@@ -42,43 +41,31 @@ func (s *site) parse(l *locale) views {
 	return all
 }
 
-// A localized is a locale with its views.
-type localized struct {
-	*locale
-	views views
-}
-
 // maxLocales is how many locales have their views ready: one for each language, and one
 // more for each zone that people use.
 const maxLocales = 32
 
-// locales are the locales that were wanted, by key.
-type locales struct {
-	mu  sync.Mutex
-	all map[localeKey]*localized
-}
-
-// localized returns the locale of a request.
-func (s *site) localized(r *http.Request) *localized {
+// locale returns the locale of a request, with its views.
+func (s *site) locale(r *http.Request) *locale {
 	key := s.texts.localeOf(r)
-	s.locales.mu.Lock()
-	defer s.locales.mu.Unlock()
-	l, ok := s.locales.all[key]
-	if !ok {
-		if s.locales.all == nil || len(s.locales.all) >= maxLocales {
-			s.locales.all = make(map[localeKey]*localized)
-		}
-		l = &localized{locale: s.texts.locale(key)}
-		l.views = s.parse(l.locale)
-		s.locales.all[key] = l
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l, ok := s.locales[key]; ok {
+		return l
 	}
+	if len(s.locales) >= maxLocales {
+		clear(s.locales)
+	}
+	l := s.texts.locale(key)
+	l.views = s.parse(l)
+	s.locales[key] = l
 	return l
 }
 
 // A request is what a handler answers.
 type request struct {
 	*http.Request
-	Locale *localized
+	Locale *locale
 	User   User
 }
 
@@ -100,25 +87,10 @@ type screen struct {
 	Here              string // address of the view
 	Now               time.Time
 	User              User
-	Locale            *localized
-	Languages         []languageChoice
+	Locale            *locale
+	Languages         []languageName
 	SignedOut         bool    // nobody is signed in: nothing but the form is shown
 	Notice            message // what an action has done
-}
-
-// A languageChoice is a language that the page can be shown in.
-type languageChoice struct {
-	Tag, Name string
-	Current   bool
-}
-
-// languageChoices are the languages of the catalogue, each by its own name.
-func (s *site) languageChoices(current string) (list []languageChoice) {
-	for _, tag := range s.texts.tags {
-		name := s.texts.locale(localeKey{language: tag.String()}).plain("language.name")
-		list = append(list, languageChoice{tag.String(), name, tag.String() == current})
-	}
-	return list
 }
 
 // viewTimeout is how long a view waits for the database.
@@ -126,45 +98,46 @@ const viewTimeout = 10 * time.Second
 
 // show makes a handler of a function that finds what to show.
 func (s *site) show(find func(*request) (view, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		user, ok := s.Auth.User(r)
-		if !ok {
-			s.redirectToSignIn(w, r)
-			return
-		}
+	return s.signedIn(func(w http.ResponseWriter, r *request) {
 		ctx, cancel := context.WithTimeout(r.Context(), viewTimeout)
 		defer cancel()
-		in := &request{r.WithContext(ctx), s.localized(r), user}
-		v, err := find(in)
+		r.Request = r.WithContext(ctx)
+		v, err := find(r)
 		if err != nil {
-			s.fail(w, in, err)
+			s.fail(w, r, err)
 			return
 		}
-		s.render(w, in, http.StatusOK, screen{view: v, Notice: notice(r)})
-	}
+		s.render(w, r, http.StatusOK, screen{view: v, Notice: notice(r.Request)})
+	})
 }
 
 // act makes a handler of a function that changes something and returns the address to
 // show next.
 func (s *site) act(do func(*request) (location string, err error)) http.HandlerFunc {
+	return s.signedIn(func(w http.ResponseWriter, r *request) {
+		if !r.User.MayAct {
+			s.fail(w, r, errReadOnly)
+			return
+		}
+		location, err := do(r)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.Log.Info("action on the page", zap.String("path", r.URL.Path), zap.String("token", r.User.Name))
+		http.Redirect(w, r.Request, location, http.StatusSeeOther)
+	})
+}
+
+// signedIn makes a handler for those who are signed in. It leads others to the sign-in.
+func (s *site) signedIn(serve func(http.ResponseWriter, *request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		user, ok := s.Auth.User(r)
 		if !ok {
 			s.redirectToSignIn(w, r)
 			return
 		}
-		in := &request{r, s.localized(r), user}
-		if !user.MayAct {
-			s.fail(w, in, errReadOnly)
-			return
-		}
-		location, err := do(in)
-		if err != nil {
-			s.fail(w, in, err)
-			return
-		}
-		s.Log.Info("action on the page", zap.String("path", r.URL.Path), zap.String("token", user.Name))
-		http.Redirect(w, r, location, http.StatusSeeOther)
+		serve(w, &request{r, s.locale(r), user})
 	}
 }
 
@@ -182,7 +155,7 @@ func (s *site) render(w http.ResponseWriter, r *request, httpStatus int, show sc
 	show.Instance, show.Version = s.Instance, s.Version
 	show.Stream = address(s.Stream, "after", "now", "subject", show.Subject)
 	show.User, show.Locale, show.Here, show.Now = r.User, r.Locale, here(r), time.Now()
-	show.Languages = s.languageChoices(r.Locale.Tag)
+	show.Languages = s.texts.languages
 	if !show.SignedOut && show.Status == nil {
 		show.Status = s.status(r.Context())
 	}
@@ -206,10 +179,7 @@ func here(r *request) string {
 	q := r.URL.Query()
 	q.Del("done")
 	q.Del("n")
-	if len(q) == 0 {
-		return r.URL.Path
-	}
-	return r.URL.Path + "?" + q.Encode()
+	return withQuery(r.URL.Path, q)
 }
 
 // notices are the texts of what actions have done, by the parameter "done" of the address

@@ -103,13 +103,7 @@ func accountVisibility(a watcher.AccountStatus) visibility {
 	for _, n := range a.Tasks {
 		v.Live += n
 	}
-	var reasons []reason
-	if !a.Unheard.IsZero() { // the rest of its status is as old
-		reasons = []reason{{Level: blind, What: say("reason.unwatched", "Process", a.Member, "Since", since(a.Unheard)), Since: a.Unheard, LastObserved: a.LastObserved, Tasks: v.Live, Advice: say("advice.unwatched")}}
-	} else {
-		reasons = slices.Concat(storeReasons(a, v.Live), outageReasons(a), pushReasons(a), speedReasons(a, v.Live))
-	}
-	for _, r := range reasons {
+	for _, r := range reasonsOf(a, v.Live) {
 		r.Account = a.Name
 		v.Reasons = append(v.Reasons, r)
 		v.Level = max(v.Level, r.Level)
@@ -133,12 +127,26 @@ func reasonsFor(accounts []watcher.AccountStatus, t watcher.Task) (list []reason
 	return list
 }
 
-// storeReasons says that an account's observations cannot be saved.
-func storeReasons(a watcher.AccountStatus, live int) []reason {
-	if a.StoreFailed.IsZero() {
-		return nil
+// reasonsOf says why not all of an account is visible, or why its pushes are observed later
+// than promised.
+func reasonsOf(a watcher.AccountStatus, live int) (reasons []reason) {
+	if !a.Unheard.IsZero() { // the rest of its status is as old
+		return []reason{{Level: blind, What: say("reason.unwatched", "Process", a.Member, "Since", since(a.Unheard)), Since: a.Unheard, LastObserved: a.LastObserved, Tasks: live, Advice: say("advice.unwatched")}}
 	}
-	return []reason{{Level: blind, What: say("reason.store", "Since", since(a.StoreFailed)), Since: a.StoreFailed, Tasks: live, Advice: say("advice.store")}}
+	if !a.StoreFailed.IsZero() {
+		reasons = append(reasons, reason{Level: blind, What: say("reason.store", "Since", since(a.StoreFailed)), Since: a.StoreFailed, Tasks: live, Advice: say("advice.store")})
+	}
+	reasons = append(reasons, outageReasons(a)...)
+	if n := a.BlindPushes; n > 0 {
+		reasons = append(reasons, reason{Level: failing, What: say("reason.pushes", "N", n), Tasks: n, Advice: say("advice.pushes"), Link: address("/tasks", "account", a.Name, "state", "blind")})
+	}
+	if a.Granted < 0.95*a.Limit {
+		reasons = append(reasons, reason{Level: warning, What: say("reason.quota", "Granted", a.Granted, "Limit", a.Limit), Advice: say("advice.quota")})
+	}
+	if a.Overloaded {
+		reasons = append(reasons, reason{Level: warning, What: say("reason.overload", "Round", a.Round, "Max", a.MaxStaleness), Tasks: live, Advice: say("advice.overload")})
+	}
+	return reasons
 }
 
 // outageReasons says what of an account cannot be observed.
@@ -200,27 +208,6 @@ func adviceFor(code string, general message) message {
 		}
 	}
 	return general
-}
-
-// pushReasons says that pushes of an account are blind by themselves.
-func pushReasons(a watcher.AccountStatus) []reason {
-	if a.BlindPushes == 0 {
-		return nil
-	}
-	return []reason{{
-		Level: failing, What: say("reason.pushes", "N", a.BlindPushes), Tasks: a.BlindPushes, Advice: say("advice.pushes"), Link: address("/tasks", "account", a.Name, "state", "blind"),
-	}}
-}
-
-// speedReasons says why the pushes of an account are observed later than promised.
-func speedReasons(a watcher.AccountStatus, live int) (reasons []reason) {
-	if a.Granted < 0.95*a.Limit {
-		reasons = append(reasons, reason{Level: warning, What: say("reason.quota", "Granted", a.Granted, "Limit", a.Limit), Advice: say("advice.quota")})
-	}
-	if a.Overloaded {
-		reasons = append(reasons, reason{Level: warning, What: say("reason.overload", "Round", a.Round, "Max", a.MaxStaleness), Tasks: live, Advice: say("advice.overload")})
-	}
-	return reasons
 }
 
 // summarize puts the worst reasons first, and sums up the outages among them.

@@ -112,7 +112,7 @@ func newWorld(t testing.TB, tokens ...web.Token) *world {
 	tasks := watching{engine, w}
 	w.history = page.NewHistory()
 	w.Handler = web.New(web.Config{
-		Tasks: tasks, Events: db, Deliveries: w.dispatcher, Notifiers: w.dispatcher, Tokens: tokens, History: w.history,
+		Tasks: tasks, Events: db, Dispatcher: w.dispatcher, Tokens: tokens, History: w.history,
 		Metrics: prometheus.NewRegistry(), Instance: "classroom-sg-1", Version: "1.0.0", Stopping: stopping,
 		Alive: func() error { return nil }, Ready: func(context.Context) error { return nil },
 	})
