@@ -73,12 +73,7 @@ func (s settings) printed() ([]byte, error) {
 	var notifiers []any
 	for _, n := range s.Notifiers {
 		value := reflect.ValueOf(n)
-		var fields []reflect.StructField
-		for field := range value.Type().Fields() {
-			if n.hasEffect(field) {
-				fields = append(fields, field)
-			}
-		}
+		fields := slices.DeleteFunc(slices.Collect(value.Type().Fields()), func(f reflect.StructField) bool { return !n.hasEffect(f) })
 		shown := reflect.New(reflect.StructOf(fields)).Elem()
 		for i, field := range fields {
 			shown.Field(i).Set(value.FieldByName(field.Name))

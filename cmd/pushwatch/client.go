@@ -176,7 +176,7 @@ func (c *client) send(ctx context.Context, method, path string, body any, header
 		if cause, ok := errors.AsType[*url.Error](err); ok {
 			err = cause.Err // omits the URL, which is in the message already
 		}
-		return nil, &unreachableError{c.server, err}
+		return nil, fmt.Errorf("no pushwatch answers at %s: %w: start it with \"pushwatch serve\", or give its address with --server or PUSHWATCH_SERVER", c.server, err)
 	}
 	if answer.StatusCode < 300 {
 		return answer, nil
@@ -184,18 +184,6 @@ func (c *client) send(ctx context.Context, method, path string, body any, header
 	defer answer.Body.Close()
 	return nil, c.refused(answer)
 }
-
-// An unreachableError means that no server answers.
-type unreachableError struct {
-	server string
-	err    error
-}
-
-func (e *unreachableError) Error() string {
-	return fmt.Sprintf("no pushwatch answers at %s: %v: start it with \"pushwatch serve\", or give its address with --server or PUSHWATCH_SERVER", e.server, e.err)
-}
-
-func (e *unreachableError) Unwrap() error { return e.err }
 
 // inCommands replaces API requests in the daemon's advice by the equivalent commands.
 var inCommands = strings.NewReplacer(

@@ -89,13 +89,7 @@ func (u storeURL) MarshalText() ([]byte, error) {
 
 // maskPassword returns u as text with the mask in place of its password.
 func maskPassword(u *url.URL) string {
-	if _, hidden := u.User.Password(); !hidden {
-		return u.String()
-	}
-	shown := *u
-	shown.User = url.User(u.User.Username())
-	user := shown.User.String()
-	return strings.Replace(shown.String(), user+"@", user+":"+setting.Mask+"@", 1) // String would escape the mask
+	return strings.Replace(u.Redacted(), ":xxxxx@", ":"+setting.Mask+"@", 1)
 }
 
 type logSettings struct {

@@ -23,18 +23,16 @@ import (
 type fault struct {
 	key     string // such as "accounts[0].region"; empty: the file as a whole
 	text    string // follows the key: "= 25: want …"
-	pos     position
+	pos     unstable.Position
 	warning bool
 }
-
-type position struct{ line, column int }
 
 // A document decodes a TOML file into a struct. Unlike the TOML library's own decoder it
 // continues after a fault, so that all are reported at once.
 type document struct {
 	file      string
-	folder    string              // at which its relative paths begin
-	positions map[string]position // of each key; nil: the file is not TOML
+	folder    string                       // at which its relative paths begin
+	positions map[string]unstable.Position // of each key; nil: the file is not TOML
 	faults    []fault
 	decoded   int // the number of faults found by decode; checks add more
 }
@@ -58,13 +56,13 @@ func decode(file string, text []byte, into any) *document {
 	if err != nil {
 		f := fault{text: err.Error()}
 		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
-			f.pos.line, f.pos.column = e.Position()
+			f.pos.Line, f.pos.Column = e.Position()
 			f.text = strings.TrimPrefix(e.Error(), "toml: ")
 		}
 		d.faults = append(d.faults, f)
 		return d
 	}
-	d.positions = make(map[string]position)
+	d.positions = make(map[string]unstable.Position)
 	d.locate(text)
 	d.table("", tree, reflect.ValueOf(into).Elem())
 	d.decoded = len(d.faults)
@@ -92,11 +90,6 @@ func (d *document) warn(key, format string, args ...any) {
 func (d *document) faultIn(table string, err error) {
 	key, text := splitKey(err.Error())
 	d.add(fault{key: join(table, key), text: text})
-}
-
-func (d *document) warningIn(table, warning string) {
-	key, text := splitKey(warning)
-	d.add(fault{key: join(table, key), text: text, warning: true})
 }
 
 // splitKey splits a fault's text after its key.
@@ -134,8 +127,8 @@ func parent(key string) string {
 func (d *document) print(f fault) string {
 	var b strings.Builder
 	b.WriteString(d.file)
-	if f.pos.line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", f.pos.line, f.pos.column)
+	if f.pos.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", f.pos.Line, f.pos.Column)
 	}
 	b.WriteString(": ")
 	if f.warning {
@@ -161,7 +154,7 @@ func (d *document) err() error {
 func (d *document) sorted(warnings bool) []fault {
 	out := slices.DeleteFunc(slices.Clone(d.faults), func(f fault) bool { return f.warning != warnings })
 	slices.SortStableFunc(out, func(a, b fault) int {
-		return cmp.Or(cmp.Compare(a.pos.line, b.pos.line), cmp.Compare(a.pos.column, b.pos.column))
+		return cmp.Or(cmp.Compare(a.pos.Line, b.pos.Line), cmp.Compare(a.pos.Column, b.pos.Column))
 	})
 	return out
 }
@@ -169,9 +162,9 @@ func (d *document) sorted(warnings bool) []fault {
 // table decodes a TOML table into a struct.
 func (d *document) table(prefix string, tree map[string]any, into reflect.Value) {
 	fields := make(map[string]reflect.Value)
-	for i := range into.NumField() {
-		name, _, _ := strings.Cut(into.Type().Field(i).Tag.Get("toml"), ",")
-		fields[name] = into.Field(i)
+	for field, value := range into.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
+		fields[name] = value
 	}
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		key := join(prefix, name)
@@ -179,8 +172,7 @@ func (d *document) table(prefix string, tree map[string]any, into reflect.Value)
 			d.value(key, tree[name], field)
 			continue
 		}
-		known := slices.Sorted(maps.Keys(fields))
-		d.fault(key, "is not a setting: want one of %s", strings.Join(known, ", "))
+		d.fault(key, "is not a setting: want one of %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 	}
 }
 
@@ -260,37 +252,24 @@ func (d *document) asTable(key string, v any) (map[string]any, bool) {
 }
 
 func (d *document) scalar(key string, v any, into reflect.Value) {
-	switch v := v.(type) {
-	case string:
-		if into.Kind() == reflect.String {
-			if strings.HasSuffix(key, "_file") {
-				v = d.absolute(v)
-			}
-			into.SetString(v)
-			return
-		}
-	case bool:
-		if into.Kind() == reflect.Bool {
-			into.SetBool(v)
-			return
-		}
-	case int64:
-		switch {
-		case into.CanInt() && !into.OverflowInt(v):
-			into.SetInt(v)
-			return
-		case into.CanFloat():
-			into.SetFloat(float64(v))
-			return
-		}
-	case float64:
-		if into.CanFloat() && !math.IsNaN(v) && !math.IsInf(v, 0) {
-			into.SetFloat(v)
-			return
-		}
+	from := reflect.ValueOf(v)
+	switch {
+	case from.CanInt() && into.CanInt() && !into.OverflowInt(from.Int()):
+		into.SetInt(from.Int())
+	case from.CanInt() && into.CanFloat():
+		into.SetFloat(float64(from.Int()))
+	case from.CanFloat() && into.CanFloat() && !math.IsNaN(from.Float()) && !math.IsInf(from.Float(), 0):
+		into.SetFloat(from.Float())
+	case from.Kind() == reflect.Bool && into.Kind() == reflect.Bool:
+		into.SetBool(from.Bool())
+	case from.Kind() == reflect.String && into.Kind() == reflect.String && strings.HasSuffix(key, "_file"):
+		into.SetString(d.absolute(from.String()))
+	case from.Kind() == reflect.String && into.Kind() == reflect.String:
+		into.SetString(from.String())
+	default:
+		want := map[reflect.Kind]string{reflect.String: "text in quotes", reflect.Bool: "true or false", reflect.Float64: "a number"}[into.Kind()]
+		d.fault(key, "%s: want %s", given(v), cmp.Or(want, "a whole number"))
 	}
-	want := map[reflect.Kind]string{reflect.String: "text in quotes", reflect.Bool: "true or false", reflect.Float64: "a number"}[into.Kind()]
-	d.fault(key, "%s: want %s", given(v), cmp.Or(want, "a whole number"))
 }
 
 // secret decodes a secret in any of its three forms. Its value is never shown.
@@ -404,8 +383,7 @@ func (d *document) locateWithin(p *unstable.Parser, value *unstable.Node, key st
 		case value.Kind == unstable.Array:
 			element := fmt.Sprintf("%s[%d]", key, i)
 			if child.Raw.Length > 0 { // a list within a list has none
-				start := p.Shape(child.Raw).Start
-				d.positions[element] = position{start.Line, start.Column}
+				d.positions[element] = p.Shape(child.Raw).Start
 			}
 			d.locateWithin(p, child, element)
 			i++
@@ -419,17 +397,16 @@ func (d *document) locateWithin(p *unstable.Parser, value *unstable.Node, key st
 
 // key returns the full key of an expression and its position. A table within an array of
 // tables belongs to the array's last element.
-func (d *document) key(p *unstable.Parser, e *unstable.Node, prefix string, counts map[string]int) (string, position) {
+func (d *document) key(p *unstable.Parser, e *unstable.Node, prefix string, counts map[string]int) (string, unstable.Position) {
 	key := ""
 	if e.Kind == unstable.KeyValue {
 		key = prefix
 	}
-	var pos position
+	var pos unstable.Position
 	for it := e.Key(); it.Next(); {
 		part := it.Node()
-		if pos.line == 0 {
-			start := p.Shape(part.Raw).Start
-			pos = position{start.Line, start.Column}
+		if pos.Line == 0 {
+			pos = p.Shape(part.Raw).Start
 		}
 		key = join(key, string(part.Data))
 		if n := counts[key]; n > 0 && !(it.IsLast() && e.Kind == unstable.ArrayTable) {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pushwatch/cmd/pushwatch/internal/api"
 	"pushwatch/notify/notifytest"
 	"pushwatch/notify/signing"
 	"pushwatch/watcher"
@@ -95,7 +94,7 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	story := &story{out: out, begin: time.Now(), truth: tiw.Truth, color: isTerminal(out)}
+	story := &story{out: out, begin: time.Now(), truth: tiw.Truth, color: isTerminal(out), events: make(map[string]int)}
 	receiver := notifytest.New(notifytest.Config{Keys: []signing.Key{key}, Keep: 1, OnDelivery: story.received})
 	receiverAddress, stopReceiver, err := serveAnywhere(ctx, receiver)
 	if err != nil {
@@ -119,12 +118,12 @@ func demo(ctx context.Context, o demoOptions, out, errs io.Writer) error {
 		ctx, cancel = context.WithTimeout(ctx, o.length)
 		defer cancel()
 	}
-	api := urlOf(d.listener)
-	story.introduce(tiwAddress, api, receiverAddress)
-	backend := &demoBackend{api: api, story: story}
+	url := urlOf(d.listener)
+	story.introduce(tiwAddress, url, receiverAddress)
+	c := &client{server: url, base: url, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, cmd: new(cobra.Command)}
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	err = d.run(ctx, func() { beside.Go(func() { backend.follow(ctx, tiw) }) }, nil)
+	err = d.run(ctx, func() { beside.Go(func() { registerPushes(ctx, c, tiw, story) }) }, nil)
 	beside.Wait()
 	story.conclude(tiw.Stats())
 	return err
@@ -183,53 +182,26 @@ func serveAnywhere(ctx context.Context, h http.Handler) (address string, stop fu
 	return l.Addr().String(), serveBeside(ctx, l, h).Close, nil
 }
 
-// A demoBackend plays the classroom backend: it registers each push.
-type demoBackend struct {
-	api   string
-	story *story
-}
-
-// follow registers a push that does not exist, and then each push that TIW prepares,
-// until ctx ends.
-func (b *demoBackend) follow(ctx context.Context, tiw *tiwsim.Service) {
+// registerPushes plays the classroom backend: it registers a push that does not exist, and
+// then each push that TIW prepares, until ctx ends.
+func registerPushes(ctx context.Context, c *client, tiw *tiwsim.Service, story *story) {
 	var requests sync.WaitGroup
 	defer requests.Wait()
 	register := func(app int64, task string) {
-		requests.Go(func() { b.register(ctx, watcher.Key{SDKAppID: app, TaskID: task}) })
+		requests.Go(func() {
+			body := api.Registration{SDKAppID: app, TaskID: task, Labels: map[string]string{"class": strings.TrimPrefix(task, "demo-")}}
+			if _, _, err := c.call(ctx, http.MethodPost, "/v1/tasks", body); err != nil && ctx.Err() == nil {
+				story.line(red, "backend", task, "%v", err)
+			}
+		})
 	}
 	register(tiwsim.DemoSDKAppID, tiwsim.DemoUnknownTaskID)
 	tiw.Follow(ctx, func(c tiwsim.Change) {
-		b.story.happened(c)
+		story.happened(c)
 		if c.What == tiwsim.Prepared {
 			register(c.SDKAppID, c.TaskID)
 		}
 	})
-}
-
-func (b *demoBackend) register(ctx context.Context, key watcher.Key) {
-	body, err := json.Marshal(map[string]any{
-		"sdk_app_id": key.SDKAppID, "task_id": key.TaskID, "labels": map[string]string{"class": strings.TrimPrefix(key.TaskID, "demo-")},
-	})
-	if err != nil {
-		b.story.trouble(key.TaskID, err)
-		return
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.api+"/v1/tasks", bytes.NewReader(body))
-	if err != nil {
-		b.story.trouble(key.TaskID, err)
-		return
-	}
-	req.Header.Set("Content-Type", "application/json")
-	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
-	if err == nil {
-		answer.Body.Close()
-		if answer.StatusCode != http.StatusCreated {
-			err = fmt.Errorf("register: the API answered %s", answer.Status)
-		}
-	}
-	if err != nil && ctx.Err() == nil {
-		b.story.trouble(key.TaskID, err)
-	}
 }
 
 // A story prints a line for each change at TIW and each webhook at the receiver.
@@ -281,8 +253,6 @@ func (s *story) happened(c tiwsim.Change) {
 	}
 }
 
-func (s *story) trouble(task string, err error) { s.line(red, "backend", task, "%v", err) }
-
 // received prints a webhook and how long after its cause it arrived.
 func (s *story) received(d notifytest.Delivery) {
 	if !d.Verified {
@@ -294,9 +264,6 @@ func (s *story) received(d notifytest.Delivery) {
 	}
 	late, known := s.late(d)
 	s.mu.Lock()
-	if s.events == nil {
-		s.events = make(map[string]int)
-	}
 	s.events[d.Event.Type]++
 	if known && late > s.slowest {
 		s.slowest, s.slowTask = late, d.Event.TaskID

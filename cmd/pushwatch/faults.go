@@ -395,6 +395,7 @@ func (n *notifierSettings) checkWebhook(d *document, key string) {
 		d.faultIn(key, err)
 	}
 	for _, text := range config.Warnings() {
-		d.warningIn(key, text)
+		setting, advice := splitKey(text)
+		d.warn(join(key, setting), "%s", advice)
 	}
 }

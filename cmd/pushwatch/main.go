@@ -143,43 +143,18 @@ func didYouMean(names []string) string {
 	return fmt.Sprintf(" (did you mean %s?)", strings.Join(names, " or "))
 }
 
-// suggestFlag suggests the flag of cmd that is closest to an unknown one.
+// suggestFlag suggests flags of cmd that are close to an unknown one, as cobra does for
+// commands.
 func suggestFlag(cmd *cobra.Command, err error) string {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
-	if !ok {
+	if !ok || len(unknown.GetSpecifiedName()) < 2 {
 		return ""
 	}
-	given := unknown.GetSpecifiedName()
-	best, least := "", len(given)/2+1
+	flags := &cobra.Command{SuggestionsMinimumDistance: 2}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if n := distance(given, f.Name); n < least {
-			best, least = f.Name, n
-		}
+		flags.AddCommand(&cobra.Command{Use: "--" + f.Name, Run: func(*cobra.Command, []string) {}})
 	})
-	if best == "" || len(given) < 2 {
-		return ""
-	}
-	return didYouMean([]string{"--" + best})
-}
-
-// distance returns the Levenshtein distance of two names.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		above := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := above
-			if a[i] != b[j] {
-				change++
-			}
-			above, row[j+1] = row[j+1], min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return didYouMean(flags.SuggestionsFor("--" + unknown.GetSpecifiedName()))
 }
 
 // refuseArguments turns argument errors of all commands below cmd into usage errors.

@@ -85,7 +85,7 @@ func readAgain(ctx context.Context, file string, log *zap.Logger, warned map[str
 			return
 		case <-hangups:
 		}
-		systemd.SdNotify(false, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", systemd.SdNotifyReloading, monotonic()))
+		systemd.SdNotify(false, systemd.SdNotifyReloading+"\n"+systemd.SdNotifyMonotonicUsec())
 		s, doc, err := readSettings(file)
 		if err != nil {
 			rejectSettings(log, err)

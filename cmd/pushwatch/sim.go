@@ -196,31 +196,19 @@ func accountTable(a tiwsim.Account, endpoint string) string {
 		a.Name, a.SecretID, a.SecretKey, endpoint, apps)
 }
 
-// happened describes a change of a simulated push in the API's words.
+// inWords are the changes of a simulated push in the API's words, before the change's detail.
+var inWords = map[tiwsim.What]string{
+	tiwsim.Prepared: "PREPARED", tiwsim.Started: "PUSHING", tiwsim.Excepted: "ExceptionCnt = ", tiwsim.Stopped: "STOPPED, ",
+	tiwsim.Restated: "Status = ", tiwsim.Backed: "Backup = ", tiwsim.Failed: "error ", tiwsim.Forgotten: "error InvalidParameter.TaskNotFound",
+	tiwsim.Bared: "bare",
+}
+
+// happened describes a change of a simulated push.
 func happened(c tiwsim.Change) string {
-	switch c.What {
-	case tiwsim.Prepared:
-		return "PREPARED"
-	case tiwsim.Started:
-		return "PUSHING"
-	case tiwsim.Excepted:
-		return "ExceptionCnt = " + c.Detail
-	case tiwsim.Stopped:
-		return "STOPPED, " + c.Detail
-	case tiwsim.Restated:
-		if c.Detail == "" {
-			return "Status as it was before"
-		}
-		return "Status = " + c.Detail
-	case tiwsim.Failed:
-		return "error " + c.Detail
-	case tiwsim.Forgotten:
-		return "error InvalidParameter.TaskNotFound"
-	case tiwsim.Backed:
-		return "Backup = " + c.Detail
-	default:
-		return string(c.What)
+	if c.What == tiwsim.Restated && c.Detail == "" {
+		return "Status as it was before"
 	}
+	return inWords[c.What] + c.Detail
 }
 
 // serveBeside serves in the background until the server is closed. Its requests end with

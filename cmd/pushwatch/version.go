@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -15,17 +16,13 @@ var version = ""
 // build returns the binary's version and the commit it was built from.
 func build() (release, commit string) {
 	release, commit = version, "unknown"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return cmp.Or(release, "devel"), commit
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			commit = s.Value
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = s.Value
+			}
 		}
-	}
-	if release == "" && info.Main.Version != "(devel)" {
-		release = info.Main.Version
+		release = cmp.Or(release, strings.Trim(info.Main.Version, "()"))
 	}
 	return cmp.Or(release, "devel"), commit
 }

@@ -155,10 +155,10 @@ func (s *settings) tokens() ([]web.Token, error) {
 	var all []web.Token
 	for _, t := range s.HTTP.Tokens {
 		value, err := t.Secret.Value()
-		if err != nil {
-			return nil, fmt.Errorf("http.tokens %s: %w", t.Name, err)
+		if err == nil {
+			err = checkToken(value)
 		}
-		if err := checkToken(value); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("http.tokens %s: %w", t.Name, err)
 		}
 		all = append(all, web.NewToken(t.Name, value, web.Role(t.Role)))
