@@ -70,7 +70,7 @@ func newDaemon(ctx context.Context, s settings, log *zap.Logger, level zap.Atomi
 		return nil, err
 	}
 
-	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), databaseCollector{d.db})
+	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	d.unreadableFields = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pushwatch_unreadable_fields_total", Help: "Fields of TIW's answers that could not be read and count as null.",
 	}, []string{"account", "field"})
@@ -158,7 +158,7 @@ func (d *daemon) serves(s settings) (*web.Handler, error) {
 	release, _ := build()
 	config := web.Config{
 		Tasks: d.watcher, Callbacks: d.watcher, Events: d.db, Dispatcher: d.dispatcher,
-		Tokens: tokens, History: d.history, Metrics: d.metrics, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
+		Tokens: tokens, History: d.history, Metrics: prometheus.Gatherers{d.metrics, databaseMetrics(d.db)}, Instance: s.Instance, Version: release, Stopping: d.stopping, Log: d.log,
 		Alive: func() error { return d.watcher.Alive(time.Now()) },
 		Ready: d.ready,
 	}

@@ -26,7 +26,6 @@ func deliveryRow(d api.Delivery) string {
 }
 
 func deliveryList(c *client) *cobra.Command {
-	var state, notifier, event string
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List deliveries, newest first within an account", Args: cobra.NoArgs,
@@ -35,18 +34,13 @@ is why a pending one is not being sent: its retry, an earlier event of the same 
 the notifier.`,
 		Example: "  pushwatch delivery list --state dead",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query := url.Values{}
-			for name, value := range map[string]string{"state": state, "notifier": notifier, "event": event} {
-				if value != "" {
-					query.Set(name, value)
-				}
-			}
+			query := flagQuery(cmd, "state", "notifier", "event")
 			return list(cmd.Context(), c, "/v1/deliveries", "deliveries", query, limit, deliveryHeading, deliveryRow)
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "", "only those in this `STATE`: pending, delivered, dead")
-	cmd.Flags().StringVar(&notifier, "notifier", "", "only those to this `NOTIFIER`")
-	cmd.Flags().StringVar(&event, "event", "", "only those of the event with this `ID`, msg_…")
+	cmd.Flags().String("state", "", "only those in this `STATE`: pending, delivered, dead")
+	cmd.Flags().String("notifier", "", "only those to this `NOTIFIER`")
+	cmd.Flags().String("event", "", "only those of the event with this `ID`, msg_…")
 	limitFlag(cmd, &limit)
 	cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"pending", "delivered", "dead"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

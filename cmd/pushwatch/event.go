@@ -44,18 +44,12 @@ func newEvent() *cobra.Command {
 // query from them.
 func eventFilter(cmd *cobra.Command, after string) func() url.Values {
 	var types []string
-	var subject string
 	cmd.Flags().StringSliceVar(&types, "type", nil, "only events of this `TYPE`, such as push.stopped or push.*; may be repeated")
-	cmd.Flags().StringVar(&subject, "subject", "", "only events of this `SUBJECT`, such as 1400000001/ghucnligqtgtvk2624mb")
-	cmd.Flags().StringVar(&after, "after", after, "begin after this `CURSOR`; \"now\": with new events; empty: with the oldest")
+	cmd.Flags().String("subject", "", "only events of this `SUBJECT`, such as 1400000001/ghucnligqtgtvk2624mb")
+	cmd.Flags().String("after", after, "begin after this `CURSOR`; \"now\": with new events; empty: with the oldest")
 	return func() url.Values {
-		query := url.Values{"type": types}
-		if subject != "" {
-			query.Set("subject", subject)
-		}
-		if after != "" {
-			query.Set("after", after)
-		}
+		query := flagQuery(cmd, "subject", "after")
+		query["type"] = types
 		return query
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"github.com/spf13/cobra"
 )
 
 // show sends a request as ask does, and prints the answer as JSON or, by default, as table
@@ -128,6 +130,17 @@ func (c *client) page(ctx context.Context, path, items string, query url.Values,
 		after = url.Values{"after": {cursors.Cursor}}
 	}
 	return page, after, err
+}
+
+// flagQuery returns a query of those flags that have a value.
+func flagQuery(cmd *cobra.Command, names ...string) url.Values {
+	query := url.Values{}
+	for _, name := range names {
+		if value := cmd.Flag(name).Value.String(); value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
 }
 
 // timeFlag reads the value of a flag: an RFC 3339 time, or a duration, which at converts

@@ -63,21 +63,16 @@ func storeError(err error) error {
 	return err
 }
 
-// A databaseCollector adds a series without an account to pushwatch_database_failing, of
-// which the watcher has one per account: a replica that owns none has a database too.
-type databaseCollector struct{ db *sqlstore.DB }
-
-var databaseFailingDesc = prometheus.NewDesc("pushwatch_database_failing", engine.DatabaseFailingHelp, nil, nil)
-
-// Describe implements [prometheus.Collector]. It describes nothing, because the watcher
-// describes the name, with other labels.
-func (c databaseCollector) Describe(chan<- *prometheus.Desc) {}
-
-// Collect implements [prometheus.Collector].
-func (c databaseCollector) Collect(metrics chan<- prometheus.Metric) {
-	failing := 0.0
-	if c.db.Health() != nil {
-		failing = 1
-	}
-	metrics <- prometheus.MustNewConstMetric(databaseFailingDesc, prometheus.GaugeValue, failing)
+// databaseMetrics returns the series of pushwatch_database_failing without an account: a
+// replica that owns none has a database too. It is in a registry of its own, because in that
+// of the watcher the metric has the label.
+func databaseMetrics(db *sqlstore.DB) prometheus.Gatherer {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pushwatch_database_failing", Help: engine.DatabaseFailingHelp}, func() float64 {
+		if db.Health() != nil {
+			return 1
+		}
+		return 0
+	}))
+	return registry
 }

@@ -90,17 +90,13 @@ func taskAdd(c *client) *cobra.Command {
 }
 
 func taskList(c *client) *cobra.Command {
-	var state string
 	var app int64
 	var labels map[string]string
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List tasks", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query := url.Values{}
-			if state != "" {
-				query.Set("state", state)
-			}
+			query := flagQuery(cmd, "state")
 			if app != 0 {
 				query.Set("sdk_app_id", strconv.FormatInt(app, 10))
 			}
@@ -110,7 +106,7 @@ func taskList(c *client) *cobra.Command {
 			return list(cmd.Context(), c, "/v1/tasks", "tasks", query, limit, "TASK\tSTATE\tOBSERVED\tNEXT POLL\tEVENTS\tLABELS", taskRow)
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "", "only tasks in this `STATE`: registered, preparing, pushing, stopped, failed, not_found, abandoned")
+	cmd.Flags().String("state", "", "only tasks in this `STATE`: registered, preparing, pushing, stopped, failed, not_found, abandoned")
 	cmd.Flags().Int64Var(&app, "app", 0, "only tasks of this application, an `SDK_APP_ID`")
 	cmd.Flags().StringToStringVar(&labels, "label", nil, "only tasks with this label, `KEY=VALUE`; may be repeated")
 	limitFlag(cmd, &limit)

@@ -131,7 +131,8 @@ func (a *apiServer) streamEvents(ctx context.Context, in *struct {
 	if _, err := a.eventPage(ctx, &q, location, cursor); err != nil { // an error can still be answered here
 		return nil, err
 	}
-	if !a.acquireStream() {
+	if a.streams.Add(1) > maxStreams {
+		a.streams.Add(-1)
 		return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("too many streams are open: try again later, or read /v1/events"),
 			http.Header{"Retry-After": {"10"}})
 	}

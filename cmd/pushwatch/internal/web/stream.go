@@ -38,15 +38,6 @@ func (p streamPace) withDefaults() streamPace {
 	}
 }
 
-// acquireStream counts a new stream, unless maxStreams are open.
-func (a *apiServer) acquireStream() bool {
-	if a.streams.Add(1) > maxStreams {
-		a.streams.Add(-1)
-		return false
-	}
-	return true
-}
-
 // writeStream writes events until the reader disconnects, stops reading or loses its access,
 // or until the daemon stops. Between two pages it holds no events in memory: each reader
 // reads at its own speed.

@@ -84,10 +84,8 @@ func (l *locale) typeName(t any) string {
 }
 
 // Class is the CSS class of the event: "bad", "odd", "good" or "plain".
-func (e event) Class() string { return eventClass(e.Type) }
-
-func eventClass(t watcher.EventType) string {
-	switch t {
+func (e event) Class() string {
+	switch e.Type {
 	case watcher.PushFailed, watcher.PushNotFound, watcher.PushBlind, watcher.PushAbandoned, watcher.WatcherBlind, watcher.DeliveryExhausted:
 		return "bad"
 	case watcher.PushException, watcher.PushStalled, watcher.PushOverdue, watcher.PushBackupChanged, watcher.PushChanged:
