@@ -190,3 +190,17 @@ watch.not_found_grace = "10m"
 ` + s.settings + "max_in_flight = 16\n" + taskTables(scenario.Tasks...)
 	return s
 }
+
+// TestStartWhileLocked starts a daemon while another one uses the database, as it happens in
+// the moment after a kill: it waits, and starts once the other has ended.
+func TestStartWhileLocked(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tiwsim.Config{}, notifytest.Config{})
+	store := sqliteURL(t)
+	first, _ := s.serve(t, store)
+	address := tcptest.Unused(t)
+	second := launch(t, "serve", "--config", s.file(t, address, store))
+	second.awaitLogged(t, 1, "warn", "database locked")
+	first.kill()
+	awaitReady(t, second, address)
+}

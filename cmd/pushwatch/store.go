@@ -22,18 +22,35 @@ const (
 	lastStoreTry  = 15 * time.Second
 )
 
-// openStore opens the database. It waits for an unreachable one until ctx ends; an error
-// that a restart does not fix is a [usageError].
+// How long the daemon waits for the lock of a SQLite file, and between two tries. A process
+// that was killed holds the lock until the kernel has ended its last system call.
+const (
+	lockPatience = 5 * time.Second
+	lockTry      = 50 * time.Millisecond
+)
+
+// openStore opens the database. It waits for an unreachable one until ctx ends, and for a
+// locked one for lockPatience; an error that a restart does not fix is a [usageError].
 func openStore(ctx context.Context, s storeSettings, log *zap.Logger) (*sqlstore.DB, error) {
 	url, err := s.URL.Value()
 	if err != nil {
 		return nil, err
 	}
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstStoreTry), backoff.WithMaxInterval(lastStoreTry), backoff.WithMaxElapsedTime(0))
+	var locked loop.Condition
 	for {
 		db, err := sqlstore.Open(ctx, sqlstore.Config{URL: url, TTL: s.TakeoverAfter.Std(), Log: log})
 		if err == nil {
 			return db, nil
+		}
+		if errors.Is(err, sqlstore.ErrLocked) {
+			now := time.Now()
+			if locked.Begin(now) {
+				log.Warn("database locked", zap.Duration("wait_at_most", lockPatience), zap.Error(err))
+			}
+			if now.Sub(locked.Since()) < lockPatience && loop.Sleep(ctx, lockTry) {
+				continue
+			}
 		}
 		if !errors.Is(err, sqlstore.ErrAway) || ctx.Err() != nil {
 			return nil, storeError(err)
