@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type Listener struct {
 	closed     *tally // connections that were closed to make room
 	limit      int
 	perAddress int
+	turns      turns // of the connections without a token
 
 	mu        sync.Mutex
 	open      int
@@ -76,6 +78,7 @@ func NewListener(l net.Listener, log *zap.Logger) *Listener {
 
 // Accept implements [net.Listener].
 func (l *Listener) Accept() (net.Conn, error) {
+	runtime.Gosched() // in a burst, the connection accepted before begins first
 	inner, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -116,13 +119,15 @@ func (l *Listener) victim(addr netip.Addr, now time.Time) *conn {
 	case from != nil && from.open >= l.perAddress:
 		return from.first(now, from.open >= l.perAddress*3/2)
 	case l.open >= l.limit:
-		return l.largest().first(now, l.open >= l.limit*3/2)
+		return l.largest(from).first(now, l.open >= l.limit*3/2)
 	}
 	return nil
 }
 
-// largest returns the address with the most connections.
-func (l *Listener) largest() (most *address) {
+// largest returns the address with the most connections; of several, the newcomer's if it is
+// one of them. newcomer is nil if it has none.
+func (l *Listener) largest(newcomer *address) *address {
+	most := newcomer
 	for _, a := range l.addresses {
 		if most == nil || a.open > most.open {
 			most = a
@@ -179,11 +184,43 @@ type conn struct {
 	element  *list.Element // in the address's list for the phase; nil once removed
 }
 
+// Read implements [net.Conn]. Without a token it returns when it is the connection's turn.
+func (c *conn) Read(b []byte) (int, error) {
+	c.listener.turns.end(c)
+	n, err := c.Conn.Read(b)
+	if !c.trusted() {
+		c.listener.turns.take(c)
+	}
+	return n, err
+}
+
+// Write implements [net.Conn].
+func (c *conn) Write(b []byte) (int, error) {
+	c.listener.turns.end(c)
+	return c.Conn.Write(b)
+}
+
+// CloseWrite is called by the server before it waits half a second and closes a refused
+// connection. It only ends the turn: the later a refused client sees the end, the later it
+// comes back.
+func (c *conn) CloseWrite() error {
+	c.listener.turns.end(c)
+	return nil
+}
+
+// trusted reports whether a request with a token is in progress.
+func (c *conn) trusted() bool {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	return c.phase >= serving
+}
+
 // Close implements [net.Conn].
 func (c *conn) Close() error {
 	c.listener.mu.Lock()
 	c.listener.remove(c)
 	c.listener.mu.Unlock()
+	c.listener.turns.end(c)
 	return c.Conn.Close()
 }
 
@@ -294,6 +331,9 @@ func beginRequest(ctx context.Context) (context.Context, *requestPhase) {
 
 func (p *requestPhase) enter(next phase) {
 	if p != nil {
+		if next >= serving {
+			p.conn.listener.turns.end(p.conn)
+		}
 		p.conn.count(p.now, next, time.Now())
 		p.now = next
 	}

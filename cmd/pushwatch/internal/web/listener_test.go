@@ -133,10 +133,14 @@ func TestConnectionsOfOthers(t *testing.T) {
 		dialFrom(t, "127.0.0.2", address, idle)
 	}
 	probe(t, address, "/healthz")
-	for i, c := range others[1:] { // the first made room for the probe, or could have
+	closed := 0
+	for _, c := range others {
 		if !isOpen(c) {
-			t.Errorf("connection %d of another address was closed", i+1)
+			closed++
 		}
+	}
+	if closed > 1 { // one made room for the probe, or could have
+		t.Errorf("%d connections of another address were closed, want at most 1", closed)
 	}
 	j.add(1)
 	for deadline := time.Now().Add(5 * time.Second); ; {
