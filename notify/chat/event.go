@@ -57,8 +57,6 @@ func readEvent(body []byte, l *language, s *style, most int) (*event, error) {
 	return e, nil
 }
 
-func (e *event) kind() watcher.EventType { return e.Type }
-
 // Class names what the task is for: its label "class" or "course".
 func (e *event) Class() string {
 	return e.foreign(cmp.Or(e.Data.Labels["class"], e.Data.Labels["course"]))
@@ -73,28 +71,20 @@ func (e *event) About() string { return e.foreign(e.Subject) }
 // Account is the account that the event is about.
 func (e *event) Account() string { return e.foreign(e.Data.Account) }
 
-// Application is the application that the event is about.
-func (e *event) Application() string {
-	if e.Data.SDKAppID == 0 {
-		return ""
-	}
-	return strconv.FormatInt(e.Data.SDKAppID, 10)
-}
-
 // Instance names the installation that reports the event.
 func (e *event) Instance() string {
 	return e.foreign(strings.TrimPrefix(e.Source, "urn:pushwatch:"))
 }
 
 // SeenAt is when a task's event was observed.
-func (e *event) SeenAt() string { return clock(e.Data.ObservedAt) }
+func (e *event) SeenAt() string { return clock(e.Data.ObservedAt.Time) }
 
 // SinceStart is the time from the push's start to the observation; only for push.started.
 func (e *event) SinceStart() string {
 	if e.Type != watcher.PushStarted {
 		return ""
 	}
-	return e.ago(e.Data.Push.PushStartTime)
+	return e.ago(e.Data.Push.StartedAt())
 }
 
 // SinceEnd is the time from the push's end to the observation; only for push.stopped and
@@ -103,7 +93,7 @@ func (e *event) SinceEnd() string {
 	if e.Type != watcher.PushStopped && e.Type != watcher.PushFailed {
 		return ""
 	}
-	return e.ago(e.Data.Push.PushStopTime)
+	return e.ago(e.Data.Push.StoppedAt())
 }
 
 // SinceLastPoll is the time from the previous observation to this one.
@@ -114,26 +104,26 @@ func (e *event) SinceLastPoll() string {
 	return e.span(e.Data.ObservedAt.Sub(e.Data.LastObservedAt.Time))
 }
 
-func (e *event) ago(seconds *int64) string {
-	if seconds == nil || *seconds <= 0 {
+func (e *event) ago(t time.Time) string {
+	if t.IsZero() {
 		return ""
 	}
-	return e.span(max(0, e.Data.ObservedAt.Sub(time.Unix(*seconds, 0))))
+	return e.span(max(0, e.Data.ObservedAt.Sub(t)))
 }
 
 // StartedAt is when the push began.
-func (e *event) StartedAt() string { return unix(e.Data.Push.PushStartTime) }
+func (e *event) StartedAt() string { return clock(e.Data.Push.StartedAt()) }
 
 // A run is the start, end and duration of a push.
 type run struct{ From, To, For string }
 
 // Ran is the run of the push, once start and end are known.
 func (e *event) Ran() *run {
-	start, stop := e.Data.Push.PushStartTime, e.Data.Push.PushStopTime
-	if unix(start) == "" || unix(stop) == "" {
+	start, stop := e.Data.Push.StartedAt(), e.Data.Push.StoppedAt()
+	if start.IsZero() || stop.IsZero() {
 		return nil
 	}
-	return &run{unix(start), unix(stop), e.span(time.Duration(*stop-*start) * time.Second)}
+	return &run{clock(start), clock(stop), e.span(stop.Sub(start))}
 }
 
 // Exceptions is how many exceptions the push has had.
@@ -143,9 +133,6 @@ func (e *event) Exceptions() int64 {
 	}
 	return 0
 }
-
-// ExceptionsAdded is the number of exceptions since the last report.
-func (e *event) ExceptionsAdded() int64 { return e.Data.ExceptionsAdded }
 
 // Status is the API's status of the push.
 func (e *event) Status() string { return e.word(e.Data.Push.Status) }
@@ -187,13 +174,10 @@ func (e *event) Fault() string {
 }
 
 // Since is when the push, application or account was last observed.
-func (e *event) Since() string { return clock(e.Data.Since) }
+func (e *event) Since() string { return clock(e.Data.Since.Time) }
 
 // BlindFor is the time from the last observation to this event.
 func (e *event) BlindFor() string { return e.span(e.Time.Sub(e.Data.Since.Time)) }
-
-// Tasks is how many tasks the event concerns.
-func (e *event) Tasks() int64 { return e.Data.Tasks }
 
 // Notifier is the notifier that did not get an event.
 func (e *event) Notifier() string { return e.foreign(e.Data.Notifier) }
@@ -204,20 +188,16 @@ func (e *event) EventType() string { return e.style.own(string(e.Data.EventType)
 // EventID is the id of the event that was not delivered.
 func (e *event) EventID() string { return e.foreign(e.Data.EventID) }
 
-// Attempts is how many times delivery of the dead letter's event was attempted.
-func (e *event) Attempts() int64 { return e.Data.Attempts }
-
 // LastError is why the last attempt of a delivery failed.
 func (e *event) LastError() string { return e.foreign(sentence(e.Data.LastError)) }
 
-// clock formats a time with its date, because people may read the text later.
-func clock(t watcher.Timestamp) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
-func unix(seconds *int64) string {
-	if seconds == nil || *seconds <= 0 {
+// clock formats a time with its date, because people may read the text later; "" if it is
+// not known.
+func clock(t time.Time) string {
+	if t.IsZero() {
 		return ""
 	}
-	return clock(watcher.Timestamp{Time: time.Unix(*seconds, 0)})
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
 // span formats a duration as precisely as people need: "1h30m", "45s", "6.1s".

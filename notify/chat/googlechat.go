@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -69,8 +70,10 @@ func judgeGoogle(a *transport.Answer) verdict {
 
 // retryDelay finds a google.rpc.RetryInfo among an error's details.
 func retryDelay(e object) time.Duration {
-	for _, detail := range readList(e["details"]) {
-		if delay, err := time.ParseDuration(readObject(detail).text("retryDelay")); err == nil {
+	var details []struct{ RetryDelay string }
+	json.Unmarshal(e["details"], &details) // those of other types have none
+	for _, detail := range details {
+		if delay, err := time.ParseDuration(detail.RetryDelay); err == nil {
 			return delay
 		}
 	}

@@ -237,7 +237,7 @@ func (l *library) address() *url.URL {
 func unencrypted(u *url.URL) bool {
 	for key, values := range u.Query() {
 		switch key, value := strings.ToLower(key), strings.ToLower(values[0]); {
-		case key == "disabletls" && (value == "yes" || value == "true" || value == "1"), key == "scheme" && value == "http":
+		case key == "disabletls" && truths[value], key == "scheme" && value == "http":
 			return true
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/wneessen/go-mail"
@@ -93,26 +92,24 @@ func (m *mailbox) secure(query url.Values) error {
 			m.starttls = mail.TLSMandatory
 		}
 	}
-	switch strings.ToLower(query.Get("auth")) {
-	case "", "unknown":
-		m.auth = mail.SMTPAuthNoAuth
+	auth := strings.ToLower(query.Get("auth"))
+	if auth == "" || auth == "unknown" {
+		auth = "none"
 		if m.user != "" {
-			m.auth = mail.SMTPAuthPlain
+			auth = "plain"
 		}
-	case "none":
-		m.auth = mail.SMTPAuthNoAuth
-	case "plain":
-		m.auth = mail.SMTPAuthPlain
-	case "login":
-		m.auth = mail.SMTPAuthLogin
-	case "crammd5":
-		m.auth = mail.SMTPAuthCramMD5
-	case "oauth2":
-		m.auth = mail.SMTPAuthXOAUTH2
-	default:
+	}
+	var known bool
+	if m.auth, known = mailAuths[auth]; !known {
 		return errForm
 	}
 	return nil
+}
+
+// mailAuths are the ways to authenticate, as a URL names them.
+var mailAuths = map[string]mail.SMTPAuthType{
+	"none": mail.SMTPAuthNoAuth, "plain": mail.SMTPAuthPlain, "login": mail.SMTPAuthLogin,
+	"crammd5": mail.SMTPAuthCramMD5, "oauth2": mail.SMTPAuthXOAUTH2,
 }
 
 func (m *mailbox) name() string { return mailName }
@@ -170,12 +167,8 @@ func (m *mailbox) client(ctx context.Context, t *transport.Transport, conn *boun
 	if err != nil {
 		return nil, err
 	}
-	port, err := strconv.Atoi(m.port)
-	if err != nil {
-		return nil, err
-	}
 	options := []mail.Option{ // the timeout of ctx comes before the library's
-		mail.WithPort(port), mail.WithTimeout(2 * t.Timeout()), mail.WithHELO(m.helo), mail.WithTLSConfig(config), mail.WithTLSPolicy(m.starttls),
+		mail.WithTimeout(2 * t.Timeout()), mail.WithHELO(m.helo), mail.WithTLSConfig(config), mail.WithTLSPolicy(m.starttls),
 		mail.WithUsername(m.user), mail.WithPassword(m.password), mail.WithoutNoop(),
 		mail.WithDialContextFunc(func(dialing context.Context, _, _ string) (_ net.Conn, err error) {
 			conn.Conn, err = m.dial(dialing, t, config)

@@ -3,7 +3,6 @@ package chat
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"pushwatch/notify"
@@ -40,38 +39,27 @@ func readObject(body []byte) object {
 func (o object) has(name string) bool { _, ok := o[name]; return ok }
 
 // text returns a member as text.
-func (o object) text(name string) string {
-	var s string
-	if json.Unmarshal(o[name], &s) != nil {
-		return ""
-	}
+func (o object) text(name string) (s string) {
+	json.Unmarshal(o[name], &s) // "" if it is none
 	return s
 }
 
 // number returns a member as a number, which some services send as text.
-func (o object) number(name string) (float64, error) {
-	raw := bytes.Trim(o[name], `"`)
-	var n float64
-	if len(raw) == 0 {
-		return 0, errors.New("no number")
-	}
-	err := json.Unmarshal(raw, &n)
-	return n, err
+func (o object) number(name string) (n float64, ok bool) {
+	ok = json.Unmarshal(bytes.Trim(o[name], `"`), &n) == nil
+	return n, ok
 }
 
 // code returns a member as a whole number.
 func (o object) code(name string) (code int64, ok bool) {
-	n, err := o.number(name)
-	return int64(n), err == nil && n == float64(int64(n))
+	n, ok := o.number(name)
+	return int64(n), ok && n == float64(int64(n))
 }
 
 // seconds returns a member, a number of seconds, as a duration.
 func (o object) seconds(name string) time.Duration {
-	n, err := o.number(name)
-	if err != nil || n <= 0 {
-		return 0
-	}
-	return time.Duration(min(n, notify.MaxPause.Seconds()) * float64(time.Second))
+	n, _ := o.number(name)
+	return time.Duration(max(0, min(n, notify.MaxPause.Seconds())) * float64(time.Second))
 }
 
 // object returns a member as an object.
@@ -84,13 +72,4 @@ func (o object) isTrue(name string) bool { return string(o[name]) == "true" }
 func (o object) holds(name string) bool {
 	value, ok := o[name]
 	return ok && string(value) != "null" && string(value) != `""`
-}
-
-// readList returns the elements of a JSON list.
-func readList(raw json.RawMessage) []json.RawMessage {
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
-		return nil
-	}
-	return list
 }

@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"pushwatch/notify"
@@ -78,17 +77,9 @@ func (p *post) send(ctx context.Context, t *transport.Transport, m message) (sta
 	if err != nil {
 		return 0, &notify.SendError{Cause: notify.CauseInternal, Reason: "encode message: " + err.Error(), Final: true, Err: err}
 	}
-	request, err := http.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
-	if err != nil {
-		return 0, &notify.SendError{Cause: notify.CauseInternal, Reason: "make request", Err: err}
-	}
-	request.URL, request.Host = to, to.Host
-	if p.header != nil {
-		request.Header = p.header.Clone()
-	}
-	request.Header.Set("Content-Type", "application/json; charset=utf-8")
-	request.Header.Set("User-Agent", userAgent)
-	answer, err := t.Do(ctx, &transport.Request{Request: request, Alias: p.name(), Hidden: p.hidden, Shown: publicWords})
+	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}, "User-Agent": {userAgent}}
+	maps.Copy(header, p.header)
+	answer, err := t.Do(ctx, &transport.Request{Request: transport.Post(to, header, body), Alias: p.name(), Hidden: p.hidden, Shown: publicWords})
 	if err != nil {
 		return 0, err
 	}
@@ -131,12 +122,9 @@ func (p *post) outcome(a *transport.Answer) *notify.SendError {
 	}
 	failed.Reason = p.name() + " " + failed.Reason
 	// A chat service may ask for a pause with any refusal.
-	earliest := transport.RetryAfter(a.Header.Get("Retry-After"), time.Now())
-	if at := time.Now().Add(min(max(v.wait, 0), notify.MaxPause)); v.wait > 0 && at.After(earliest) {
-		earliest = at
-	}
-	if earliest.After(failed.RetryAfter) {
-		failed.RetryAfter = earliest
+	failed.RetryAfter = transport.RetryAfter(a.Header.Get("Retry-After"), time.Now())
+	if at := time.Now().Add(min(v.wait, notify.MaxPause)); v.wait > 0 && at.After(failed.RetryAfter) {
+		failed.RetryAfter = at
 	}
 	return failed
 }
@@ -149,35 +137,6 @@ func permanent(status int) bool {
 		return false
 	}
 	return status >= 400 && status <= 499
-}
-
-// codes are the error codes of a service that puts them into the answer's body.
-type codes struct {
-	throttled []int64
-	pause     time.Duration // after a throttled one
-	final     []int64       // those that a retry would get again
-}
-
-// judge reads "errcode", of which 0 is success, and "errmsg".
-func (c *codes) judge(a *transport.Answer) verdict {
-	o := readObject(a.Body)
-	code, ok := o.code("errcode")
-	switch {
-	case !ok:
-		return verdict{}
-	case code == 0 && a.Status == http.StatusOK:
-		return verdict{accepted: true}
-	}
-	return c.refusal(code, o.text("errmsg"))
-}
-
-// refusal returns the verdict for a code other than success.
-func (c *codes) refusal(code int64, says string) verdict {
-	v := verdict{says: fmt.Sprintf("%d %s", code, says), cause: notify.CauseRefused, final: slices.Contains(c.final, code)}
-	if slices.Contains(c.throttled, code) {
-		v.cause, v.wait = notify.CauseThrottled, c.pause
-	}
-	return v
 }
 
 // isPage reports whether a body is a web page, and so no answer of a chat service.

@@ -23,7 +23,7 @@ var slack = &service{
 		if !known || !strings.HasPrefix(u.Path, "/services/") || strings.Count(u.Path, "/") != 4 {
 			return nil
 		}
-		return slackPost(u, nil, nil)
+		return slackPost(u, nil, "")
 	},
 	parse: parseSlack,
 	judge: judgeSlack,
@@ -56,13 +56,14 @@ func parseSlack(u *url.URL) (*post, error) {
 	}
 	if kind := parts[1]; kind != "" && kind != "hook" {
 		to := &url.URL{Scheme: "https", Host: "slack.com", Path: "/api/chat.postMessage"}
-		return slackPost(to, query, &slackUser{kind + "-" + parts[2] + "-" + parts[4] + "-" + parts[6], channel}), nil
+		token := kind + "-" + parts[2] + "-" + parts[4] + "-" + parts[6]
+		p := slackPost(to, query, channel)
+		p.header = http.Header{"Authorization": {"Bearer " + token}}
+		p.hidden = append(p.hidden, words(channel+"/"+token)...)
+		return p, nil
 	}
-	return slackPost(&url.URL{Scheme: "https", Host: "hooks.slack.com", Path: "/services/" + parts[2] + "/" + parts[4] + "/" + parts[6]}, query, nil), nil
+	return slackPost(&url.URL{Scheme: "https", Host: "hooks.slack.com", Path: "/services/" + parts[2] + "/" + parts[4] + "/" + parts[6]}, query, ""), nil
 }
-
-// A slackUser writes to a channel with a token, instead of through a webhook.
-type slackUser struct{ token, channel string }
 
 // A slackMessage is the JSON for webhooks and tokens alike. It turns off formatting, and
 // links made of names.
@@ -88,31 +89,24 @@ type slackAttachment struct {
 	Markdown []string `json:"mrkdwn_in"` // none
 }
 
-func slackPost(u *url.URL, query url.Values, user *slackUser) *post {
-	m := slackMessage{Parse: "none", Thread: query.Get("thread_ts"), User: query.Get("botname") + query.Get("username")}
+// slackPost returns a post to a webhook, which has a channel, or to the named channel.
+func slackPost(u *url.URL, query url.Values, channel string) *post {
+	m := slackMessage{Channel: channel, Parse: "none", Thread: query.Get("thread_ts"), User: query.Get("botname") + query.Get("username")}
 	icon := query.Get("icon") + query.Get("icon_emoji") + query.Get("icon_url")
 	if strings.HasPrefix(icon, "http") {
 		m.IconURL = icon
 	} else {
 		m.IconEmoji = icon
 	}
-	p := &post{url: u, title: query.Get("title"), hidden: words(u.String()), header: make(http.Header)}
-	if user != nil {
-		m.Channel = user.channel
-		p.header.Set("Authorization", "Bearer "+user.token)
-		p.hidden = append(p.hidden, words(user.channel+"/"+user.token)...)
-	}
-	color := query.Get("color")
-	p.payload = func(text string, _ time.Time) any {
+	return &post{url: u, title: query.Get("title"), hidden: words(u.String()), payload: func(text string, _ time.Time) any {
 		m := m
-		if color != "" {
+		if color := query.Get("color"); color != "" {
 			m.Attachments = []slackAttachment{{Color: color, Text: text, Fallback: text, Markdown: []string{}}}
 		} else {
 			m.Text = text
 		}
 		return m
-	}
-	return p
+	}}
 }
 
 // slackWord is the form of a refusal, such as "channel_not_found" or the older "No service".

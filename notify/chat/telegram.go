@@ -31,10 +31,7 @@ var telegram = &service{
 	judge: judgeTelegram,
 }
 
-var (
-	telegramPath  = regexp.MustCompile(`^/bot([0-9]+:[A-Za-z0-9_-]+)/sendMessage$`)
-	telegramToken = regexp.MustCompile(`^[0-9]+:[A-Za-z0-9_-]+$`)
-)
+var telegramPath = regexp.MustCompile(`^/bot([0-9]+:[A-Za-z0-9_-]+)/sendMessage$`)
 
 // parseTelegram reads "telegram://TOKEN@telegram?chats=CHAT", where CHAT is "@name" or a
 // number, optionally with ":THREAD" after it.
@@ -42,7 +39,7 @@ func parseTelegram(u *url.URL) (*post, error) {
 	query, err := parameters(u, "chats", "channels", "preview", "notification", "title", "parsemode") // texts are plain
 	password, _ := u.User.Password()
 	token := u.User.Username() + ":" + password
-	if err != nil || !telegramToken.MatchString(token) {
+	if err != nil || !telegramPath.MatchString("/bot"+token+"/sendMessage") {
 		return nil, errForm
 	}
 	chat, err := single(list(query, "chats", "channels"))

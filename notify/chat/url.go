@@ -38,18 +38,18 @@ func readURL(secret setting.Secret) (destination, error) {
 		return nil, unknownService(secret)
 	}
 	var to destination
-	service := serviceNamed(name)
+	own := slices.IndexFunc(services, func(s *service) bool { return slices.Contains(s.names, name) })
 	switch {
-	case service != nil && custom: // NAME+https://…
-		own := *u
-		own.Scheme = scheme
-		if to = readOwn(&own, name); scheme != "https" || to == nil {
+	case own >= 0 && custom: // NAME+https://…
+		issued := *u
+		issued.Scheme = scheme
+		if to = readOwn(&issued, name); scheme != "https" || to == nil {
 			err = errForm
 		}
-	case service != nil:
+	case own >= 0:
 		var p *post
-		if p, err = service.parse(u); err == nil {
-			p.service, to = service, p
+		if p, err = services[own].parse(u); err == nil {
+			p.service, to = services[own], p
 		}
 	case name == mailName:
 		to, err = parseMail(u)
@@ -79,16 +79,6 @@ func readOwn(u *url.URL, name string) destination {
 				p.service = s
 				return p
 			}
-		}
-	}
-	return nil
-}
-
-// serviceNamed returns the first service with a name; nil: there is none.
-func serviceNamed(name string) *service {
-	for _, s := range services {
-		if slices.Contains(s.names, name) {
-			return s
 		}
 	}
 	return nil
@@ -145,11 +135,10 @@ func single(recipients []string) (string, error) {
 
 // yes reads a boolean such as "yes", "no", "true" or "1"; byDefault if there is none.
 func yes(query url.Values, key string, byDefault bool) bool {
-	switch strings.ToLower(query.Get(key)) {
-	case "yes", "true", "1":
-		return true
-	case "no", "false", "0":
-		return false
+	if value, ok := truths[strings.ToLower(query.Get(key))]; ok {
+		return value
 	}
 	return byDefault
 }
+
+var truths = map[string]bool{"yes": true, "true": true, "1": true, "no": false, "false": false, "0": false}

@@ -59,7 +59,7 @@ func (l *language) text(body []byte, style *style) (string, error) {
 			return "", err
 		}
 		var text strings.Builder
-		if err := l.texts.ExecuteTemplate(&text, string(e.kind()), e); err != nil {
+		if err := l.texts.ExecuteTemplate(&text, string(e.Type), e); err != nil {
 			return "", fmt.Errorf("put event into words: %w", err)
 		}
 		if style.fits(text.String()) {

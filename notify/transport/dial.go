@@ -82,11 +82,10 @@ func tunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string) 
 		request.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
 	}
 	err := request.Write(conn)
-	reader := bufio.NewReader(conn)
 	var response *http.Response
 	if err == nil {
-		// What follows the header may come from the receiver already, and stays in reader.
-		response, err = http.ReadResponse(bufio.NewReader(io.LimitReader(byByte{reader}, maxAnswerHeader)), request)
+		// What follows the header may come from the receiver already, and stays in conn.
+		response, err = http.ReadResponse(bufio.NewReader(io.LimitReader(byByte{conn}, maxAnswerHeader)), request)
 	}
 	if err == nil {
 		err = checkConnect(ctx, proxy, request, response)
@@ -98,7 +97,7 @@ func tunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string) 
 		}
 		return nil, err
 	}
-	return &buffered{conn, reader}, nil
+	return conn, nil
 }
 
 // byByte returns single bytes, so that a buffered reader over it reads no further than
@@ -106,14 +105,6 @@ func tunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string) 
 type byByte struct{ io.Reader }
 
 func (r byByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
-
-// A buffered connection is one of which some bytes were read ahead.
-type buffered struct {
-	net.Conn
-	reader *bufio.Reader
-}
-
-func (c *buffered) Read(p []byte) (int, error) { return c.reader.Read(p) }
 
 // Check reports whether the receiver at u can be reached. It opens a connection under the
 // rules of an attempt, through the proxy if one is set, with the TLS handshake if u is

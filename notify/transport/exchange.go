@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -35,6 +36,13 @@ type Request struct {
 	MaxAnswer int64
 }
 
+// Post returns a POST request to a parsed URL, which net/http's constructors do not take.
+func Post(to *url.URL, header http.Header, body []byte) *http.Request {
+	request, _ := http.NewRequest(http.MethodPost, "/", bytes.NewReader(body)) // method and path are valid
+	request.URL, request.Host, request.Header = to, to.Host, header
+	return request
+}
+
 // An Answer is a receiver's HTTP response.
 type Answer struct {
 	Status int
@@ -51,15 +59,11 @@ type Answer struct {
 // A body that is longer than what is read costs its connection, or its stream with HTTP/2.
 // The error is a [*notify.SendError].
 func (t *Transport) Do(ctx context.Context, r *Request) (*Answer, error) {
-	f := failure{parent: ctx, host: r.Alias}
+	f := failure{parent: ctx, host: cmp.Or(r.Alias, r.URL.Host)}
 	ctx, cancel := t.Bounded(ctx)
 	defer cancel()
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	if f.host == "" {
-		f.host = r.URL.Host
-	}
-
 	client, err := t.current()
 	if err == nil {
 		err = t.judge(r.URL.Hostname())
@@ -69,13 +73,12 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Answer, error) {
 		ctx, proxy, err = t.towards(ctx, r.URL)
 		f.proxied = proxy != nil
 	}
-	if err != nil {
-		f.err = err
-		return nil, f.classify()
+	var response *http.Response
+	if err == nil {
+		// A bare transport, unlike an http.Client, follows no redirects, keeps no cookies,
+		// and puts no URL into its errors.
+		response, err = client.http.RoundTrip(r.Request.WithContext(ctx))
 	}
-	// A bare transport, unlike an http.Client, follows no redirects, keeps no cookies,
-	// and puts no URL into its errors.
-	response, err := client.http.RoundTrip(r.Request.WithContext(ctx))
 	if err == nil && f.proxied && r.URL.Scheme == "http" && response.StatusCode == http.StatusProxyAuthRequired {
 		response.Body.Close()
 		err = &proxyRefusal{response.StatusCode} // a request without a tunnel
@@ -135,18 +138,12 @@ func (a *Answer) reason() string {
 // time if the header is invalid or lies in the past.
 func RetryAfter(value string, now time.Time) time.Time {
 	value = strings.TrimSpace(value)
-	latest := now.Add(notify.MaxPause)
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseUint(value, 10, 64)
-		switch {
-		case err != nil || seconds > uint64(notify.MaxPause/time.Second): // err: beyond 64 bits
-			return latest
-		case seconds == 0:
-			return time.Time{}
-		}
-		return now.Add(time.Duration(seconds) * time.Second)
-	}
 	at, err := http.ParseTime(value)
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, _ := strconv.ParseInt(value, 10, 64) // the largest int64 if it is larger
+		at, err = now.Add(time.Duration(min(seconds, int64(notify.MaxPause/time.Second)))*time.Second), nil
+	}
+	latest := now.Add(notify.MaxPause)
 	switch {
 	case err != nil || !at.After(now):
 		return time.Time{}

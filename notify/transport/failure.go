@@ -17,11 +17,6 @@ func SettingsError(err error) *notify.SendError {
 	return &notify.SendError{Cause: notify.CauseSettings, Reason: err.Error(), Err: err}
 }
 
-// A settingsError is the error of a setting that cannot be used.
-type settingsError struct{ error }
-
-func (e settingsError) Unwrap() error { return e.error }
-
 // A proxyRefusal is an error status from a proxy itself.
 type proxyRefusal struct{ status int }
 
@@ -47,8 +42,8 @@ func (f failure) classify() *notify.SendError {
 	if refused, ok := errors.AsType[*refusal](f.err); ok {
 		return &notify.SendError{Cause: notify.CauseBlocked, Reason: refused.Error(), Err: refused}
 	}
-	if unusable, ok := errors.AsType[settingsError](f.err); ok {
-		return SettingsError(unusable)
+	if unusable, ok := errors.AsType[*notify.SendError](f.err); ok { // see SettingsError
+		return unusable
 	}
 	if f.ofProxy() {
 		return f.as(notify.CauseProxy, "reach "+f.host+" through the proxy")

@@ -75,9 +75,5 @@ func excerpt(text string, hide *strings.Replacer) string {
 	if len(text) <= maxExcerpt {
 		return text
 	}
-	cut := maxExcerpt
-	for !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + "…"
+	return strings.ToValidUTF8(text[:maxExcerpt], "") + "…" // without a character that is cut
 }

@@ -150,7 +150,7 @@ func (t *Transport) Bounded(ctx context.Context) (context.Context, context.Cance
 func (t *Transport) current() (*client, error) {
 	authorities, err := t.config.authorities()
 	if err != nil {
-		return nil, settingsError{err}
+		return nil, SettingsError(err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -159,7 +159,7 @@ func (t *Transport) current() (*client, error) {
 	}
 	config, err := t.config.tls(authorities)
 	if err != nil {
-		return nil, settingsError{err}
+		return nil, SettingsError(err)
 	}
 	if t.last != nil {
 		t.last.http.CloseIdleConnections()
@@ -187,13 +187,13 @@ func (t *Transport) proxy(u *url.URL) (*url.URL, error) {
 	case !t.config.ProxyURL.IsZero():
 		proxy, err := ReadURL(t.config.ProxyURL)
 		if err != nil {
-			return nil, settingsError{fmt.Errorf("proxy_url: %w", err)}
+			return nil, SettingsError(fmt.Errorf("proxy_url: %w", err))
 		}
 		return proxy, nil
 	case t.config.Environment:
 		proxy, err := httpproxy.FromEnvironment().ProxyFunc()(u)
 		if err != nil { // its text would show the proxy's password
-			return nil, settingsError{errors.New("the proxy of the environment (HTTPS_PROXY, HTTP_PROXY) is not a proxy URL")}
+			return nil, SettingsError(errors.New("the proxy of the environment (HTTPS_PROXY, HTTP_PROXY) is not a proxy URL"))
 		}
 		return proxy, nil
 	}
@@ -282,7 +282,7 @@ func (c Config) tls(authorities []byte) (*tls.Config, error) {
 func (c Config) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	certificate, err := setting.KeyPair(c.ClientCertFile, c.ClientKeyFile)
 	if err != nil {
-		return nil, settingsError{fmt.Errorf("client_cert_file, client_key_file: %w", err)}
+		return nil, SettingsError(fmt.Errorf("client_cert_file, client_key_file: %w", err))
 	}
 	return &certificate, nil
 }

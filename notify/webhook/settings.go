@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"pushwatch/notify/signing"
 	"pushwatch/notify/transport"
 	"pushwatch/watcher/setting"
@@ -59,7 +61,7 @@ func headerFaults(headers map[string]setting.Secret) []error {
 		_, err := readHeader(name, secret)
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
-		case !isToken(name):
+		case !httpguts.ValidHeaderFieldName(name):
 			faults = append(faults, fmt.Errorf("headers: %q is not the name of a header", name))
 		case reserved(name):
 			faults = append(faults, fmt.Errorf("headers: %q is set by pushwatch or by HTTP itself: want another", name))
@@ -83,20 +85,11 @@ func readHeader(name string, secret setting.Secret) (string, error) {
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("the value of %q: %w", name, err)
-	case strings.ContainsFunc(value, isControl):
+	case !httpguts.ValidHeaderFieldValue(value):
 		return "", fmt.Errorf("the value of %q has control characters: want one line of text", name)
 	}
 	return value, nil
 }
-
-// isToken reports whether name is a valid header name (RFC 9110, section 5.6.2).
-func isToken(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
-		return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
-	})
-}
-
-func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // reserved reports whether the settings must not set a header: it is part of the wire
 // format, belongs to the connection (RFC 9110, section 7.6.1), or would seem to describe
