@@ -22,6 +22,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,9 +50,7 @@ const (
 	// reads.
 	MaxKeys = 16
 
-	version  = "v1,"
-	idPrefix = "msg_"
-	maxID    = len(idPrefix) + 60
+	version = "v1,"
 )
 
 // The errors of [Verify], which wraps them. The first is the consumer's own fault, the
@@ -77,19 +77,9 @@ var (
 // ValidID reports whether id is a message id: "msg_" and 1 to 60 of the characters A-Z,
 // a-z, 0-9, "_" and "-". A dot separates the signed fields; in an id, it would let two
 // different messages share one signature.
-func ValidID(id string) bool {
-	if !strings.HasPrefix(id, idPrefix) || len(id) == len(idPrefix) || len(id) > maxID {
-		return false
-	}
-	for _, c := range []byte(id) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
-}
+func ValidID(id string) bool { return idPattern.MatchString(id) }
+
+var idPattern = regexp.MustCompile(`^msg_[A-Za-z0-9_-]{1,60}$`)
 
 // Sign returns the value of [HeaderSignature] for an attempt made at the time
 // at, whose [HeaderTimestamp] must then be at.Unix(): a signature for each key,
@@ -157,15 +147,7 @@ func Verify(keys []Key, h http.Header, body []byte, now time.Time) error {
 // usable reports whether keys can sign. A zero Key is refused rather than ignored: it is
 // an empty secret, which anyone can guess.
 func usable(keys []Key) bool {
-	if len(keys) == 0 || len(keys) > MaxKeys {
-		return false
-	}
-	for _, key := range keys {
-		if key.secret == nil {
-			return false
-		}
-	}
-	return true
+	return len(keys) > 0 && len(keys) <= MaxKeys && !slices.ContainsFunc(keys, func(k Key) bool { return k.secret == nil })
 }
 
 // sign returns the signature of k.
