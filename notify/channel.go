@@ -93,7 +93,11 @@ func (c *channel) run(ctx context.Context) {
 	defer cut()
 	var sends sync.WaitGroup
 	defer sends.Wait()
-	c.resumeOutage()
+	c.mu.Lock()
+	if !c.record.DownSince.IsZero() { // since before a restart, which must not use up attempts
+		c.breaker.trip(time.Now())
+	}
+	c.mu.Unlock()
 	for ctx.Err() == nil {
 		next := earlier(c.turn(attempts, &sends), time.Now().Add(turnEvery))
 		select {
@@ -101,16 +105,6 @@ func (c *channel) run(ctx context.Context) {
 		case <-c.work:
 		case <-time.After(time.Until(next)):
 		}
-	}
-}
-
-// resumeOutage opens the breaker if the notifier was down when the previous process
-// stopped: a restart must not use up attempts.
-func (c *channel) resumeOutage() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.record.DownSince.IsZero() {
-		c.breaker.trip(time.Now())
 	}
 }
 

@@ -54,7 +54,7 @@ func (c *channel) judge(now time.Time, l *lane, d *Delivery, a Attempt, err erro
 		c.metrics.succeeded(now.Sub(d.Since))
 		return v
 	}
-	c.metrics.failed(v.failure.Cause)
+	c.metrics.attempts.WithLabelValues(v.failure.Cause.String()).Inc()
 	if !v.failure.Cause.Sent() {
 		v.Requests--
 	}

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"encoding/json"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -16,7 +17,7 @@ type Log struct{ Logger *zap.Logger }
 func (l Log) Send(_ context.Context, d *Delivery) (int, error) {
 	l.Logger.Log(level(d.Type), "event",
 		zap.String("event", d.EventID), zap.String("type", string(d.Type)), d.about(),
-		zap.String("account", d.Account), zap.Time("at", d.EventAt), zap.Reflect("body", rawJSON(d.Body)))
+		zap.String("account", d.Account), zap.Time("at", d.EventAt), zap.Reflect("body", json.RawMessage(d.Body)))
 	return 0, nil
 }
 
@@ -43,9 +44,3 @@ func level(t watcher.EventType) zapcore.Level {
 		return zap.InfoLevel
 	}
 }
-
-// rawJSON is JSON that is logged unchanged.
-type rawJSON []byte
-
-// MarshalJSON implements [json.Marshaler].
-func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }

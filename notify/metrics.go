@@ -59,9 +59,6 @@ func (m *channelMetrics) succeeded(after time.Duration) {
 	m.seconds.Observe(max(0, after.Seconds()))
 }
 
-// failed counts an attempt that failed.
-func (m *channelMetrics) failed(why Cause) { m.attempts.WithLabelValues(why.String()).Inc() }
-
 // dead counts dead letters.
 func (m *channelMetrics) dead(n int) { m.died.Add(float64(n)) }
 

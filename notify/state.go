@@ -92,10 +92,4 @@ func (r *NotifierRecord) observe(now time.Time, b *breaker, failure *SendError, 
 }
 
 // stored rounds a time up to the microsecond, the precision of the database.
-func stored(t time.Time) time.Time {
-	cut := t.Truncate(time.Microsecond)
-	if cut.Before(t) {
-		cut = cut.Add(time.Microsecond)
-	}
-	return cut
-}
+func stored(t time.Time) time.Time { return t.Add(time.Microsecond - 1).Truncate(time.Microsecond) }
