@@ -333,7 +333,7 @@ func (d *daemon) registerConfigured(ctx context.Context) error {
 		for i, t := range chunk {
 			wanted[i] = watcher.Registration{Key: watcher.Key{SDKAppID: t.SDKAppID, TaskID: t.TaskID}, Labels: t.Labels}
 		}
-		if _, err := d.watcher.RegisterAll(ctx, wanted); err != nil {
+		if _, err := d.watcher.Register(ctx, wanted, false); err != nil {
 			return err
 		}
 	}

@@ -72,25 +72,23 @@ func (w *Watcher) Callback(ctx context.Context, c Callback) error {
 		return nil
 	}
 	key := watcher.Key{SDKAppID: c.SDKAppID, TaskID: c.TaskID}
-	switch err := w.PollNow(ctx, key); {
-	case errors.Is(err, watcher.ErrNoTask) && account.RegisterCallbacks && !w.mayRegister(c.SDKAppID):
-		w.metrics.callbacks.WithLabelValues(account.Name, "limited").Inc()
-		return ErrCallbackLimit
-	case errors.Is(err, watcher.ErrNoTask) && account.RegisterCallbacks:
-		w.metrics.callbacks.WithLabelValues(account.Name, "registered").Inc()
-		w.log.Info("task registered by callback", zap.Stringer("task", key))
-		_, err := w.Register(ctx, []watcher.Registration{{Key: key}}, false)
-		return err
-	case errors.Is(err, watcher.ErrNoTask):
-		w.metrics.callbacks.WithLabelValues(account.Name, "unknown").Inc()
+	result, err := "known", w.PollNow(ctx, key)
+	switch {
 	case errors.Is(err, ErrEnded):
-		w.metrics.callbacks.WithLabelValues(account.Name, "ended").Inc()
+		result, err = "ended", nil
+	case errors.Is(err, watcher.ErrNoTask) && !account.RegisterCallbacks:
+		result, err = "unknown", nil
+	case errors.Is(err, watcher.ErrNoTask) && !w.mayRegister(c.SDKAppID):
+		result, err = "limited", ErrCallbackLimit
+	case errors.Is(err, watcher.ErrNoTask):
+		w.log.Info("task registered by callback", zap.Stringer("task", key))
+		result = "registered"
+		_, err = w.Register(ctx, []watcher.Registration{{Key: key}}, false)
 	case err != nil:
 		return err
-	default:
-		w.metrics.callbacks.WithLabelValues(account.Name, "known").Inc()
 	}
-	return nil
+	w.metrics.callbacks.WithLabelValues(account.Name, result).Inc()
+	return err
 }
 
 // signed checks Sign as TIW makes it, and its ExpireTime.

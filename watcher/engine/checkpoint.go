@@ -3,7 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
+	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,7 +22,7 @@ const saveLearnedEvery = 10
 // checkpoints inspects the account and saves its poll times and learned hazards, at
 // intervals and when ctx ends.
 func (a *account) checkpoints(ctx context.Context) {
-	last, wait := time.Now(), a.phase()
+	last, wait := time.Now(), rand.N(checkpointEvery) // the accounts do not write all at once
 	for n := 1; ; n++ {
 		loop.Sleep(ctx, wait)
 		wait = checkpointEvery
@@ -39,14 +39,6 @@ func (a *account) checkpoints(ctx context.Context) {
 		}
 		last = start
 	}
-}
-
-// phase returns the delay of the first checkpoint, which differs by account so that they do
-// not write all at once.
-func (a *account) phase() time.Duration {
-	h := fnv.New64a()
-	h.Write([]byte(a.Name))
-	return time.Duration(h.Sum64() % uint64(checkpointEvery))
 }
 
 // checkpoint saves the poll times if any has changed since the given time. While no push

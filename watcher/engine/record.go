@@ -44,14 +44,16 @@ func (a *account) judge(ctx context.Context, e *task, f *finding, polled time.Ti
 			return nil
 		}
 		next, events := f.apply(a.plan.Rules, before)
-		if len(events) == 0 && !worthSaving(&before, &next) {
+		if len(events) == 0 && !e.news(&next) {
 			a.learn(e, f, &before, &next, polled)
 			return nil
 		}
 		next.Version++
 		next.LastPolledAt = polled
 		for i := range events {
-			a.watcher.address(&events[i])
+			event := &events[i]
+			event.Notifiers = a.watcher.route(event)
+			event.Body = event.Encode(a.watcher.instance)
 		}
 		err := a.save(ctx, watcher.Change{Task: next, Events: events})
 		a.recordWrite(err)
@@ -131,26 +133,27 @@ func (a *account) recordWrite(err error) {
 	if errors.Is(err, watcher.ErrConflict) || errors.Is(err, watcher.ErrFenced) {
 		err = nil
 	}
-	a.recordStore(err, func(s *state) *loop.Condition { return &s.unwritable }, "database takes no writes", "database takes writes again")
+	a.with(func(s *state) {
+		a.recordStore(&s.unwritable, err, "database takes no writes", "database takes writes again")
+	})
 }
 
 // recordRead records whether the store can be read, and logs changes. A changed task is read
 // before it is saved.
 func (a *account) recordRead(err error) {
-	a.recordStore(err, func(s *state) *loop.Condition { return &s.unreadable }, "database cannot be read", "database can be read again")
+	a.with(func(s *state) {
+		a.recordStore(&s.unreadable, err, "database cannot be read", "database can be read again")
+	})
 }
 
-func (a *account) recordStore(err error, of func(s *state) *loop.Condition, begins, ends string) {
-	a.with(func(s *state) {
-		now, condition := time.Now(), of(s)
-		if err != nil {
-			if condition.Begin(now) {
-				a.log.Error(begins, zap.Error(err), zap.String("hint", "check the database's disk and connection; observations are kept or made again, and saved when it works"))
-			}
-		} else if lasted, ended := condition.End(now); ended {
-			a.log.Info(ends, zap.Duration("after", lasted))
+func (a *account) recordStore(failing *loop.Condition, err error, begins, ends string) {
+	if err != nil {
+		if failing.Begin(time.Now()) {
+			a.log.Error(begins, zap.Error(err), zap.String("hint", "check the database's disk and connection; observations are kept or made again, and saved when it works"))
 		}
-	})
+	} else if lasted, ended := failing.End(time.Now()); ended {
+		a.log.Info(ends, zap.Duration("after", lasted))
+	}
 }
 
 // saved counts and logs saved events.

@@ -26,29 +26,6 @@ type Registered struct {
 //
 // An SDKAppID of 0 means the only configured application.
 func (w *Watcher) Register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]Registered, error) {
-	saved, err := w.register(ctx, wanted, reopen)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]Registered, len(saved))
-	for i := range saved {
-		all[i] = Registered{w.view(saved[i].Task), saved[i].Created}
-	}
-	return all, nil
-}
-
-// RegisterAll is Register for any number of pushes. It returns how many were created.
-func (w *Watcher) RegisterAll(ctx context.Context, wanted []watcher.Registration) (created int, err error) {
-	saved, err := w.register(ctx, wanted, false)
-	for i := range saved {
-		if saved[i].Created {
-			created++
-		}
-	}
-	return created, err
-}
-
-func (w *Watcher) register(ctx context.Context, wanted []watcher.Registration, reopen bool) ([]watcher.RegisteredTask, error) {
 	tasks, err := w.plan().tasks(wanted, time.Now())
 	if err != nil {
 		return nil, err
@@ -57,12 +34,14 @@ func (w *Watcher) register(ctx context.Context, wanted []watcher.Registration, r
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	for i := range saved {
-		if saved[i].Created {
-			w.adopt(saved[i].Task)
+	all := make([]Registered, len(saved))
+	for i, t := range saved {
+		if t.Created {
+			w.adopt(t.Task)
 		}
+		all[i] = Registered{w.view(t.Task), t.Created}
 	}
-	return saved, nil
+	return all, nil
 }
 
 // tasks returns the tasks to register, or all faults of the registrations.

@@ -8,8 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"pushwatch/watcher"
-	"pushwatch/watcher/loop"
-	"pushwatch/watcher/outage"
 )
 
 // Status returns the accounts that this process watches, by name.
@@ -36,15 +34,13 @@ func (s *state) status(now time.Time) watcher.AccountStatus {
 		Round: s.round(), PromisedStaleness: s.picker.shared.MaxWait(), Overloaded: !s.overloaded.Since().IsZero(),
 		Starts: s.lateness.Starts(), Stops: s.lateness.Stops(), StoreFailed: s.storeFailed(), BlindPushes: s.outages.BlindPushes(),
 	}
-	for _, o := range s.outages.Outages() {
-		d := watcher.Outage{SDKAppID: o.SDKAppID, Since: o.Since, Reported: o.Reported, LastObserved: status.LastObserved, Tasks: o.Tasks}
-		if o.Level == outage.Application {
-			d.LastObserved = s.tally.newestOf(o.SDKAppID).Time(now)
+	status.Outages = s.outages.Outages()
+	for i := range status.Outages {
+		o := &status.Outages[i]
+		o.LastObserved = status.LastObserved
+		if o.SDKAppID != 0 {
+			o.LastObserved = s.tally.newestOf(o.SDKAppID).Time(now)
 		}
-		if o.Cause != nil {
-			d.Cause = o.Cause.API()
-		}
-		status.Outages = append(status.Outages, d)
 	}
 	return status
 }
@@ -73,31 +69,27 @@ func (w *Watcher) Ready(now time.Time) error {
 	return nil
 }
 
-// inspect checks the account at intervals: it schedules lost tasks and logs an overload.
+// inspect checks the account at intervals: it schedules lost tasks, and logs when a
+// round begins to take longer than max_staleness and when that ends.
 func (a *account) inspect(now time.Time) {
 	a.with(func(s *state) {
 		for _, key := range s.scheduleLost(now) {
 			a.metrics.repaired.Inc()
 			a.log.Error("task had no next poll", zap.Stringer("task", key), zap.String("hint", "repaired; please report this"))
 		}
-		a.noticeOverload(&s.overloaded, now, s.round(), len(s.tasks), s.limiter.Rate())
+
+		round, most := s.round(), a.plan.MaxStaleness
+		if !s.overloaded.Since().IsZero() {
+			most -= most / 10 // hysteresis
+		}
+		if round <= most {
+			if _, ended := s.overloaded.End(now); ended {
+				a.log.Info("overload ended", zap.Int("tasks", len(s.tasks)), zap.Duration("round", round))
+			}
+		} else if s.overloaded.Begin(now) {
+			a.log.Warn("overloaded", zap.Int("tasks", len(s.tasks)), zap.Float64("requests_per_second", s.limiter.Rate()), zap.Duration("round", round),
+				zap.String("hint", "requests_per_second is too low to poll every task within watch.max_staleness: raise it (at most 20), or spread the applications over more accounts"))
+		}
 	})
 	a.wake.Notify()
-}
-
-// noticeOverload logs when a round begins to take longer than max_staleness, and when that
-// ends.
-func (a *account) noticeOverload(overloaded *loop.Condition, now time.Time, round time.Duration, tasks int, perSecond float64) {
-	most := a.plan.MaxStaleness
-	if !overloaded.Since().IsZero() {
-		most -= most / 10 // hysteresis
-	}
-	if round <= most {
-		if _, ended := overloaded.End(now); ended {
-			a.log.Info("overload ended", zap.Int("tasks", tasks), zap.Duration("round", round))
-		}
-	} else if overloaded.Begin(now) {
-		a.log.Warn("overloaded", zap.Int("tasks", tasks), zap.Float64("requests_per_second", perSecond), zap.Duration("round", round),
-			zap.String("hint", "requests_per_second is too low to poll every task within watch.max_staleness: raise it (at most 20), or spread the applications over more accounts"))
-	}
 }

@@ -34,8 +34,8 @@ type task struct {
 	repeated bool // its last request was dropped and is sent again
 }
 
-// maxFailures caps the count of failures.
-const maxFailures = 100
+// maxFailures caps the count of failures: two to its power in seconds is above any interval.
+const maxFailures = 10
 
 func newTask(t *watcher.Task) *task {
 	e := &task{Entry: *schedule.NewEntry(t)}
@@ -122,15 +122,10 @@ func (e *task) news(next *watcher.Task) bool {
 	return !e.memory().Alike(next.Memory) || e.shown != maphash.Comparable(seed, next.Shown())
 }
 
-// worthSaving reports whether a finding without an event changed the task's Shown or Memory.
-func worthSaving(before, after *watcher.Task) bool {
-	return !before.Memory.Alike(after.Memory) || before.Shown() != after.Shown()
-}
-
 // putOff delays the next poll of a failing task by an interval that grows up to most, but not
 // past due if that lies ahead.
 func (e *task) putOff(now time.Time, most time.Duration, due time.Time) {
-	next := now.Add(min(most, time.Second<<min(e.failures, 10)))
+	next := now.Add(min(most, time.Second<<e.failures))
 	if due.After(now) && due.Before(next) {
 		next = due
 	}

@@ -100,8 +100,8 @@ func TestTaskNews(t *testing.T) {
 		if got := e.news(&next); got != c.want {
 			t.Errorf("%s: news = %t, want %t", c.name, got, c.want)
 		}
-		if whole, _ := (watcher.Rules{}).Apply(task, c.o); worthSaving(&task, &whole) != c.want {
-			t.Errorf("%s: worthSaving = %t, want %t", c.name, !c.want, c.want)
+		if whole, _ := (watcher.Rules{}).Apply(task, c.o); e.news(&whole) != c.want {
+			t.Errorf("%s: news of the whole task = %t, want %t", c.name, !c.want, c.want)
 		}
 	}
 }

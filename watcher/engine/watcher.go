@@ -146,12 +146,6 @@ func (w *Watcher) watched() []*account {
 	return all
 }
 
-// address sets the notifiers and the body of an event.
-func (w *Watcher) address(e *watcher.Event) {
-	e.Notifiers = w.route(e)
-	e.Body = e.Encode(w.instance)
-}
-
 // stuckAfter is the longest turn of an account's loop, which waits only for the account's lock.
 const stuckAfter = 30 * time.Second
 

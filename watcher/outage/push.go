@@ -7,33 +7,33 @@ import (
 	"pushwatch/watcher"
 )
 
-// A push is the record of a push that fails: its latest polls observed nothing. The next
+// A Failure is the record of a push that fails: its latest polls observed nothing. The next
 // observation ends it.
-type push struct {
-	since  time.Time           // first failed poll
-	polled time.Time           // latest failed poll
-	cause  *watcher.CloudError // of the latest
+type Failure struct {
+	Since  time.Time           // first failed poll
+	Polled time.Time           // latest failed poll
+	Cause  *watcher.CloudError // of the latest; nil: this process has not polled it yet
+	Blind  bool                // it was reported as blind by itself
 
-	// alone is when the push was first known to fail by itself: when another push of its
+	// Alone is when the push was first known to fail by itself: when another push of its
 	// application was observed while this one failed. Zero: the fault may be its
 	// application's.
-	alone     time.Time
-	confirmed bool // it failed again after alone
-	reported  bool // as blind
+	Alone     time.Time
+	confirmed bool // it failed again after Alone
 }
 
 // An appFailures counts the failing pushes of one application.
 type appFailures struct {
 	count int
-	fresh []*push // those not known to fail by themselves
+	fresh []*Failure // those not known to fail by themselves
 }
 
 // recordPush records a failed poll of a push. It reports whether the push is known to fail
 // by itself, so that the failure does not count for its application or account.
-func (t *Tracker) recordPush(now time.Time, key watcher.Key, fault *watcher.CloudError) (p *push, byItself bool) {
+func (t *Tracker) recordPush(now time.Time, key watcher.Key, fault *watcher.CloudError) (p *Failure, byItself bool) {
 	p = t.pushes[key]
 	if p == nil {
-		p = &push{since: now}
+		p = &Failure{Since: now}
 		t.pushes[key] = p
 		f := t.failures[key.SDKAppID]
 		if f == nil {
@@ -44,8 +44,8 @@ func (t *Tracker) recordPush(now time.Time, key watcher.Key, fault *watcher.Clou
 		f.fresh = append(f.fresh, p)
 	}
 	byItself = p.confirmed
-	p.confirmed = !p.alone.IsZero()
-	p.polled, p.cause = now, fault
+	p.confirmed = !p.Alone.IsZero()
+	p.Polled, p.Cause = now, fault
 	return p, byItself
 }
 
@@ -58,7 +58,7 @@ func (t *Tracker) observePush(now time.Time, key watcher.Key) {
 		return
 	}
 	for _, p := range f.fresh {
-		p.alone = now
+		p.Alone = now
 	}
 	f.fresh = nil
 }
@@ -72,8 +72,8 @@ func (t *Tracker) restartPushes(now time.Time, app int64) {
 		return
 	}
 	for key, p := range t.pushes {
-		if (whole || key.SDKAppID == app) && !p.reported && !p.alone.IsZero() {
-			p.alone = now
+		if (whole || key.SDKAppID == app) && !p.Blind && !p.Alone.IsZero() {
+			p.Alone = now
 		}
 	}
 }
@@ -85,7 +85,7 @@ func (t *Tracker) forgetPush(key watcher.Key) {
 		return
 	}
 	delete(t.pushes, key)
-	if p.reported {
+	if p.Blind {
 		t.blindPushes--
 	}
 	f := t.failures[key.SDKAppID]
@@ -95,37 +95,27 @@ func (t *Tracker) forgetPush(key watcher.Key) {
 	}
 }
 
-func (f *appFailures) drop(p *push) {
-	f.fresh = slices.DeleteFunc(f.fresh, func(q *push) bool { return q == p })
+func (f *appFailures) drop(p *Failure) {
+	f.fresh = slices.DeleteFunc(f.fresh, func(q *Failure) bool { return q == p })
 }
 
 // reportPush reports a push as blind once it has failed by itself for blindAfter, and only
 // while its application and account are visible.
-func (t *Tracker) reportPush(changes *transitions, now time.Time, key watcher.Key, p *push) {
-	if p.reported || !p.confirmed || now.Sub(p.alone) < t.blindAfter || !t.Visible(key.SDKAppID) {
+func (t *Tracker) reportPush(changes *transitions, now time.Time, key watcher.Key, p *Failure) {
+	if p.Blind || !p.confirmed || now.Sub(p.Alone) < t.blindAfter || !t.Visible(key.SDKAppID) {
 		return
 	}
-	p.reported = true
+	p.Blind = true
 	t.blindPushes++
-	changes.add(Transition{Kind: Blind, Level: Push, SDKAppID: key.SDKAppID, Key: key, Cause: p.cause, Since: p.since, Tasks: 1})
-}
-
-// A Failure describes a push that fails: its latest polls observed nothing.
-type Failure struct {
-	Since  time.Time           // first failed poll
-	Polled time.Time           // latest failed poll
-	Cause  *watcher.CloudError // of the latest; nil: this process has not polled it yet
-	Blind  bool                // it was reported as blind by itself
-	Alone  time.Time           // since when it is known to fail by itself; zero: it is not
+	changes.add(Transition{Kind: Blind, Level: Push, SDKAppID: key.SDKAppID, Key: key, Cause: p.Cause, Since: p.Since, Tasks: 1})
 }
 
 // Failure returns the failure of a push; false if the push does not fail.
 func (t *Tracker) Failure(key watcher.Key) (Failure, bool) {
-	p := t.pushes[key]
-	if p == nil {
-		return Failure{}, false
+	if p := t.pushes[key]; p != nil {
+		return *p, true
 	}
-	return Failure{Since: p.since, Polled: p.polled, Cause: p.cause, Blind: p.reported, Alone: p.alone}, true
+	return Failure{}, false
 }
 
 // BlindAfter is how long a level is invisible before it is reported as blind.
@@ -144,10 +134,10 @@ func (t *Tracker) Visible(app int64) bool {
 // failed since the given time.
 func (t *Tracker) RestorePush(key watcher.Key, since, now time.Time) {
 	p, _ := t.recordPush(since, key, nil)
-	if p.reported {
+	if p.Blind {
 		return
 	}
 	t.failures[key.SDKAppID].drop(p)
-	p.alone, p.polled, p.confirmed, p.reported = now, time.Time{}, true, true
+	p.Alone, p.Polled, p.confirmed, p.Blind = now, time.Time{}, true, true
 	t.blindPushes++
 }

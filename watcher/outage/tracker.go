@@ -88,7 +88,7 @@ type Tracker struct {
 	account      visibility
 	applications map[int64]*visibility // missing: visible
 
-	pushes      map[watcher.Key]*push // the failing ones
+	pushes      map[watcher.Key]*Failure // the failing ones
 	failures    map[int64]*appFailures
 	blindPushes int // pushes reported as blind
 }
@@ -106,7 +106,7 @@ func New(blindAfter time.Duration) *Tracker {
 	return &Tracker{
 		blindAfter: blindAfter, breaker: *newBreaker(transientThreshold),
 		live: make(map[int64]int), failing: make(map[int64]*application), applications: make(map[int64]*visibility),
-		pushes: make(map[watcher.Key]*push), failures: make(map[int64]*appFailures),
+		pushes: make(map[watcher.Key]*Failure), failures: make(map[int64]*appFailures),
 	}
 }
 

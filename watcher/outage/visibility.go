@@ -30,22 +30,17 @@ func (v *visibility) lasts(now time.Time, long time.Duration) bool {
 	return !v.failing.IsZero() && now.Sub(v.failing) >= long
 }
 
-// visibilityOf returns the visibility of an application.
-func (t *Tracker) visibilityOf(app int64) *visibility {
-	v := t.applications[app]
-	if v == nil {
-		v = new(visibility)
-		t.applications[app] = v
-	}
-	return v
-}
-
 // markInvisible records a failure that lies with the application or the account.
 func (t *Tracker) markInvisible(now time.Time, app int64, cause *watcher.CloudError) {
 	if cause.Kind != watcher.DeniedApplication {
 		t.account.fail(now, cause)
 	}
-	t.visibilityOf(app).fail(now, cause)
+	v := t.applications[app]
+	if v == nil {
+		v = new(visibility)
+		t.applications[app] = v
+	}
+	v.fail(now, cause)
 }
 
 // observe records that a push of app was observed.
@@ -170,29 +165,24 @@ func (t *Tracker) Restore(all []watcher.Blindness, now time.Time) {
 	}
 }
 
-// An Outage is an account or application that is invisible now.
-type Outage struct {
-	Level    Level
-	SDKAppID int64 // of an application
-	Since    time.Time
-	Cause    *watcher.CloudError // nil: this process has not polled it yet
-	Reported bool                // as blind
-	Tasks    int                 // live tasks
-}
-
-// Outages returns what is invisible now and has live tasks, the account first.
-func (t *Tracker) Outages() []Outage {
-	var all []Outage
-	add := func(v *visibility, of Outage) {
-		if !v.failing.IsZero() && of.Tasks > 0 {
-			of.Since, of.Cause, of.Reported = v.failing, v.cause, v.reported
-			all = append(all, of)
+// Outages returns what is invisible now and has live tasks, the account first. LastObserved is
+// not set, and Cause only if this process has polled it.
+func (t *Tracker) Outages() []watcher.Outage {
+	var all []watcher.Outage
+	add := func(v *visibility, app int64, tasks int) {
+		if v.failing.IsZero() || tasks == 0 {
+			return
 		}
+		o := watcher.Outage{SDKAppID: app, Since: v.failing, Reported: v.reported, Tasks: tasks}
+		if v.cause != nil {
+			o.Cause = v.cause.API()
+		}
+		all = append(all, o)
 	}
-	add(&t.account, Outage{Level: Account, Tasks: t.tasks})
+	add(&t.account, 0, t.tasks)
 	for app, v := range t.applications {
-		add(v, Outage{Level: Application, SDKAppID: app, Tasks: t.live[app]})
+		add(v, app, t.live[app])
 	}
-	slices.SortFunc(all, func(a, b Outage) int { return cmp.Compare(a.SDKAppID, b.SDKAppID) })
+	slices.SortFunc(all, func(a, b watcher.Outage) int { return cmp.Compare(a.SDKAppID, b.SDKAppID) })
 	return all
 }

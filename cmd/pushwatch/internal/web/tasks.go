@@ -111,13 +111,20 @@ func (a *apiServer) createTask(ctx context.Context, in *struct {
 	return out, nil
 }
 
-func (a *apiServer) createTasks(ctx context.Context, in *struct{ Body api.Batch }) (api.BatchResult, error) {
+func (a *apiServer) createTasks(ctx context.Context, in *struct{ Body api.Batch }) (out api.BatchResult, err error) {
 	wanted := make([]watcher.Registration, len(in.Body.Tasks))
 	for i, r := range in.Body.Tasks {
 		wanted[i] = registrationOf(r)
 	}
-	created, err := a.Tasks.RegisterAll(ctx, wanted)
-	return api.BatchResult{Created: created, Existing: len(wanted) - created}, err
+	registered, err := a.Tasks.Register(ctx, wanted, false)
+	for _, t := range registered {
+		if t.Created {
+			out.Created++
+		} else {
+			out.Existing++
+		}
+	}
+	return out, err
 }
 
 func (a *apiServer) listTasks(ctx context.Context, in *struct {

@@ -29,8 +29,6 @@ import (
 // Tasks registers, reads and changes tasks. [engine.Watcher] implements it.
 type Tasks interface {
 	page.Tasks
-	// RegisterAll is Register for many. It returns how many were created.
-	RegisterAll(ctx context.Context, wanted []watcher.Registration) (created int, err error)
 	// Amend returns [watcher.ErrNoTask] for an unknown task, and joins
 	// [*watcher.FieldError] values if the request is wrong.
 	Amend(ctx context.Context, key watcher.Key, change engine.Amendment) (engine.TaskView, error)
