@@ -33,7 +33,10 @@ type describeResponse struct {
 	push    watcher.Push
 	backup  anyText
 	err     apiError
-	old     oldError // without a Response
+	old     struct { // the error of an answer without a Response, in the form before API 3.0
+		code          *int64 // 0: none
+		name, message *string
+	}
 
 	unreadable []unreadableField
 }
@@ -42,12 +45,6 @@ type describeResponse struct {
 type apiError struct {
 	present       bool // readable or not
 	code, message *string
-}
-
-// oldError is an error in the form before API 3.0.
-type oldError struct {
-	code          *int64 // 0: none
-	name, message *string
 }
 
 // ParseErrorFromHTTPResponse implements [tchttp.Response]. It does nothing, since the SDK next

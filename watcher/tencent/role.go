@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"pushwatch/watcher"
 )
 
@@ -46,59 +48,47 @@ type Role struct {
 	URL string
 
 	transport http.RoundTripper // used by one renewal at a time; nil: not made yet
+	renewals  singleflight.Group
 
-	mu       sync.Mutex
-	keys     Keys
-	expires  time.Time     // of keys, by the wall clock
-	renewAt  time.Time     // when the next renewal is due
-	err      error         // why the last renewal failed
-	renewing chan struct{} // closed when the renewal under way ends; nil: none
+	mu      sync.Mutex
+	keys    Keys
+	expires time.Time // of keys, by the wall clock
+	renewAt time.Time // when the next renewal is due
+	err     error     // why the last renewal failed
 }
 
 // Format implements [fmt.Formatter].
 func (r *Role) Format(f fmt.State, verb rune) { Keys{}.Format(f, verb) }
 
-// Keys implements [Credentials].
+// Keys implements [Credentials]. It starts a renewal that is due, which does not end with ctx,
+// since other requests wait for it too.
 func (r *Role) Keys(ctx context.Context) (Keys, error) {
-	for {
-		keys, renewing, err := r.current(ctx)
-		if renewing == nil {
-			return keys, err
-		}
-		select {
-		case <-renewing:
-		case <-ctx.Done():
-			return Keys{}, context.Cause(ctx)
-		}
-	}
-}
-
-// current returns the keys, an error, or the renewal to wait for. It starts a renewal that is
-// due, which does not end with ctx, since other requests wait for it too.
-func (r *Role) current(ctx context.Context) (keys Keys, renewing <-chan struct{}, err error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := time.Now()
-	valid := now.Before(r.expires)
-	// Keys expire before their renewal is due only if the clock was set or the machine
-	// slept.
-	due := !now.Before(r.renewAt) || !valid && r.err == nil
-	if due && r.renewing == nil {
-		r.renewing = make(chan struct{})
-		go r.renew(context.WithoutCancel(ctx))
+	keys, err, valid := r.keys, r.err, now.Before(r.expires)
+	// Keys expire before their renewal is due only if the clock was set or the machine slept.
+	due := !now.Before(r.renewAt) || !valid && err == nil
+	r.mu.Unlock()
+	var renewal <-chan singleflight.Result
+	if due {
+		renewal = r.renewals.DoChan("", func() (any, error) { return r.renew(context.WithoutCancel(ctx)) })
 	}
 	switch {
 	case valid:
-		return r.keys, nil, nil
-	case r.renewing != nil:
-		return Keys{}, r.renewing, nil
-	default:
-		return Keys{}, nil, r.err
+		return keys, nil
+	case !due:
+		return Keys{}, err
+	}
+	select {
+	case renewed := <-renewal:
+		return renewed.Val.(Keys), renewed.Err
+	case <-ctx.Done():
+		return Keys{}, context.Cause(ctx)
 	}
 }
 
-// renew fetches new keys and stores them, or the error.
-func (r *Role) renew(ctx context.Context) {
+// renew fetches new keys, stores them, or the error, and returns both.
+func (r *Role) renew(ctx context.Context) (Keys, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, renewTimeout, fmt.Errorf("no answer within %v", renewTimeout))
 	defer cancel()
 	keys, expires, err := r.fetch(ctx)
@@ -113,8 +103,7 @@ func (r *Role) renew(ctx context.Context) {
 	}
 	r.err = err
 	r.renewAt = now.Add(pause + rand.N(pause/4)) // below 3/4 of the time left; jitter keeps instances apart
-	close(r.renewing)
-	r.renewing = nil
+	return keys, err
 }
 
 // fetch returns the keys from the metadata service and their expiry. Its errors quote only an
