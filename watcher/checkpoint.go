@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"slices"
 	"time"
 )
 
@@ -58,12 +57,9 @@ func (k Key) hash() uint64 {
 }
 
 // PollTimes are the contents of a saved [Checkpoint]. The zero value is empty.
-type PollTimes struct{ all []pollTime } // sorted by hash
+type PollTimes struct{ all map[uint64]pollTime } // by hash
 
-type pollTime struct {
-	hash             uint64
-	polled, observed int64 // unix microseconds; observed 0: never
-}
+type pollTime struct{ polled, observed int64 } // unix microseconds; observed 0: never
 
 // ReadPollTimes reads the text of a checkpoint.
 func ReadPollTimes(text string) (PollTimes, error) {
@@ -76,47 +72,42 @@ func ReadPollTimes(text string) (PollTimes, error) {
 	}
 	r := bytes.NewReader(data[1:])
 	at, err := binary.ReadVarint(r)
-	times := make([]pollTime, 0, len(data)/13)
+	times := make(map[uint64]pollTime, len(data)/13)
 	for err == nil && r.Len() > 0 {
-		var t pollTime
-		if t, err = readPollTime(r, at); err == nil {
-			times = append(times, t)
-		}
+		err = readPollTime(r, at, times)
 	}
 	if err != nil {
 		return PollTimes{}, fmt.Errorf("read checkpoint: it is cut off: %w", err)
 	}
-	slices.SortFunc(times, func(a, b pollTime) int { return cmp.Compare(a.hash, b.hash) })
 	return PollTimes{times}, nil
 }
 
 // readPollTime reads what [Checkpoint.Add] adds to a checkpoint of the given time.
-func readPollTime(r *bytes.Reader, at int64) (t pollTime, err error) {
+func readPollTime(r *bytes.Reader, at int64, into map[uint64]pollTime) error {
 	var hash [8]byte
 	_, failed := io.ReadFull(r, hash[2:])
 	ago, err := binary.ReadVarint(r)
 	later, last := binary.ReadUvarint(r)
-	t = pollTime{hash: binary.BigEndian.Uint64(hash[:]), polled: at - ago}
+	t := pollTime{polled: at - ago}
 	if later > 0 {
 		later--
 		t.observed = t.polled + (int64(later>>1) ^ -int64(later&1))
 	}
-	return t, cmp.Or(failed, err, last)
+	into[binary.BigEndian.Uint64(hash[:])] = t
+	return cmp.Or(failed, err, last)
 }
 
 // Apply sets the times of a task to those of the checkpoint if these are later. Times from
 // before the task was registered again do not count.
 func (p PollTimes) Apply(t *Task) {
-	i, found := slices.BinarySearchFunc(p.all, t.Key.hash(), func(e pollTime, h uint64) int { return cmp.Compare(e.hash, h) })
-	if !found || p.all[i].polled < t.RegisteredAt.UnixMicro() {
+	saved, found := p.all[t.Key.hash()]
+	if !found || saved.polled < t.RegisteredAt.UnixMicro() {
 		return
 	}
-	if polled := time.UnixMicro(p.all[i].polled).UTC(); polled.After(t.LastPolledAt) {
+	if polled := time.UnixMicro(saved.polled).UTC(); polled.After(t.LastPolledAt) {
 		t.LastPolledAt = polled
 	}
-	if e := p.all[i]; e.observed != 0 {
-		if observed := time.UnixMicro(e.observed).UTC(); observed.After(t.LastObservedAt) {
-			t.LastObservedAt = observed
-		}
+	if observed := time.UnixMicro(saved.observed).UTC(); saved.observed != 0 && observed.After(t.LastObservedAt) {
+		t.LastObservedAt = observed
 	}
 }

@@ -4,11 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // An EventType is the kind of fact that an event reports.
@@ -207,4 +210,23 @@ func eventID(t *Task, e *Event) string {
 func FactID(fact string) string {
 	sum := sha256.Sum256([]byte(fact))
 	return "msg_" + strings.ToLower(base32.HexEncoding.EncodeToString(sum[:]))[:26]
+}
+
+// EventsCounter returns the metric pushwatch_events_total, registered with r on the first
+// call. Every saver of events counts them there.
+func EventsCounter(r prometheus.Registerer) *prometheus.CounterVec {
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pushwatch_events_total", Help: "Events saved, by type.",
+	}, []string{"type"})
+	if err := r.Register(events); err != nil {
+		before, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
+		if !ok {
+			panic(err) // another metric has the name
+		}
+		return before.ExistingCollector.(*prometheus.CounterVec)
+	}
+	for _, kind := range EventTypes {
+		events.WithLabelValues(string(kind))
+	}
+	return events
 }

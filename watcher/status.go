@@ -45,3 +45,20 @@ type Lateness struct {
 	Expected time.Duration // by the learned hazards and the pace of the polls; 0: none was due
 	Seen     time.Duration // by TIW's times, which are whole seconds; 0: none was seen
 }
+
+// A Member is one of the processes that share a database and its accounts.
+type Member struct {
+	Name     string
+	Since    time.Time       // when it joined
+	BeatAt   time.Time       // last heartbeat
+	Live     bool            // its heartbeat is recent enough to keep its accounts
+	Accounts []string        // owned accounts, by name
+	Status   []AccountStatus // of these accounts, some seconds old
+}
+
+// A Note reports a change of a task to the owner of its account. Another process made it.
+type Note struct {
+	Key    Key
+	Task   *Task // as saved now; nil: removed, or moved to another account
+	Urgent bool  // poll it soon
+}

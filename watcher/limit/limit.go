@@ -46,16 +46,15 @@ type Limiter struct {
 type slot struct {
 	state  slotState
 	holder int64     // who has it
-	until  time.Time // when a kept or lost slot is free
+	until  time.Time // when a slot that is not in use is free
 }
 
 type slotState int
 
 const (
-	unused slotState = iota
-	inUse            // a request is under way
-	kept             // the request was answered or not sent
-	lost             // the request had no answer and may be stuck
+	kept  slotState = iota // the request was answered or not sent, or there was none yet
+	inUse                  // a request is under way
+	lost                   // the request had no answer and may be stuck
 )
 
 const (
@@ -132,12 +131,11 @@ func (l *Limiter) Take(now time.Time, holder int64) (Permit, bool) {
 func (l *Limiter) Held(now time.Time, holder int64) (n int, free time.Time) {
 	for i := range l.slots {
 		s := &l.slots[i]
-		ends := s.state == kept || s.state == lost
-		if s.holder != holder || s.state != inUse && !(ends && s.until.After(now)) {
+		if s.holder != holder || s.state != inUse && !s.until.After(now) {
 			continue
 		}
 		n++
-		if ends && (free.IsZero() || s.until.Before(free)) {
+		if s.state != inUse && (free.IsZero() || s.until.Before(free)) {
 			free = s.until
 		}
 	}

@@ -4,6 +4,7 @@ package setting
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"encoding"
 	"errors"
@@ -21,10 +22,9 @@ type Duration time.Duration
 // Std returns d as the standard library's type.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-func (d Duration) String() string { return shorten(time.Duration(d).String()) }
-
-// shorten drops the zero units that [time.Duration.String] ends with: 1m, not 1m0s.
-func shorten(s string) string {
+// String leaves out the zero units that [time.Duration.String] ends with: 1m, not 1m0s.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
 	}
@@ -136,12 +136,9 @@ func ReadFile(path string) ([]byte, error) {
 
 // KeyPair reads a certificate and its key with [ReadFile].
 func KeyPair(certFile, keyFile string) (tls.Certificate, error) {
-	cert, err := ReadFile(certFile)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	key, err := ReadFile(keyFile)
-	if err != nil {
+	cert, certErr := ReadFile(certFile)
+	key, keyErr := ReadFile(keyFile)
+	if err := cmp.Or(certErr, keyErr); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(cert, key)
