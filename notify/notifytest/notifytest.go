@@ -18,9 +18,6 @@ import (
 	"pushwatch/notify/signing"
 )
 
-// defaultMaxBody is well above the largest event.
-const defaultMaxBody = 1 << 20
-
 // Config says how a [Receiver] behaves. The zero Config keeps all deliveries, verifies no
 // signature, and answers 204.
 type Config struct {
@@ -60,7 +57,7 @@ type Receiver struct {
 
 // New returns a Receiver for c.
 func New(c Config) *Receiver {
-	c.MaxBody = cmp.Or(c.MaxBody, defaultMaxBody)
+	c.MaxBody = cmp.Or(c.MaxBody, 1<<20) // well above the largest event
 	return &Receiver{config: c, arrived: make(chan struct{})}
 }
 
