@@ -168,7 +168,7 @@ func (m *mailbox) client(ctx context.Context, t *transport.Transport, conn *boun
 		return nil, err
 	}
 	options := []mail.Option{ // the timeout of ctx comes before the library's
-		mail.WithTimeout(2 * t.Timeout()), mail.WithHELO(m.helo), mail.WithTLSConfig(config), mail.WithTLSPolicy(m.starttls),
+		mail.WithTimeout(notify.MaxPause), mail.WithHELO(m.helo), mail.WithTLSConfig(config), mail.WithTLSPolicy(m.starttls),
 		mail.WithUsername(m.user), mail.WithPassword(m.password), mail.WithoutNoop(),
 		mail.WithDialContextFunc(func(dialing context.Context, _, _ string) (_ net.Conn, err error) {
 			conn.Conn, err = m.dial(dialing, t, config)

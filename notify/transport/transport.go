@@ -136,9 +136,6 @@ func New(c Config) (*Transport, error) {
 	return t, err
 }
 
-// Timeout returns how long an attempt may take.
-func (t *Transport) Timeout() time.Duration { return t.config.Timeout }
-
 // Bounded returns a context that ends when an attempt started now reaches its timeout.
 // Its cause then is a timeout that says how long that was.
 func (t *Transport) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
