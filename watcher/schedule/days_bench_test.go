@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pushwatch/watcher"
+	"pushwatch/watcher/schedule"
 	"pushwatch/watcher/schedule/scheduletest"
 )
 
@@ -141,5 +142,37 @@ func BenchmarkScheduleSeeds(b *testing.B) {
 		slices.Sort(row.values[:])
 		within, _ := slices.BinarySearch(row.values[:], math.Nextafter(row.want, math.Inf(1)))
 		fmt.Printf("%-24s%8.3f%8.3f%8.3f  %d are at most %g\n", row.name, row.values[0], row.values[seeds/2], row.values[seeds-1], within, row.want)
+	}
+}
+
+// BenchmarkScheduleBest compares the schedule with the best policy known where polls are as
+// scarce as with 20,000 pushes at 20 a second. It takes a minute.
+func BenchmarkScheduleBest(b *testing.B) {
+	const rate, seeds = 2, 2
+	names := []string{"pushwatch", "pushwatch, true hazards", "best under the same promises", "best without promises"}
+	var results [seeds][4]scheduletest.Result
+	var bounds [seeds]float64
+	for b.Loop() {
+		var work sync.WaitGroup
+		for i := range seeds {
+			work.Go(func() {
+				lives := scheduletest.School(uint64(i+1), 2000, scheduletest.OrdinaryDay)
+				plan := scheduletest.MakePlan(lives, rate, schedule.StartsCount)
+				bounds[i] = plan.Bound
+				for j, policy := range []scheduletest.Policy{
+					newLearning(), newKnowing(), &scheduletest.Planned{Plan: plan, Rounds: schedule.Rounds}, &scheduletest.Planned{Plan: plan},
+				} {
+					results[i][j] = scheduletest.Simulate(lives, policy, rate)[0]
+				}
+			})
+		}
+		work.Wait()
+	}
+	fmt.Printf("\nSeconds until a change is seen on the first day of 2,000 pushes at %d polls a second.\nThe cost is the mean delay of stops and an eighth of that of starts.\n", rate)
+	for i, results := range results {
+		fmt.Printf("\nseed %d, %-23s%8s%8s%8s%8s%8s\n%-31s%8.1f\n", i+1, "", "cost", "stops", "p99", "max", "starts", "least possible, about", bounds[i])
+		for j, r := range results {
+			fmt.Printf("%-31s%8.1f%8.1f%8.1f%8.1f%8.1f\n", names[j], r.Stops.Mean()+schedule.StartsCount*r.Starts.Mean(), r.Stops.Mean(), r.Stops.Quantile(0.99), r.Stops.Quantile(1), r.Starts.Mean())
+		}
 	}
 }

@@ -13,6 +13,9 @@ import (
 // Rounds is how many rounds of all tasks the longest wait may take.
 const Rounds = rounds
 
+// StartsCount is the weight of a second of delay of a start, relative to a stop.
+const StartsCount = startsCount
+
 // SetHazards makes a fresh schedule go by other hazards.
 func (s *Schedule) SetHazards(h *Hazards) { s.hazards = h }
 

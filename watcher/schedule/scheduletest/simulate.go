@@ -107,10 +107,12 @@ type Result struct {
 	Peak          int // most tasks at a time
 }
 
+// morning is when traces begin.
+var morning = time.Date(2026, time.March, 2, 0, 0, 0, 0, time.UTC)
+
 // Simulate polls a trace at a rate, over a network without delay, and returns
 // what came of each day.
 func Simulate(lives []Life, p Policy, rate float64) []Result {
-	morning := time.Date(2026, time.March, 2, 0, 0, 0, 0, time.UTC)
 	at := func(seconds float64) time.Time { return morning.Add(time.Duration(seconds * 1e9)) }
 	results := make([]Result, lives[len(lives)-1].Day+1)
 	type push struct {

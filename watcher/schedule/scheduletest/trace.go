@@ -92,11 +92,16 @@ func drawLife(random *splitmix64, registered float64, day int, m Mood) Life {
 // Hazard returns the rate at which a push that has gone on for some seconds ends
 // on an ordinary day, to one who knows how lives are drawn and the hint.
 func (l *Life) Hazard(age float64) float64 {
+	ends, lasts := l.chances(age)
+	return ends / lasts
+}
+
+// chances returns the probability per second that a push ends at an age, and that it lasts longer.
+func (l *Life) chances(age float64) (ends, lasts float64) {
 	lengths, shares := []float64{2400, 2700, 3600, 5400}, []float64{0.25, 0.35, 0.25, 0.15}
 	if !math.IsNaN(l.Hint) {
 		lengths, shares = []float64{l.Planned.Seconds()}, []float64{1}
 	}
-	var ends, lasts float64
 	for i, length := range lengths {
 		if math.Abs(age-length) < 300 {
 			ends += shares[i] * 0.97 / 600
@@ -106,7 +111,7 @@ func (l *Life) Hazard(age float64) float64 {
 		}
 		lasts += shares[i] * (0.97*max(0, min(1, (length+300-age)/600)) + 0.03*max(0, 1-age/length))
 	}
-	return ends / lasts
+	return ends, lasts
 }
 
 // School draws days of 13 hours of lessons, most of which begin on the hour or on
