@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,8 +92,11 @@ func TestDeadIDs(t *testing.T) {
 	}
 	day := scheduletest.School(1, 2000, scheduletest.OrdinaryDay)
 	without, with := newDriven(0), newDriven(100)
-	rest := scheduletest.Simulate(day, without, watcher.MaxRequestsPerSecond)[0]
-	beside := scheduletest.Simulate(day, with, watcher.MaxRequestsPerSecond)[0]
+	var rest, beside scheduletest.Result
+	var days sync.WaitGroup
+	days.Go(func() { rest = scheduletest.Simulate(day, without, watcher.MaxRequestsPerSecond)[0] })
+	days.Go(func() { beside = scheduletest.Simulate(day, with, watcher.MaxRequestsPerSecond)[0] })
+	days.Wait()
 	ratio := beside.Stops.Mean() / rest.Stops.Mean()
 	t.Logf("mean delay of stops %.2f s, beside %d dead ids %.2f s: ratio %.3f", rest.Stops.Mean(), len(with.blind), beside.Stops.Mean(), ratio)
 	if ratio > 1.02 {
