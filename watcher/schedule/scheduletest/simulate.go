@@ -61,8 +61,12 @@ func (r *Rotation) Take(now time.Time, _ float64) *schedule.Entry {
 // every task gets a part of the rate by the root of its hazard, and that costs
 // (Σ√h)²/2R at each moment.
 func Bound(lives []Life, day int, rate float64) float64 {
-	const step = 5.0           // seconds
-	roots := map[int]float64{} // the sums of √h, by the step
+	const step = 5.0 // seconds
+	last := 0.0
+	for _, l := range lives {
+		last = max(last, l.Stop)
+	}
+	roots := make([]float64, int(last/step)+2) // the sums of √h, by the step
 	stops := 0
 	for _, l := range lives {
 		if l.Day != day {
