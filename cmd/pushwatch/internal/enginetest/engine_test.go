@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +25,12 @@ import (
 	"pushwatch/watcher/engine"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+// TestMain lets more garbage lie: the worlds are small, and collecting it took a tenth of
+// their time.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	storetest.Main(m)
+}
 
 const app = 1400000001
 
