@@ -20,6 +20,7 @@ import (
 // allows, for some seconds in which half of the pushes stop, with the real client
 // between. Nothing false is reported, one blindness and one sight, then every stop.
 func TestOutageOnTheWire(t *testing.T) {
+	t.Parallel()
 	var all sync.WaitGroup // they mostly wait: more at a time than -parallel would have
 	defer all.Wait()
 	for name, fault := range map[string]tiwsim.Fault{
