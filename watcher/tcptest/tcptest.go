@@ -1,5 +1,5 @@
 // Package tcptest serves TCP connections for tests of answers that net/http would not send: cut,
-// reset, malformed or missing. It also finds a port without a server.
+// reset, malformed or missing. It also finds ports without a server.
 package tcptest
 
 import (
@@ -8,17 +8,6 @@ import (
 	"testing"
 	"time"
 )
-
-// Unused returns a loopback address on which nothing listens.
-func Unused(tb testing.TB) (address string) {
-	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	listener.Close()
-	return listener.Addr().String()
-}
 
 // deadline ends a connection whose handler hangs.
 const deadline = 30 * time.Second
