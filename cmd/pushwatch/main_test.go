@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
 	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
@@ -28,7 +29,11 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"pushwatch": main, "bareservice": bareServiceMain, "attackers": attackersMain})
+	programs := map[string]func(){"pushwatch": main, "bareservice": bareServiceMain, "attackers": attackersMain}
+	if programs[filepath.Base(os.Args[0])] == nil {
+		storetest.UseMemory()
+	}
+	testscript.Main(m, programs)
 }
 
 func TestScripts(t *testing.T) {

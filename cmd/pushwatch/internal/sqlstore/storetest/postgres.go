@@ -24,9 +24,10 @@ import (
 
 // Postgres returns the URL of a new, empty database on a PostgreSQL server that
 // this process starts for itself. The server of tests does not wait for the disk, on
-// which no test depends: what a killed process wrote, the kernel has. That of benchmarks
-// does. The test is skipped where none is installed, but fails there if the environment
-// says CI=true.
+// which no test depends: what a killed process wrote, the kernel has. It does not compile
+// queries, which takes longer than to run those of tests. That of benchmarks does both. The
+// test is skipped where no server is installed, but fails there if the environment says
+// CI=true.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	bin := postgresBin(t)
@@ -88,7 +89,7 @@ func (s *postgresServer) database(t testing.TB) string {
 
 // The servers that the process has.
 var (
-	testServer      = postgresServer{settings: "-c fsync=off -c full_page_writes=off -c max_connections=1000"}
+	testServer      = postgresServer{settings: "-c fsync=off -c full_page_writes=off -c jit=off -c max_connections=1000"}
 	benchmarkServer postgresServer
 )
 
