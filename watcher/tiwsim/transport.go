@@ -1,11 +1,12 @@
 package tiwsim
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
+	"strconv"
 )
 
 // RoundTrip serves a request in the calling goroutine, without a socket, so that it works in a
@@ -20,24 +21,44 @@ func (s *Service) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	defer in.Body.Close()
 
-	w := httptest.NewRecorder()
-	aborted := serve(s, w, in)
+	w := &recorder{header: make(http.Header)}
+	aborted := w.serve(s, in)
 	if err := r.Context().Err(); err != nil {
 		return nil, fmt.Errorf("round trip to tiwsim: %w", err)
 	}
-	if aborted && w.Body.Len() == 0 {
+	if w.status == 0 {
 		return nil, fmt.Errorf("round trip to tiwsim: %w", io.EOF)
 	}
-	answer := w.Result()
-	answer.Request = r
+	var body io.Reader = &w.body
 	if aborted {
-		answer.Body = io.NopCloser(io.MultiReader(answer.Body, unexpectedEOF{}))
+		body = io.MultiReader(body, unexpectedEOF{})
 	}
-	return answer, nil
+	length, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64)
+	if err != nil {
+		length = -1
+	}
+	return &http.Response{
+		Status:        fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
+		StatusCode:    w.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        w.header,
+		Body:          io.NopCloser(body),
+		ContentLength: length,
+		Request:       r,
+	}, nil
 }
 
-// serve runs a handler, and reports whether it aborted the answer.
-func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool) {
+// recorder is an http.ResponseWriter that records the answer.
+type recorder struct {
+	header http.Header
+	status int // 0: nothing is written yet
+	body   bytes.Buffer
+}
+
+// serve runs the handler, and reports whether it aborted the answer.
+func (w *recorder) serve(h http.Handler, r *http.Request) (aborted bool) {
 	defer func() {
 		if p := recover(); p == http.ErrAbortHandler {
 			aborted = true
@@ -47,6 +68,15 @@ func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool
 	}()
 	h.ServeHTTP(w, r)
 	return false
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) { w.status = cmp.Or(w.status, status) }
+
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
 }
 
 type unexpectedEOF struct{}
