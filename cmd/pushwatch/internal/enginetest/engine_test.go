@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -25,12 +24,7 @@ import (
 	"pushwatch/watcher/engine"
 )
 
-// TestMain lets more garbage lie: the worlds are small, and collecting it took a tenth of
-// their time.
-func TestMain(m *testing.M) {
-	debug.SetGCPercent(400)
-	storetest.Main(m)
-}
+func TestMain(m *testing.M) { storetest.Main(m) }
 
 const app = 1400000001
 
