@@ -165,10 +165,11 @@ const (
 	// fault may be its application's or account's.
 	failingInterval = 10 * time.Second
 	// blindInterval is the longest interval of a push blind by itself. It grows up to that
-	// as a tenth of the time since the push fails, so that dead ids cost few polls and the
-	// end of a short outage is seen soon.
+	// as a tenth of the time since the push fails, so that the end of a short outage is seen
+	// soon, or as an eighth for a push never observed, whose id is probably wrong.
 	blindInterval = 15 * time.Minute
 	blindPart     = 10
+	neverPart     = 8
 )
 
 // unobserved puts off a task whose poll failed. It returns a finding only for a push that is
@@ -181,7 +182,11 @@ func (s *state) unobserved(now time.Time, t *task, reason *watcher.CloudError, r
 		why := watcher.PollError{Code: reason.Code, Message: reason.Message, Since: failure.Since}
 		blackout := &watcher.Blackout{At: now, Alone: failure.Alone, Error: why}
 		next, events := rules.Elapse(t.brief(now), *blackout)
-		interval := max(failingInterval, min(blindInterval, now.Sub(failure.Alone)/blindPart))
+		interval := now.Sub(failure.Alone) / blindPart
+		if t.observed == watcher.Never {
+			interval = now.Sub(failure.Alone) / neverPart
+		}
+		interval = max(failingInterval, min(blindInterval, interval))
 		t.putOff(now, interval, rules.NextDue(next))
 		if len(events) > 0 {
 			return &finding{blackout: blackout}
