@@ -16,7 +16,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"pushwatch/cmd/pushwatch/internal/sqlstore/storetest"
 	"pushwatch/notify/notifytest"
 	"pushwatch/watcher/tcptest"
 	"pushwatch/watcher/tiwsim"
@@ -29,11 +28,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
-	programs := map[string]func(){"pushwatch": main, "bareservice": bareServiceMain, "attackers": attackersMain}
-	if programs[filepath.Base(os.Args[0])] == nil {
-		storetest.UseMemory()
-	}
-	testscript.Main(m, programs)
+	testscript.Main(m, map[string]func(){"pushwatch": main, "bareservice": bareServiceMain, "attackers": attackersMain})
 }
 
 func TestScripts(t *testing.T) {

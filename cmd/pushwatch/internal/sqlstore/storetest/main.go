@@ -3,8 +3,6 @@ package storetest
 import (
 	"flag"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,23 +14,18 @@ var (
 )
 
 // Main runs the tests of a package that uses databases. Most of them wait, so more run at
-// a time than there are processors, unless the command line has a -parallel.
+// a time than there are processors, unless the command line has a -parallel. Where there
+// is room their temporary files are in memory: a test with a SQLite database would mostly
+// wait for the disk, and sees no difference. Benchmarks do, and keep the disk.
 func Main(m *testing.M) {
 	if err := flag.Set("test.parallel", "32"); err != nil {
 		panic(err)
 	}
-	UseMemory()
-	os.Exit(m.Run())
-}
-
-// UseMemory puts the temporary files of tests into memory where there is room: a test with a
-// SQLite database would mostly wait for the disk, and sees no difference. Benchmarks do, and
-// keep the disk.
-func UseMemory() {
-	benchmarks := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(strings.TrimLeft(arg, "-"), "test.bench") })
-	if !benchmarks && hasRoom(memory) {
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() == "" && hasRoom(memory) {
 		os.Setenv("TMPDIR", memory)
 	}
+	os.Exit(m.Run())
 }
 
 // hasRoom reports whether the files of tests fit into a folder. Containers often give
