@@ -25,7 +25,7 @@ import (
 // that kill it. Most tests wait, so more of them run at a time than there are processors,
 // unless the command line has a -parallel.
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "24"); err != nil {
+	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
 	testscript.Main(m, map[string]func(){"pushwatch": main, "bareservice": bareServiceMain, "attackers": attackersMain})
