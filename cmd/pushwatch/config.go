@@ -111,7 +111,7 @@ type watchSettings struct {
 }
 
 type heartbeatSettings struct {
-	URL   setting.Secret   `toml:"url"` // whoever has it can send heartbeats
+	URL   setting.Secret   `toml:"url"` // secret: anyone can send heartbeats with it
 	Every setting.Duration `toml:"every"`
 }
 

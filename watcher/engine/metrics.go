@@ -83,7 +83,7 @@ var gauges = []struct {
 }{
 	{accountGauge("pushwatch_staleness_seconds", "Age of the oldest observation of a live task."),
 		func(s *watcher.AccountStatus) float64 { return s.Staleness.Seconds() }},
-	{accountGauge("pushwatch_staleness_promised_seconds", "Bound of pushwatch_staleness_seconds: watch.max_staleness, or the time for three rounds at the granted rate of the most tasks live meanwhile, if longer."),
+	{accountGauge("pushwatch_staleness_promised_seconds", "Bound of pushwatch_staleness_seconds: watch.max_staleness, or the time that three rounds take at the granted rate, if longer."),
 		func(s *watcher.AccountStatus) float64 { return s.PromisedStaleness.Seconds() }},
 	{accountGauge("pushwatch_overloaded", "1 while the limit does not allow to poll every live task within watch.max_staleness."),
 		func(s *watcher.AccountStatus) float64 { return truth(s.Overloaded) }},

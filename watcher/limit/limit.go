@@ -45,7 +45,7 @@ type Limiter struct {
 // A slot is the right to one request at a time.
 type slot struct {
 	state  slotState
-	holder int64     // who has it
+	holder int64     // who took it
 	until  time.Time // when a slot that is not in use is free
 }
 

@@ -24,7 +24,7 @@ const (
 )
 
 // bound renews the bound. While the hazard is constant, the worth is convex in time, so a line
-// from now to then lies above it. Where the hazard changes meanwhile, the worth is at most
+// from now to then lies above it. Where the hazard changes in between, the worth is at most
 // that with the least hazard and the changes expected with the greatest.
 func (f *front) bound(at watcher.Tick) {
 	e, c := f.heap[0], f.curve

@@ -41,10 +41,10 @@ import (
 // whose poll is worth most is next, so that polls gather where pushes start and stop. The mean
 // delay is then a fraction of that of round robin. A task that has waited longer than
 // max_staleness, and than three rounds of all tasks take, goes first: so the longest delay is
-// at most three times that of round robin, which has the shortest. A round is that of the most
-// tasks that waited meanwhile: if it shrank when many end, then just when stops wait to be
-// seen, polls would go to the tasks that waited longest. A task rests for min_interval after
-// a poll.
+// at most three times that of round robin, which has the shortest. A round is
+// counted with the largest number of tasks since the oldest of them was polled: if it shrank
+// when many tasks end, polls would go to those that waited longest just when most stops are to
+// be seen. A task rests for min_interval after a poll.
 //
 // Two kinds of tasks go before the others: first those whose next answer can settle a doubt,
 // then urgent and new ones. They get only every second poll while others wait, so that a large

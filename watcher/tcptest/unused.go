@@ -33,14 +33,14 @@ func Unused(tb testing.TB) (address string) {
 		}
 		address = loopback(block.next)
 		block.next++
-		if listener, err := net.Listen("tcp", address); err == nil { // else a server has it
+		if listener, err := net.Listen("tcp", address); err == nil { // else the port is in use
 			listener.Close()
 			return address
 		}
 	}
 }
 
-// takeBlock takes a block that no running process has.
+// takeBlock takes a block that no running process uses.
 func takeBlock(tb testing.TB) {
 	tb.Helper()
 	for start := max(firstBlock, block.end); start <= lastBlock; start += blockSize {

@@ -7,7 +7,7 @@ import (
 	"pushwatch/watcher"
 )
 
-// kinds are the kinds of API codes. A code belongs to the first kind that has it or a prefix of
+// kinds are the kinds of API codes. A code belongs to the first kind that lists it or a prefix of
 // it. Any other code, such as InternalError, is [watcher.Transient].
 //
 // From the error list of DescribeWhiteboardPush and the common error codes,

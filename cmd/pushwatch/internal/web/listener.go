@@ -125,7 +125,7 @@ func (l *Listener) victim(addr netip.Addr, now time.Time) *conn {
 }
 
 // largest returns the address with the most connections; of several, the newcomer's if it is
-// one of them. newcomer is nil if it has none.
+// one of them. A nil newcomer has no connections.
 func (l *Listener) largest(newcomer *address) *address {
 	most := newcomer
 	for _, a := range l.addresses {

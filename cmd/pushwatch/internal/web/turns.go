@@ -49,7 +49,7 @@ func (t *turns) take(c *conn) {
 	runtime.Gosched() // goroutines that are ready already go first
 }
 
-// end ends a connection's turn, if it has it.
+// end ends a connection's turn. It does nothing if another connection works.
 func (t *turns) end(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

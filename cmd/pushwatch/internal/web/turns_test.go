@@ -45,7 +45,7 @@ func TestTurns(t *testing.T) {
 }
 
 // TestHeldTurn has requests with a wrong token wait for their answer, which takes seconds:
-// probes and a client with a token are answered meanwhile.
+// probes and a client with a token are answered at the same time.
 func TestHeldTurn(t *testing.T) {
 	t.Parallel()
 	const header = "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer "
